@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/arena.h"
+
+#include "base/err.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK_SIZE_MIN = 64 * 1024, BLOCK_ALIGN = 64 };
+
+struct arena_block {
+    struct arena_block *older;
+    size_t size; /* of data */
+    size_t used;
+};
+
+static uint8_t *block_data(struct arena_block *block)
+{
+    return (uint8_t *)block + BLOCK_ALIGN;
+}
+
+void arena_init(struct arena *arena, size_t size_max)
+{
+    *arena = (struct arena){.size_max = size_max};
+}
+
+void arena_fini(struct arena *arena)
+{
+    struct arena_block *block = arena->block;
+    while (block) {
+        struct arena_block *older = block->older;
+        free(block);
+        block = older;
+    }
+    *arena = (struct arena){0};
+}
+
+static struct arena_block *block_add(struct arena *arena, size_t size_min)
+{
+    size_t size = size_min < BLOCK_SIZE_MIN ? BLOCK_SIZE_MIN : size_min;
+    if (size > SIZE_MAX - 2 * BLOCK_ALIGN)
+        return NULL;
+    size = (size + BLOCK_ALIGN - 1) & ~(size_t)(BLOCK_ALIGN - 1);
+    /* calloc: large blocks come as untouched zero pages, an unused rest costs nothing. */
+    struct arena_block *block = calloc(1, size + 2 * BLOCK_ALIGN);
+    if (!block)
+        return NULL;
+    block->older = arena->block;
+    block->size = size;
+    arena->block = block;
+    return block;
+}
+
+void *arena_alloc(struct arena *arena, size_t size, size_t align)
+{
+    check(align && !(align & (align - 1)) && align <= BLOCK_ALIGN);
+    struct arena_block *block = arena->block;
+    if (block) {
+        uintptr_t base = (uintptr_t)block_data(block);
+        size_t start = ((base + block->used + align - 1) & ~(align - 1)) - base;
+        if (start <= block->size && size <= block->size - start) {
+            size_t taken = start + size - block->used;
+            if (taken > arena->size_max - arena->used)
+                return NULL;
+            arena->used += taken;
+            block->used = start + size;
+            return block_data(block) + start;
+        }
+    }
+    if (size > arena->size_max - arena->used)
+        return NULL;
+    block = block_add(arena, size < SIZE_MAX - align ? size + align : size);
+    return block ? arena_alloc(arena, size, align) : NULL;
+}
+
+void *arena_alloc_array(struct arena *arena, size_t count, size_t size, size_t align)
+{
+    if (size && count > SIZE_MAX / size)
+        return NULL;
+    return arena_alloc(arena, count * size, align);
+}
+
+void *arena_copy(struct arena *arena, const void *data, size_t size)
+{
+    void *copy = arena_alloc(arena, size ? size : 1, 1);
+    if (copy && size)
+        memcpy(copy, data, size);
+    return copy;
+}

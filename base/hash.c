@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/hash.h"
+
+#include "base/err.h"
+
+#include <blake2.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+struct hash256 hash256_of(const void *data, size_t size)
+{
+    struct hash256 hash;
+    /* libb2 orders the arguments (out, in, key, outlen, inlen, keylen). */
+    int status = blake2b(hash.byte, size ? data : "", NULL, HASH256_SIZE, size, 0);
+    check(status == 0);
+    return hash;
+}
+
+struct hash256 hash256_of_pieces(const struct bytes *piece, size_t piece_count)
+{
+    struct hash256 hash;
+    blake2b_state state;
+    check(blake2b_init(&state, HASH256_SIZE) == 0);
+    for (size_t i = 0; i < piece_count; i++) {
+        if (piece[i].size)
+            check(blake2b_update(&state, piece[i].data, piece[i].size) == 0);
+    }
+    check(blake2b_final(&state, hash.byte, HASH256_SIZE) == 0);
+    return hash;
+}
+
+uint64_t hash_xxh3(const void *data, size_t size)
+{
+    return size ? XXH3_64bits(data, size) : 0;
+}
+
+uint64_t hash_xxh3_of_pieces(const struct bytes *piece, size_t piece_count)
+{
+    XXH3_state_t state;
+    size_t size = 0;
+    XXH3_INITSTATE(&state);
+    check(XXH3_64bits_reset(&state) == XXH_OK);
+    for (size_t i = 0; i < piece_count; i++) {
+        size += piece[i].size;
+        if (piece[i].size)
+            check(XXH3_64bits_update(&state, piece[i].data, piece[i].size) == XXH_OK);
+    }
+    return size ? XXH3_64bits_digest(&state) : 0;
+}
+
+/* No small crc32c library in Debian 12: a table, and SSE4.2 where the CPU has it. */
+
+static uint32_t table[256];
+
+__attribute__((constructor)) static void table_init(void)
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t crc = i;
+        for (int bit = 0; bit < 8; bit++)
+            crc = (crc >> 1) ^ (0x82f63b78u & (0u - (crc & 1)));
+        table[i] = crc;
+    }
+}
+
+static uint32_t crc32c_table(uint32_t crc, const uint8_t *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        crc = (crc >> 8) ^ table[(crc ^ data[i]) & 0xff];
+    return crc;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("sse4.2"))) static uint32_t
+crc32c_sse42(uint32_t crc, const uint8_t *data, size_t size)
+{
+    uint64_t wide = crc;
+    while (size >= 8) {
+        uint64_t word;
+        memcpy(&word, data, 8);
+        wide = __builtin_ia32_crc32di(wide, word);
+        data += 8;
+        size -= 8;
+    }
+    crc = (uint32_t)wide;
+    while (size--)
+        crc = __builtin_ia32_crc32qi(crc, *data++);
+    return crc;
+}
+#endif
+
+uint32_t hash_crc32c(uint32_t crc, const void *data, size_t size)
+{
+    crc = ~crc;
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("sse4.2"))
+        return ~crc32c_sse42(crc, data, size);
+#endif
+    return ~crc32c_table(crc, data, size);
+}

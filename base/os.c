@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "base/os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static _Thread_local int last_errno;
+
+const char *os_error_text(void)
+{
+    return last_errno ? strerror(last_errno) : "";
+}
+
+/* The error for the current errno, remembered for os_error_text(). */
+static enum err fail(void)
+{
+    last_errno = errno;
+    switch (errno) {
+    case ENOENT:
+    case ENOTDIR:
+        return ERR_not_found;
+    case EEXIST:
+        return ERR_exists;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+    case EXDEV: /* openat2: the path leaves the folder */
+    case ELOOP:
+        return ERR_access;
+    case ENOMEM:
+        return ERR_nomem;
+    case EINTR:
+        return ERR_interrupted;
+    default:
+        return ERR_io;
+    }
+}
+
+/* ---- whole files ---- */
+
+enum err os_file_read(const char *path, struct buf *buf)
+{
+    int fd;
+    TRY(os_open(path, OS_OPEN_READ, &fd));
+    enum err err = ERR_ok;
+    for (;;) {
+        size_t room = buf->size_max - buf->size;
+        size_t want = room < 65536 ? room + 1 : 65536;
+        uint8_t chunk[65536];
+        size_t size;
+        err = os_read(fd, chunk, want > sizeof chunk ? sizeof chunk : want, &size);
+        if (err || !size)
+            break;
+        buf_put(buf, chunk, size);
+        if (buf->err) {
+            err = buf->err;
+            break;
+        }
+    }
+    os_close(fd);
+    return err;
+}
+
+static bool is_special(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+}
+
+enum err os_file_write(const char *path, struct bytes content)
+{
+    char temporary[4096];
+    int fd;
+    bool direct = is_special(path);
+    int size = snprintf(temporary, sizeof temporary, "%s.tmp%ld", path, (long)getpid());
+    if (size < 0 || (size_t)size >= sizeof temporary)
+        return ERR_limit;
+    if (direct) {
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0)
+            return fail();
+    } else {
+        TRY(os_open(temporary, OS_OPEN_CREATE, &fd));
+    }
+    enum err err = os_write_all(fd, content.data, content.size);
+    os_close(fd);
+    if (direct)
+        return err;
+    if (!err)
+        err = os_rename(temporary, path);
+    if (err)
+        (void)unlink(temporary);
+    return err;
+}
+
+bool os_file_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+/* ---- files by descriptor ---- */
+
+static int open_flags(enum os_open_mode mode)
+{
+    switch (mode) {
+    case OS_OPEN_CREATE:
+        return O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC;
+    case OS_OPEN_UPDATE:
+        return O_RDWR | O_CLOEXEC;
+    case OS_OPEN_READ:
+    default:
+        return O_RDONLY | O_CLOEXEC;
+    }
+}
+
+static enum err refuse_directory(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+        close(fd);
+        errno = EISDIR;
+        return fail();
+    }
+    return ERR_ok;
+}
+
+enum err os_open(const char *path, enum os_open_mode mode, int *ret_fd)
+{
+    int fd = open(path, open_flags(mode), 0666);
+    if (fd < 0)
+        return fail();
+    TRY(refuse_directory(fd));
+    *ret_fd = fd;
+    return ERR_ok;
+}
+
+enum err os_open_beneath(int dir_fd, const char *path, enum os_open_mode mode,
+                         int *ret_fd)
+{
+    struct open_how how = {
+        /* O_NONBLOCK: a FIFO must not hang us before it is refused. */
+        .flags = (uint64_t)((open_flags(mode) & ~O_TRUNC) | O_NONBLOCK),
+        .mode = mode == OS_OPEN_CREATE ? 0666 : 0,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+    };
+    long fd = syscall(SYS_openat2, dir_fd, path, &how, sizeof how);
+    if (fd < 0)
+        return fail();
+    struct stat st;
+    if (fstat((int)fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        close((int)fd);
+        errno = EACCES;
+        return fail();
+    }
+    if (mode == OS_OPEN_CREATE && ftruncate((int)fd, 0) != 0) {
+        enum err err = fail();
+        close((int)fd);
+        return err;
+    }
+    *ret_fd = (int)fd;
+    return ERR_ok;
+}
+
+enum err os_open_dir(const char *path, int *ret_fd)
+{
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return fail();
+    *ret_fd = fd;
+    return ERR_ok;
+}
+
+void os_close(int fd)
+{
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+enum err os_pread(int fd, uint64_t offset, void *data, size_t size, size_t *ret_size)
+{
+    size_t done = 0;
+    while (done < size) {
+        ssize_t n = pread(fd, (uint8_t *)data + done, size - done,
+                          (off_t)(offset + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail();
+        if (n == 0)
+            break;
+        done += (size_t)n;
+    }
+    *ret_size = done;
+    return ERR_ok;
+}
+
+enum err os_pwrite(int fd, uint64_t offset, const void *data, size_t size)
+{
+    size_t done = 0;
+    while (done < size) {
+        ssize_t n = pwrite(fd, (const uint8_t *)data + done, size - done,
+                           (off_t)(offset + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail();
+        done += (size_t)n;
+    }
+    return ERR_ok;
+}
+
+enum err os_read(int fd, void *data, size_t size, size_t *ret_size)
+{
+    for (;;) {
+        ssize_t n = read(fd, data, size);
+        if (n >= 0) {
+            *ret_size = (size_t)n;
+            return ERR_ok;
+        }
+        if (errno != EINTR || os_interrupted())
+            return fail();
+    }
+}
+
+enum err os_write_all(int fd, const void *data, size_t size)
+{
+    size_t done = 0;
+    while (done < size) {
+        ssize_t n = write(fd, (const uint8_t *)data + done, size - done);
+        if (n < 0 && errno == EINTR && !os_interrupted())
+            continue;
+        if (n < 0)
+            return fail();
+        done += (size_t)n;
+    }
+    return ERR_ok;
+}
+
+enum err os_seek(int fd, int64_t offset, int whence, uint64_t *ret_offset)
+{
+    static const int host_whence[] = {SEEK_SET, SEEK_CUR, SEEK_END};
+    check(whence >= 0 && whence <= 2);
+    off_t at = lseek(fd, (off_t)offset, host_whence[whence]);
+    if (at < 0)
+        return fail();
+    *ret_offset = (uint64_t)at;
+    return ERR_ok;
+}
+
+enum err os_size(int fd, uint64_t *ret_size)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return fail();
+    *ret_size = (uint64_t)st.st_size;
+    return ERR_ok;
+}
+
+enum err os_truncate(int fd, uint64_t size)
+{
+    return ftruncate(fd, (off_t)size) == 0 ? ERR_ok : fail();
+}
+
+enum err os_allocate(int fd, uint64_t offset, uint64_t size)
+{
+    int error = posix_fallocate(fd, (off_t)offset, (off_t)size);
+    if (!error)
+        return ERR_ok;
+    errno = error;
+    return fail();
+}
+
+enum err os_datasync(int fd)
+{
+    return fdatasync(fd) == 0 ? ERR_ok : fail();
+}
+
+enum err os_unlink(const char *path)
+{
+    return unlink(path) == 0 ? ERR_ok : fail();
+}
+
+enum err os_rename(const char *from, const char *to)
+{
+    return rename(from, to) == 0 ? ERR_ok : fail();
+}
+
+enum err os_map_shared(int fd, uint64_t offset, size_t size, void **ret_data)
+{
+    void *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
+    if (data == MAP_FAILED)
+        return fail();
+    *ret_data = data;
+    return ERR_ok;
+}
+
+enum err os_map_sync(void *data, size_t size)
+{
+    return msync(data, size, MS_SYNC) == 0 ? ERR_ok : fail();
+}
+
+void os_unmap(void *data, size_t size)
+{
+    if (data)
+        (void)munmap(data, size);
+}
+
+/* ---- memory ---- */
+
+enum err os_reserve(size_t size, void **ret_data)
+{
+    void *data = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (data == MAP_FAILED)
+        return fail();
+    /* No huge pages: one touched byte must not commit 2 MiB. */
+    (void)madvise(data, size, MADV_NOHUGEPAGE);
+    *ret_data = data;
+    return ERR_ok;
+}
+
+void os_release(void *data, size_t size)
+{
+    if (data)
+        (void)munmap(data, size);
+}
+
+void os_discard(void *data, size_t size)
+{
+    (void)madvise(data, size, MADV_DONTNEED);
+}
+
+/* ---- the world's inputs ---- */
+
+static uint64_t clock_read_ns(clockid_t clock)
+{
+    struct timespec now;
+    check(clock_gettime(clock, &now) == 0);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t os_clock_realtime_ns(void)
+{
+    return clock_read_ns(CLOCK_REALTIME);
+}
+
+uint64_t os_clock_monotonic_ns(void)
+{
+    return clock_read_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t os_clock_cpu_ns(void)
+{
+    return clock_read_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+void os_sleep_ns(uint64_t duration_ns)
+{
+    struct timespec left = {.tv_sec = (time_t)(duration_ns / 1000000000u),
+                            .tv_nsec = (long)(duration_ns % 1000000000u)};
+    (void)nanosleep(&left, NULL);
+}
+
+void os_random(void *data, size_t size)
+{
+    size_t done = 0;
+    while (done < size) {
+        ssize_t n = getrandom((uint8_t *)data + done, size - done, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        check(n > 0);
+        done += (size_t)n;
+    }
+}
+
+unsigned os_cpu_count(void)
+{
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count > 0 ? (unsigned)count : 1;
+}
+
+bool os_is_terminal(int fd)
+{
+    return isatty(fd) == 1;
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    if (interrupted)
+        _exit(130);
+    interrupted = 1;
+}
+
+void os_catch_interrupts(void)
+{
+    struct sigaction action = {.sa_handler = on_interrupt}; /* no SA_RESTART: reads end */
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+}
+
+bool os_interrupted(void)
+{
+    return interrupted != 0;
+}

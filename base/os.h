@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * base/os.h - the only door to the operating system.
+ *
+ * Everything that a pure folder must not do is done here: files, mappings, time,
+ * randomness.  errno ends here; callers see `enum err`.  Paths are C strings, "-"
+ * means nothing special.  Linux.
+ */
+#ifndef BASE_OS_H
+#define BASE_OS_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Text of the last failure of this thread, for one-line messages ("No space left on
+ * device"); "" if nothing failed yet.  Static storage. */
+const char *os_error_text(void);
+
+/* ---- whole files ---- */
+
+/* Append the whole file to `buf`, whose size_max bounds it.  "/dev/stdin" works.
+ * ERR_not_found, ERR_access, ERR_io, ERR_limit, ERR_nomem. */
+ERR_MUST_CHECK enum err os_file_read(const char *path, struct buf *buf);
+
+/* Write through a temporary file in the same folder and rename: readers see the old
+ * or the new content.  Plain write where `path` is no regular file. */
+ERR_MUST_CHECK enum err os_file_write(const char *path, struct bytes content);
+
+bool os_file_exists(const char *path);
+
+/* ---- files by descriptor; fd -1 is "none" and fine to close ---- */
+
+enum os_open_mode {
+    OS_OPEN_READ,
+    OS_OPEN_CREATE, /* read and write, truncated */
+    OS_OPEN_UPDATE, /* read and write, must exist */
+};
+ERR_MUST_CHECK enum err os_open(const char *path, enum os_open_mode mode, int *ret_fd);
+
+/* Open `path` below the folder `dir_fd`, never outside it (openat2 with
+ * RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS).  Regular files only. */
+ERR_MUST_CHECK enum err os_open_beneath(int dir_fd, const char *path,
+                                        enum os_open_mode mode, int *ret_fd);
+ERR_MUST_CHECK enum err os_open_dir(const char *path, int *ret_fd);
+void os_close(int fd);
+
+/* Move exactly `size` bytes at `offset`; a short file is ERR_io for writes.  Reads
+ * return how much there was. */
+ERR_MUST_CHECK enum err os_pread(int fd, uint64_t offset, void *data, size_t size,
+                                 size_t *ret_size);
+ERR_MUST_CHECK enum err os_pwrite(int fd, uint64_t offset, const void *data, size_t size);
+
+/* One read or write at the file's own position; may be short; 0 is the end. */
+ERR_MUST_CHECK enum err os_read(int fd, void *data, size_t size, size_t *ret_size);
+ERR_MUST_CHECK enum err os_write_all(int fd, const void *data, size_t size);
+
+/* whence: 0 start, 1 current, 2 end. */
+ERR_MUST_CHECK enum err os_seek(int fd, int64_t offset, int whence, uint64_t *ret_offset);
+ERR_MUST_CHECK enum err os_size(int fd, uint64_t *ret_size);
+ERR_MUST_CHECK enum err os_truncate(int fd, uint64_t size);
+ERR_MUST_CHECK enum err os_allocate(int fd, uint64_t offset, uint64_t size);
+ERR_MUST_CHECK enum err os_datasync(int fd);
+ERR_MUST_CHECK enum err os_unlink(const char *path);
+ERR_MUST_CHECK enum err os_rename(const char *from, const char *to);
+
+/* Map part of a file for reading and writing, shared; offset is page aligned. */
+ERR_MUST_CHECK enum err os_map_shared(int fd, uint64_t offset, size_t size,
+                                      void **ret_data);
+ERR_MUST_CHECK enum err os_map_sync(void *data, size_t size);
+void os_unmap(void *data, size_t size);
+
+/* ---- memory ---- */
+
+/* Zeroed, lazily committed address space (MAP_NORESERVE); pages cost nothing until
+ * touched.  ERR_nomem. */
+ERR_MUST_CHECK enum err os_reserve(size_t size, void **ret_data);
+void os_release(void *data, size_t size);
+
+/* Give the pages back; they read as zero again. */
+void os_discard(void *data, size_t size);
+
+/* ---- the world's inputs ---- */
+
+uint64_t os_clock_realtime_ns(void);
+uint64_t os_clock_monotonic_ns(void);
+uint64_t os_clock_cpu_ns(void); /* CPU time of this process */
+void os_sleep_ns(uint64_t duration_ns);
+void os_random(void *data, size_t size);
+unsigned os_cpu_count(void);
+
+/* True for a terminal. */
+bool os_is_terminal(int fd);
+
+/* Ctrl-C and SIGTERM set a flag instead of ending the process; a second signal ends
+ * it.  os_interrupted() reads the flag. */
+void os_catch_interrupts(void);
+bool os_interrupted(void);
+
+#endif

@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pvm/pvm.h - the PVM: instruction set, containers, memory, gas and engines.
+ *
+ * Source of every rule: pvm-exec.md ("[4.3]" names its section).  The library is
+ * pure: it knows no clock, file or thread, and nothing of traces.  What a run asks
+ * of the world goes through `struct pvm_host`; what a recorder wants to see goes
+ * through `struct pvm_observer`.
+ *
+ * Determinism: results depend on the program, its configuration, the state and the
+ * host's answers, never on the machine, the compiler or the addresses.
+ *
+ * Threads: a program may be shared by any number of threads, a state belongs to one.
+ */
+#ifndef PVM_PVM_H
+#define PVM_PVM_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- instruction set [1, 2, 3] ------------------------------------------------ */
+
+enum {
+    PVM_REG_COUNT = 13,
+    PVM_PAGE_SIZE = 4096,
+    PVM_PAGE_COUNT = 1 << 20,
+    PVM_CODE_SIZE_MAX = 1 << 24,  /* [6.2] */
+    PVM_JUMP_COUNT_MAX = 1 << 20, /* [6.2] */
+    PVM_SKIP_MAX = 24,
+    PVM_INSN_SIZE_MAX = 25,
+};
+
+#define PVM_HALT_ADDRESS 0xffff0000u /* VECTORS only [4.2] */
+
+enum pvm_op {
+#define OP(code, name, format, flags, text) PVM_OP_##name = code,
+#include "pvm/opcodes.def"
+};
+
+enum pvm_format {
+    PVM_FORMAT_NONE,    /* NoArg */
+    PVM_FORMAT_X,       /* OneImm */
+    PVM_FORMAT_A_X64,   /* RegExt64 */
+    PVM_FORMAT_X_Y,     /* TwoImm */
+    PVM_FORMAT_T,       /* OneOffset */
+    PVM_FORMAT_A_X,     /* RegImm */
+    PVM_FORMAT_A_X_Y,   /* RegTwoImm */
+    PVM_FORMAT_A_X_T,   /* RegImmOff */
+    PVM_FORMAT_D_A,     /* TwoReg */
+    PVM_FORMAT_A_B_X,   /* TwoRegImm */
+    PVM_FORMAT_A_B_T,   /* TwoRegOff */
+    PVM_FORMAT_A_B_X_Y, /* TwoRegTwoImm */
+    PVM_FORMAT_D_A_B,   /* ThreeReg */
+};
+
+enum pvm_op_flag {
+    PVM_OP_T = 1 << 0,
+    PVM_OP_TJ = 1 << 1,
+    PVM_OP_JAVM = 1 << 2,
+    PVM_OP_LOAD = 1 << 3,
+    PVM_OP_STORE = 1 << 4,
+    PVM_OP_COND = 1 << 5,
+    PVM_OP_JUMP = 1 << 6,
+    PVM_OP_DYN = 1 << 7,
+    PVM_OP_CALL = 1 << 8,
+    PVM_OP_SINK = 1 << 9,
+};
+
+/* One row of pvm/opcodes.def; `name` is NULL for a code that no profile assigns. */
+struct pvm_op_info {
+    const char *name;
+    const char *text;
+    uint16_t flags;
+    uint8_t format;
+};
+extern const struct pvm_op_info pvm_op_info[256];
+
+enum pvm_profile {
+    PVM_PROFILE_VECTORS = 0,
+    PVM_PROFILE_JAVM = 1,
+};
+
+/* "vectors", "javm". */
+const char *pvm_profile_name(enum pvm_profile profile);
+
+/* U of the profile: is `op` assigned? */
+bool pvm_op_assigned(enum pvm_profile profile, uint8_t op);
+
+/* T of the profile: does `op` end a block? [4.1] */
+bool pvm_op_terminates(enum pvm_profile profile, uint8_t op);
+
+/* Register names as guests' compilers use them: ra sp t0 t1 t2 s0 s1 a0..a5. */
+extern const char *const pvm_reg_name[PVM_REG_COUNT];
+
+/* (c, k, j): a program as bytes, borrowed.  k is packed, bit i of byte i/8 is k[i];
+ * it has ceil(|c|/8) bytes, unused bits zero.  Table entries have `jump_width`
+ * bytes (0..8), little-endian. */
+struct pvm_code {
+    struct bytes code;
+    const uint8_t *bitmask;
+    const uint8_t *jump;
+    uint32_t jump_count;
+    uint8_t jump_width;
+};
+
+static inline bool pvm_code_marked(const struct pvm_code *code, uint32_t pc)
+{
+    return pc < code->code.size && (code->bitmask[pc >> 3] >> (pc & 7) & 1);
+}
+
+/* Entry `index` of the jump table as a full unsigned value; index < jump_count. */
+uint64_t pvm_code_jump(const struct pvm_code *code, uint32_t index);
+
+/* skip(pc) [1.1]. */
+uint32_t pvm_code_skip(const struct pvm_code *code, uint32_t pc);
+
+/* ok(pc) [1.1]. */
+bool pvm_code_ok(const struct pvm_code *code, enum pvm_profile profile, uint32_t pc);
+
+/* program_valid [4.4]. */
+bool pvm_code_valid(const struct pvm_code *code, enum pvm_profile profile);
+
+/* One decoded instruction.  Registers that the format does not have are 0, and so are
+ * immediates.  `target` is an absolute pc as a signed number [2, point 4]. */
+struct pvm_insn {
+    uint32_t pc;
+    uint8_t op;
+    uint8_t size; /* 1 + skip */
+    uint8_t a, b, d;
+    int64_t x, y;
+    int64_t target;
+};
+
+/* Decode the instruction at `pc`; false (and *ret_insn untouched) unless ok(pc). */
+bool pvm_insn_decode(const struct pvm_code *code, enum pvm_profile profile, uint32_t pc,
+                     struct pvm_insn *ret_insn);
+
+/* Least number of bytes (0..4) that hold `value` sign-extended; 5 if four do not. */
+unsigned pvm_imm_size(int64_t value);
+
+/* Encode with the given immediate sizes: `x_size` is X's (8 for load_imm_64, the
+ * offset's in formats T and A_B_T), `y_size` is Y's (the offset's in A_X_T).  An
+ * offset is target - pc.  `insn->size` is not read.  Returns the bytes written, 0 if
+ * a value does not fit its size. */
+size_t pvm_insn_encode(const struct pvm_insn *insn, unsigned x_size, unsigned y_size,
+                       uint8_t ret_bytes[PVM_INSN_SIZE_MAX]);
+
+/* ---- containers [6] ------------------------------------------------------------ */
+
+enum pvm_container_kind {
+    PVM_CONTAINER_RAW,     /* [6.2] */
+    PVM_CONTAINER_SPI,     /* [6.3] standard program */
+    PVM_CONTAINER_POLKAVM, /* [6.4] */
+};
+
+/* "raw", "spi", "polkavm". */
+const char *pvm_container_kind_name(enum pvm_container_kind kind);
+
+enum pvm_access {
+    PVM_ACCESS_NONE = 0,
+    PVM_ACCESS_R = 1,
+    PVM_ACCESS_RW = 3,
+};
+
+/* One mapping; bytes behind `data` are zero.  data.size <= size. */
+struct pvm_region {
+    uint32_t start;
+    uint64_t size; /* a multiple of 4096, > 0 */
+    enum pvm_access access;
+    struct bytes data;
+};
+
+enum { PVM_REGION_COUNT_MAX = 4, PVM_ARGS_SIZE_MAX = 1 << 24 };
+
+struct pvm_export {
+    uint32_t pc;
+    struct bytes name;
+};
+
+struct pvm_container {
+    enum pvm_container_kind kind;
+    struct bytes raw;     /* the program as a raw blob */
+    struct pvm_code code; /* the same, parsed */
+    struct pvm_region region[PVM_REGION_COUNT_MAX];
+    uint32_t region_count;
+    uint64_t reg[PVM_REG_COUNT]; /* start registers */
+    const struct pvm_export *export_list;
+    uint32_t export_count;
+    const struct bytes *import_list; /* symbols, in order of their index */
+    uint32_t import_count;
+};
+
+/* E(x) [6.1]: append, and read from the front of `*input`.  A read yields
+ * pvm_truncated or pvm_varint. */
+void pvm_varint_put(struct buf *buf, uint64_t value);
+ERR_MUST_CHECK enum err pvm_varint_get(struct bytes *input, uint64_t *ret_value);
+
+/* Parse a raw blob [6.2]; everything points into `blob`. */
+ERR_MUST_CHECK enum err pvm_code_parse(struct bytes blob, struct pvm_code *ret_code);
+
+/* Append the raw blob of a program; its errors stick to `buf`. */
+void pvm_code_put(const struct pvm_code *code, struct buf *buf);
+
+/* Load a container of a known kind from hostile bytes.  `args` go into the argument
+ * region of a standard program (others ignore them).  `profile` decides how a
+ * .polkavm's `unlikely` is translated.  Everything points into `file`, `args` or
+ * `arena`.  Errors: the pvm_ rows of base/err.def, nomem. */
+ERR_MUST_CHECK enum err pvm_container_load(struct arena *arena,
+                                           enum pvm_container_kind kind,
+                                           enum pvm_profile profile, struct bytes file,
+                                           struct bytes args,
+                                           struct pvm_container *ret_container);
+
+/* Guess the kind: .polkavm by its magic, a standard program if it loads as one,
+ * else raw. */
+enum pvm_container_kind pvm_container_detect(struct bytes file);
+
+/* ---- gas [7] ------------------------------------------------------------------- */
+
+/* The run configuration [1.2]: part of a program's identity in a trace. */
+struct pvm_config {
+    enum pvm_profile profile;
+    uint32_t model;      /* gas model + 256 * page-gas model */
+    uint32_t mem_cycles; /* model 1: latency of loads and stores; 1..1000 */
+};
+
+/* The profile's default: VECTORS {0}, JAVM {1, 25}. */
+struct pvm_config pvm_config_default(enum pvm_profile profile);
+
+/* ERR_unsupported for a model that is reserved or unknown, ERR_usage for
+ * mem_cycles out of range or page gas in VECTORS. */
+ERR_MUST_CHECK enum err pvm_config_check(const struct pvm_config *config);
+
+enum {
+    PVM_GAS_PAGE_IN = 64,
+    PVM_GAS_COW = 256,
+};
+
+/* What walk(pc) costs [4.3, 7]. */
+struct pvm_walk {
+    uint64_t need;
+    uint32_t visit_count; /* instructions, the trap of a bad position included */
+    uint32_t store_count;
+    uint32_t end; /* position behind the last visit that was ok */
+};
+struct pvm_walk pvm_code_walk(const struct pvm_code *code,
+                              const struct pvm_config *config, uint32_t pc);
+
+enum pvm_charge_kind { /* trace-replay.md 5.1 */
+    PVM_CHARGE_BLOCK = 0,
+    PVM_CHARGE_COW = 2,
+    PVM_CHARGE_OPERATION = 4,
+};
+
+/* ---- memory [5] ---------------------------------------------------------------- */
+
+/*
+ * A 4 GiB address space over memory that the caller reserves: PVM_MEM_RESERVE_SIZE
+ * zeroed bytes, committed lazily (base/os.h: os_reserve).  Pages with initial bytes
+ * are shared with the owner of those bytes and copied on their first access.
+ */
+struct pvm_mem;
+
+#define PVM_MEM_RESERVE_SIZE (((size_t)1 << 32) + ((size_t)20 << 20))
+
+/* Place an empty address space into zeroed, page-aligned `reservation`. */
+struct pvm_mem *pvm_mem_init(void *reservation);
+
+/* Map zero pages, then the initial bytes, which stay borrowed for the life of the
+ * address space.  pvm_align, pvm_limit, pvm_overlap [5.3]. */
+ERR_MUST_CHECK enum err pvm_mem_map(struct pvm_mem *mem, uint32_t start, uint64_t size,
+                                    enum pvm_access access, struct bytes initial);
+
+/* Make pages inaccessible, zero, and forget their states.  pvm_align, pvm_limit. */
+ERR_MUST_CHECK enum err pvm_mem_unmap(struct pvm_mem *mem, uint32_t start,
+                                      uint64_t size);
+
+/* Change the mode of mapped pages; keeps contents and page state.  Also pvm_access. */
+ERR_MUST_CHECK enum err pvm_mem_protect(struct pvm_mem *mem, uint32_t start,
+                                        uint64_t size, enum pvm_access access);
+
+/* Host access [5.4]: checks the whole range before it moves a byte; does not wrap.
+ * pvm_access.  A write changes page states as a guest store does; *ret_cow_count,
+ * when not NULL, gets the number of pages that went from clean to written. */
+ERR_MUST_CHECK enum err pvm_mem_read(struct pvm_mem *mem, uint32_t address,
+                                     size_t size, void *ret_bytes);
+ERR_MUST_CHECK enum err pvm_mem_write(struct pvm_mem *mem, uint32_t address,
+                                      const void *bytes, size_t size,
+                                      uint32_t *ret_cow_count);
+
+/* True when every page of the range is mapped (for RW: writable). */
+bool pvm_mem_accessible(const struct pvm_mem *mem, uint32_t address, uint64_t size,
+                        enum pvm_access access);
+
+enum pvm_access pvm_mem_access(const struct pvm_mem *mem, uint32_t page);
+bool pvm_mem_written(const struct pvm_mem *mem, uint32_t page);
+
+/* The bytes of a mapped page, for dumps and digests; NULL for a page that is not
+ * mapped.  Valid until the next run or change. */
+const uint8_t *pvm_mem_page(const struct pvm_mem *mem, uint32_t page);
+
+/* The least mapped page >= page, or PVM_PAGE_COUNT. */
+uint32_t pvm_mem_next_page(const struct pvm_mem *mem, uint32_t page);
+
+/* ---- state, exits, run [1, 8, 9] ------------------------------------------------ */
+
+struct pvm_state {
+    uint64_t reg[PVM_REG_COUNT];
+    uint64_t gas;
+    uint64_t icount;
+    uint32_t pc;
+    bool charged;
+    struct pvm_mem *mem; /* borrowed; NULL: no memory is mapped */
+};
+
+enum pvm_exit {
+    PVM_EXIT_HALT = 0,
+    PVM_EXIT_PANIC = 1,
+    PVM_EXIT_OUT_OF_GAS = 2,
+    PVM_EXIT_PAGE_FAULT = 3, /* arg: page address */
+    PVM_EXIT_HOST_CALL = 4,  /* arg: X, 64 bits */
+    PVM_EXIT_ECALL = 6,      /* arg: lo(phi11) */
+    PVM_EXIT_TRAP = 7,
+    PVM_EXIT_STOPPED = 16, /* by the observer, at an uncharged block entry */
+};
+
+/* "halt", "panic", "out-of-gas", … */
+const char *pvm_exit_name(enum pvm_exit exit);
+
+struct pvm_outcome {
+    enum pvm_exit exit;
+    uint64_t arg;
+};
+
+enum pvm_answer {
+    PVM_ANSWER_CONTINUE, /* go on at state->pc */
+    PVM_ANSWER_EXIT,     /* the run ends with *ret_outcome */
+};
+
+/* The handler of [9.1].  `kind` is PVM_EXIT_HOST_CALL or PVM_EXIT_ECALL; the state is
+ * complete and pc is the next instruction's.  `pc` is that of the call itself. */
+struct pvm_host {
+    enum pvm_answer (*ecall)(void *self, struct pvm_state *state, enum pvm_exit kind,
+                             uint64_t number, uint32_t pc,
+                             struct pvm_outcome *ret_outcome);
+    void *self;
+};
+
+/* ---- recording (trace-replay.md 5) ---------------------------------------------- */
+
+enum pvm_gas_log {
+    PVM_GAS_LOG_NONE,
+    PVM_GAS_LOG_LEDGER,  /* segments with the path */
+    PVM_GAS_LOG_EACH,    /* one call per charge */
+    PVM_GAS_LOG_SUMMARY, /* segments with n, gas and a rolling hash */
+};
+
+enum pvm_segment_end {
+    PVM_SEGMENT_SPLIT_BLOCK = 0,
+    PVM_SEGMENT_SPLIT_INSIDE = 1,
+    PVM_SEGMENT_ECALL = 2,
+    PVM_SEGMENT_HALT = 3,
+    PVM_SEGMENT_TRAP = 4,
+    PVM_SEGMENT_PANIC = 5,
+    PVM_SEGMENT_OUT_OF_GAS = 6,
+    PVM_SEGMENT_PAGE_FAULT = 7,
+    PVM_SEGMENT_STOPPED = 8,
+};
+
+/* A page charge inside a segment: 5.3 "extra". */
+struct pvm_extra {
+    uint64_t dn;
+    uint32_t dpc;
+    uint32_t kind;
+    uint32_t where;
+    uint32_t cost;
+};
+
+/* A finished segment; everything borrowed during the call. */
+struct pvm_segment {
+    uint32_t pc;
+    uint32_t start;
+    uint64_t n;
+    uint64_t gas;
+    enum pvm_segment_end end;
+    uint32_t end_pc;
+    uint32_t nbits;
+    struct bytes bits;
+    struct bytes targets; /* LEB128 */
+    const struct pvm_extra *extra;
+    uint32_t extra_count;
+    uint64_t hash; /* summary only */
+};
+
+/*
+ * What a recorder sees.  Every member may be NULL.  `state` is complete in each call
+ * (pc, icount and gas of the boundary).
+ */
+struct pvm_observer {
+    void *self;
+    /* LEDGER, SUMMARY: a segment ended.  Comes before the host's handler. */
+    void (*segment)(void *self, const struct pvm_state *state,
+                    const struct pvm_segment *segment);
+    /* EACH: a charge was made.  For blocks the state is at the block's entry, already
+     * debited; for pages pc is the touching instruction. */
+    void (*charge)(void *self, const struct pvm_state *state, enum pvm_charge_kind kind,
+                   uint32_t where, uint64_t cost);
+    /* At the first uncharged block entry with state->gas <= gas_stop, before its
+     * charge and gas check.  Answers the next gas_stop, or PVM_GAS_STOP_NEVER; false
+     * ends the run with PVM_EXIT_STOPPED. */
+    bool (*deadline)(void *self, struct pvm_state *state, int64_t *ret_gas_stop);
+    int64_t gas_stop; /* of the first deadline; PVM_GAS_STOP_NEVER: none */
+};
+
+#define PVM_GAS_STOP_NEVER ((int64_t) -1)
+
+/* ---- engine ---------------------------------------------------------------------- */
+
+/* A predecoded program: immutable, lives in its arena. */
+struct pvm_program;
+
+/* Predecode.  `code` (with its bytes) stays borrowed.  `log` decides what the
+ * program's runs maintain for an observer.  ERR_nomem, and pvm_config_check's. */
+ERR_MUST_CHECK enum err pvm_program_create(struct arena *arena,
+                                           const struct pvm_code *code,
+                                           const struct pvm_config *config,
+                                           enum pvm_gas_log log,
+                                           struct pvm_program **ret_program);
+
+const struct pvm_code *pvm_program_code(const struct pvm_program *program);
+const struct pvm_config *pvm_program_config(const struct pvm_program *program);
+enum pvm_gas_log pvm_program_gas_log(const struct pvm_program *program);
+
+/* Is `pc` in the set of valid jump targets and block starts? [4.1] */
+bool pvm_program_block_start(const struct pvm_program *program, uint32_t pc);
+
+/* block_of(pc) [4.3]; charge it with pvm_code_walk. */
+uint32_t pvm_program_block_of(const struct pvm_program *program, uint32_t pc);
+
+/* Append the block table of trace-replay.md 5.2. */
+void pvm_program_put_blocks(const struct pvm_program *program, struct buf *buf);
+
+/* Per-run memory of an engine: segment buffers and the like.  Allocated once, used by
+ * any number of runs of any program, one at a time. */
+struct pvm_engine;
+ERR_MUST_CHECK enum err pvm_engine_create(struct arena *arena,
+                                          struct pvm_engine **ret_engine);
+
+/* Two dispatch loops over the same handlers, both always built. */
+enum pvm_dispatch {
+    PVM_DISPATCH_AUTO,     /* threaded where the compiler makes it safe */
+    PVM_DISPATCH_LOOP,     /* one call per instruction */
+    PVM_DISPATCH_THREADED, /* tail calls; LOOP where not built */
+};
+void pvm_engine_set_dispatch(struct pvm_engine *engine, enum pvm_dispatch dispatch);
+
+/* Run until an exit.  `host` and `observer` may be NULL: then every ecall is an exit,
+ * and nothing is reported.  [1.3, 8, 9] */
+struct pvm_outcome pvm_run(struct pvm_engine *engine, const struct pvm_program *program,
+                           struct pvm_state *state, const struct pvm_host *host,
+                           const struct pvm_observer *observer);
+
+/* Execute exactly one instruction (charging its block first where that is due).
+ * True when it retired and the run goes on; else *ret_outcome says how it ended. */
+bool pvm_step(struct pvm_engine *engine, const struct pvm_program *program,
+              struct pvm_state *state, struct pvm_outcome *ret_outcome);
+
+/* Debit by a handler: tests before it debits [7.5].  False: not enough, unchanged. */
+bool pvm_state_debit(struct pvm_state *state, uint64_t cost);
+
+/* ---- digests (trace-replay.md 7.2) ------------------------------------------------ */
+
+/* An incremental Merkle tree over an address space; only pages that changed since the
+ * last call are hashed again. */
+struct pvm_digest;
+ERR_MUST_CHECK enum err pvm_digest_create(struct arena *arena, struct pvm_mem *mem,
+                                          struct pvm_digest **ret_digest);
+
+/* Register digest: blake2b-256 of phi0..12, pc, gas as u64. */
+struct hash256;
+void pvm_state_digest_registers(const struct pvm_state *state, struct hash256 *ret_hash);
+ERR_MUST_CHECK enum err pvm_digest_memory(struct pvm_digest *digest,
+                                          struct hash256 *ret_hash);
+
+/* The whole machine: registers, memory root, access runs, empty device array. */
+ERR_MUST_CHECK enum err pvm_digest_machine(struct pvm_digest *digest,
+                                           const struct pvm_state *state,
+                                           struct hash256 *ret_hash);
+
+/* ---- text -------------------------------------------------------------------------- */
+
+/* Append one instruction as text, without a newline: "add_imm_64 a1, sp, 0x100".
+ * Jump targets are absolute: "jump @24". */
+void pvm_insn_put_text(const struct pvm_insn *insn, struct buf *buf);
+
+/* Append the listing of a program: one line per position, data and positions that are
+ * no instruction included, so that pvm_asm() of it gives the same raw blob. */
+void pvm_disasm(const struct pvm_code *code, enum pvm_profile profile, struct buf *buf);
+
+/* What was wrong with assembly text, and where. */
+struct pvm_asm_error {
+    uint32_t line; /* from 1 */
+    char message[120];
+};
+
+/* Assemble a listing into a raw blob, appended to `blob`.  pvm_asm with *ret_error
+ * filled, pvm_limit, nomem. */
+ERR_MUST_CHECK enum err pvm_asm(struct bytes text, struct buf *blob,
+                                struct pvm_asm_error *ret_error);
+
+#endif
