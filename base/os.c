@@ -151,7 +151,7 @@ enum err os_open_beneath(int dir_fd, const char *path, enum os_open_mode mode,
 {
     struct open_how how = {
         /* O_NONBLOCK: a FIFO must not hang us before it is refused. */
-        .flags = (uint64_t)((open_flags(mode) & ~O_TRUNC) | O_NONBLOCK),
+        .flags = (unsigned)((open_flags(mode) & ~O_TRUNC) | O_NONBLOCK),
         .mode = mode == OS_OPEN_CREATE ? 0666 : 0,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
     };
