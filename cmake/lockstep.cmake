@@ -20,7 +20,7 @@ endif()
 # lockstep_library(<folder> SOURCES … HEADERS … DEPENDS <folders> LIBRARIES <targets>)
 # One static library per folder: liblockstep-<folder>.a, alias lockstep::<folder>.
 function(lockstep_library folder)
-    cmake_parse_arguments(ARG "" "" "SOURCES;HEADERS;DEPENDS;LIBRARIES" ${ARGN})
+    cmake_parse_arguments(ARG "NO_INSTALL" "" "SOURCES;HEADERS;DEPENDS;LIBRARIES" ${ARGN})
     add_library(lockstep-${folder} STATIC ${ARG_SOURCES})
     add_library(lockstep::${folder} ALIAS lockstep-${folder})
     target_include_directories(lockstep-${folder} PUBLIC
