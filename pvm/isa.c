@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * The opcode table as data, and decoding [1, 2].
+ * The opcode and format tables as data, and decoding [1, 2].
  */
 #include "pvm/pvm.h"
+
+#include "pvm/format.h"
 
 #include <string.h>
 
@@ -54,25 +56,28 @@ bool pvm_op_terminates(enum pvm_profile profile, uint8_t op)
     return pvm_op_assigned(profile, op) && (pvm_op_info[op].flags & ends);
 }
 
-/* `size` bytes of zeta at `at`, little-endian [1.1]: zero behind the code. */
-static uint64_t zeta(const struct pvm_code *code, uint64_t at, unsigned size)
-{
-    uint64_t value = 0;
-    for (unsigned i = 0; i < size; i++) {
-        if (at + i < code->code.size)
-            value |= (uint64_t)code->code.data[at + i] << (8 * i);
-    }
-    return value;
-}
-
-/* X_n: the same, sign-extended from 8n bits. */
-static int64_t zeta_signed(const struct pvm_code *code, uint64_t at, unsigned size)
-{
-    if (!size)
-        return 0;
-    unsigned shift = 64 - 8 * size;
-    return (int64_t)(zeta(code, at, size) << shift) >> shift;
-}
+const struct pvm_format_info pvm_format_info[] = {
+#define A PVM_ROLE_A
+#define B PVM_ROLE_B
+#define D PVM_ROLE_D
+    /* low1, high1, byte2, head_size, x_size, has_y, target */
+    [PVM_FORMAT_NONE] = {0, 0, 0, 1, PVM_X_NONE, false, false},
+    [PVM_FORMAT_X] = {0, 0, 0, 1, PVM_X_REST, false, false},
+    [PVM_FORMAT_A_X64] = {A, 0, 0, 2, PVM_X_FIXED, false, false},
+    [PVM_FORMAT_X_Y] = {0, 0, 0, 2, PVM_X_LOW1, true, false},
+    [PVM_FORMAT_T] = {0, 0, 0, 1, PVM_X_REST, false, true},
+    [PVM_FORMAT_A_X] = {A, 0, 0, 2, PVM_X_REST, false, false},
+    [PVM_FORMAT_A_X_Y] = {A, 0, 0, 2, PVM_X_HIGH1, true, false},
+    [PVM_FORMAT_A_X_T] = {A, 0, 0, 2, PVM_X_HIGH1, true, true},
+    [PVM_FORMAT_D_A] = {D, A, 0, 2, PVM_X_NONE, false, false},
+    [PVM_FORMAT_A_B_X] = {A, B, 0, 2, PVM_X_REST, false, false},
+    [PVM_FORMAT_A_B_T] = {A, B, 0, 2, PVM_X_REST, false, true},
+    [PVM_FORMAT_A_B_X_Y] = {A, B, 0, 3, PVM_X_LOW2, true, false},
+    [PVM_FORMAT_D_A_B] = {A, B, D, 3, PVM_X_NONE, false, false},
+#undef A
+#undef B
+#undef D
+};
 
 uint64_t pvm_code_jump(const struct pvm_code *code, uint32_t index)
 {
@@ -83,14 +88,26 @@ uint64_t pvm_code_jump(const struct pvm_code *code, uint32_t index)
     return value;
 }
 
+/* The first 25 mask bits behind pc, bit 0 first; bits behind the code are ones. */
+static uint32_t mask_behind(const struct pvm_code *code, uint64_t pc)
+{
+    uint64_t first = pc + 1, size = code->code.size;
+    if (first >= size)
+        return UINT32_MAX;
+    uint64_t bits = 0;
+    size_t byte = (size_t)(first >> 3), byte_count = (size_t)((size + 7) >> 3);
+    for (unsigned i = 0; i < 5 && byte + i < byte_count; i++)
+        bits |= (uint64_t)code->bitmask[byte + i] << (8 * i);
+    bits >>= first & 7;
+    if (size - first < 32)
+        bits |= UINT64_MAX << (size - first);
+    return (uint32_t)bits;
+}
+
 uint32_t pvm_code_skip(const struct pvm_code *code, uint32_t pc)
 {
-    for (uint32_t j = 0; j < PVM_SKIP_MAX; j++) {
-        uint64_t at = (uint64_t)pc + 1 + j;
-        if (at >= code->code.size || pvm_code_marked(code, (uint32_t)at))
-            return j;
-    }
-    return PVM_SKIP_MAX;
+    uint32_t bits = mask_behind(code, pc) | 1u << PVM_SKIP_MAX;
+    return (uint32_t)__builtin_ctz(bits);
 }
 
 bool pvm_code_ok(const struct pvm_code *code, enum pvm_profile profile, uint32_t pc)
@@ -109,9 +126,9 @@ bool pvm_code_valid(const struct pvm_code *code, enum pvm_profile profile)
     return true;
 }
 
-static uint8_t reg_of(uint64_t value)
+static uint8_t reg_of(uint8_t value)
 {
-    return (uint8_t)(value < 12 ? value : 12);
+    return value < 12 ? value : 12;
 }
 
 static unsigned min4(int64_t value)
@@ -119,79 +136,88 @@ static unsigned min4(int64_t value)
     return value < 0 ? 0 : value > 4 ? 4 : (unsigned)value;
 }
 
+void pvm_insn_sizes(const struct pvm_format_info *format, uint32_t skip, uint8_t b1,
+                    uint8_t b2, unsigned *ret_x_size, unsigned *ret_y_size)
+{
+    int64_t rest = (int64_t)skip + 1 - format->head_size;
+    unsigned x_size = 0;
+    switch ((enum pvm_x_size)format->x_size) {
+    case PVM_X_NONE:
+        break;
+    case PVM_X_REST:
+        x_size = min4(rest);
+        break;
+    case PVM_X_LOW1:
+        x_size = min4(b1 & 7);
+        break;
+    case PVM_X_HIGH1:
+        x_size = min4(b1 >> 4 & 7);
+        break;
+    case PVM_X_LOW2:
+        x_size = min4(b2 & 7);
+        break;
+    case PVM_X_FIXED:
+        x_size = 8;
+        break;
+    }
+    *ret_x_size = x_size;
+    *ret_y_size = format->has_y ? min4(rest - (int64_t)x_size) : 0;
+}
+
+/* X_n of 8 available bytes: the low n, sign-extended; X_0 = 0. */
+static int64_t imm_of(const uint8_t *bytes, unsigned size)
+{
+    uint64_t value = 0;
+    for (unsigned i = 0; i < size; i++)
+        value |= (uint64_t)bytes[i] << (8 * i);
+    if (size == 0 || size == 8)
+        return (int64_t)value;
+    uint64_t sign = (uint64_t)1 << (8 * size - 1);
+    return (int64_t)((value ^ sign) - sign);
+}
+
+static void set_role(struct pvm_insn *insn, uint8_t role, uint8_t reg)
+{
+    switch ((enum pvm_role)role) {
+    case PVM_ROLE_NONE:
+        break;
+    case PVM_ROLE_A:
+        insn->a = reg;
+        break;
+    case PVM_ROLE_B:
+        insn->b = reg;
+        break;
+    case PVM_ROLE_D:
+        insn->d = reg;
+        break;
+    }
+}
+
 bool pvm_insn_decode(const struct pvm_code *code, enum pvm_profile profile, uint32_t pc,
                      struct pvm_insn *ret_insn)
 {
     if (!pvm_code_ok(code, profile, pc))
         return false;
-    int64_t skip = pvm_code_skip(code, pc);
-    uint8_t op = code->code.data[pc];
-    uint64_t b1 = zeta(code, (uint64_t)pc + 1, 1);
-    uint64_t b2 = zeta(code, (uint64_t)pc + 2, 1);
-    uint64_t at = (uint64_t)pc + 2; /* of X in most formats */
-    uint8_t low = reg_of(b1 & 15), high = reg_of(b1 >> 4);
-    unsigned x_size = min4(skip - 1);
-    struct pvm_insn insn = {.pc = pc, .op = op, .size = (uint8_t)(1 + skip)};
+    /* The longest reach is head 3 + X 4 + Y 4; zeta is zero behind the code. */
+    uint8_t window[16] = {0};
+    size_t left = code->code.size - pc;
+    memcpy(window, code->code.data + pc, left < sizeof window ? left : sizeof window);
 
-    switch ((enum pvm_format)pvm_op_info[op].format) {
-    case PVM_FORMAT_NONE:
-        break;
-    case PVM_FORMAT_X:
-        insn.x = zeta_signed(code, (uint64_t)pc + 1, min4(skip));
-        break;
-    case PVM_FORMAT_A_X64:
-        insn.a = low;
-        insn.x = (int64_t)zeta(code, at, 8);
-        break;
-    case PVM_FORMAT_X_Y:
-        x_size = min4((int64_t)(b1 & 7));
-        insn.x = zeta_signed(code, at, x_size);
-        insn.y = zeta_signed(code, at + x_size, min4(skip - (int64_t)x_size - 1));
-        break;
-    case PVM_FORMAT_T:
-        insn.target = pc + zeta_signed(code, (uint64_t)pc + 1, min4(skip));
-        break;
-    case PVM_FORMAT_A_X:
-        insn.a = low;
-        insn.x = zeta_signed(code, at, x_size);
-        break;
-    case PVM_FORMAT_A_X_Y:
-    case PVM_FORMAT_A_X_T:
-        x_size = min4((int64_t)(b1 >> 4 & 7));
-        insn.a = low;
-        insn.x = zeta_signed(code, at, x_size);
-        insn.y = zeta_signed(code, at + x_size, min4(skip - (int64_t)x_size - 1));
-        if (pvm_op_info[op].format == PVM_FORMAT_A_X_T) {
-            insn.target = pc + insn.y;
-            insn.y = 0;
-        }
-        break;
-    case PVM_FORMAT_D_A:
-        insn.d = low;
-        insn.a = high;
-        break;
-    case PVM_FORMAT_A_B_X:
-        insn.a = low;
-        insn.b = high;
-        insn.x = zeta_signed(code, at, x_size);
-        break;
-    case PVM_FORMAT_A_B_T:
-        insn.a = low;
-        insn.b = high;
-        insn.target = pc + zeta_signed(code, at, x_size);
-        break;
-    case PVM_FORMAT_A_B_X_Y:
-        x_size = min4((int64_t)(b2 & 7));
-        insn.a = low;
-        insn.b = high;
-        insn.x = zeta_signed(code, at + 1, x_size);
-        insn.y = zeta_signed(code, at + 1 + x_size, min4(skip - (int64_t)x_size - 2));
-        break;
-    case PVM_FORMAT_D_A_B:
-        insn.a = low;
-        insn.b = high;
-        insn.d = reg_of(b2);
-        break;
+    const struct pvm_format_info *format = pvm_format_of(window[0]);
+    uint32_t skip = pvm_code_skip(code, pc);
+    struct pvm_insn insn = {.pc = pc, .op = window[0], .size = (uint8_t)(1 + skip)};
+    set_role(&insn, format->low1, reg_of(window[1] & 15));
+    set_role(&insn, format->high1, reg_of(window[1] >> 4));
+    set_role(&insn, format->byte2, reg_of(window[2]));
+
+    unsigned x_size, y_size;
+    pvm_insn_sizes(format, skip, window[1], window[2], &x_size, &y_size);
+    insn.x = imm_of(window + format->head_size, x_size);
+    insn.y = imm_of(window + format->head_size + x_size, y_size);
+    if (format->target) {
+        int64_t *offset = format->has_y ? &insn.y : &insn.x;
+        insn.target = (int64_t)pc + *offset;
+        *offset = 0;
     }
     *ret_insn = insn;
     return true;

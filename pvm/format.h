@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pvm/format.h - private to pvm/: the instruction formats of pvm-exec.md chapter 2 as
+ * data, so that decoder, encoder, disassembler and assembler cannot disagree.
+ */
+#ifndef PVM_FORMAT_H
+#define PVM_FORMAT_H
+
+#include "pvm/pvm.h"
+
+/* Which field of struct pvm_insn a register nibble or byte stands for. */
+enum pvm_role {
+    PVM_ROLE_NONE,
+    PVM_ROLE_A,
+    PVM_ROLE_B,
+    PVM_ROLE_D,
+};
+
+/* Where the size of X comes from. */
+enum pvm_x_size {
+    PVM_X_NONE,  /* there is no X */
+    PVM_X_REST,  /* what the skip leaves, at most 4 */
+    PVM_X_LOW1,  /* bits 0..2 of byte 1 */
+    PVM_X_HIGH1, /* bits 4..6 of byte 1 */
+    PVM_X_LOW2,  /* bits 0..2 of byte 2 */
+    PVM_X_FIXED, /* 8 bytes */
+};
+
+struct pvm_format_info {
+    uint8_t low1, high1, byte2; /* enum pvm_role */
+    uint8_t head_size;          /* bytes before X */
+    uint8_t x_size;             /* enum pvm_x_size */
+    bool has_y;
+    bool target; /* the last immediate is an offset */
+};
+
+extern const struct pvm_format_info pvm_format_info[];
+
+static inline const struct pvm_format_info *pvm_format_of(uint8_t op)
+{
+    return &pvm_format_info[pvm_op_info[op].format];
+}
+
+/* The bytes that X and Y of the instruction occupy when `skip` follows its opcode and
+ * `b1`, `b2` are the two bytes behind it. */
+void pvm_insn_sizes(const struct pvm_format_info *format, uint32_t skip, uint8_t b1,
+                    uint8_t b2, unsigned *ret_x_size, unsigned *ret_y_size);
+
+#endif
