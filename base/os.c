@@ -59,7 +59,7 @@ enum err os_file_read(const char *path, struct buf *buf)
         size_t room = buf->size_max - buf->size;
         size_t want = room < 65536 ? room + 1 : 65536;
         uint8_t chunk[65536];
-        size_t size;
+        size_t size = 0;
         err = os_read(fd, chunk, want > sizeof chunk ? sizeof chunk : want, &size);
         if (err || !size)
             break;
