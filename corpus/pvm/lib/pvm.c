@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pvm.c - the functions that compilers call: memory, 128-bit division, atomics.
+ *
+ * Compiled with -ffreestanding -fno-builtin, or memcpy would be compiled to a call of
+ * memcpy.  The PVM has no alignment rule and moves eight bytes as fast as one, so every
+ * loop moves words, and a rest shorter than a word is one more word that overlaps the
+ * last one.  No function touches a byte outside its operands, but strlen, which stays
+ * inside the word that the text ends in.
+ */
+#include "pvm.h"
+
+typedef uint64_t word __attribute__((aligned(1), may_alias));
+typedef uint32_t half __attribute__((aligned(1), may_alias));
+typedef uint16_t quarter __attribute__((aligned(1), may_alias));
+
+/* ---- memory ---- */
+
+static inline uint64_t get8(const uint8_t *at)
+{
+    return *(const word *)at;
+}
+
+static inline void put8(uint8_t *at, uint64_t value)
+{
+    *(word *)at = value;
+}
+
+/* Up to seven bytes that may overlap: all reads come before the writes. */
+static inline void copy_short(uint8_t *to, const uint8_t *from, size_t size)
+{
+    if (size >= 4) {
+        uint32_t head = *(const half *)from;
+        uint32_t tail = *(const half *)(from + size - 4);
+        *(half *)to = head;
+        *(half *)(to + size - 4) = tail;
+    } else if (size >= 2) {
+        uint16_t head = *(const quarter *)from;
+        uint8_t tail = from[size - 1];
+        *(quarter *)to = head;
+        to[size - 1] = tail;
+    } else if (size == 1) {
+        *to = *from;
+    }
+}
+
+/* Two words at a time: four need registers that would have to be saved first. */
+static inline void copy_pair(uint8_t *to, const uint8_t *from)
+{
+    uint64_t a = get8(from), b = get8(from + 8);
+    put8(to, a);
+    put8(to + 8, b);
+}
+
+/* Right for `to` below `from`, too.  The last word is read first, since by the end it
+ * may have been overwritten. */
+static inline void copy_up(uint8_t *to, const uint8_t *from, size_t size)
+{
+    uint64_t tail = get8(from + size - 8);
+    uint8_t *last = to + size - 8;
+    for (; size >= 32; size -= 32, from += 32, to += 32) {
+        copy_pair(to, from);
+        copy_pair(to + 16, from + 16);
+    }
+    for (; size > 8; size -= 8, from += 8, to += 8)
+        put8(to, get8(from));
+    put8(last, tail);
+}
+
+static inline void copy_down(uint8_t *to, const uint8_t *from, size_t size)
+{
+    uint64_t head = get8(from);
+    while (size >= 32) {
+        size -= 32;
+        copy_pair(to + size + 16, from + size + 16);
+        copy_pair(to + size, from + size);
+    }
+    while (size > 8) {
+        size -= 8;
+        put8(to + size, get8(from + size));
+    }
+    put8(to, head);
+}
+
+/* Without `restrict`, or the two pairs of copy_pair become one group of four. */
+void *memcpy(void *to, const void *from, size_t size)
+{
+    if (size >= 8)
+        copy_up(to, from, size);
+    else
+        copy_short(to, from, size);
+    return to;
+}
+
+void *memmove(void *to, const void *from, size_t size)
+{
+    if (size < 8)
+        copy_short(to, from, size);
+    else if (pvm_address(to) - pvm_address(from) >= size)
+        copy_up(to, from, size);
+    else
+        copy_down(to, from, size);
+    return to;
+}
+
+void *memset(void *to, int byte, size_t size)
+{
+    uint64_t value = (uint8_t)byte * 0x0101010101010101u;
+    uint8_t *at = to;
+    if (size < 8) {
+        while (size-- > 0)
+            *at++ = (uint8_t)value;
+        return to;
+    }
+    put8(at + size - 8, value);
+    for (; size >= 32; size -= 32, at += 32) {
+        put8(at, value);
+        put8(at + 8, value);
+        put8(at + 16, value);
+        put8(at + 24, value);
+    }
+    for (; size > 8; size -= 8, at += 8)
+        put8(at, value);
+    return to;
+}
+
+/* The first byte in memory decides, and that is the lowest of a word. */
+static int order(uint64_t a, uint64_t b)
+{
+    a = __builtin_bswap64(a);
+    b = __builtin_bswap64(b);
+    return a < b ? -1 : a > b;
+}
+
+int memcmp(const void *a, const void *b, size_t size)
+{
+    const uint8_t *p = a, *q = b;
+    for (; size >= 16; size -= 16, p += 16, q += 16) {
+        if (get8(p) != get8(q))
+            return order(get8(p), get8(q));
+        if (get8(p + 8) != get8(q + 8))
+            return order(get8(p + 8), get8(q + 8));
+    }
+    if (size >= 8) {
+        if (get8(p) != get8(q))
+            return order(get8(p), get8(q));
+        size -= 8;
+        p += 8;
+        q += 8;
+    }
+    for (; size > 0; size--, p++, q++) {
+        if (*p != *q)
+            return *p - *q;
+    }
+    return 0;
+}
+
+int bcmp(const void *a, const void *b, size_t size);
+int bcmp(const void *a, const void *b, size_t size)
+{
+    return memcmp(a, b, size);
+}
+
+/* Reads whole aligned words: they lie in one page with the byte that is asked for. */
+__attribute__((no_sanitize("address"))) size_t strlen(const char *text)
+{
+    const uint64_t low = 0x0101010101010101u, high = 0x8080808080808080u;
+    const uint8_t *start = (const uint8_t *)text;
+    const uint8_t *at = start - (pvm_address(start) & 7);
+    unsigned before = (unsigned)(start - at) * 8;
+    /* Bytes in front of the text become nonzero. */
+    uint64_t chunk = get8(at) | ((1ull << before) - 1);
+    uint64_t zero;
+    while ((zero = (chunk - low) & ~chunk & high) == 0) {
+        at += 8;
+        chunk = get8(at);
+    }
+    return (size_t)(at - start) + (unsigned)__builtin_ctzll(zero) / 8;
+}
+
+/* ---- 128-bit division ---- */
+
+typedef unsigned __int128 u128;
+typedef __int128 i128;
+
+u128 __udivti3(u128 a, u128 b);
+u128 __umodti3(u128 a, u128 b);
+i128 __divti3(i128 a, i128 b);
+i128 __modti3(i128 a, i128 b);
+
+/* One digit of base 2^32 of the quotient: (high:digit) / b for a normalised b and
+ * high < b.  The estimate from the upper half of b is at most two too large. */
+static uint64_t quotient_digit(uint64_t high, uint64_t digit, uint64_t b,
+                               uint64_t *ret_rest)
+{
+    uint64_t b1 = b >> 32, b0 = (uint32_t)b;
+    uint64_t q = high / b1, rest = high % b1;
+    while (q >> 32 != 0 || q * b0 > (rest << 32 | digit)) {
+        q--;
+        rest += b1;
+        if (rest >> 32 != 0)
+            break;
+    }
+    *ret_rest = (high << 32 | digit) - q * b;
+    return q;
+}
+
+/* (high:low) / b for high < b: the quotient fits 64 bits (Knuth 4.3.1, algorithm D). */
+static uint64_t divide_word(uint64_t high, uint64_t low, uint64_t b, uint64_t *ret_rest)
+{
+    unsigned shift = (unsigned)__builtin_clzll(b);
+    b <<= shift;
+    if (shift != 0)
+        high = high << shift | low >> (64 - shift);
+    low <<= shift;
+    uint64_t rest;
+    uint64_t q1 = quotient_digit(high, low >> 32, b, &rest);
+    uint64_t q0 = quotient_digit(rest, (uint32_t)low, b, &rest);
+    *ret_rest = rest >> shift;
+    return q1 << 32 | q0;
+}
+
+/* By zero: all ones and the dividend, as the machine's own division answers. */
+static u128 divide(u128 a, u128 b, u128 *ret_rest)
+{
+    uint64_t a1 = (uint64_t)(a >> 64), a0 = (uint64_t)a;
+    uint64_t b1 = (uint64_t)(b >> 64), b0 = (uint64_t)b;
+    if (b == 0) {
+        *ret_rest = a;
+        return ~(u128)0;
+    }
+    if (b1 == 0) {
+        uint64_t rest;
+        uint64_t q1 = a1 / b0;
+        uint64_t q0 = divide_word(a1 % b0, a0, b0, &rest);
+        *ret_rest = rest;
+        return (u128)q1 << 64 | q0;
+    }
+    /* b has at least 65 bits.  Divide by its upper 64 bits; the estimate, made from
+     * a / 2 so that it fits, is the quotient or one more. */
+    unsigned shift = (unsigned)__builtin_clzll(b1);
+    uint64_t upper = (uint64_t)((b << shift) >> 64), unused;
+    uint64_t q = divide_word(a1 >> 1, (uint64_t)(a >> 1), upper, &unused);
+    q >>= 63 - shift;
+    if (q != 0)
+        q--;
+    u128 rest = a - (u128)q * b;
+    if (rest >= b) {
+        rest -= b;
+        q++;
+    }
+    *ret_rest = rest;
+    return q;
+}
+
+u128 __udivti3(u128 a, u128 b)
+{
+    u128 rest;
+    return divide(a, b, &rest);
+}
+
+u128 __umodti3(u128 a, u128 b)
+{
+    u128 rest;
+    divide(a, b, &rest);
+    return rest;
+}
+
+static u128 magnitude(i128 a)
+{
+    return a < 0 ? -(u128)a : (u128)a;
+}
+
+i128 __divti3(i128 a, i128 b)
+{
+    u128 rest, q = divide(magnitude(a), magnitude(b), &rest);
+    return (i128)((a < 0) != (b < 0) ? -q : q);
+}
+
+i128 __modti3(i128 a, i128 b)
+{
+    u128 rest;
+    divide(magnitude(a), magnitude(b), &rest);
+    return (i128)(a < 0 ? -rest : rest);
+}
+
+/* ---- atomics: one thread, so plain code does ---- */
+
+#define ATOMICS(size, type)                                                            \
+    type __atomic_load_##size(const volatile void *at, int model);                     \
+    type __atomic_load_##size(const volatile void *at, int model)                      \
+    {                                                                                  \
+        (void)model;                                                                   \
+        return *(const volatile type *)at;                                             \
+    }                                                                                  \
+    void __atomic_store_##size(volatile void *at, type value, int model);              \
+    void __atomic_store_##size(volatile void *at, type value, int model)               \
+    {                                                                                  \
+        (void)model;                                                                   \
+        *(volatile type *)at = value;                                                  \
+    }                                                                                  \
+    bool __atomic_compare_exchange_##size(volatile void *at, void *expected,           \
+                                          type desired, int success, int failure);     \
+    bool __atomic_compare_exchange_##size(volatile void *at, void *expected,           \
+                                          type desired, int success, int failure)      \
+    {                                                                                  \
+        (void)success;                                                                 \
+        (void)failure;                                                                 \
+        type old = *(volatile type *)at;                                               \
+        if (old == *(type *)expected) {                                                \
+            *(volatile type *)at = desired;                                            \
+            return true;                                                               \
+        }                                                                              \
+        *(type *)expected = old;                                                       \
+        return false;                                                                  \
+    }                                                                                  \
+    ATOMIC_UPDATE(size, type, exchange, value)                                         \
+    ATOMIC_UPDATE(size, type, fetch_add, old + value)                                  \
+    ATOMIC_UPDATE(size, type, fetch_sub, old - value)                                  \
+    ATOMIC_UPDATE(size, type, fetch_and, old &value)                                   \
+    ATOMIC_UPDATE(size, type, fetch_or, old | value)                                   \
+    ATOMIC_UPDATE(size, type, fetch_xor, old ^ value)                                  \
+    ATOMIC_UPDATE(size, type, fetch_nand, ~(old & value))
+
+/* Answers what was there before. */
+#define ATOMIC_UPDATE(size, type, name, result)                                        \
+    type __atomic_##name##_##size(volatile void *at, type value, int model);           \
+    type __atomic_##name##_##size(volatile void *at, type value, int model)            \
+    {                                                                                  \
+        (void)model;                                                                   \
+        type old = *(volatile type *)at;                                               \
+        *(volatile type *)at = (type)(result);                                         \
+        return old;                                                                    \
+    }
+
+ATOMICS(1, uint8_t)
+ATOMICS(2, uint16_t)
+ATOMICS(4, uint32_t)
+ATOMICS(8, uint64_t)
