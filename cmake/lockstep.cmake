@@ -72,3 +72,17 @@ function(lockstep_fuzz name)
         target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
     endif()
 endfunction()
+
+# lockstep_bench(<name> SOURCES … DEPENDS <folders>): a program that `./dev bench` runs.
+function(lockstep_bench name)
+    cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;LIBRARIES" ${ARGN})
+    add_executable(bench_${name} ${ARG_SOURCES})
+    target_compile_options(bench_${name} PRIVATE ${LOCKSTEP_FLAGS})
+    target_include_directories(bench_${name} PRIVATE ${PROJECT_SOURCE_DIR})
+    foreach(depend ${ARG_DEPENDS})
+        target_link_libraries(bench_${name} PRIVATE lockstep-${depend})
+    endforeach()
+    target_link_libraries(bench_${name} PRIVATE ${ARG_LIBRARIES})
+    set_target_properties(bench_${name} PROPERTIES
+        RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bench)
+endfunction()
