@@ -38,7 +38,7 @@ void arena_fini(struct arena *arena)
 static struct arena_block *block_add(struct arena *arena, size_t size_min)
 {
     size_t size = size_min < BLOCK_SIZE_MIN ? BLOCK_SIZE_MIN : size_min;
-    if (size > SIZE_MAX - 2 * BLOCK_ALIGN)
+    if (size > PTRDIFF_MAX - 4 * BLOCK_ALIGN) /* no object is larger; sums fit */
         return NULL;
     size = (size + BLOCK_ALIGN - 1) & ~(size_t)(BLOCK_ALIGN - 1);
     /* calloc: large blocks come as untouched zero pages, an unused rest costs nothing. */

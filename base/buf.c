@@ -2,6 +2,7 @@
 #include "base/buf.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,11 +34,15 @@ uint8_t *buf_extend(struct buf *buf, size_t size)
         buf->err = ERR_limit;
         return NULL;
     }
+    if (size > PTRDIFF_MAX - 1 - buf->size) { /* no object is larger; the sum fits */
+        buf->err = ERR_nomem;
+        return NULL;
+    }
     size_t need = buf->size + size + 1;
     if (need > buf->capacity) {
         size_t capacity = buf->capacity ? buf->capacity : 256;
         while (capacity < need)
-            capacity = capacity > SIZE_MAX / 2 ? need : capacity * 2;
+            capacity = capacity > PTRDIFF_MAX / 2 ? need : capacity * 2;
         uint8_t *data = realloc(buf->data, capacity);
         if (!data) {
             buf->err = ERR_nomem;

@@ -214,7 +214,9 @@ enum err os_pwrite(int fd, uint64_t offset, const void *data, size_t size)
                            (off_t)(offset + done));
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0)
+        if (n == 0)
+            errno = EIO; /* not even one byte: do not ask for ever */
+        if (n <= 0)
             return fail();
         done += (size_t)n;
     }
@@ -241,7 +243,9 @@ enum err os_write_all(int fd, const void *data, size_t size)
         ssize_t n = write(fd, (const uint8_t *)data + done, size - done);
         if (n < 0 && errno == EINTR && !os_interrupted())
             continue;
-        if (n < 0)
+        if (n == 0)
+            errno = EIO;
+        if (n <= 0)
             return fail();
         done += (size_t)n;
     }
