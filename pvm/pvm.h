@@ -280,7 +280,8 @@ ERR_MUST_CHECK enum err pvm_mem_map(struct pvm_mem *mem, uint32_t start, uint64_
 ERR_MUST_CHECK enum err pvm_mem_unmap(struct pvm_mem *mem, uint32_t start,
                                       uint64_t size);
 
-/* Change the mode of mapped pages; keeps contents and page state.  Also pvm_access. */
+/* Change the mode of mapped pages to R or RW; keeps contents and page state.  Also
+ * pvm_access, usage. */
 ERR_MUST_CHECK enum err pvm_mem_protect(struct pvm_mem *mem, uint32_t start,
                                         uint64_t size, enum pvm_access access);
 
@@ -442,8 +443,10 @@ bool pvm_program_block_start(const struct pvm_program *program, uint32_t pc);
 /* block_of(pc) [4.3]; charge it with pvm_code_walk. */
 uint32_t pvm_program_block_of(const struct pvm_program *program, uint32_t pc);
 
-/* Append the block table of trace-replay.md 5.2. */
-void pvm_program_put_blocks(const struct pvm_program *program, struct buf *buf);
+/* Append the block table of trace-replay.md 5.2.  A run that starts at `start_pc` may
+ * pay for a position that is no block start: it gets a row too. */
+void pvm_program_put_blocks(const struct pvm_program *program, uint32_t start_pc,
+                            struct buf *buf);
 
 /* Per-run memory of an engine: segment buffers and the like.  Allocated once, used by
  * any number of runs of any program, one at a time. */

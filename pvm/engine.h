@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pvm/engine.h - predecoded programs and the state of a run.  Private to pvm/.
+ *
+ * A program is an array of 32-byte records in order of code.  Every straight run of
+ * code (what follows a terminator, a position that is no instruction, or nothing) is
+ * preceded by a header record that carries its cost; a jump goes to the header, pays,
+ * and continues behind it.  A position that flow can reach but that is no instruction
+ * has a trap record.  So an engine never looks at the code bytes or the bitmask.
+ */
+#ifndef PVM_ENGINE_H
+#define PVM_ENGINE_H
+
+#include "pvm/mem.h"
+#include "pvm/pvm.h"
+
+struct pvm_engine;
+struct record;
+
+/* A handler of the threaded loop.  Everything hot is in registers: the record, the
+ * state (guest registers first), guest memory with its rights below, the gas on show
+ * and the accumulator of the gas log (path bits, or the rolling hash). */
+typedef void threaded_fn(const struct record *ip, struct pvm_state *s, uint8_t *mem,
+                         uint64_t gas, uint64_t acc, struct pvm_engine *e);
+
+/* Header records carry RECORD_HEADER as op, an opcode that no profile assigns. */
+enum { RECORD_HEADER = 255 };
+
+struct record {
+    union {
+        threaded_fn *threaded;
+        uint64_t visit_count; /* header: instructions, a final trap included */
+    };
+    union {
+        uint64_t x;
+        uint64_t need; /* header */
+    };
+    union {
+        uint64_t y;
+        const struct record *target; /* header of a static target; NULL: not valid */
+        uint64_t need_reserve;       /* header: need plus reserve */
+    };
+    uint8_t a, b, d; /* byte offsets into state->reg */
+    uint8_t op;
+    uint32_t pc;
+};
+
+struct pvm_program {
+    const struct pvm_code *code;
+    struct pvm_config config;
+    enum pvm_gas_log log;
+    struct record *record; /* record[0] is a header */
+    uint32_t record_count;
+    uint32_t *header; /* indices of the header records, ascending */
+    uint32_t header_count;
+    uint8_t *start;                 /* bit set of block starts, |c| + 1 bits */
+    const struct record **jump;     /* by table index; NULL: panics */
+};
+
+enum {
+    SEGMENT_BITS_MAX = 65536,
+    SEGMENT_TARGETS_MAX = 4096,
+    SEGMENT_EXTRA_MAX = 2048,
+};
+
+/* The open segment, appended to by every engine (trace-replay.md 5.5). */
+struct segment {
+    uint32_t pc, start;
+    uint64_t n;
+    uint64_t gas_begin;     /* remaining gas when it began */
+    uint64_t extra_ordinal; /* n at the last extra entry */
+    uint32_t bits_size;     /* whole 64-bit groups in `bits`, in bytes */
+    uint32_t target_count;
+    uint32_t extra_count;
+    bool full;               /* split at the next block entry */
+    uint8_t bits[SEGMENT_BITS_MAX / 8 + 8];
+    uint32_t target[SEGMENT_TARGETS_MAX];
+    struct pvm_extra extra[SEGMENT_EXTRA_MAX];
+    uint8_t leb[SEGMENT_TARGETS_MAX * 5];
+};
+
+struct pvm_engine {
+    const struct pvm_program *program;
+    const struct pvm_observer *observer;
+    const struct record *const *jump; /* of the program, at hand for table jumps */
+    uint32_t jump_count;
+    enum pvm_dispatch dispatch;
+    /* Gas: what the guest has is shown + hidden.  Handlers test and debit what is
+     * shown; it runs out early at a deadline or a split, and block_pay() sorts that
+     * out. */
+    uint64_t gas_shown, gas_hidden;
+    uint64_t acc;
+    bool armed;        /* a deadline is set */
+    uint64_t gas_stop; /* its gas value */
+    /* How the run ended.  exit_ip is NULL at an unpaid block entry (s->pc is set). */
+    struct pvm_outcome outcome;
+    const struct record *exit_ip;
+    bool exit_retired;
+    struct record start_trap; /* a run that begins where no instruction is */
+    struct segment segment;
+};
+
+/* The accumulator of an empty group of path bits: the sentinel of 5.5. */
+#define ACC_EMPTY ((uint64_t)1)
+
+/* ---- shared slow paths (interp.c, segment.c) ----
+ * Those that answer a record: the one to go on with, or NULL after engine_exit().  Gas
+ * and accumulator are in the engine, pc and gas of the state are not current. */
+
+/* End the run at `ip`; answers NULL. */
+const struct record *engine_exit(struct pvm_engine *e, const struct record *ip,
+                                 enum pvm_exit exit, uint64_t arg, bool retired);
+
+/* Arrive at header `h`, uncharged: split, deadline, gas check, charge, log. */
+const struct record *enter_block(struct pvm_engine *e, struct pvm_state *s,
+                                 const struct record *h);
+
+/* A store of 1..8 bytes with all it takes: faults, page states, page gas. */
+const struct record *store_slow(struct pvm_engine *e, struct pvm_state *s,
+                                const struct record *ip, uint32_t address,
+                                unsigned size, uint64_t value);
+
+/* A load; *ret_value is set when the answer is not NULL. */
+const struct record *load_slow(struct pvm_engine *e, struct pvm_state *s,
+                               const struct record *ip, uint32_t address, unsigned size,
+                               uint64_t *ret_value);
+
+/* A table jump of `ip`: the header to enter. */
+const struct record *jump_dynamic(struct pvm_engine *e, const struct record *ip,
+                                  uint32_t address);
+
+/* Show the engine's handlers as much of `gas` as they may use unasked. */
+void gas_show(struct pvm_engine *e, uint64_t gas);
+
+static inline uint64_t gas_true(const struct pvm_engine *e)
+{
+    return e->gas_shown + e->gas_hidden;
+}
+
+/* Make the next block entry take the slow path. */
+static inline void gas_hide(struct pvm_engine *e)
+{
+    e->gas_hidden += e->gas_shown;
+    e->gas_shown = 0;
+}
+
+void segment_begin(struct pvm_engine *e, uint32_t pc, bool charged, uint64_t gas);
+
+/* Close the open segment and report it; the state must be complete. */
+void segment_end(struct pvm_engine *e, const struct pvm_state *s,
+                 enum pvm_segment_end end, uint32_t end_pc);
+
+/* Append an outcome of a conditional branch, a table index. */
+void segment_bit(struct pvm_engine *e, bool taken);
+void segment_target(struct pvm_engine *e, uint32_t index);
+
+/* Store the 64 outcomes in e->acc, whose sentinel has just been shifted out. */
+void segment_flush(struct pvm_engine *e);
+
+/* acc of the summary after one more charge (trace-replay.md 5.6). */
+static inline uint64_t summary_add(uint64_t acc, uint32_t kind, uint32_t where,
+                                   uint64_t cost)
+{
+    uint64_t t = (where + cost * 0x9e3779b1u + kind * (uint64_t)0x85ebca6bu) & 0x7fffffff;
+    return ((acc << 5 | acc >> 59) ^ t) * 0x517cc1b727220a95u;
+}
+
+/* ---- dispatch ---- */
+
+/* The loop's handlers by opcode: the definition of the machine.  Answers as above; a
+ * header means "arrived there, not paid". */
+typedef const struct record *loop_fn(const struct record *ip, struct pvm_state *s,
+                                     uint8_t *mem, struct pvm_engine *e);
+extern loop_fn *const loop_handler[256];
+
+/* The threaded loop's handler of a record; NULL if that loop is not built. */
+threaded_fn *threaded_handler(enum pvm_gas_log log, const struct record *ip);
+
+/* The header of the straight run of code that `ip` belongs to. */
+const struct record *program_header_of(const struct pvm_program *program,
+                                       const struct record *ip);
+
+/* The record for a run at `pc`; NULL where pc is not ok. */
+const struct record *program_record_at(const struct pvm_program *program, uint32_t pc);
+
+#endif

@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The interpreter: slow paths, the loop, and running [1.3, 8, 9].
+ */
+#include "pvm/gas.h"
+#include "pvm/interp_ops.h"
+
+/* ---- ends ---- */
+
+const struct record *engine_exit(struct pvm_engine *e, const struct record *ip,
+                                 enum pvm_exit exit, uint64_t arg, bool retired)
+{
+    e->outcome = (struct pvm_outcome){.exit = exit, .arg = arg};
+    e->exit_ip = ip;
+    e->exit_retired = retired;
+    return NULL;
+}
+
+/* ---- block entry ---- */
+
+void gas_show(struct pvm_engine *e, uint64_t gas)
+{
+    /* Shown gas is used up exactly when the true value has passed the deadline. */
+    e->gas_hidden = 0;
+    if (e->armed)
+        e->gas_hidden = gas > e->gas_stop ? e->gas_stop + 1 : gas;
+    e->gas_shown = gas - e->gas_hidden;
+}
+
+static void arm(struct pvm_engine *e, int64_t gas_stop)
+{
+    e->armed = gas_stop >= 0;
+    e->gas_stop = (uint64_t)gas_stop;
+}
+
+/* Tell the observer about a deadline that has come; false if it ends the run. */
+static bool deadlines(struct pvm_engine *e, struct pvm_state *s, uint64_t gas)
+{
+    while (e->armed && gas <= e->gas_stop) {
+        int64_t next = PVM_GAS_STOP_NEVER;
+        s->gas = gas;
+        s->charged = false;
+        if (!e->observer->deadline(e->observer->self, s, &next))
+            return false;
+        check(next < 0 || (uint64_t)next < e->gas_stop); /* or this would not end */
+        arm(e, next);
+    }
+    return true;
+}
+
+static void log_charge(struct pvm_engine *e, struct pvm_state *s,
+                       enum pvm_charge_kind kind, uint32_t where, uint64_t cost,
+                       uint64_t gas)
+{
+    if (e->program->log == PVM_GAS_LOG_SUMMARY)
+        e->acc = summary_add(e->acc, kind, where, cost);
+    if (e->program->log == PVM_GAS_LOG_EACH && e->observer && e->observer->charge) {
+        s->gas = gas;
+        e->observer->charge(e->observer->self, s, kind, where, cost);
+    }
+}
+
+/* Pay for the block of header `h`, entered at `pc`; s->pc says where on every exit. */
+static bool block_pay(struct pvm_engine *e, struct pvm_state *s, const struct record *h,
+                      uint32_t pc)
+{
+    uint64_t gas = gas_true(e);
+    s->pc = pc;
+    if (e->segment.full) {
+        s->gas = gas;
+        segment_end(e, s, PVM_SEGMENT_SPLIT_BLOCK, pc);
+        segment_begin(e, pc, false, gas);
+    }
+    if (!deadlines(e, s, gas)) {
+        engine_exit(e, NULL, PVM_EXIT_STOPPED, 0, false);
+        return false;
+    }
+    if (gas < h->need_reserve) {
+        engine_exit(e, NULL, PVM_EXIT_OUT_OF_GAS, 0, false);
+        return false;
+    }
+    gas -= h->need;
+    e->segment.n++;
+    log_charge(e, s, PVM_CHARGE_BLOCK, h->pc, h->need, gas);
+    s->icount += h->visit_count;
+    gas_show(e, gas);
+    return true;
+}
+
+const struct record *enter_block(struct pvm_engine *e, struct pvm_state *s,
+                                 const struct record *h)
+{
+    return block_pay(e, s, h, h->pc) ? h + 1 : NULL;
+}
+
+/* ---- memory ---- */
+
+static const struct record *fault(struct pvm_engine *e, const struct record *ip,
+                                  struct mem_result result)
+{
+    if (result.fault == MEM_READ_ONLY &&
+        e->program->config.profile == PVM_PROFILE_VECTORS)
+        return engine_exit(e, ip, PVM_EXIT_PANIC, 0, false);
+    uint32_t address = result.page * (uint32_t)PVM_PAGE_SIZE;
+    return engine_exit(e, ip, PVM_EXIT_PAGE_FAULT, address, false);
+}
+
+const struct record *load_slow(struct pvm_engine *e, struct pvm_state *s,
+                               const struct record *ip, uint32_t address, unsigned size,
+                               uint64_t *ret_value)
+{
+    struct mem_result result = mem_load(s->mem, address, size, ret_value);
+    return result.fault ? fault(e, ip, result) : ip;
+}
+
+/* Instructions of the current straight run that have not retired before `ip`. */
+static uint64_t unretired(const struct pvm_engine *e, const struct record *ip)
+{
+    if (ip == &e->start_trap)
+        return 1;
+    const struct record *h = program_header_of(e->program, ip);
+    return h->visit_count - (uint64_t)(ip - h - 1);
+}
+
+/* Charge the first store into a page: the reserve makes sure that it can be paid. */
+static void page_pay(struct pvm_engine *e, struct pvm_state *s, const struct record *ip,
+                     uint32_t page)
+{
+    if (e->gas_shown < PVM_GAS_COW) {
+        check(gas_true(e) >= PVM_GAS_COW);
+        e->gas_hidden -= PVM_GAS_COW - e->gas_shown;
+        e->gas_shown = PVM_GAS_COW;
+    }
+    e->gas_shown -= PVM_GAS_COW;
+
+    uint64_t gas = gas_true(e), ahead = unretired(e, ip);
+    struct segment *seg = &e->segment;
+    s->pc = ip->pc;
+    s->icount -= ahead; /* exact while an observer looks */
+    log_charge(e, s, PVM_CHARGE_COW, page, PVM_GAS_COW, gas);
+    if (e->program->log == PVM_GAS_LOG_LEDGER) {
+        uint32_t block = pvm_program_block_of(e->program, ip->pc);
+        seg->extra[seg->extra_count++] = (struct pvm_extra){
+            .dn = seg->n - seg->extra_ordinal,
+            .dpc = ip->pc - block,
+            .kind = PVM_CHARGE_COW,
+            .where = page,
+            .cost = PVM_GAS_COW,
+        };
+        seg->extra_ordinal = seg->n;
+        if (seg->extra_count == SEGMENT_EXTRA_MAX) {
+            s->gas = gas;
+            s->charged = true;
+            segment_end(e, s, PVM_SEGMENT_SPLIT_INSIDE, ip->pc);
+            segment_begin(e, ip->pc, true, gas);
+        }
+    }
+    s->icount += ahead;
+}
+
+const struct record *store_slow(struct pvm_engine *e, struct pvm_state *s,
+                                const struct record *ip, uint32_t address,
+                                unsigned size, uint64_t value)
+{
+    struct mem_result result = mem_store_check(s->mem, address, size);
+    if (result.fault)
+        return fault(e, ip, result);
+    bool pays = gas_charges_pages(&e->program->config);
+    uint32_t first = address / PVM_PAGE_SIZE;
+    uint32_t last = (uint32_t)(address + (size - 1)) / PVM_PAGE_SIZE;
+    if (mem_touch(s->mem, first) && pays)
+        page_pay(e, s, ip, first);
+    if (last != first && mem_touch(s->mem, last) && pays)
+        page_pay(e, s, ip, last);
+    mem_store(s->mem, address, size, value);
+    return ip;
+}
+
+/* ---- control ---- */
+
+const struct record *jump_dynamic(struct pvm_engine *e, const struct record *ip,
+                                  uint32_t address)
+{
+    if (address == PVM_HALT_ADDRESS &&
+        e->program->config.profile == PVM_PROFILE_VECTORS)
+        return engine_exit(e, ip, PVM_EXIT_HALT, 0, true);
+    /* 0 and odd addresses become indices past any table. */
+    uint32_t index = (address >> 1 | address << 31) - 1;
+    const struct record *h = index < e->jump_count ? e->jump[index] : NULL;
+    if (!h)
+        return engine_exit(e, ip, PVM_EXIT_PANIC, 0, false);
+    if (e->program->log == PVM_GAS_LOG_LEDGER)
+        segment_target(e, index);
+    return h;
+}
+
+static const struct record *jump_static(struct pvm_engine *e, const struct record *ip)
+{
+    return ip->target ? ip->target : engine_exit(e, ip, PVM_EXIT_PANIC, 0, false);
+}
+
+/* ---- the loop's handlers: one per opcode, the definition ---- */
+
+#define HANDLER(name)                                                                  \
+    static const struct record *loop_##name(const struct record *i,                    \
+                                            struct pvm_state *s, uint8_t *mem,         \
+                                            struct pvm_engine *e)
+#define OP(code, name, format, flags, text) HANDLER(name);
+#include "pvm/opcodes.def"
+
+#define UNUSED (void)i, (void)s, (void)mem, (void)e
+
+#define EFFECT(name, statement)                                                        \
+    HANDLER(name)                                                                      \
+    {                                                                                  \
+        UNUSED;                                                                        \
+        statement;                                                                     \
+        return i + 1;                                                                  \
+    }
+#define LOAD_(name, type, address, dest)                                               \
+    HANDLER(name)                                                                      \
+    {                                                                                  \
+        uint64_t value = 0;                                                            \
+        UNUSED;                                                                        \
+        if (!load_slow(e, s, i, (uint32_t)(address), sizeof(type), &value))            \
+            return NULL;                                                               \
+        dest = (uint64_t)(type)value;                                                  \
+        return i + 1;                                                                  \
+    }
+#define STORE_(name, type, address, value)                                             \
+    HANDLER(name)                                                                      \
+    {                                                                                  \
+        UNUSED;                                                                        \
+        if (!store_slow(e, s, i, (uint32_t)(address), sizeof(type), (value)))          \
+            return NULL;                                                               \
+        return i + 1;                                                                  \
+    }
+#define BRANCH(name, condition)                                                        \
+    HANDLER(name)                                                                      \
+    {                                                                                  \
+        UNUSED;                                                                        \
+        bool taken = (condition);                                                      \
+        if (e->program->log == PVM_GAS_LOG_LEDGER)                                     \
+            segment_bit(e, taken);                                                     \
+        return taken ? jump_static(e, i) : i + 1;                                      \
+    }
+#include "pvm/effects.def"
+
+HANDLER(trap)
+{
+    UNUSED;
+    return engine_exit(e, i, PVM_EXIT_TRAP, 0, false);
+}
+
+HANDLER(fallthrough)
+{
+    UNUSED;
+    return i + 1;
+}
+
+HANDLER(unlikely)
+{
+    UNUSED;
+    return i + 1;
+}
+
+HANDLER(ecall)
+{
+    UNUSED;
+    return engine_exit(e, i, PVM_EXIT_ECALL, (uint32_t)s->reg[11], true);
+}
+
+HANDLER(ecalli)
+{
+    UNUSED;
+    return engine_exit(e, i, PVM_EXIT_HOST_CALL, X, true);
+}
+
+HANDLER(sbrk)
+{
+    UNUSED;
+    return engine_exit(e, i, PVM_EXIT_PANIC, 0, false);
+}
+
+HANDLER(jump)
+{
+    UNUSED;
+    return jump_static(e, i);
+}
+
+HANDLER(load_imm_jump)
+{
+    UNUSED;
+    A = X;
+    return jump_static(e, i);
+}
+
+HANDLER(jump_ind)
+{
+    UNUSED;
+    return jump_dynamic(e, i, (uint32_t)(A + X));
+}
+
+HANDLER(load_imm_jump_ind)
+{
+    UNUSED;
+    uint32_t address = (uint32_t)(B + Y); /* of the old B: A may be the same register */
+    A = X;
+    return jump_dynamic(e, i, address);
+}
+
+static const struct record *loop_header(const struct record *i, struct pvm_state *s,
+                                        uint8_t *mem, struct pvm_engine *e)
+{
+    (void)mem;
+    return enter_block(e, s, i);
+}
+
+loop_fn *const loop_handler[256] = {
+#define OP(code, name, format, flags, text) [code] = loop_##name,
+#include "pvm/opcodes.def"
+    [RECORD_HEADER] = loop_header,
+};
+
+/* ---- running ---- */
+
+enum err pvm_engine_create(struct arena *arena, struct pvm_engine **ret_engine)
+{
+    struct pvm_engine *engine = arena_new(arena, struct pvm_engine);
+    if (!engine)
+        return ERR_nomem;
+    *ret_engine = engine;
+    return ERR_ok;
+}
+
+void pvm_engine_set_dispatch(struct pvm_engine *engine, enum pvm_dispatch dispatch)
+{
+    engine->dispatch = dispatch;
+}
+
+/* A run that begins in the middle of a straight run pays for the block around pc
+ * [4.3]; what is behind pc already must not count as instructions. */
+static bool pay_inside(struct pvm_engine *e, struct pvm_state *s, const struct record *ip)
+{
+    const struct pvm_program *program = e->program;
+    uint32_t block = pvm_program_block_of(program, s->pc);
+    struct pvm_walk walk = pvm_code_walk(program->code, &program->config, block);
+    struct record h = {
+        .visit_count = ip ? unretired(e, ip) : 1,
+        .need = walk.need,
+        .need_reserve = walk.need + gas_reserve(&program->config, walk.store_count),
+        .op = RECORD_HEADER,
+        .pc = block,
+    };
+    return block_pay(e, s, &h, s->pc);
+}
+
+/* The record to go on with at s->pc, its block paid; NULL at an exit. */
+static const struct record *resume(struct pvm_engine *e, struct pvm_state *s)
+{
+    const struct record *ip = program_record_at(e->program, s->pc);
+    if (s->charged) {
+        s->icount += ip ? unretired(e, ip) : 1;
+    } else if (ip && ip[-1].op == RECORD_HEADER &&
+               pvm_program_block_start(e->program, s->pc)) {
+        return enter_block(e, s, ip - 1);
+    } else if (!pay_inside(e, s, ip)) {
+        return NULL;
+    }
+    if (ip)
+        return ip;
+    e->start_trap = (struct record){.op = PVM_OP_trap, .pc = s->pc};
+    return engine_exit(e, &e->start_trap, PVM_EXIT_TRAP, 0, false);
+}
+
+/* Make the state complete after an exit; true if the exit was an ecall or ecalli. */
+static bool complete(struct pvm_engine *e, struct pvm_state *s)
+{
+    const struct record *ip = e->exit_ip;
+    s->gas = gas_true(e);
+    if (!ip) { /* at an unpaid block entry */
+        s->charged = false;
+        return false;
+    }
+    bool call = e->outcome.exit == PVM_EXIT_HOST_CALL || e->outcome.exit == PVM_EXIT_ECALL;
+    bool ends = pvm_op_terminates(e->program->config.profile, ip->op);
+    if (!(ends && e->exit_retired))
+        s->icount -= unretired(e, ip) - e->exit_retired;
+    s->pc = ip->pc;
+    if (call)
+        s->pc += 1 + pvm_code_skip(e->program->code, ip->pc);
+    s->charged = !(call && ends);
+    return call;
+}
+
+static enum pvm_segment_end segment_end_of(enum pvm_exit exit)
+{
+    switch (exit) {
+    case PVM_EXIT_HALT:
+        return PVM_SEGMENT_HALT;
+    case PVM_EXIT_PANIC:
+        return PVM_SEGMENT_PANIC;
+    case PVM_EXIT_OUT_OF_GAS:
+        return PVM_SEGMENT_OUT_OF_GAS;
+    case PVM_EXIT_PAGE_FAULT:
+        return PVM_SEGMENT_PAGE_FAULT;
+    case PVM_EXIT_HOST_CALL:
+    case PVM_EXIT_ECALL:
+        return PVM_SEGMENT_ECALL;
+    case PVM_EXIT_STOPPED:
+        return PVM_SEGMENT_STOPPED;
+    case PVM_EXIT_TRAP:
+    default:
+        return PVM_SEGMENT_TRAP;
+    }
+}
+
+static void run_loop(const struct record *ip, struct pvm_state *s, struct pvm_engine *e)
+{
+    uint8_t *mem = mem_base(s->mem);
+    while (ip)
+        ip = loop_handler[ip->op](ip, s, mem, e);
+}
+
+static void dispatch(const struct record *ip, struct pvm_state *s, struct pvm_engine *e)
+{
+    if (ip->threaded && e->dispatch != PVM_DISPATCH_LOOP)
+        ip->threaded(ip, s, mem_base(s->mem), e->gas_shown, e->acc, e);
+    else
+        run_loop(ip, s, e);
+}
+
+static void attach(struct pvm_engine *e, const struct pvm_program *program,
+                   const struct pvm_observer *observer)
+{
+    e->program = program;
+    e->observer = observer;
+    e->jump = program->jump;
+    e->jump_count = program->code->jump_count;
+    e->armed = false;
+    if (observer && observer->deadline)
+        arm(e, observer->gas_stop);
+}
+
+/* After the handler of an ecall at `ip` said to continue: where to. */
+static const struct record *resume_behind(struct pvm_engine *e, struct pvm_state *s,
+                                          const struct record *ip, uint32_t next_pc)
+{
+    if (s->pc != next_pc || s->charged)
+        return resume(e, s);
+    return enter_block(e, s, ip + 1); /* a header follows every terminator that flows on */
+}
+
+struct pvm_outcome pvm_run(struct pvm_engine *e, const struct pvm_program *program,
+                           struct pvm_state *s, const struct pvm_host *host,
+                           const struct pvm_observer *observer)
+{
+    attach(e, program, observer);
+    gas_show(e, s->gas);
+    segment_begin(e, s->pc, s->charged, s->gas);
+    const struct record *ip = resume(e, s);
+    for (;;) {
+        if (ip)
+            dispatch(ip, s, e);
+        ip = e->exit_ip;
+        bool call = complete(e, s);
+        uint32_t pc = ip ? ip->pc : s->pc, next_pc = s->pc;
+        segment_end(e, s, segment_end_of(e->outcome.exit), pc);
+        struct pvm_outcome outcome = e->outcome;
+        if (!call || !host || !host->ecall ||
+            host->ecall(host->self, s, outcome.exit, outcome.arg, pc, &outcome) ==
+                PVM_ANSWER_EXIT)
+            return outcome;
+        gas_show(e, s->gas);
+        segment_begin(e, s->pc, s->charged, s->gas);
+        ip = resume_behind(e, s, ip, next_pc);
+    }
+}
+
+bool pvm_step(struct pvm_engine *e, const struct pvm_program *program,
+              struct pvm_state *s, struct pvm_outcome *ret_outcome)
+{
+    attach(e, program, NULL);
+    gas_show(e, s->gas);
+    segment_begin(e, s->pc, s->charged, s->gas);
+    const struct record *ip = resume(e, s);
+    if (ip) {
+        const struct record *next = loop_handler[ip->op](ip, s, mem_base(s->mem), e);
+        if (next) { /* retired: undo what the block has counted ahead */
+            bool ends = next->op == RECORD_HEADER;
+            s->icount -= ends ? 0 : unretired(e, next);
+            s->gas = gas_true(e);
+            s->pc = next->pc;
+            s->charged = !ends;
+            return true;
+        }
+    }
+    (void)complete(e, s);
+    *ret_outcome = e->outcome;
+    return false;
+}
+
+const char *pvm_exit_name(enum pvm_exit exit)
+{
+    switch (exit) {
+    case PVM_EXIT_HALT:
+        return "halt";
+    case PVM_EXIT_PANIC:
+        return "panic";
+    case PVM_EXIT_OUT_OF_GAS:
+        return "out-of-gas";
+    case PVM_EXIT_PAGE_FAULT:
+        return "page-fault";
+    case PVM_EXIT_HOST_CALL:
+        return "host-call";
+    case PVM_EXIT_ECALL:
+        return "ecall";
+    case PVM_EXIT_TRAP:
+        return "trap";
+    case PVM_EXIT_STOPPED:
+        return "stopped";
+    default:
+        return "?";
+    }
+}

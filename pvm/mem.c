@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Address spaces: mapping, checked access, page states [5, 7.6].
+ */
+#include "pvm/mem.h"
+
+#include <string.h>
+
+enum {
+    /* The caller's reservation: our struct, page tables, rights, guest, guard. */
+    OFFSET_INFO = 1 << 20,
+    OFFSET_SOURCE = 4 << 20,
+    OFFSET_BASE = 16 << 20,
+};
+
+static uint32_t page_of(uint32_t address)
+{
+    return address / PVM_PAGE_SIZE;
+}
+
+/* Rights and base of a state that has no memory: no page has any right. */
+static uint8_t no_memory[PVM_PAGE_COUNT + PVM_PAGE_SIZE];
+
+uint8_t *mem_base(struct pvm_mem *mem)
+{
+    return mem ? mem->base : no_memory + PVM_PAGE_COUNT;
+}
+
+struct pvm_mem *pvm_mem_init(void *reservation)
+{
+    uint8_t *start = reservation;
+    struct pvm_mem *mem = reservation;
+    mem->info = start + OFFSET_INFO;
+    mem->source = (const uint8_t **)(void *)(start + OFFSET_SOURCE);
+    mem->base = start + OFFSET_BASE;
+    return mem;
+}
+
+/* ---- rights ---- */
+
+static bool may_read(uint8_t info)
+{
+    return (info & (PVM_ACCESS_R | MEM_FILLED)) == (PVM_ACCESS_R | MEM_FILLED);
+}
+
+static bool may_write(uint8_t info)
+{
+    const uint8_t all = PVM_ACCESS_RW | MEM_FILLED | MEM_WRITTEN | MEM_DIRTY;
+    return (info & all) == all;
+}
+
+static void rights_update_one(struct pvm_mem *mem, uint32_t page)
+{
+    uint8_t info = mem->info[page];
+    /* The last page has no neighbour: an access that wraps goes the long way. */
+    uint8_t next = page + 1 < PVM_PAGE_COUNT ? mem->info[page + 1] : 0;
+    unsigned rights = 0;
+    if (may_read(info))
+        rights |= MEM_READ | (may_read(next) ? MEM_READ_ON : 0u);
+    if (may_write(info))
+        rights |= MEM_WRITE | (may_write(next) ? MEM_WRITE_ON : 0u);
+    mem_rights(mem)[page] = (uint8_t)rights;
+}
+
+static void rights_update(struct pvm_mem *mem, uint32_t page)
+{
+    rights_update_one(mem, page);
+    if (page)
+        rights_update_one(mem, page - 1);
+}
+
+static void page_fill(struct pvm_mem *mem, uint32_t page)
+{
+    if (mem->info[page] & MEM_FILLED)
+        return;
+    if (mem->source[page])
+        memcpy(mem->base + (size_t)page * PVM_PAGE_SIZE, mem->source[page],
+               PVM_PAGE_SIZE);
+    mem->info[page] |= MEM_FILLED;
+    rights_update(mem, page);
+}
+
+bool mem_touch(struct pvm_mem *mem, uint32_t page)
+{
+    page_fill(mem, page);
+    bool clean = !(mem->info[page] & MEM_WRITTEN);
+    mem->info[page] |= MEM_WRITTEN | MEM_DIRTY;
+    mem->group_dirty[page / MEM_GROUP_SIZE] = true;
+    rights_update(mem, page);
+    return clean;
+}
+
+void mem_clean(struct pvm_mem *mem, uint32_t page)
+{
+    mem->info[page] &= (uint8_t)~MEM_DIRTY;
+    rights_update(mem, page);
+}
+
+/* ---- guest access of up to 8 bytes: at most two pages, in access order ---- */
+
+static uint32_t last_page(uint32_t address, unsigned size)
+{
+    return page_of(address + (size - 1)); /* wraps at 2^32 */
+}
+
+struct mem_result mem_load(struct pvm_mem *mem, uint32_t address, unsigned size,
+                           uint64_t *ret_value)
+{
+    uint32_t pages[2] = {page_of(address), last_page(address, size)};
+    for (unsigned i = 0; i < 2; i++) {
+        if (!mem || !(mem->info[pages[i]] & MEM_ACCESS))
+            return (struct mem_result){MEM_UNMAPPED, pages[i]};
+    }
+    page_fill(mem, pages[0]);
+    page_fill(mem, pages[1]);
+    uint64_t value = 0;
+    for (unsigned i = 0; i < size; i++)
+        value |= (uint64_t)mem->base[(uint32_t)(address + i)] << (8 * i);
+    *ret_value = value;
+    return (struct mem_result){MEM_OK, 0};
+}
+
+struct mem_result mem_store_check(struct pvm_mem *mem, uint32_t address, unsigned size)
+{
+    uint32_t pages[2] = {page_of(address), last_page(address, size)};
+    for (unsigned i = 0; i < 2; i++) {
+        unsigned access = mem ? mem->info[pages[i]] & MEM_ACCESS : 0;
+        if (!access)
+            return (struct mem_result){MEM_UNMAPPED, pages[i]};
+        if (access != PVM_ACCESS_RW)
+            return (struct mem_result){MEM_READ_ONLY, pages[i]};
+    }
+    return (struct mem_result){MEM_OK, 0};
+}
+
+void mem_store(struct pvm_mem *mem, uint32_t address, unsigned size, uint64_t value)
+{
+    for (unsigned i = 0; i < size; i++)
+        mem->base[(uint32_t)(address + i)] = (uint8_t)(value >> (8 * i));
+}
+
+/* ---- mapping ---- */
+
+static enum err range_check(uint32_t start, uint64_t size)
+{
+    if (start % PVM_PAGE_SIZE || size % PVM_PAGE_SIZE || !size)
+        return ERR_pvm_align;
+    if (size > ((uint64_t)1 << 32) - start)
+        return ERR_pvm_limit;
+    return ERR_ok;
+}
+
+enum err pvm_mem_map(struct pvm_mem *mem, uint32_t start, uint64_t size,
+                     enum pvm_access access, struct bytes initial)
+{
+    TRY(range_check(start, size));
+    if (initial.size > size)
+        return ERR_pvm_limit;
+    uint32_t first = page_of(start), count = (uint32_t)(size / PVM_PAGE_SIZE);
+    for (uint32_t i = 0; i < count; i++) {
+        if (mem->info[first + i] & MEM_ACCESS)
+            return ERR_pvm_overlap;
+    }
+    size_t whole = initial.size / PVM_PAGE_SIZE, rest = initial.size % PVM_PAGE_SIZE;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t page = first + i;
+        mem->info[page] = (uint8_t)access;
+        if (i < whole)
+            mem->source[page] = initial.data + (size_t)i * PVM_PAGE_SIZE;
+        else
+            mem->info[page] |= MEM_FILLED; /* zero, as reserved */
+        mem->group_mapped[page / MEM_GROUP_SIZE]++;
+    }
+    if (rest) /* the owner's bytes end inside this page, so it cannot be shared */
+        memcpy(mem->base + start + whole * PVM_PAGE_SIZE,
+               initial.data + whole * PVM_PAGE_SIZE, rest);
+    for (uint32_t i = 0; i < count; i++) {
+        if (initial.size) /* contents the digest has not seen */
+            mem->info[first + i] |= i < whole + (rest != 0) ? MEM_DIRTY : 0;
+        mem->group_dirty[(first + i) / MEM_GROUP_SIZE] |= initial.size != 0;
+        rights_update(mem, first + i);
+    }
+    return ERR_ok;
+}
+
+enum err pvm_mem_unmap(struct pvm_mem *mem, uint32_t start, uint64_t size)
+{
+    TRY(range_check(start, size));
+    uint32_t first = page_of(start), count = (uint32_t)(size / PVM_PAGE_SIZE);
+    for (uint32_t page = first; page - first < count; page++) {
+        if (!(mem->info[page] & MEM_ACCESS))
+            continue;
+        memset(mem->base + (size_t)page * PVM_PAGE_SIZE, 0, PVM_PAGE_SIZE);
+        mem->info[page] = MEM_DIRTY; /* its digest changes to that of zeros */
+        mem->source[page] = NULL;
+        mem->group_mapped[page / MEM_GROUP_SIZE]--;
+        mem->group_dirty[page / MEM_GROUP_SIZE] = true;
+        rights_update(mem, page);
+    }
+    return ERR_ok;
+}
+
+enum err pvm_mem_protect(struct pvm_mem *mem, uint32_t start, uint64_t size,
+                         enum pvm_access access)
+{
+    TRY(range_check(start, size));
+    if (access == PVM_ACCESS_NONE)
+        return ERR_usage;
+    if (!pvm_mem_accessible(mem, start, size, PVM_ACCESS_R))
+        return ERR_pvm_access;
+    uint32_t first = page_of(start), count = (uint32_t)(size / PVM_PAGE_SIZE);
+    for (uint32_t page = first; page - first < count; page++) {
+        mem->info[page] = (uint8_t)((mem->info[page] & ~(unsigned)MEM_ACCESS) | access);
+        rights_update(mem, page);
+    }
+    return ERR_ok;
+}
+
+/* ---- host access [5.4] ---- */
+
+bool pvm_mem_accessible(const struct pvm_mem *mem, uint32_t address, uint64_t size,
+                        enum pvm_access access)
+{
+    if (!size)
+        return true;
+    if (!mem || size > ((uint64_t)1 << 32) - address)
+        return false;
+    uint32_t last = page_of((uint32_t)(address + (size - 1)));
+    for (uint32_t page = page_of(address); page <= last; page++) {
+        if ((mem->info[page] & (unsigned)access) != (unsigned)access)
+            return false;
+    }
+    return true;
+}
+
+enum err pvm_mem_read(struct pvm_mem *mem, uint32_t address, size_t size,
+                      void *ret_bytes)
+{
+    if (!pvm_mem_accessible(mem, address, size, PVM_ACCESS_R))
+        return ERR_pvm_access;
+    if (!size)
+        return ERR_ok;
+    for (uint32_t page = page_of(address);
+         page <= page_of((uint32_t)(address + (size - 1))); page++)
+        page_fill(mem, page);
+    memcpy(ret_bytes, mem->base + address, size);
+    return ERR_ok;
+}
+
+enum err pvm_mem_write(struct pvm_mem *mem, uint32_t address, const void *bytes,
+                       size_t size, uint32_t *ret_cow_count)
+{
+    if (!pvm_mem_accessible(mem, address, size, PVM_ACCESS_RW))
+        return ERR_pvm_access;
+    uint32_t count = 0;
+    if (size) {
+        uint32_t last = page_of((uint32_t)(address + (size - 1)));
+        for (uint32_t page = page_of(address); page <= last; page++)
+            count += mem_touch(mem, page);
+        memcpy(mem->base + address, bytes, size);
+    }
+    if (ret_cow_count)
+        *ret_cow_count = count;
+    return ERR_ok;
+}
+
+enum pvm_access pvm_mem_access(const struct pvm_mem *mem, uint32_t page)
+{
+    return mem ? (enum pvm_access)(mem->info[page] & MEM_ACCESS) : PVM_ACCESS_NONE;
+}
+
+bool pvm_mem_written(const struct pvm_mem *mem, uint32_t page)
+{
+    return mem && (mem->info[page] & MEM_WRITTEN);
+}
+
+const uint8_t *pvm_mem_page(const struct pvm_mem *mem, uint32_t page)
+{
+    if (!mem || !(mem->info[page] & MEM_ACCESS))
+        return NULL;
+    if (!(mem->info[page] & MEM_FILLED))
+        return mem->source[page];
+    return mem->base + (size_t)page * PVM_PAGE_SIZE;
+}
+
+uint32_t pvm_mem_next_page(const struct pvm_mem *mem, uint32_t page)
+{
+    while (mem && page < PVM_PAGE_COUNT) {
+        if (!mem->group_mapped[page / MEM_GROUP_SIZE])
+            page = (page / MEM_GROUP_SIZE + 1) * MEM_GROUP_SIZE;
+        else if (mem->info[page] & MEM_ACCESS)
+            return page;
+        else
+            page++;
+    }
+    return PVM_PAGE_COUNT;
+}

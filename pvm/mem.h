@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pvm/mem.h - the inside of an address space.  Private to pvm/.
+ *
+ * Guest memory is flat: byte a of the guest is base[a].  Right below it stands one
+ * byte of rights per page, so that an engine needs one register for both:
+ * base[page - PVM_PAGE_COUNT].  A right that is set means "go ahead"; a right that is
+ * not set means "ask mem.c", which knows why: not mapped, contents not copied yet,
+ * page still clean, or page not digested since the last store.
+ */
+#ifndef PVM_MEM_H
+#define PVM_MEM_H
+
+#include "pvm/pvm.h"
+
+enum mem_right {
+    MEM_READ = 1,      /* loads within this page */
+    MEM_READ_ON = 2,   /* loads that start in this page, the next one included */
+    MEM_WRITE = 4,     /* stores within this page: writable, filled, written, dirty */
+    MEM_WRITE_ON = 8,  /* stores that start in this page, the next one included */
+};
+
+enum mem_info {
+    MEM_ACCESS = 3,   /* enum pvm_access */
+    MEM_FILLED = 4,   /* the initial bytes have been copied */
+    MEM_WRITTEN = 8,  /* page state of [7.6] */
+    MEM_DIRTY = 16,   /* stored to since the last digest */
+};
+
+enum { MEM_GROUP_SIZE = 1024, MEM_GROUP_COUNT = PVM_PAGE_COUNT / MEM_GROUP_SIZE };
+
+struct pvm_mem {
+    uint8_t *base;
+    uint8_t *info;
+    const uint8_t **source; /* initial bytes of a page that is not filled; or NULL */
+    /* Groups of pages: one that is dirty; the number of mapped ones. */
+    bool group_dirty[MEM_GROUP_COUNT];
+    uint16_t group_mapped[MEM_GROUP_COUNT];
+};
+
+/* The base to run with; serves a state without memory too. */
+uint8_t *mem_base(struct pvm_mem *mem);
+
+static inline uint8_t *mem_rights(struct pvm_mem *mem)
+{
+    return mem->base - PVM_PAGE_COUNT;
+}
+
+/* What is wrong with an access, if anything [5.2]. */
+enum mem_fault { MEM_OK, MEM_UNMAPPED, MEM_READ_ONLY };
+
+struct mem_result {
+    enum mem_fault fault;
+    uint32_t page; /* the first bad one in access order */
+};
+
+/* A load of 1..8 bytes, whatever pages it touches. */
+struct mem_result mem_load(struct pvm_mem *mem, uint32_t address, unsigned size,
+                           uint64_t *ret_value);
+
+/* Check a store of 1..8 bytes; moves nothing. */
+struct mem_result mem_store_check(struct pvm_mem *mem, uint32_t address, unsigned size);
+
+/* Mark the page as stored to; true if it was clean [7.6]. */
+bool mem_touch(struct pvm_mem *mem, uint32_t page);
+
+/* Store after mem_store_check and mem_touch of every page. */
+void mem_store(struct pvm_mem *mem, uint32_t address, unsigned size, uint64_t value);
+
+/* Forget that the page is dirty. */
+void mem_clean(struct pvm_mem *mem, uint32_t page);
+
+#endif

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Predecoding: code bytes to records, once per program [4, 10.2].
+ */
+#include "pvm/engine.h"
+#include "pvm/gas.h"
+
+#include <string.h>
+
+/* ---- block starts [4.1] ---- */
+
+bool pvm_program_block_start(const struct pvm_program *program, uint32_t pc)
+{
+    return pc < program->code->code.size && (program->start[pc >> 3] >> (pc & 7) & 1);
+}
+
+static void find_block_starts(struct pvm_program *program)
+{
+    const struct pvm_code *code = program->code;
+    enum pvm_profile profile = program->config.profile;
+    uint32_t size = (uint32_t)code->code.size;
+    if (pvm_code_ok(code, profile, 0))
+        program->start[0] |= 1;
+    for (uint32_t pc = 0; pc < size; pc++) {
+        if (!pvm_code_marked(code, pc) ||
+            !pvm_op_terminates(profile, code->code.data[pc]))
+            continue;
+        uint32_t next = pc + 1 + pvm_code_skip(code, pc);
+        if (pvm_code_ok(code, profile, next))
+            program->start[next >> 3] |= (uint8_t)(1u << (next & 7));
+    }
+}
+
+/* ---- records ---- */
+
+/* Where the emitter stands; `record` NULL only counts. */
+struct emitter {
+    struct pvm_program *program;
+    struct record *record;
+    uint32_t *header;
+    uint32_t record_count, header_count;
+    bool open; /* the last record flows on */
+    struct gas_meter meter;
+    struct record *open_header;
+    uint64_t store_count;
+};
+
+static void close_run(struct emitter *em)
+{
+    if (em->open_header) {
+        struct record *h = em->open_header;
+        h->visit_count = em->meter.visits;
+        h->need = gas_meter_need(&em->meter);
+        h->need_reserve =
+            h->need + gas_reserve(&em->program->config, em->store_count);
+    }
+    em->open_header = NULL;
+    em->open = false;
+}
+
+static void emit_header(struct emitter *em, uint32_t pc)
+{
+    close_run(em);
+    if (em->record) {
+        em->header[em->header_count] = em->record_count;
+        em->open_header = &em->record[em->record_count];
+        em->open_header->op = RECORD_HEADER;
+        em->open_header->pc = pc;
+        gas_meter_begin(&em->meter, &em->program->config);
+        em->store_count = 0;
+    }
+    em->header_count++;
+    em->record_count++;
+    em->open = true;
+}
+
+/* A position that flow reaches and that is no instruction. */
+static void emit_trap(struct emitter *em, uint32_t pc)
+{
+    if (!em->open)
+        emit_header(em, pc);
+    if (em->record) {
+        em->record[em->record_count] = (struct record){.op = PVM_OP_trap, .pc = pc};
+        gas_meter_visit(&em->meter, em->program->code, NULL);
+    }
+    em->record_count++;
+    close_run(em);
+}
+
+static void emit_insn(struct emitter *em, const struct pvm_insn *insn)
+{
+    const struct pvm_program *program = em->program;
+    unsigned flags = pvm_op_info[insn->op].flags;
+    if (!em->open)
+        emit_header(em, insn->pc);
+    if (em->record) {
+        em->record[em->record_count] = (struct record){
+            .x = (uint64_t)insn->x,
+            .y = (uint64_t)insn->y,
+            .a = (uint8_t)(insn->a * 8),
+            .b = (uint8_t)(insn->b * 8),
+            .d = (uint8_t)(insn->d * 8),
+            .op = insn->op,
+            .pc = insn->pc,
+        };
+        gas_meter_visit(&em->meter, program->code, insn);
+        em->store_count += (flags & PVM_OP_STORE) != 0;
+    }
+    em->record_count++;
+    if (pvm_op_terminates(program->config.profile, insn->op))
+        close_run(em);
+}
+
+/* Can control get behind this terminator without a jump? */
+static bool flows_on(unsigned flags)
+{
+    return !(flags & (PVM_OP_SINK | PVM_OP_JUMP | PVM_OP_DYN));
+}
+
+static void emit_all(struct emitter *em)
+{
+    const struct pvm_code *code = em->program->code;
+    enum pvm_profile profile = em->program->config.profile;
+    uint32_t size = (uint32_t)code->code.size;
+    struct pvm_insn insn;
+    if (!pvm_code_marked(code, 0)) /* record[0] is a header, whatever comes */
+        emit_trap(em, 0);
+    for (uint32_t pc = 0; pc < size; pc++) {
+        if (!pvm_code_marked(code, pc))
+            continue;
+        if (!pvm_insn_decode(code, profile, pc, &insn)) {
+            emit_trap(em, pc);
+            continue;
+        }
+        emit_insn(em, &insn);
+        uint32_t next = pc + insn.size;
+        unsigned flags = pvm_op_info[insn.op].flags;
+        bool ends = pvm_op_terminates(profile, insn.op);
+        if (!pvm_code_marked(code, next) && (!ends || flows_on(flags)))
+            emit_trap(em, next);
+        pc = next - 1;
+    }
+    close_run(em);
+}
+
+/* The first record with at least this pc. */
+static uint32_t record_search(const struct pvm_program *program, uint32_t pc)
+{
+    uint32_t low = 0, high = program->record_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (program->record[middle].pc < pc)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static const struct record *target_header(const struct pvm_program *program,
+                                          uint64_t target)
+{
+    if (target > UINT32_MAX || !pvm_program_block_start(program, (uint32_t)target))
+        return NULL;
+    const struct record *h = &program->record[record_search(program, (uint32_t)target)];
+    check(h->op == RECORD_HEADER && h->pc == target);
+    return h;
+}
+
+static void resolve_jumps(struct pvm_program *program)
+{
+    struct pvm_insn insn;
+    for (uint32_t i = 0; i < program->record_count; i++) {
+        struct record *r = &program->record[i];
+        if (r->op == RECORD_HEADER)
+            continue;
+        if (!(pvm_op_info[r->op].flags & (PVM_OP_COND | PVM_OP_JUMP)))
+            continue;
+        check(pvm_insn_decode(program->code, program->config.profile, r->pc, &insn));
+        r->target = target_header(program, (uint64_t)insn.target);
+    }
+    for (uint32_t i = 0; i < program->code->jump_count; i++)
+        program->jump[i] = target_header(program, pvm_code_jump(program->code, i));
+}
+
+static void set_handlers(struct pvm_program *program)
+{
+    for (uint32_t i = 0; i < program->record_count; i++) {
+        struct record *r = &program->record[i];
+        if (r->op != RECORD_HEADER)
+            r->threaded = threaded_handler(program->log, r);
+    }
+}
+
+enum err pvm_program_create(struct arena *arena, const struct pvm_code *code,
+                            const struct pvm_config *config, enum pvm_gas_log log,
+                            struct pvm_program **ret_program)
+{
+    TRY(pvm_config_check(config));
+    if (code->code.size > PVM_CODE_SIZE_MAX || code->jump_count > PVM_JUMP_COUNT_MAX)
+        return ERR_pvm_limit;
+    struct pvm_program *program = arena_new(arena, struct pvm_program);
+    if (!program)
+        return ERR_nomem;
+    program->code = code;
+    program->config = *config;
+    program->log = log;
+    program->start = arena_new_array(arena, uint8_t, code->code.size / 8 + 1);
+    program->jump = arena_new_array(arena, const struct record *, code->jump_count);
+    if (!program->start || !program->jump)
+        return ERR_nomem;
+    find_block_starts(program);
+
+    struct emitter em = {.program = program};
+    emit_all(&em);
+    /* Two spare records: fused handlers look one record ahead. */
+    program->record = arena_new_array(arena, struct record, em.record_count + 2u);
+    program->header = arena_new_array(arena, uint32_t, em.header_count);
+    if (!program->record || !program->header)
+        return ERR_nomem;
+    program->record_count = em.record_count;
+    program->header_count = em.header_count;
+    em = (struct emitter){
+        .program = program, .record = program->record, .header = program->header};
+    emit_all(&em);
+    check(em.record_count == program->record_count);
+    resolve_jumps(program);
+    set_handlers(program);
+    *ret_program = program;
+    return ERR_ok;
+}
+
+/* ---- questions ---- */
+
+const struct pvm_code *pvm_program_code(const struct pvm_program *program)
+{
+    return program->code;
+}
+
+const struct pvm_config *pvm_program_config(const struct pvm_program *program)
+{
+    return &program->config;
+}
+
+enum pvm_gas_log pvm_program_gas_log(const struct pvm_program *program)
+{
+    return program->log;
+}
+
+const struct record *program_header_of(const struct pvm_program *program,
+                                       const struct record *ip)
+{
+    uint32_t index = (uint32_t)(ip - program->record);
+    uint32_t low = 0, high = program->header_count; /* header[low] <= index */
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        if (program->header[middle] <= index)
+            low = middle;
+        else
+            high = middle;
+    }
+    return &program->record[program->header[low]];
+}
+
+const struct record *program_record_at(const struct pvm_program *program, uint32_t pc)
+{
+    if (!pvm_code_ok(program->code, program->config.profile, pc))
+        return NULL;
+    uint32_t index = record_search(program, pc);
+    if (program->record[index].op == RECORD_HEADER)
+        index++;
+    check(index < program->record_count && program->record[index].pc == pc);
+    return &program->record[index];
+}
+
+uint32_t pvm_program_block_of(const struct pvm_program *program, uint32_t pc)
+{
+    const struct record *ip = program_record_at(program, pc);
+    if (!ip)
+        return pc;
+    uint32_t start = program_header_of(program, ip)->pc;
+    return pvm_program_block_start(program, start) ? start : pc;
+}
+
+/* ---- the block table (trace-replay.md 5.2) ---- */
+
+enum {
+    BLOCK_NEXT = 0,
+    BLOCK_JUMP = 1,
+    BLOCK_COND = 2,
+    BLOCK_INDIRECT = 3,
+    BLOCK_ECALL = 4,
+    BLOCK_STOP = 5,
+    BLOCK_BAD_TARGET = 8,
+};
+
+static void put_leb128(struct buf *buf, uint64_t value)
+{
+    while (value >= 0x80) {
+        buf_byte(buf, (uint8_t)(value | 0x80));
+        value >>= 7;
+    }
+    buf_byte(buf, (uint8_t)value);
+}
+
+static unsigned block_kind(const struct pvm_program *program,
+                           const struct pvm_insn *last)
+{
+    unsigned flags = last ? pvm_op_info[last->op].flags : PVM_OP_SINK;
+    if (!last || !pvm_op_terminates(program->config.profile, last->op) ||
+        (flags & PVM_OP_SINK))
+        return BLOCK_STOP;
+    if (flags & PVM_OP_DYN)
+        return BLOCK_INDIRECT;
+    if (flags & PVM_OP_CALL)
+        return BLOCK_ECALL;
+    if (!(flags & (PVM_OP_COND | PVM_OP_JUMP)))
+        return BLOCK_NEXT;
+    unsigned kind = flags & PVM_OP_COND ? BLOCK_COND : BLOCK_JUMP;
+    bool valid = last->target >= 0 && last->target <= UINT32_MAX &&
+                 pvm_program_block_start(program, (uint32_t)last->target);
+    return kind + (valid ? 0u : BLOCK_BAD_TARGET);
+}
+
+static void put_block(const struct pvm_program *program, uint32_t pc,
+                      uint32_t *previous_pc, struct buf *buf)
+{
+    struct pvm_insn insn, *last = NULL;
+    struct pvm_walk walk = pvm_code_walk(program->code, &program->config, pc);
+    const struct record *ip = program_record_at(program, pc);
+    if (ip) { /* the last visit */
+        ip += walk.visit_count - 1;
+        if (pvm_insn_decode(program->code, program->config.profile, ip->pc, &insn))
+            last = &insn;
+    }
+    unsigned kind = block_kind(program, last);
+    put_leb128(buf, pc - *previous_pc);
+    put_leb128(buf, walk.need);
+    put_leb128(buf, walk.visit_count);
+    buf_byte(buf, (uint8_t)kind);
+    put_leb128(buf, walk.end - pc);
+    if ((kind & 7) == BLOCK_JUMP || (kind & 7) == BLOCK_COND) {
+        int64_t offset = last->target - pc;
+        put_leb128(buf, (uint64_t)offset << 1 ^ (uint64_t)(offset >> 63));
+    }
+    *previous_pc = pc;
+}
+
+/* Can a charge occur at this header?  At block starts, and where flow falls onto a
+ * position that is no instruction. */
+static bool header_charges(const struct pvm_program *program, const struct record *h)
+{
+    if (pvm_program_block_start(program, h->pc))
+        return true;
+    if (h == program->record || pvm_code_ok(program->code, program->config.profile, h->pc))
+        return false;
+    const struct record *before = h - 1;
+    struct pvm_insn insn;
+    return pvm_insn_decode(program->code, program->config.profile, before->pc, &insn) &&
+           before->pc + insn.size == h->pc && flows_on(pvm_op_info[insn.op].flags);
+}
+
+void pvm_program_put_blocks(const struct pvm_program *program, uint32_t start_pc,
+                            struct buf *buf)
+{
+    uint32_t extra = pvm_program_block_of(program, start_pc), previous_pc = 0;
+    bool pending = !pvm_program_block_start(program, extra);
+    for (uint32_t i = 0; i < program->header_count; i++) {
+        const struct record *h = &program->record[program->header[i]];
+        if (!header_charges(program, h))
+            continue;
+        if (pending && extra < h->pc)
+            put_block(program, extra, &previous_pc, buf);
+        pending = pending && extra > h->pc;
+        put_block(program, h->pc, &previous_pc, buf);
+    }
+    if (pending)
+        put_block(program, extra, &previous_pc, buf);
+}

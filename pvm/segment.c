@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The open segment of the gas ledger, shared by all engines (trace-replay.md 5.3, 5.5).
+ */
+#include "pvm/engine.h"
+
+#include <string.h>
+
+void segment_begin(struct pvm_engine *e, uint32_t pc, bool charged, uint64_t gas)
+{
+    struct segment *seg = &e->segment;
+    seg->pc = pc;
+    seg->start = charged;
+    seg->n = 0;
+    seg->gas_begin = gas;
+    seg->extra_ordinal = 0;
+    seg->bits_size = 0;
+    seg->target_count = 0;
+    seg->extra_count = 0;
+    seg->full = false;
+    e->acc = e->program->log == PVM_GAS_LOG_LEDGER ? ACC_EMPTY : 0;
+}
+
+static void store_bits(struct segment *seg, uint64_t bits)
+{
+    uint64_t big_endian = __builtin_bswap64(bits);
+    memcpy(seg->bits + seg->bits_size, &big_endian, sizeof big_endian);
+}
+
+void segment_flush(struct pvm_engine *e)
+{
+    struct segment *seg = &e->segment;
+    store_bits(seg, e->acc);
+    seg->bits_size += 8;
+    e->acc = ACC_EMPTY;
+    if (seg->bits_size == SEGMENT_BITS_MAX / 8) {
+        seg->full = true;
+        gas_hide(e);
+    }
+}
+
+void segment_bit(struct pvm_engine *e, bool taken)
+{
+    bool full = e->acc >> 63;
+    e->acc = e->acc << 1 | taken;
+    if (full)
+        segment_flush(e);
+}
+
+void segment_target(struct pvm_engine *e, uint32_t index)
+{
+    struct segment *seg = &e->segment;
+    seg->target[seg->target_count++] = index;
+    if (seg->target_count == SEGMENT_TARGETS_MAX) {
+        seg->full = true;
+        gas_hide(e);
+    }
+}
+
+static size_t pack_targets(struct segment *seg)
+{
+    size_t size = 0;
+    for (uint32_t i = 0; i < seg->target_count; i++) {
+        uint32_t value = seg->target[i];
+        while (value >= 0x80) {
+            seg->leb[size++] = (uint8_t)(value | 0x80);
+            value >>= 7;
+        }
+        seg->leb[size++] = (uint8_t)value;
+    }
+    return size;
+}
+
+void segment_end(struct pvm_engine *e, const struct pvm_state *s,
+                 enum pvm_segment_end end, uint32_t end_pc)
+{
+    struct segment *seg = &e->segment;
+    enum pvm_gas_log log = e->program->log;
+    if (!e->observer || !e->observer->segment ||
+        (log != PVM_GAS_LOG_LEDGER && log != PVM_GAS_LOG_SUMMARY))
+        return;
+    struct pvm_segment out = {
+        .pc = seg->pc,
+        .start = seg->start,
+        .n = seg->n,
+        .gas = seg->gas_begin - s->gas,
+        .end = end,
+        .end_pc = end_pc,
+    };
+    if (log == PVM_GAS_LOG_SUMMARY) {
+        out.hash = e->acc;
+    } else {
+        /* The sentinel marks how many outcomes are pending. */
+        unsigned pending = 63u - (unsigned)__builtin_clzll(e->acc);
+        if (pending)
+            store_bits(seg, e->acc << (64 - pending));
+        out.nbits = seg->bits_size * 8 + pending;
+        out.bits = bytes_of(seg->bits, seg->bits_size + (pending + 7) / 8);
+        out.targets = bytes_of(seg->leb, pack_targets(seg));
+        out.extra = seg->extra;
+        out.extra_count = seg->extra_count;
+    }
+    e->observer->segment(e->observer->self, s, &out);
+}
