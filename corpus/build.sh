@@ -1,0 +1,96 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Build the C programs of corpus/pvm: obj/NAME.o with clang-19 and, with --lockstep,
+# bin/NAME.pvm with that program's linker.  The table is corpus/pvm/programs.def.
+#
+#   corpus/build.sh [--check] [--lockstep FILE] [NAME...]
+#
+# --check writes nothing; it builds aside and compares with what is stored.  It exits
+# with 77 (skipped) when everything it could compare was equal but the compiler or the
+# linker was not there, 1 when something differs.  CLANG names another compiler.
+set -eu
+LC_ALL=C
+export LC_ALL
+cd "$(dirname "$0")/.."
+
+clang=${CLANG:-clang-19}
+check=no
+lockstep=
+names=
+while [ $# -gt 0 ]; do
+    case $1 in
+    --check) check=yes ;;
+    --lockstep)
+        [ $# -gt 1 ] || { echo "build.sh: --lockstep needs a file" >&2; exit 2; }
+        lockstep=$2
+        shift
+        ;;
+    -*) echo "build.sh: unknown option $1" >&2; exit 2 ;;
+    *) names="$names $1" ;;
+    esac
+    shift
+done
+all=$(sed -n 's/^PROGRAM(\([a-z0-9_]*\),.*/\1/p' corpus/pvm/programs.def)
+names=${names:-$all}
+
+# guest-toolchain.md 1.  The objects carry line tables, so that `link -g` works where
+# there is no compiler; the code is the same without.
+flags="--target=riscv64-unknown-none-elf -march=rv64em_zbb_xtheadcondmov -mabi=lp64e
+    -mcmodel=medlow -fno-pic -O2 -mno-strict-align -mrelax -ffunction-sections
+    -fdata-sections -fno-asynchronous-unwind-tables -fno-ident -fno-addrsig
+    -ffile-prefix-map=$PWD=. -nostdlibinc -I corpus/pvm/lib -g -gdwarf-4
+    -Wall -Wextra -Wshadow -Wconversion -Werror"
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+skipped=no
+different=no
+
+# keep NEW STORED: put it there, or compare.
+keep()
+{
+    if cmp -s "$1" "$2"; then
+        return 0
+    fi
+    if [ $check = yes ]; then
+        echo "build.sh: $2 is not what its sources give; run corpus/build.sh" >&2
+        different=yes
+    else
+        cp "$1" "$2"
+        echo "$2"
+    fi
+}
+
+compile() # SOURCE OBJECT [FLAG...]
+{
+    source=$1
+    object=$2
+    shift 2
+    # shellcheck disable=SC2086 # a list of flags
+    "$clang" $flags "$@" -c "$source" -o "$object"
+}
+
+if command -v "$clang" >/dev/null; then
+    compile corpus/pvm/lib/pvm.c "$work/pvm.o" -ffreestanding -fno-builtin
+    keep "$work/pvm.o" corpus/pvm/obj/pvm.o
+    for name in $names; do
+        compile "corpus/pvm/src/$name.c" "$work/$name.o"
+        keep "$work/$name.o" "corpus/pvm/obj/$name.o"
+    done
+else
+    echo "build.sh: SKIP: no $clang here, objects not rebuilt (apt install clang-19)" >&2
+    skipped=yes
+fi
+
+if [ -n "$lockstep" ]; then
+    for name in $names; do
+        "$lockstep" link -f spi -o "$work/$name.pvm" \
+            "corpus/pvm/obj/$name.o" corpus/pvm/obj/pvm.o
+        keep "$work/$name.pvm" "corpus/pvm/bin/$name.pvm"
+    done
+fi
+
+[ $different = no ] || exit 1
+[ $skipped = no ] || exit 77
