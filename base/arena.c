@@ -35,13 +35,28 @@ void arena_fini(struct arena *arena)
     *arena = (struct arena){0};
 }
 
+void arena_clear(struct arena *arena)
+{
+    struct arena_block *block = arena->block;
+    size_t size_max = arena->size_max;
+    if (!block)
+        return;
+    struct arena older = {.block = block->older};
+    arena_fini(&older);
+    memset(block_data(block), 0, block->used); /* objects begin zeroed */
+    block->older = NULL;
+    block->used = 0;
+    *arena = (struct arena){.block = block, .size_max = size_max};
+}
+
 static struct arena_block *block_add(struct arena *arena, size_t size_min)
 {
     size_t size = size_min < BLOCK_SIZE_MIN ? BLOCK_SIZE_MIN : size_min;
     if (size > PTRDIFF_MAX - 4 * BLOCK_ALIGN) /* no object is larger; sums fit */
         return NULL;
     size = (size + BLOCK_ALIGN - 1) & ~(size_t)(BLOCK_ALIGN - 1);
-    /* calloc: large blocks come as untouched zero pages, an unused rest costs nothing. */
+    /* calloc: large blocks come as untouched zero pages, an unused rest costs nothing.
+     */
     struct arena_block *block = calloc(1, size + 2 * BLOCK_ALIGN);
     if (!block)
         return NULL;

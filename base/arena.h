@@ -26,6 +26,9 @@ void arena_init(struct arena *arena, size_t size_max);
 /* Free everything.  Fine on a zeroed arena. */
 void arena_fini(struct arena *arena);
 
+/* Forget every object but keep one block of memory for the next ones. */
+void arena_clear(struct arena *arena);
+
 /* `size` zeroed bytes aligned to `align` (a power of two, at most 64); NULL when
  * size_max or the machine's memory is exhausted. */
 void *arena_alloc(struct arena *arena, size_t size, size_t align);
@@ -36,7 +39,8 @@ void *arena_alloc_array(struct arena *arena, size_t count, size_t size, size_t a
 /* A copy of `size` bytes; never NULL for size 0 unless memory is exhausted. */
 void *arena_copy(struct arena *arena, const void *data, size_t size);
 
-#define arena_new(arena, type) ((type *)arena_alloc((arena), sizeof(type), _Alignof(type)))
+#define arena_new(arena, type)                                                         \
+    ((type *)arena_alloc((arena), sizeof(type), _Alignof(type)))
 #define arena_new_array(arena, type, count)                                            \
     ((type *)arena_alloc_array((arena), (count), sizeof(type), _Alignof(type)))
 

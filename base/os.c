@@ -192,8 +192,8 @@ enum err os_pread(int fd, uint64_t offset, void *data, size_t size, size_t *ret_
 {
     size_t done = 0;
     while (done < size) {
-        ssize_t n = pread(fd, (uint8_t *)data + done, size - done,
-                          (off_t)(offset + done));
+        ssize_t n =
+            pread(fd, (uint8_t *)data + done, size - done, (off_t)(offset + done));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -303,7 +303,8 @@ enum err os_rename(const char *from, const char *to)
 
 enum err os_map_shared(int fd, uint64_t offset, size_t size, void **ret_data)
 {
-    void *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
+    void *data =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
     if (data == MAP_FAILED)
         return fail();
     *ret_data = data;
@@ -412,7 +413,8 @@ static void on_interrupt(int number)
 
 void os_catch_interrupts(void)
 {
-    struct sigaction action = {.sa_handler = on_interrupt}; /* no SA_RESTART: reads end */
+    struct sigaction action = {.sa_handler =
+                                   on_interrupt}; /* no SA_RESTART: reads end */
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
 }

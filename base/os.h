@@ -52,14 +52,16 @@ void os_close(int fd);
  * return how much there was. */
 ERR_MUST_CHECK enum err os_pread(int fd, uint64_t offset, void *data, size_t size,
                                  size_t *ret_size);
-ERR_MUST_CHECK enum err os_pwrite(int fd, uint64_t offset, const void *data, size_t size);
+ERR_MUST_CHECK enum err os_pwrite(int fd, uint64_t offset, const void *data,
+                                  size_t size);
 
 /* One read or write at the file's own position; may be short; 0 is the end. */
 ERR_MUST_CHECK enum err os_read(int fd, void *data, size_t size, size_t *ret_size);
 ERR_MUST_CHECK enum err os_write_all(int fd, const void *data, size_t size);
 
 /* whence: 0 start, 1 current, 2 end. */
-ERR_MUST_CHECK enum err os_seek(int fd, int64_t offset, int whence, uint64_t *ret_offset);
+ERR_MUST_CHECK enum err os_seek(int fd, int64_t offset, int whence,
+                                uint64_t *ret_offset);
 ERR_MUST_CHECK enum err os_size(int fd, uint64_t *ret_size);
 ERR_MUST_CHECK enum err os_truncate(int fd, uint64_t size);
 ERR_MUST_CHECK enum err os_allocate(int fd, uint64_t offset, uint64_t size);

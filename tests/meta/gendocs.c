@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * gendocs NAME: print docs/reference/NAME.md from the .def file of the subject.
+ * tests/meta/docs.sh compares, or writes the files with --bless.
+ */
+#include <stdio.h>
+#include <string.h>
+
+/* Text for a table cell. */
+static void cell(const char *text)
+{
+    for (const char *s = text; *s; s++) {
+        if (*s == '|')
+            fputs("\\|", stdout);
+        else if (*s == '<')
+            fputs("&lt;", stdout);
+        else
+            putchar(*s);
+    }
+}
+
+static void row(const char *const *column, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        fputs("| ", stdout);
+        cell(column[i]);
+        putchar(' ');
+    }
+    puts("|");
+}
+
+/* "A | B" of flags as "A, B"; "0" as nothing. */
+static const char *flags_text(const char *flags)
+{
+    static char text[200];
+    size_t size = 0;
+    if (strcmp(flags, "0") == 0)
+        return "";
+    for (const char *s = flags; *s && size < sizeof text - 1; s++) {
+        if (*s == '|')
+            size--, text[size++] = ',';
+        else
+            text[size++] = *s;
+    }
+    text[size] = 0;
+    return text;
+}
+
+static void head(const char *title, const char *source)
+{
+    printf("# %s\n\nGenerated from %s by tests/meta/gendocs.c; do not edit.\n\n", title,
+           source);
+}
+
+static void print_opcodes(void)
+{
+    head("PVM opcodes", "pvm/opcodes.def");
+    puts(
+        "Formats name the operands in order: A, B, D registers, X, Y immediates, X64 "
+        "a full\n64-bit immediate, T a jump target relative to the instruction.  "
+        "Flags: "
+        "T ends a block,\nTJ ends a block in JAVM only, JAVM exists in JAVM only, LOAD "
+        "and STORE touch memory,\nCOND branches on a condition, JUMP jumps, DYN jumps "
+        "through the table, CALL leaves to\nthe host, SINK ends the run.\n");
+    puts("| code | name | format | flags | effect |\n|---:|---|---|---|---|");
+#define OP(code, name, format, flags, text)                                            \
+    {                                                                                  \
+        char number[16];                                                               \
+        (void)snprintf(number, sizeof number, "%d", code);                             \
+        row((const char *[]){number, #name, #format, flags_text(#flags), text}, 5);    \
+    }
+#include "pvm/opcodes.def"
+}
+
+static void print_hostcalls(void)
+{
+    head("Host calls", "pvm/hostcalls.def");
+    puts(
+        "What `lockstep run` and `lockstep record` serve to a plain PVM program.  "
+        "Arguments are\nin a0..a3, the answer is in a0; a failed call answers minus an "
+        "error number.\n");
+    puts("| ecalli | call | does |\n|---:|---|---|");
+#define HOSTCALL(number, name, signature, text)                                        \
+    {                                                                                  \
+        char digits[16];                                                               \
+        (void)snprintf(digits, sizeof digits, "%d", number);                           \
+        row((const char *[]){digits, signature, text}, 3);                             \
+    }
+#include "pvm/hostcalls.def"
+    puts("\n## Errors\n\n| answer | name | meaning |\n|---:|---|---|");
+#define HOSTERR(number, name, text)                                                    \
+    {                                                                                  \
+        char digits[16];                                                               \
+        (void)snprintf(digits, sizeof digits, "-%d", number);                          \
+        row((const char *[]){digits, #name, text}, 3);                                 \
+    }
+#include "pvm/hostcalls.def"
+}
+
+static void print_errors(void)
+{
+    head("Errors", "base/err.def");
+    puts("A command that meets one of these ends with status 125 and one line on "
+         "stderr.\n\n| name | message |\n|---|---|");
+#define ERR(name, text) row((const char *[]){#name, text}, 2);
+#include "base/err.def"
+}
+
+static const char *role_text(const char *role)
+{
+    switch (role[0]) {
+    case 'I':
+        return "input";
+    case 'O':
+        return "output";
+    case 'X':
+        return "input if from outside, else output";
+    default:
+        return "";
+    }
+}
+
+static void print_events(void)
+{
+    head("Trace events", "trace/events.def");
+    puts("A record is `[id, delta of icount, field, ...]` (docs/format-trace.md).  "
+         "Types: "
+         "u and i\nintegers, b bytes, w bytes stored once, h blake2b-256 or none, d "
+         "64-bit digest, s text;\n`X[]` is a list of tuples with these types.  Role: "
+         "replay takes inputs from the trace\nand compares outputs.");
+#define EVENT(id, name, wire, guests, text)                                            \
+    printf("\n## %d %s\n\n%s (`%s`)\n\n| type | field | role | meaning |\n"            \
+           "|---|---|---|---|\n",                                                      \
+           id, wire, text, #guests);
+#define FIELD(type, name, role, show, text)                                            \
+    row((const char *[]){#type, #name, role_text(#role), text}, 4);
+#define LIST(letters, name, role, show, text)                                          \
+    row((const char *[]){#letters "[]", #name, role_text(#role), text}, 4);
+#include "trace/events.def"
+}
+
+static const struct {
+    const char *name;
+    void (*print)(void);
+} document[] = {
+    {"opcodes", print_opcodes},
+    {"hostcalls", print_hostcalls},
+    {"errors", print_errors},
+    {"events", print_events},
+};
+enum { DOCUMENT_COUNT = sizeof document / sizeof document[0] };
+
+int main(int argc, char **argv)
+{
+    for (unsigned i = 0; i < DOCUMENT_COUNT; i++) {
+        if (argc == 1) {
+            puts(document[i].name);
+        } else if (argc == 2 && strcmp(argv[1], document[i].name) == 0) {
+            document[i].print();
+            return ferror(stdout) || fflush(stdout) ? 1 : 0;
+        }
+    }
+    if (argc == 1)
+        return 0;
+    fprintf(stderr, "usage: gendocs [NAME]; without a name: list the names\n");
+    return 2;
+}

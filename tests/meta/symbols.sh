@@ -1,0 +1,157 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# symbols.sh BUILD: what the archives define and ask for, by nm.
+. "$(dirname "$0")/lib.sh"
+
+# folder: the prefixes of what it may define.
+prefixes='
+base: err_ arena_ buf_ bytes_ hash_ hash256_ os_
+trace: trace_
+pvm: pvm_
+emu: emu_
+v86fs: v86fs_
+link: link_
+wasi: wasi_
+replay: replay_
+analysis: analysis_
+cli: cli_ ui_ cmd_
+'
+
+# folder: what it may ask of other archives and libraries.
+imports='
+trace: msgpack_ ZSTD_
+pvm:
+emu:
+v86fs:
+link: pvm_
+wasi: pvm_ v86fs_tree_
+'
+
+# What every pure folder may ask for: base without os, memory and string functions that
+# depend on nothing, and what a compiler or assert() adds on its own.
+base_prefixes='err_ arena_ buf_ bytes_ hash_ hash256_'
+allowed='memcpy memmove memset memcmp memchr bcmp strlen strnlen strcmp strncmp strchr
+strrchr strstr __assert_fail __stack_chk_fail _GLOBAL_OFFSET_TABLE_ __popcountdi2
+__udivti3 __umodti3 __divti3 __modti3 __multi3'
+
+# Names that must not be asked for by a folder, although their prefix may.
+forbidden='
+analysis: pvm_run pvm_step
+'
+
+has_prefix() # NAME PREFIXES
+{
+    for prefix in $2; do
+        case $1 in "$prefix"*) return 0 ;; esac
+    done
+    return 1
+}
+
+has_word() { case " $2 " in *" $1 "*) return 0 ;; *) return 1 ;; esac }
+
+row() { printf '%s\n' "$1" | sed -n "s/^$2: *//p"; }
+
+check_defined() # FOLDER ARCHIVE
+{
+    for name in $(nm -g --defined-only "$2" 2>/dev/null | awk 'NF == 3 { print $3 }'); do
+        has_prefix "$name" "$(row "$prefixes" "$1")" ||
+            complain "$1: defines $name, which has none of its prefixes"
+    done
+}
+
+check_asked() # FOLDER ARCHIVE
+{
+    defined=" $(nm -g --defined-only "$2" 2>/dev/null |
+        awk 'NF == 3 { printf "%s ", $3 }')"
+    words=$(printf '%s' "$allowed" | tr '\n' ' ')
+    for name in $(nm -u "$2" 2>/dev/null | awk 'NF == 2 { print $2 }' | sort -u); do
+        has_word "$name" "$defined" && continue
+        has_word "$name" "$words" && continue
+        has_prefix "$name" "$base_prefixes $(row "$imports" "$1")" && continue
+        complain "$1: a pure folder asks for $name"
+    done
+}
+
+check_forbidden() # FOLDER ARCHIVE
+{
+    for name in $(row "$forbidden" "$1"); do
+        nm -u "$2" | grep -q " $name\$" && complain "$1: asks for $name"
+    done
+}
+
+# Only cli/ui.c writes to stdout and stderr.
+check_printing() # FOLDER ARCHIVE
+{
+    nm -A -u "$2" 2>/dev/null |
+        grep -E ' (printf|vprintf|puts|putchar|fputs|fputc|putc|fprintf|vfprintf|perror|fwrite|__printf_chk|__fprintf_chk|stdout|stderr)$' |
+        sed 's/^[^:]*:\([^:]*\):.* \([^ ]*\)$/\1 \2/' >"$list"
+    while read -r member name; do
+        case $1/$member in
+        cli/ui.c.o | cli/ui.o | base/err.c.o | base/err.o) ;; # err.c: check() itself
+        *) complain "$1: $member asks for $name; only cli/ui.c prints" ;;
+        esac
+    done <"$list"
+}
+
+main() # BUILD
+{
+    list=$(mktemp)
+    trap 'rm -f "$list"' EXIT
+    seen=0
+    for folder in $(printf '%s\n' "$prefixes" | sed -n 's/:.*//p'); do
+        archive=$1/$folder/liblockstep-$folder.a
+        [ -e "$archive" ] || continue
+        seen=$((seen + 1))
+        check_defined "$folder" "$archive"
+        printf '%s\n' "$imports" | grep -q "^$folder:" && check_asked "$folder" "$archive"
+        check_forbidden "$folder" "$archive"
+        check_printing "$folder" "$archive"
+    done
+    [ "$seen" -gt 1 ] || complain "found $seen archives in $1"
+    finish symbols
+}
+
+# planted FOLDER <C text: compile it into the archive of that folder.
+planted()
+{
+    mkdir -p "$tree/$1"
+    cat >"$tree/$1/x.c"
+    ${CC:-cc} -O2 -w -c -o "$tree/$1/x.o" "$tree/$1/x.c" &&
+        ar rc "$tree/$1/liblockstep-$1.a" "$tree/$1/x.o"
+}
+
+violate() # WORDS FOLDER TEXT
+{
+    rm -rf "$tree/$2"
+    echo "$3" | planted "$2"
+    expect 1 "$1" "$tree"
+    rm -rf "$tree/$2"
+}
+
+self_test()
+{
+    new_tree
+    echo 'int err_x; int os_y(void){ return err_x; }' | planted base
+    echo 'int hash_x(int); int trace_x(int a){ return hash_x(a); }' | planted trace
+    expect 0 'symbols: ok' "$tree"
+    violate 'defines helper' pvm 'int helper(void){ return 1; }'
+    violate 'pure folder asks for malloc' pvm \
+        'void *malloc(unsigned long); void *pvm_x(int n){ return malloc(n); }'
+    violate 'pure folder asks for os_open' link \
+        'int os_open(void); int link_x(void){ return os_open(); }'
+    violate 'pure folder asks for trace_x' pvm \
+        'int trace_x(int); int pvm_x(void){ return trace_x(3); }'
+    violate 'analysis: asks for pvm_run' analysis \
+        'int pvm_run(void); int analysis_x(void){ return pvm_run(); }'
+    violate 'only cli/ui.c prints' replay \
+        'int puts(const char *); int replay_x(void){ return puts("x"); }'
+    rm -rf "$tree/trace"
+    expect 1 'found 1 archives' "$tree"
+    finish symbols-self-test
+}
+
+case ${1:-} in
+--self-test) self_test ;;
+*) main "$1" ;;
+esac
