@@ -19,18 +19,26 @@ endif()
 
 # lockstep_library(<folder> SOURCES … HEADERS … DEPENDS <folders> LIBRARIES <targets>)
 # One static library per folder: liblockstep-<folder>.a, alias lockstep::<folder>.
+# HEADERS are installed into include/lockstep/<folder>/; NO_INSTALL keeps it all here.
 function(lockstep_library folder)
     cmake_parse_arguments(ARG "NO_INSTALL" "" "SOURCES;HEADERS;DEPENDS;LIBRARIES" ${ARGN})
     add_library(lockstep-${folder} STATIC ${ARG_SOURCES})
     add_library(lockstep::${folder} ALIAS lockstep-${folder})
     target_include_directories(lockstep-${folder} PUBLIC
-        $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:include/lockstep>)
+        $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/lockstep>)
     target_compile_options(lockstep-${folder} PRIVATE ${LOCKSTEP_FLAGS})
     foreach(depend ${ARG_DEPENDS})
         target_link_libraries(lockstep-${folder} PUBLIC lockstep-${depend})
     endforeach()
     target_link_libraries(lockstep-${folder} PRIVATE ${ARG_LIBRARIES})
-    set_property(GLOBAL APPEND PROPERTY LOCKSTEP_FOLDERS ${folder})
+    set_target_properties(lockstep-${folder} PROPERTIES EXPORT_NAME ${folder})
+    if(LOCKSTEP_INSTALL AND NOT ARG_NO_INSTALL)
+        set_property(GLOBAL APPEND PROPERTY LOCKSTEP_FOLDERS ${folder})
+        install(TARGETS lockstep-${folder} EXPORT lockstepTargets
+            ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+        install(FILES ${ARG_HEADERS}
+            DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lockstep/${folder})
+    endif()
 endfunction()
 
 # lockstep_test(<name> SOURCES … DEPENDS <folders> [LIBRARIES …] [ARGS …])
