@@ -279,7 +279,7 @@ static bool set(struct parser *parser, const struct cli_option *option,
     case CLI_KIND_LIST:
         return set_list(parser, option, value);
     }
-    check(!"a kind of the table");
+    check(false); /* no kind of the table */
     return false;
 }
 
