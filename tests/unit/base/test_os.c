@@ -195,6 +195,34 @@ static void test_map(void **unused)
     os_close(fd);
 }
 
+static void test_folder_list(void **unused)
+{
+    (void)unused;
+    struct buf names;
+    buf_init(&names, 4096);
+    assert_true(os_folder_exists(dir));
+    assert_false(os_folder_exists(in_dir("b")));
+    put_file(in_dir("b"), "");
+    put_file(in_dir("B"), "");
+    put_file(in_dir(".hidden"), "");
+    assert_int_equal(mkdir(in_dir("a"), 0777), 0);
+    assert_int_equal(symlink("a", in_dir("link")), 0);
+    assert_int_equal(symlink("nowhere", in_dir("dangling")), 0);
+    assert_false(os_folder_exists(in_dir("b")));
+    assert_int_equal(os_folder_list(dir, &names), ERR_ok);
+    static const char want[] = ".hidden\0B\0a/\0b\0dangling\0link/";
+    assert_int_equal(names.size, sizeof want);
+    assert_memory_equal(names.data, want, sizeof want);
+    buf_clear(&names);
+    assert_int_equal(os_folder_list(in_dir("a"), &names), ERR_ok);
+    assert_int_equal(names.size, 0);
+    assert_int_equal(os_folder_list(in_dir("none"), &names), ERR_not_found);
+    buf_fini(&names);
+    buf_init(&names, 5);
+    assert_int_equal(os_folder_list(dir, &names), ERR_limit);
+    buf_fini(&names);
+}
+
 /* ---- os_open_beneath: the sandbox of a guest's files -------------------------------
  */
 
@@ -374,6 +402,7 @@ int main(void)
         cmocka_unit_test(test_full_disk),
         IN_DIR(test_positions),
         IN_DIR(test_map),
+        IN_DIR(test_folder_list),
         IN_DIR(test_beneath_stays_inside),
         IN_DIR(test_beneath_regular_only),
         IN_DIR(test_beneath_create),
