@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "base/os.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -108,6 +109,69 @@ enum err os_file_write(const char *path, struct bytes content)
 bool os_file_exists(const char *path)
 {
     return access(path, F_OK) == 0;
+}
+
+bool os_folder_exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The names as read, each with the '/' of a folder and a NUL. */
+static enum err list_unsorted(DIR *dir, struct buf *names)
+{
+    for (;;) {
+        errno = 0;
+        struct dirent *entry = readdir(dir);
+        if (!entry)
+            return errno ? fail() : names->err;
+        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+            continue;
+        struct stat st;
+        bool folder =
+            fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 && S_ISDIR(st.st_mode);
+        buf_text(names, entry->d_name);
+        buf_text(names, folder ? "/" : "");
+        buf_byte(names, 0);
+    }
+}
+
+static enum err put_sorted(struct buf *unsorted, struct buf *names)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < unsorted->size; i++)
+        count += !unsorted->data[i];
+    char **name = calloc(count + 1, sizeof *name);
+    if (!name)
+        return ERR_nomem;
+    char *at = (char *)unsorted->data;
+    for (size_t i = 0; i < count; i++, at += strlen(at) + 1)
+        name[i] = at;
+    qsort(name, count, sizeof *name, by_name);
+    for (size_t i = 0; i < count; i++)
+        buf_put(names, name[i], strlen(name[i]) + 1);
+    free(name);
+    return names->err;
+}
+
+enum err os_folder_list(const char *path, struct buf *names)
+{
+    DIR *dir = opendir(path);
+    if (!dir)
+        return fail();
+    struct buf unsorted;
+    buf_init(&unsorted, names->size_max);
+    enum err err = list_unsorted(dir, &unsorted);
+    (void)closedir(dir);
+    if (!err)
+        err = put_sorted(&unsorted, names);
+    buf_fini(&unsorted);
+    return err;
 }
 
 /* ---- files by descriptor ---- */

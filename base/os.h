@@ -32,6 +32,13 @@ ERR_MUST_CHECK enum err os_file_write(const char *path, struct bytes content);
 
 bool os_file_exists(const char *path);
 
+/* True for a folder (or a link to one). */
+bool os_folder_exists(const char *path);
+
+/* Append the names in a folder in bytewise order, each with a NUL behind it and, for a
+ * folder, a '/' before that.  "." and ".." are left out. */
+ERR_MUST_CHECK enum err os_folder_list(const char *path, struct buf *names);
+
 /* ---- files by descriptor; fd -1 is "none" and fine to close ---- */
 
 enum os_open_mode {
