@@ -24,8 +24,7 @@ ERR_MUST_CHECK enum err pvm_code_parse_limited(struct bytes blob, uint64_t numbe
 
 /* Append a region unless it is empty; `size` is a multiple of 4096. */
 void pvm_container_add_region(struct pvm_container *container, uint64_t start,
-                              uint64_t size, enum pvm_access access,
-                              struct bytes data);
+                              uint64_t size, enum pvm_access access, struct bytes data);
 
 ERR_MUST_CHECK enum err pvm_spi_load(struct bytes file, struct bytes args,
                                      struct pvm_container *ret_container);

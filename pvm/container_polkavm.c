@@ -68,7 +68,8 @@ static enum err parse_memory(struct polkavm *p, struct bytes *body)
     return take_u32(body, &p->stack_size);
 }
 
-static enum err parse_data(struct bytes *body, uint64_t size_max, struct bytes *ret_data)
+static enum err parse_data(struct bytes *body, uint64_t size_max,
+                           struct bytes *ret_data)
 {
     if (body->size > size_max)
         return ERR_pvm_limit;
@@ -112,7 +113,8 @@ static enum err parse_exports(struct polkavm *p, struct bytes *body)
     TRY(take_u32(body, &count));
     if (count > body->size / 2) /* an export takes two bytes at least */
         return ERR_pvm_truncated;
-    struct pvm_export *list = arena_new_array(p->arena, struct pvm_export, (size_t)count);
+    struct pvm_export *list =
+        arena_new_array(p->arena, struct pvm_export, (size_t)count);
     if (count && !list)
         return ERR_nomem;
     for (uint64_t i = 0; i < count; i++) {
@@ -211,8 +213,8 @@ static enum err parse_sections(struct polkavm *p, struct bytes file)
 static enum err parse_header(struct polkavm *p, struct bytes *file)
 {
     uint64_t stated, size = file->size;
-    size_t seen = file->size < PVM_POLKAVM_MAGIC_SIZE ? file->size
-                                                      : PVM_POLKAVM_MAGIC_SIZE;
+    size_t seen =
+        file->size < PVM_POLKAVM_MAGIC_SIZE ? file->size : PVM_POLKAVM_MAGIC_SIZE;
     struct bytes magic;
     if (seen && memcmp(file->data, PVM_POLKAVM_MAGIC, seen))
         return ERR_pvm_magic;
@@ -227,8 +229,8 @@ static enum err parse_header(struct polkavm *p, struct bytes *file)
 /* Sizes are below 2^32 (+ rounding), so no sum of them overflows 64 bits. */
 static enum err lay_out(struct polkavm *p)
 {
-    uint64_t low = LOW_GAPS + pvm_round_segment(p->ro_size) +
-                   pvm_round_segment(p->rw_size);
+    uint64_t low =
+        LOW_GAPS + pvm_round_segment(p->ro_size) + pvm_round_segment(p->rw_size);
     if (low + pvm_round_segment(p->stack_size) > STACK_END)
         return ERR_pvm_layout;
     uint64_t stack_size = pvm_round_page(p->stack_size);

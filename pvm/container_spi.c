@@ -33,10 +33,10 @@ static enum err take_header(struct bytes *file, struct spi_header *ret_header)
  * widths are the format's and the rule is the address space's. */
 static bool fits(const struct spi_header *header)
 {
-    uint64_t used = 5 * (uint64_t)SEGMENT_SIZE + pvm_round_segment(header->ro_size) +
-                    pvm_round_segment(header->rw_size +
-                                      header->heap_pages * PVM_PAGE_SIZE) +
-                    pvm_round_segment(header->stack_size) + INPUT_SIZE_MAX;
+    uint64_t used =
+        5 * (uint64_t)SEGMENT_SIZE + pvm_round_segment(header->ro_size) +
+        pvm_round_segment(header->rw_size + header->heap_pages * PVM_PAGE_SIZE) +
+        pvm_round_segment(header->stack_size) + INPUT_SIZE_MAX;
     return used <= ADDRESS_SPACE;
 }
 

@@ -20,7 +20,9 @@ const struct pvm_op_info pvm_op_info[256] = {
 #define CALL PVM_OP_CALL
 #define SINK PVM_OP_SINK
 #define OP(code, name_, format_, flags_, text_)                                        \
-    [code] = {.name = #name_, .text = text_, .flags = flags_,                          \
+    [code] = {.name = #name_,                                                          \
+              .text = text_,                                                           \
+              .flags = flags_,                                                         \
               .format = PVM_FORMAT_##format_},
 #include "pvm/opcodes.def"
 #undef T

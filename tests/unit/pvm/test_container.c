@@ -131,7 +131,7 @@ static void test_varint_canonical(void **state)
         uint8_t bytes[9];
         for (size_t i = 0; i < sizeof bytes; i++)
             bytes[i] = (uint8_t)test_random(&random);
-        bytes[0] = (uint8_t)~(255u >> (round % 9));
+        bytes[0] = (uint8_t) ~(255u >> (round % 9));
         bytes[round % 9 ? round % 9 : 1] &= (uint8_t)test_random(&random) & 1;
         struct bytes input = bytes_of(bytes, sizeof bytes);
         uint64_t value;
@@ -152,7 +152,8 @@ static void test_varint_canonical(void **state)
     assert_true(read > 1000 && refused > 1000);
 }
 
-/* ---- raw blobs --------------------------------------------------------------------- */
+/* ---- raw blobs ---------------------------------------------------------------------
+ */
 
 static void test_raw_order_of_errors(void **state)
 {
@@ -209,7 +210,8 @@ static void test_raw_largest(void **state)
     pvm_varint_put(&buf, PVM_JUMP_COUNT_MAX);
     buf_byte(&buf, 1);
     pvm_varint_put(&buf, PVM_CODE_SIZE_MAX);
-    (void)buf_extend(&buf, PVM_JUMP_COUNT_MAX + PVM_CODE_SIZE_MAX + PVM_CODE_SIZE_MAX / 8);
+    (void)buf_extend(&buf,
+                     PVM_JUMP_COUNT_MAX + PVM_CODE_SIZE_MAX + PVM_CODE_SIZE_MAX / 8);
     assert_int_equal(buf.err, ERR_ok);
     struct pvm_code code;
     assert_int_equal(pvm_code_parse(buf_bytes(&buf), &code), ERR_ok);
@@ -221,7 +223,8 @@ static void test_raw_largest(void **state)
     buf_fini(&buf);
 }
 
-/* ---- standard programs --------------------------------------------------------------- */
+/* ---- standard programs
+ * --------------------------------------------------------------- */
 
 static struct bytes spi_file(struct file *file)
 {
@@ -236,8 +239,8 @@ static struct bytes spi_file(struct file *file)
     return bytes_of(file->data, file->size);
 }
 
-static void expect_region(const struct pvm_region *region, uint32_t start, uint64_t size,
-                          enum pvm_access access, const char *data)
+static void expect_region(const struct pvm_region *region, uint32_t start,
+                          uint64_t size, enum pvm_access access, const char *data)
 {
     assert_int_equal(region->start, start);
     assert_int_equal(region->size, size);
@@ -287,7 +290,8 @@ static void test_spi_arguments(void **state)
     buf_fini(&args);
 }
 
-/* ---- .polkavm ------------------------------------------------------------------------ */
+/* ---- .polkavm
+ * ------------------------------------------------------------------------ */
 
 static struct bytes polkavm_full(struct file *file)
 {
@@ -339,9 +343,9 @@ static void test_polkavm_cut(void **state)
         struct file copy = file;
         for (unsigned i = 0; i < 8; i++)
             copy.data[5 + i] = (uint8_t)(cut >> (8 * i));
-        assert_int_equal(load(PVM_CONTAINER_POLKAVM, bytes_of(copy.data, cut),
-                              &container),
-                         ERR_pvm_truncated);
+        assert_int_equal(
+            load(PVM_CONTAINER_POLKAVM, bytes_of(copy.data, cut), &container),
+            ERR_pvm_truncated);
     }
 }
 

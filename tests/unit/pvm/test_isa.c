@@ -26,8 +26,8 @@ static void blob_random(struct blob *blob, uint64_t *random, unsigned density)
         if (test_random(random) % density == 0)
             blob->mask[i / 8] |= (uint8_t)(1u << (i % 8));
     }
-    blob->view = (struct pvm_code){.code = bytes_of(blob->code, size),
-                                   .bitmask = blob->mask};
+    blob->view =
+        (struct pvm_code){.code = bytes_of(blob->code, size), .bitmask = blob->mask};
 }
 
 /* ---- the slow model ---- */
@@ -91,8 +91,7 @@ static struct pvm_insn model_decode(const struct pvm_code *code, uint32_t pc)
     } else if (op >= 70 && op <= 90) {
         want.a = r(b1 & 15);
         want.x = model_imm(code, pc + 2, high_size);
-        int64_t y =
-            model_imm(code, pc + 2 + high_size, least4(l - (int)high_size - 1));
+        int64_t y = model_imm(code, pc + 2 + high_size, least4(l - (int)high_size - 1));
         *(op < 80 ? &want.y : &want.target) = op < 80 ? y : pc + y;
     } else if (op >= 100 && op <= 111) {
         want.d = r(b1 & 15);
@@ -118,8 +117,8 @@ static struct pvm_insn model_decode(const struct pvm_code *code, uint32_t pc)
 static bool model_assigned(enum pvm_profile profile, unsigned op)
 {
     static const uint8_t range[][2] = {
-        {0, 1},     {10, 10},   {20, 20},   {30, 33},   {40, 40},   {50, 62},  {70, 73},
-        {80, 90},   {100, 111}, {120, 161}, {170, 175}, {180, 180}, {190, 230}};
+        {0, 1},   {10, 10},   {20, 20},   {30, 33},   {40, 40},   {50, 62},  {70, 73},
+        {80, 90}, {100, 111}, {120, 161}, {170, 175}, {180, 180}, {190, 230}};
     for (size_t i = 0; i < countof(range); i++)
         if (op >= range[i][0] && op <= range[i][1])
             return true;
@@ -130,8 +129,7 @@ static bool model_terminates(enum pvm_profile profile, unsigned op)
 {
     bool both = op <= 1 || op == 40 || op == 50 || (op >= 80 && op <= 90) ||
                 (op >= 170 && op <= 175) || op == 180;
-    return both ||
-           (profile == PVM_PROFILE_JAVM && (op == 2 || op == 3 || op == 10));
+    return both || (profile == PVM_PROFILE_JAVM && (op == 2 || op == 3 || op == 10));
 }
 
 /* ---- tests ---- */
@@ -173,8 +171,7 @@ static void test_decode(void **state)
         blob_random(&blob, &random, 1 + round % 40);
         enum pvm_profile profile = round & 1;
         for (uint32_t pc = 0; pc < blob.view.code.size + 3; pc++) {
-            assert_int_equal(pvm_code_skip(&blob.view, pc),
-                             model_skip(&blob.view, pc));
+            assert_int_equal(pvm_code_skip(&blob.view, pc), model_skip(&blob.view, pc));
             struct pvm_insn got, poison;
             memset(&got, 0xa5, sizeof got);
             poison = got;
@@ -203,11 +200,11 @@ static void test_imm_size(void **state)
         int64_t value;
         unsigned size;
     } row[] = {
-        {0, 0},          {1, 1},          {-1, 1},         {127, 1},
-        {-128, 1},       {128, 2},        {-129, 2},       {32767, 2},
-        {-32768, 2},     {32768, 3},      {-32769, 3},     {8388607, 3},
-        {-8388608, 3},   {8388608, 4},    {-8388609, 4},   {INT32_MAX, 4},
-        {INT32_MIN, 4},  {2147483648, 5}, {-2147483649, 5}, {INT64_MAX, 5},
+        {0, 0},         {1, 1},          {-1, 1},          {127, 1},
+        {-128, 1},      {128, 2},        {-129, 2},        {32767, 2},
+        {-32768, 2},    {32768, 3},      {-32769, 3},      {8388607, 3},
+        {-8388608, 3},  {8388608, 4},    {-8388609, 4},    {INT32_MAX, 4},
+        {INT32_MIN, 4}, {2147483648, 5}, {-2147483649, 5}, {INT64_MAX, 5},
         {INT64_MIN, 5},
     };
     for (size_t i = 0; i < countof(row); i++)
@@ -261,9 +258,9 @@ static void test_encode(void **state)
             struct pvm_insn back, want = insn;
             assert_true(pvm_insn_decode(&view, PVM_PROFILE_JAVM, 0, &back));
             want.size = (uint8_t)got;
-            back.target += op == 40 || (op >= 80 && op <= 90) || (op >= 170 && op <= 175)
-                               ? insn.pc
-                               : 0;
+            back.target +=
+                op == 40 || (op >= 80 && op <= 90) || (op >= 170 && op <= 175) ? insn.pc
+                                                                               : 0;
             back.pc = insn.pc;
             expect_insn(&back, &want);
         }
