@@ -101,7 +101,7 @@ static void each_option(const struct cli_spec *spec, option_fn *fn, struct buf *
 /* ---- text ---------------------------------------------------------------------------
  */
 
-enum { TEXT_COLUMN = 28 };
+enum { TEXT_COLUMN = 28, TEXT_WIDTH = 88 };
 
 static void put_columns(struct buf *buf, size_t start, const char *text)
 {
@@ -111,6 +111,30 @@ static void put_columns(struct buf *buf, size_t start, const char *text)
         width = 0;
     }
     buf_printf(buf, "%*s%s\n", (int)(TEXT_COLUMN - width), "", text);
+}
+
+/* Paragraphs, each line at most TEXT_WIDTH columns wide; newlines stay. */
+static void put_wrapped(const char *text, struct buf *buf)
+{
+    size_t column = 0;
+    while (*text) {
+        size_t size = strcspn(text, " \n");
+        size_t space = column ? 1 : 0;
+        if (column + space + size > TEXT_WIDTH && column) {
+            buf_byte(buf, '\n');
+            column = space = 0;
+        }
+        buf_put(buf, " ", space);
+        buf_put(buf, text, size);
+        column += space + size;
+        text += size;
+        if (*text == '\n') {
+            buf_byte(buf, '\n');
+            column = 0;
+        }
+        text += *text != 0;
+    }
+    buf_byte(buf, '\n');
 }
 
 static void put_option_text(const struct cli_option *o, struct buf *buf)
@@ -139,8 +163,10 @@ void cli_help_put(const struct cli_command *command, struct buf *buf)
     }
     buf_text(buf, "\noptions:\n");
     each_option(spec, put_option_text, buf);
-    if (spec->about)
-        buf_printf(buf, "\n%s\n", spec->about);
+    if (spec->about) {
+        buf_byte(buf, '\n');
+        put_wrapped(spec->about, buf);
+    }
     buf_text(buf, "\nexamples:\n");
     for (size_t i = 0; i < countof(spec->example); i++)
         buf_printf(buf, "  %s\n      %s\n", spec->example[i].command,

@@ -39,9 +39,10 @@ expect_output() # PROGRAM
     [ "$got" = 'bddd ok trap' ] || complain "the consumer printed: $got"
 }
 
-by_cmake() # PREFIX
+by_cmake() # PREFIX BUILD
 {
-    if cmake -S "$tmp/consumer" -B "$tmp/consumer/build" -DCMAKE_PREFIX_PATH="$1" \
+    generator=$(sed -n 's/^CMAKE_GENERATOR:INTERNAL=//p' "$2/CMakeCache.txt")
+    if cmake -G "$generator" -S "$tmp/consumer" -B "$tmp/consumer/build" -DCMAKE_PREFIX_PATH="$1" \
         >"$tmp/log" 2>&1 && cmake --build "$tmp/consumer/build" >>"$tmp/log" 2>&1; then
         expect_output "$tmp/consumer/build/consumer"
     else
@@ -97,7 +98,7 @@ consume() # PREFIX BUILD
 {
     write_consumer
     check_headers "$1"
-    by_cmake "$1"
+    by_cmake "$1" "$2"
     by_pkg_config "$1"
     check_paths "$1" "$2"
     "$1/bin/lockstep" --version >/dev/null || complain "bin/lockstep does not run"
