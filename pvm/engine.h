@@ -17,11 +17,12 @@
 struct pvm_engine;
 struct record;
 
-/* A handler of the threaded loop.  Everything hot is in registers: the record, the
- * state (guest registers first), guest memory with its rights below, the gas on show
- * and the accumulator of the gas log (path bits, or the rolling hash). */
-typedef void threaded_fn(const struct record *ip, struct pvm_state *s, uint8_t *mem,
-                         uint64_t gas, uint64_t acc, struct pvm_engine *e);
+/* A handler of the threaded loop.  Everything hot is in six registers: the record, the
+ * engine (guest registers first), guest memory with its rights below, the gas on show,
+ * the accumulator of the gas log (path bits, or the rolling hash), and the value that
+ * the last EFFECT or LOAD_ before `ip` produced. */
+typedef void threaded_fn(const struct record *ip, struct pvm_engine *e, uint8_t *mem,
+                         uint64_t gas, uint64_t acc, uint64_t last);
 
 /* Header records carry RECORD_HEADER as op, an opcode that no profile assigns. */
 enum { RECORD_HEADER = 255 };
@@ -40,7 +41,7 @@ struct record {
         const struct record *target; /* header of a static target; NULL: not valid */
         uint64_t need_reserve;       /* header: need plus reserve */
     };
-    uint8_t a, b, d; /* byte offsets into state->reg */
+    uint8_t a, b, d; /* byte offsets into state.reg */
     uint8_t op;
     uint32_t pc;
 };
@@ -53,8 +54,8 @@ struct pvm_program {
     uint32_t record_count;
     uint32_t *header; /* indices of the header records, ascending */
     uint32_t header_count;
-    uint8_t *start;                 /* bit set of block starts, |c| + 1 bits */
-    const struct record **jump;     /* by table index; NULL: panics */
+    uint8_t *start;             /* bit set of block starts, |c| + 1 bits */
+    const struct record **jump; /* by table index; NULL: panics */
 };
 
 enum {
@@ -72,7 +73,7 @@ struct segment {
     uint32_t bits_size;     /* whole 64-bit groups in `bits`, in bytes */
     uint32_t target_count;
     uint32_t extra_count;
-    bool full;               /* split at the next block entry */
+    bool full; /* split at the next block entry */
     uint8_t bits[SEGMENT_BITS_MAX / 8 + 8];
     uint32_t target[SEGMENT_TARGETS_MAX];
     struct pvm_extra extra[SEGMENT_EXTRA_MAX];
@@ -80,6 +81,8 @@ struct segment {
 };
 
 struct pvm_engine {
+    struct pvm_state state;   /* the running one; first, for the handlers' sake */
+    struct pvm_state *caller; /* whom it belongs to: complete while the host looks */
     const struct pvm_program *program;
     const struct pvm_observer *observer;
     const struct record *const *jump; /* of the program, at hand for table jumps */
@@ -92,7 +95,7 @@ struct pvm_engine {
     uint64_t acc;
     bool armed;        /* a deadline is set */
     uint64_t gas_stop; /* its gas value */
-    /* How the run ended.  exit_ip is NULL at an unpaid block entry (s->pc is set). */
+    /* How the run ended.  exit_ip is NULL at an unpaid block entry (pc is set). */
     struct pvm_outcome outcome;
     const struct record *exit_ip;
     bool exit_retired;
@@ -112,18 +115,15 @@ const struct record *engine_exit(struct pvm_engine *e, const struct record *ip,
                                  enum pvm_exit exit, uint64_t arg, bool retired);
 
 /* Arrive at header `h`, uncharged: split, deadline, gas check, charge, log. */
-const struct record *enter_block(struct pvm_engine *e, struct pvm_state *s,
-                                 const struct record *h);
+const struct record *enter_block(struct pvm_engine *e, const struct record *h);
 
 /* A store of 1..8 bytes with all it takes: faults, page states, page gas. */
-const struct record *store_slow(struct pvm_engine *e, struct pvm_state *s,
-                                const struct record *ip, uint32_t address,
-                                unsigned size, uint64_t value);
+const struct record *store_slow(struct pvm_engine *e, const struct record *ip,
+                                uint32_t address, unsigned size, uint64_t value);
 
 /* A load; *ret_value is set when the answer is not NULL. */
-const struct record *load_slow(struct pvm_engine *e, struct pvm_state *s,
-                               const struct record *ip, uint32_t address, unsigned size,
-                               uint64_t *ret_value);
+const struct record *load_slow(struct pvm_engine *e, const struct record *ip,
+                               uint32_t address, unsigned size, uint64_t *ret_value);
 
 /* A table jump of `ip`: the header to enter. */
 const struct record *jump_dynamic(struct pvm_engine *e, const struct record *ip,
@@ -146,9 +146,8 @@ static inline void gas_hide(struct pvm_engine *e)
 
 void segment_begin(struct pvm_engine *e, uint32_t pc, bool charged, uint64_t gas);
 
-/* Close the open segment and report it; the state must be complete. */
-void segment_end(struct pvm_engine *e, const struct pvm_state *s,
-                 enum pvm_segment_end end, uint32_t end_pc);
+/* Close the open segment and report it; e->state must be complete. */
+void segment_end(struct pvm_engine *e, enum pvm_segment_end end, uint32_t end_pc);
 
 /* Append an outcome of a conditional branch, a table index. */
 void segment_bit(struct pvm_engine *e, bool taken);
@@ -161,7 +160,8 @@ void segment_flush(struct pvm_engine *e);
 static inline uint64_t summary_add(uint64_t acc, uint32_t kind, uint32_t where,
                                    uint64_t cost)
 {
-    uint64_t t = (where + cost * 0x9e3779b1u + kind * (uint64_t)0x85ebca6bu) & 0x7fffffff;
+    uint64_t t =
+        (where + cost * 0x9e3779b1u + kind * (uint64_t)0x85ebca6bu) & 0x7fffffff;
     return ((acc << 5 | acc >> 59) ^ t) * 0x517cc1b727220a95u;
 }
 
@@ -169,12 +169,15 @@ static inline uint64_t summary_add(uint64_t acc, uint32_t kind, uint32_t where,
 
 /* The loop's handlers by opcode: the definition of the machine.  Answers as above; a
  * header means "arrived there, not paid". */
-typedef const struct record *loop_fn(const struct record *ip, struct pvm_state *s,
-                                     uint8_t *mem, struct pvm_engine *e);
+typedef const struct record *loop_fn(const struct record *ip, struct pvm_engine *e);
 extern loop_fn *const loop_handler[256];
 
-/* The threaded loop's handler of a record; NULL if that loop is not built. */
-threaded_fn *threaded_handler(enum pvm_gas_log log, const struct record *ip);
+/* Choose the threaded loop's handlers of a program's records; does nothing if that loop
+ * is not built or the gas log does without it. */
+void threaded_set_handlers(struct pvm_program *program);
+
+/* Run from `ip`, which has a threaded handler, until an exit. */
+void threaded_run(const struct record *ip, struct pvm_engine *e);
 
 /* The header of the straight run of code that `ip` belongs to. */
 const struct record *program_header_of(const struct pvm_program *program,

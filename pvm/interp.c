@@ -33,14 +33,20 @@ static void arm(struct pvm_engine *e, int64_t gas_stop)
     e->gas_stop = (uint64_t)gas_stop;
 }
 
-/* Tell the observer about a deadline that has come; false if it ends the run. */
-static bool deadlines(struct pvm_engine *e, struct pvm_state *s, uint64_t gas)
+/* Let the caller's state be looked at, and changed, by a callback. */
+static void state_out(struct pvm_engine *e)
 {
-    while (e->armed && gas <= e->gas_stop) {
+    *e->caller = e->state;
+}
+
+/* Tell the observer about a deadline that has come; false if it ends the run. */
+static bool deadlines(struct pvm_engine *e)
+{
+    while (e->armed && e->state.gas <= e->gas_stop) {
         int64_t next = PVM_GAS_STOP_NEVER;
-        s->gas = gas;
-        s->charged = false;
-        if (!e->observer->deadline(e->observer->self, s, &next))
+        e->state.charged = false;
+        state_out(e);
+        if (!e->observer->deadline(e->observer->self, e->caller, &next))
             return false;
         check(next < 0 || (uint64_t)next < e->gas_stop); /* or this would not end */
         arm(e, next);
@@ -48,49 +54,48 @@ static bool deadlines(struct pvm_engine *e, struct pvm_state *s, uint64_t gas)
     return true;
 }
 
-static void log_charge(struct pvm_engine *e, struct pvm_state *s,
-                       enum pvm_charge_kind kind, uint32_t where, uint64_t cost,
-                       uint64_t gas)
+/* Log a charge that has been debited. */
+static void log_charge(struct pvm_engine *e, enum pvm_charge_kind kind, uint32_t where,
+                       uint64_t cost)
 {
     if (e->program->log == PVM_GAS_LOG_SUMMARY)
         e->acc = summary_add(e->acc, kind, where, cost);
     if (e->program->log == PVM_GAS_LOG_EACH && e->observer && e->observer->charge) {
-        s->gas = gas;
-        e->observer->charge(e->observer->self, s, kind, where, cost);
+        state_out(e);
+        e->observer->charge(e->observer->self, e->caller, kind, where, cost);
     }
 }
 
-/* Pay for the block of header `h`, entered at `pc`; s->pc says where on every exit. */
-static bool block_pay(struct pvm_engine *e, struct pvm_state *s, const struct record *h,
-                      uint32_t pc)
+/* Pay for the block of header `h`, entered at `pc`; the state's pc says where. */
+static bool block_pay(struct pvm_engine *e, const struct record *h, uint32_t pc)
 {
-    uint64_t gas = gas_true(e);
+    struct pvm_state *s = &e->state;
+    s->gas = gas_true(e);
     s->pc = pc;
     if (e->segment.full) {
-        s->gas = gas;
-        segment_end(e, s, PVM_SEGMENT_SPLIT_BLOCK, pc);
-        segment_begin(e, pc, false, gas);
+        segment_end(e, PVM_SEGMENT_SPLIT_BLOCK, pc);
+        segment_begin(e, pc, false, s->gas);
     }
-    if (!deadlines(e, s, gas)) {
+    if (!deadlines(e)) {
         engine_exit(e, NULL, PVM_EXIT_STOPPED, 0, false);
         return false;
     }
-    if (gas < h->need_reserve) {
+    if (s->gas < h->need_reserve) {
         engine_exit(e, NULL, PVM_EXIT_OUT_OF_GAS, 0, false);
         return false;
     }
-    gas -= h->need;
+    s->gas -= h->need;
+    s->charged = true;
     e->segment.n++;
-    log_charge(e, s, PVM_CHARGE_BLOCK, h->pc, h->need, gas);
+    log_charge(e, PVM_CHARGE_BLOCK, h->pc, h->need);
     s->icount += h->visit_count;
-    gas_show(e, gas);
+    gas_show(e, s->gas);
     return true;
 }
 
-const struct record *enter_block(struct pvm_engine *e, struct pvm_state *s,
-                                 const struct record *h)
+const struct record *enter_block(struct pvm_engine *e, const struct record *h)
 {
-    return block_pay(e, s, h, h->pc) ? h + 1 : NULL;
+    return block_pay(e, h, h->pc) ? h + 1 : NULL;
 }
 
 /* ---- memory ---- */
@@ -105,11 +110,10 @@ static const struct record *fault(struct pvm_engine *e, const struct record *ip,
     return engine_exit(e, ip, PVM_EXIT_PAGE_FAULT, address, false);
 }
 
-const struct record *load_slow(struct pvm_engine *e, struct pvm_state *s,
-                               const struct record *ip, uint32_t address, unsigned size,
-                               uint64_t *ret_value)
+const struct record *load_slow(struct pvm_engine *e, const struct record *ip,
+                               uint32_t address, unsigned size, uint64_t *ret_value)
 {
-    struct mem_result result = mem_load(s->mem, address, size, ret_value);
+    struct mem_result result = mem_load(e->state.mem, address, size, ret_value);
     return result.fault ? fault(e, ip, result) : ip;
 }
 
@@ -122,57 +126,61 @@ static uint64_t unretired(const struct pvm_engine *e, const struct record *ip)
     return h->visit_count - (uint64_t)(ip - h - 1);
 }
 
-/* Charge the first store into a page: the reserve makes sure that it can be paid. */
-static void page_pay(struct pvm_engine *e, struct pvm_state *s, const struct record *ip,
-                     uint32_t page)
+static void log_page(struct pvm_engine *e, const struct record *ip, uint32_t page)
 {
+    struct segment *seg = &e->segment;
+    seg->extra[seg->extra_count++] = (struct pvm_extra){
+        .dn = seg->n - seg->extra_ordinal,
+        .dpc = ip->pc - pvm_program_block_of(e->program, ip->pc),
+        .kind = PVM_CHARGE_COW,
+        .where = page,
+        .cost = PVM_GAS_COW,
+    };
+    seg->extra_ordinal = seg->n;
+    if (seg->extra_count == SEGMENT_EXTRA_MAX) {
+        segment_end(e, PVM_SEGMENT_SPLIT_INSIDE, ip->pc);
+        segment_begin(e, ip->pc, true, e->state.gas);
+    }
+}
+
+/* Charge the first store into a page: the reserve makes sure that it can be paid. */
+static void page_pay(struct pvm_engine *e, const struct record *ip, uint32_t page)
+{
+    struct pvm_state *s = &e->state;
     if (e->gas_shown < PVM_GAS_COW) {
         check(gas_true(e) >= PVM_GAS_COW);
         e->gas_hidden -= PVM_GAS_COW - e->gas_shown;
         e->gas_shown = PVM_GAS_COW;
     }
     e->gas_shown -= PVM_GAS_COW;
-
-    uint64_t gas = gas_true(e), ahead = unretired(e, ip);
-    struct segment *seg = &e->segment;
+    if (e->program->log == PVM_GAS_LOG_NONE)
+        return;
+    uint64_t ahead = unretired(e, ip);
+    s->gas = gas_true(e);
     s->pc = ip->pc;
+    s->charged = true;
     s->icount -= ahead; /* exact while an observer looks */
-    log_charge(e, s, PVM_CHARGE_COW, page, PVM_GAS_COW, gas);
-    if (e->program->log == PVM_GAS_LOG_LEDGER) {
-        uint32_t block = pvm_program_block_of(e->program, ip->pc);
-        seg->extra[seg->extra_count++] = (struct pvm_extra){
-            .dn = seg->n - seg->extra_ordinal,
-            .dpc = ip->pc - block,
-            .kind = PVM_CHARGE_COW,
-            .where = page,
-            .cost = PVM_GAS_COW,
-        };
-        seg->extra_ordinal = seg->n;
-        if (seg->extra_count == SEGMENT_EXTRA_MAX) {
-            s->gas = gas;
-            s->charged = true;
-            segment_end(e, s, PVM_SEGMENT_SPLIT_INSIDE, ip->pc);
-            segment_begin(e, ip->pc, true, gas);
-        }
-    }
+    log_charge(e, PVM_CHARGE_COW, page, PVM_GAS_COW);
+    if (e->program->log == PVM_GAS_LOG_LEDGER)
+        log_page(e, ip, page);
     s->icount += ahead;
 }
 
-const struct record *store_slow(struct pvm_engine *e, struct pvm_state *s,
-                                const struct record *ip, uint32_t address,
-                                unsigned size, uint64_t value)
+const struct record *store_slow(struct pvm_engine *e, const struct record *ip,
+                                uint32_t address, unsigned size, uint64_t value)
 {
-    struct mem_result result = mem_store_check(s->mem, address, size);
+    struct pvm_mem *mem = e->state.mem;
+    struct mem_result result = mem_store_check(mem, address, size);
     if (result.fault)
         return fault(e, ip, result);
     bool pays = gas_charges_pages(&e->program->config);
     uint32_t first = address / PVM_PAGE_SIZE;
     uint32_t last = (uint32_t)(address + (size - 1)) / PVM_PAGE_SIZE;
-    if (mem_touch(s->mem, first) && pays)
-        page_pay(e, s, ip, first);
-    if (last != first && mem_touch(s->mem, last) && pays)
-        page_pay(e, s, ip, last);
-    mem_store(s->mem, address, size, value);
+    if (mem_touch(mem, first) && pays)
+        page_pay(e, ip, first);
+    if (last != first && mem_touch(mem, last) && pays)
+        page_pay(e, ip, last);
+    mem_store(mem, address, size, value);
     return ip;
 }
 
@@ -201,44 +209,41 @@ static const struct record *jump_static(struct pvm_engine *e, const struct recor
 
 /* ---- the loop's handlers: one per opcode, the definition ---- */
 
+#define A OPERAND(a)
+#define B OPERAND(b)
 #define HANDLER(name)                                                                  \
     static const struct record *loop_##name(const struct record *i,                    \
-                                            struct pvm_state *s, uint8_t *mem,         \
                                             struct pvm_engine *e)
 #define OP(code, name, format, flags, text) HANDLER(name);
 #include "pvm/opcodes.def"
 
-#define UNUSED (void)i, (void)s, (void)mem, (void)e
+#define UNUSED (void)i, (void)e
 
-#define EFFECT(name, statement)                                                        \
+#define EFFECT(name, dest, value)                                                      \
     HANDLER(name)                                                                      \
     {                                                                                  \
-        UNUSED;                                                                        \
-        statement;                                                                     \
+        OPERAND(dest) = (uint64_t)(value);                                             \
         return i + 1;                                                                  \
     }
-#define LOAD_(name, type, address, dest)                                               \
+#define LOAD_(name, type, address)                                                     \
     HANDLER(name)                                                                      \
     {                                                                                  \
         uint64_t value = 0;                                                            \
-        UNUSED;                                                                        \
-        if (!load_slow(e, s, i, (uint32_t)(address), sizeof(type), &value))            \
+        if (!load_slow(e, i, (uint32_t)(address), sizeof(type), &value))               \
             return NULL;                                                               \
-        dest = (uint64_t)(type)value;                                                  \
+        A = (uint64_t)(type)value;                                                     \
         return i + 1;                                                                  \
     }
 #define STORE_(name, type, address, value)                                             \
     HANDLER(name)                                                                      \
     {                                                                                  \
-        UNUSED;                                                                        \
-        if (!store_slow(e, s, i, (uint32_t)(address), sizeof(type), (value)))          \
+        if (!store_slow(e, i, (uint32_t)(address), sizeof(type), (value)))             \
             return NULL;                                                               \
         return i + 1;                                                                  \
     }
 #define BRANCH(name, condition)                                                        \
     HANDLER(name)                                                                      \
     {                                                                                  \
-        UNUSED;                                                                        \
         bool taken = (condition);                                                      \
         if (e->program->log == PVM_GAS_LOG_LEDGER)                                     \
             segment_bit(e, taken);                                                     \
@@ -267,7 +272,7 @@ HANDLER(unlikely)
 HANDLER(ecall)
 {
     UNUSED;
-    return engine_exit(e, i, PVM_EXIT_ECALL, (uint32_t)s->reg[11], true);
+    return engine_exit(e, i, PVM_EXIT_ECALL, (uint32_t)e->state.reg[11], true);
 }
 
 HANDLER(ecalli)
@@ -309,11 +314,9 @@ HANDLER(load_imm_jump_ind)
     return jump_dynamic(e, i, address);
 }
 
-static const struct record *loop_header(const struct record *i, struct pvm_state *s,
-                                        uint8_t *mem, struct pvm_engine *e)
+static const struct record *loop_header(const struct record *i, struct pvm_engine *e)
 {
-    (void)mem;
-    return enter_block(e, s, i);
+    return enter_block(e, i);
 }
 
 loop_fn *const loop_handler[256] = {
@@ -340,10 +343,10 @@ void pvm_engine_set_dispatch(struct pvm_engine *engine, enum pvm_dispatch dispat
 
 /* A run that begins in the middle of a straight run pays for the block around pc
  * [4.3]; what is behind pc already must not count as instructions. */
-static bool pay_inside(struct pvm_engine *e, struct pvm_state *s, const struct record *ip)
+static bool pay_inside(struct pvm_engine *e, const struct record *ip)
 {
     const struct pvm_program *program = e->program;
-    uint32_t block = pvm_program_block_of(program, s->pc);
+    uint32_t pc = e->state.pc, block = pvm_program_block_of(program, pc);
     struct pvm_walk walk = pvm_code_walk(program->code, &program->config, block);
     struct record h = {
         .visit_count = ip ? unretired(e, ip) : 1,
@@ -352,19 +355,19 @@ static bool pay_inside(struct pvm_engine *e, struct pvm_state *s, const struct r
         .op = RECORD_HEADER,
         .pc = block,
     };
-    return block_pay(e, s, &h, s->pc);
+    return block_pay(e, &h, pc);
 }
 
-/* The record to go on with at s->pc, its block paid; NULL at an exit. */
-static const struct record *resume(struct pvm_engine *e, struct pvm_state *s)
+/* The record to go on with at the state's pc, its block paid; NULL at an exit. */
+static const struct record *resume(struct pvm_engine *e)
 {
+    struct pvm_state *s = &e->state;
     const struct record *ip = program_record_at(e->program, s->pc);
     if (s->charged) {
         s->icount += ip ? unretired(e, ip) : 1;
-    } else if (ip && ip[-1].op == RECORD_HEADER &&
-               pvm_program_block_start(e->program, s->pc)) {
-        return enter_block(e, s, ip - 1);
-    } else if (!pay_inside(e, s, ip)) {
+    } else if (ip && pvm_program_block_start(e->program, s->pc)) {
+        return enter_block(e, ip - 1);
+    } else if (!pay_inside(e, ip)) {
         return NULL;
     }
     if (ip)
@@ -374,15 +377,17 @@ static const struct record *resume(struct pvm_engine *e, struct pvm_state *s)
 }
 
 /* Make the state complete after an exit; true if the exit was an ecall or ecalli. */
-static bool complete(struct pvm_engine *e, struct pvm_state *s)
+static bool complete(struct pvm_engine *e)
 {
+    struct pvm_state *s = &e->state;
     const struct record *ip = e->exit_ip;
     s->gas = gas_true(e);
     if (!ip) { /* at an unpaid block entry */
         s->charged = false;
         return false;
     }
-    bool call = e->outcome.exit == PVM_EXIT_HOST_CALL || e->outcome.exit == PVM_EXIT_ECALL;
+    bool call =
+        e->outcome.exit == PVM_EXIT_HOST_CALL || e->outcome.exit == PVM_EXIT_ECALL;
     bool ends = pvm_op_terminates(e->program->config.profile, ip->op);
     if (!(ends && e->exit_retired))
         s->icount -= unretired(e, ip) - e->exit_retired;
@@ -415,24 +420,28 @@ static enum pvm_segment_end segment_end_of(enum pvm_exit exit)
     }
 }
 
-static void run_loop(const struct record *ip, struct pvm_state *s, struct pvm_engine *e)
+static void dispatch(const struct record *ip, struct pvm_engine *e)
 {
-    uint8_t *mem = mem_base(s->mem);
+    if (ip->threaded && e->dispatch != PVM_DISPATCH_LOOP) {
+        threaded_run(ip, e);
+        return;
+    }
     while (ip)
-        ip = loop_handler[ip->op](ip, s, mem, e);
+        ip = loop_handler[ip->op](ip, e);
 }
 
-static void dispatch(const struct record *ip, struct pvm_state *s, struct pvm_engine *e)
+/* Take over the caller's state and begin a segment. */
+static void begin(struct pvm_engine *e)
 {
-    if (ip->threaded && e->dispatch != PVM_DISPATCH_LOOP)
-        ip->threaded(ip, s, mem_base(s->mem), e->gas_shown, e->acc, e);
-    else
-        run_loop(ip, s, e);
+    e->state = *e->caller;
+    gas_show(e, e->state.gas);
+    segment_begin(e, e->state.pc, e->state.charged, e->state.gas);
 }
 
 static void attach(struct pvm_engine *e, const struct pvm_program *program,
-                   const struct pvm_observer *observer)
+                   struct pvm_state *state, const struct pvm_observer *observer)
 {
+    e->caller = state;
     e->program = program;
     e->observer = observer;
     e->jump = program->jump;
@@ -440,64 +449,62 @@ static void attach(struct pvm_engine *e, const struct pvm_program *program,
     e->armed = false;
     if (observer && observer->deadline)
         arm(e, observer->gas_stop);
+    begin(e);
 }
 
 /* After the handler of an ecall at `ip` said to continue: where to. */
-static const struct record *resume_behind(struct pvm_engine *e, struct pvm_state *s,
-                                          const struct record *ip, uint32_t next_pc)
+static const struct record *resume_behind(struct pvm_engine *e, const struct record *ip,
+                                          uint32_t next_pc)
 {
-    if (s->pc != next_pc || s->charged)
-        return resume(e, s);
-    return enter_block(e, s, ip + 1); /* a header follows every terminator that flows on */
+    if (e->state.pc != next_pc || e->state.charged)
+        return resume(e);
+    return enter_block(e, ip + 1); /* a header follows each terminator that flows on */
 }
 
 struct pvm_outcome pvm_run(struct pvm_engine *e, const struct pvm_program *program,
-                           struct pvm_state *s, const struct pvm_host *host,
+                           struct pvm_state *state, const struct pvm_host *host,
                            const struct pvm_observer *observer)
 {
-    attach(e, program, observer);
-    gas_show(e, s->gas);
-    segment_begin(e, s->pc, s->charged, s->gas);
-    const struct record *ip = resume(e, s);
+    attach(e, program, state, observer);
+    const struct record *ip = resume(e);
     for (;;) {
         if (ip)
-            dispatch(ip, s, e);
+            dispatch(ip, e);
         ip = e->exit_ip;
-        bool call = complete(e, s);
-        uint32_t pc = ip ? ip->pc : s->pc, next_pc = s->pc;
-        segment_end(e, s, segment_end_of(e->outcome.exit), pc);
+        bool call = complete(e);
+        uint32_t next_pc = e->state.pc, pc = ip ? ip->pc : next_pc;
+        segment_end(e, segment_end_of(e->outcome.exit), pc);
+        state_out(e);
         struct pvm_outcome outcome = e->outcome;
         if (!call || !host || !host->ecall ||
-            host->ecall(host->self, s, outcome.exit, outcome.arg, pc, &outcome) ==
+            host->ecall(host->self, state, outcome.exit, outcome.arg, pc, &outcome) ==
                 PVM_ANSWER_EXIT)
             return outcome;
-        gas_show(e, s->gas);
-        segment_begin(e, s->pc, s->charged, s->gas);
-        ip = resume_behind(e, s, ip, next_pc);
+        begin(e);
+        ip = resume_behind(e, ip, next_pc);
     }
 }
 
 bool pvm_step(struct pvm_engine *e, const struct pvm_program *program,
-              struct pvm_state *s, struct pvm_outcome *ret_outcome)
+              struct pvm_state *state, struct pvm_outcome *ret_outcome)
 {
-    attach(e, program, NULL);
-    gas_show(e, s->gas);
-    segment_begin(e, s->pc, s->charged, s->gas);
-    const struct record *ip = resume(e, s);
-    if (ip) {
-        const struct record *next = loop_handler[ip->op](ip, s, mem_base(s->mem), e);
-        if (next) { /* retired: undo what the block has counted ahead */
-            bool ends = next->op == RECORD_HEADER;
-            s->icount -= ends ? 0 : unretired(e, next);
-            s->gas = gas_true(e);
-            s->pc = next->pc;
-            s->charged = !ends;
-            return true;
-        }
+    attach(e, program, state, NULL);
+    struct pvm_state *s = &e->state;
+    const struct record *ip = resume(e);
+    const struct record *next = ip ? loop_handler[ip->op](ip, e) : NULL;
+    if (next) { /* retired: undo what the block has counted ahead */
+        bool ends = next->op == RECORD_HEADER;
+        s->icount -= ends ? 0 : unretired(e, next);
+        s->gas = gas_true(e);
+        s->pc = next->pc;
+        s->charged = !ends;
+    } else {
+        (void)complete(e);
     }
-    (void)complete(e, s);
-    *ret_outcome = e->outcome;
-    return false;
+    state_out(e);
+    if (!next)
+        *ret_outcome = e->outcome;
+    return next != NULL;
 }
 
 const char *pvm_exit_name(enum pvm_exit exit)

@@ -1,54 +1,52 @@
 /* SPDX-License-Identifier: MIT
  *
  * pvm/interp_control.h - jumps and branches of the threaded loop, included once per gas
- * log by interp_threaded.c (so it has no guard).  In: LOG_NAME, LOG_BLOCK, LOG_OUTCOME,
- * LOG_TARGET; all are undefined at the end.  Out: LOG_NAME(table), handlers by opcode.
- * Handlers with a static target are used where it is valid.
+ * log and operand variant by interp_variants.h (so it has no guard).  In: NAME, A, B,
+ * LOG_BLOCK, LOG_OUTCOME, LOG_TARGET.  Out: NAME(control), handlers by opcode.  Those
+ * with a static target are used where it is valid.
  */
-#define CONTROL(name) static void LOG_NAME(name)(PARAMETERS)
-
-CONTROL(fallthrough)
+static void NAME(fallthrough)(PARAMETERS)
 {
     ENTER(i + 1);
 }
 
-CONTROL(jump)
+static void NAME(jump)(PARAMETERS)
 {
     ENTER(i->target);
 }
 
-CONTROL(load_imm_jump)
+static void NAME(load_imm_jump)(PARAMETERS)
 {
-    A = X;
+    OPERAND(a) = X;
     ENTER(i->target);
 }
 
 /* The checks of jump_dynamic() as one comparison; whatever fails it goes there. */
-CONTROL(jump_ind)
+static void NAME(jump_ind)(PARAMETERS)
 {
     uint32_t address = (uint32_t)(A + X);
     uint32_t index = (address >> 1 | address << 31) - 1;
     const struct record *header = index < e->jump_count ? e->jump[index] : NULL;
     if (unlikely(!header))
-        TAIL rare(i, s, mem, gas, acc, e);
+        TAIL rare(i, e, mem, gas, acc, last);
     LOG_TARGET(index);
     ENTER(header);
 }
 
-CONTROL(load_imm_jump_ind)
+static void NAME(load_imm_jump_ind)(PARAMETERS)
 {
     uint32_t address = (uint32_t)(B + Y);
     uint32_t index = (address >> 1 | address << 31) - 1;
     const struct record *header = index < e->jump_count ? e->jump[index] : NULL;
     if (unlikely(!header))
-        TAIL rare(i, s, mem, gas, acc, e);
+        TAIL rare(i, e, mem, gas, acc, last);
     LOG_TARGET(index);
-    A = X;
+    OPERAND(a) = X;
     ENTER(header);
 }
 
 #define BRANCH(name, condition)                                                        \
-    CONTROL(name)                                                                      \
+    static void NAME(name)(PARAMETERS)                                                 \
     {                                                                                  \
         if (condition) {                                                               \
             LOG_OUTCOME(1, i->target);                                                 \
@@ -59,19 +57,13 @@ CONTROL(load_imm_jump_ind)
     }
 #include "pvm/effects.def"
 
-static threaded_fn *const LOG_NAME(table)[256] = {
-    [PVM_OP_fallthrough] = LOG_NAME(fallthrough),
-    [PVM_OP_unlikely] = LOG_NAME(fallthrough),
-    [PVM_OP_jump] = LOG_NAME(jump),
-    [PVM_OP_load_imm_jump] = LOG_NAME(load_imm_jump),
-    [PVM_OP_jump_ind] = LOG_NAME(jump_ind),
-    [PVM_OP_load_imm_jump_ind] = LOG_NAME(load_imm_jump_ind),
-#define BRANCH(name, condition) [PVM_OP_##name] = LOG_NAME(name),
+static threaded_fn *const NAME(control)[256] = {
+    [PVM_OP_fallthrough] = NAME(fallthrough),
+    [PVM_OP_unlikely] = NAME(fallthrough),
+    [PVM_OP_jump] = NAME(jump),
+    [PVM_OP_load_imm_jump] = NAME(load_imm_jump),
+    [PVM_OP_jump_ind] = NAME(jump_ind),
+    [PVM_OP_load_imm_jump_ind] = NAME(load_imm_jump_ind),
+#define BRANCH(name, condition) [PVM_OP_##name] = NAME(name),
 #include "pvm/effects.def"
 };
-
-#undef CONTROL
-#undef LOG_NAME
-#undef LOG_BLOCK
-#undef LOG_OUTCOME
-#undef LOG_TARGET

@@ -3,8 +3,9 @@
  * pvm/interp_ops.h - operands of a record as C names, for the readers of
  * pvm/effects.def.  Private to pvm/.
  *
- * In the scope of `const struct record *i` and `struct pvm_state *s`: A B D are the
- * registers, X Y the immediates.
+ * In the scope of `const struct record *i` and `struct pvm_engine *e`: OPERAND(a) is
+ * the register that field a names, X and Y are the immediates.  A and B are the
+ * reader's to define.
  */
 #ifndef PVM_INTERP_OPS_H
 #define PVM_INTERP_OPS_H
@@ -15,9 +16,7 @@
 #include <string.h>
 
 /* Register operands are byte offsets, so that an access is one load. */
-#define OPERAND(field) (*(uint64_t *)(void *)((char *)s + i->field))
-#define A OPERAND(a)
-#define B OPERAND(b)
+#define OPERAND(field) (*(uint64_t *)(void *)((char *)e + i->field))
 #define D OPERAND(d)
 #define X (i->x)
 #define Y (i->y)

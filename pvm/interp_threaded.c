@@ -34,27 +34,68 @@
 #endif
 
 #define PARAMETERS                                                                     \
-    const struct record *i, struct pvm_state *s, uint8_t *mem, uint64_t gas,           \
-        uint64_t acc, struct pvm_engine *e
+    const struct record *i, struct pvm_engine *e, uint8_t *mem, uint64_t gas,          \
+        uint64_t acc, uint64_t last
 #define NEXT(ip)                                                                       \
     do {                                                                               \
         const struct record *next_ = (ip);                                             \
-        TAIL next_->threaded(next_, s, mem, gas, acc, e);                              \
+        TAIL next_->threaded(next_, e, mem, gas, acc, last);                           \
     } while (0)
 
+/* ---- what the previous instructions produced ---- */
+
+/* Which register field holds the result of an opcode: 'a', 'd', or 0 for none. */
+static const char result_field[256] = {
+#define EFFECT(name, dest, value) [PVM_OP_##name] = #dest[0],
+#define LOAD_(name, type, address) [PVM_OP_##name] = 'a',
+#include "pvm/effects.def"
+};
+
+enum { NO_RESULT = 255 }; /* no byte offset of a register */
+
+/* The register that holds `last` behind `ip`, given the one before it.  Stores keep
+ * it; whatever else may change registers ends it. */
+static uint8_t result_behind(const struct record *ip, uint8_t before)
+{
+    if (ip->op == RECORD_HEADER)
+        return NO_RESULT;
+    if (pvm_op_info[ip->op].flags & PVM_OP_STORE)
+        return before;
+    char field = result_field[ip->op];
+    return field == 'a' ? ip->a : field == 'd' ? ip->d : NO_RESULT;
+}
+
+/* `last` for a run that continues at `ip`. */
+static uint64_t last_before(const struct pvm_engine *e, const struct record *ip)
+{
+    const struct record *before = ip - 1;
+    while (before->op != RECORD_HEADER &&
+           (pvm_op_info[before->op].flags & PVM_OP_STORE))
+        before--;
+    uint8_t offset = result_behind(before, NO_RESULT);
+    return offset == NO_RESULT ? 0 : e->state.reg[offset / 8];
+}
+
+void threaded_run(const struct record *ip, struct pvm_engine *e)
+{
+    ip->threaded(ip, e, mem_base(e->state.mem), e->gas_shown, e->acc,
+                 last_before(e, ip));
+}
+
 /* Let the loop's handler do it, with gas and accumulator in the engine, then go on.
- * `header` arrives at an unpaid block. */
+ * A header arrives at its block, unpaid. */
 __attribute__((noinline)) static void rare(PARAMETERS)
 {
     e->gas_shown = gas;
     e->acc = acc;
-    const struct record *ip = loop_handler[i->op](i, s, mem, e);
+    const struct record *ip = loop_handler[i->op](i, e);
     if (ip && ip->op == RECORD_HEADER)
-        ip = enter_block(e, s, ip);
+        ip = enter_block(e, ip);
     if (!ip)
         return;
     gas = e->gas_shown;
     acc = e->acc;
+    last = last_before(e, ip);
     NEXT(ip);
 }
 
@@ -64,7 +105,7 @@ __attribute__((noinline)) static void flush(PARAMETERS)
     e->gas_shown = gas;
     e->acc = acc;
     segment_flush(e);
-    const struct record *ip = enter_block(e, s, i);
+    const struct record *ip = enter_block(e, i);
     if (!ip)
         return;
     gas = e->gas_shown;
@@ -74,36 +115,9 @@ __attribute__((noinline)) static void flush(PARAMETERS)
 
 /* ---- straight code: the same for every gas log ---- */
 
-#define HANDLER(name) static void threaded_##name(PARAMETERS)
-
-#define EFFECT(name, statement)                                                        \
-    HANDLER(name)                                                                      \
-    {                                                                                  \
-        statement;                                                                     \
-        NEXT(i + 1);                                                                   \
-    }
-#define LOAD_(name, type, address, dest)                                               \
-    HANDLER(name)                                                                      \
-    {                                                                                  \
-        uint32_t at = (uint32_t)(address);                                             \
-        type value;                                                                    \
-        if (unlikely(!access_fast(mem, at, sizeof value, MEM_READ, MEM_READ_ON)))      \
-            TAIL rare(i, s, mem, gas, acc, e);                                         \
-        memcpy(&value, mem + at, sizeof value);                                        \
-        dest = (uint64_t)value;                                                        \
-        NEXT(i + 1);                                                                   \
-    }
-#define STORE_(name, type, address, what)                                              \
-    HANDLER(name)                                                                      \
-    {                                                                                  \
-        uint32_t at = (uint32_t)(address);                                             \
-        type value = (type)(what);                                                     \
-        if (unlikely(!access_fast(mem, at, sizeof value, MEM_WRITE, MEM_WRITE_ON)))    \
-            TAIL rare(i, s, mem, gas, acc, e);                                         \
-        memcpy(mem + at, &value, sizeof value);                                        \
-        NEXT(i + 1);                                                                   \
-    }
-#include "pvm/effects.def"
+#define LOG straight
+#define HANDLERS "pvm/interp_straight.h"
+#include "pvm/interp_variants.h"
 
 /* ---- control: once per gas log ---- */
 
@@ -111,81 +125,106 @@ __attribute__((noinline)) static void flush(PARAMETERS)
     do {                                                                               \
         const struct record *h = (header_);                                            \
         if (unlikely(gas < h->need_reserve))                                           \
-            TAIL rare(h, s, mem, gas, acc, e);                                         \
+            TAIL rare(h, e, mem, gas, acc, last);                                      \
         gas -= h->need;                                                                \
-        s->icount += h->visit_count;                                                   \
+        e->state.icount += h->visit_count;                                             \
         LOG_BLOCK(h);                                                                  \
         NEXT(h + 1);                                                                   \
     } while (0)
 
-#define LOG_NAME(name) plain_##name
 #define LOG_BLOCK(h) (void)0
 #define LOG_OUTCOME(taken, header) (void)0
 #define LOG_TARGET(index) (void)0
-#include "pvm/interp_control.h"
+#define LOG plain
+#define HANDLERS "pvm/interp_control.h"
+#include "pvm/interp_variants.h"
+#undef LOG_BLOCK
 
-#define LOG_NAME(name) ledger_##name
+/* A summary needs no path. */
+#define LOG_BLOCK(h)                                                                   \
+    do {                                                                               \
+        e->segment.n++;                                                                \
+        acc = summary_add(acc, PVM_CHARGE_BLOCK, h->pc, h->need);                      \
+    } while (0)
+#define LOG summary
+#define HANDLERS "pvm/interp_control.h"
+#include "pvm/interp_variants.h"
+#undef LOG_BLOCK
+#undef LOG_OUTCOME
+#undef LOG_TARGET
+
 #define LOG_BLOCK(h) (void)e->segment.n++
 #define LOG_OUTCOME(taken, header)                                                     \
     do {                                                                               \
         bool full = acc >> 63;                                                         \
         acc = acc << 1 | (taken);                                                      \
         if (unlikely(full))                                                            \
-            TAIL flush(header, s, mem, gas, acc, e);                                   \
+            TAIL flush(header, e, mem, gas, acc, last);                                \
     } while (0)
 #define LOG_TARGET(index)                                                              \
     do {                                                                               \
         if (unlikely(e->segment.target_count == SEGMENT_TARGETS_MAX - 1))              \
-            TAIL rare(i, s, mem, gas, acc, e);                                         \
+            TAIL rare(i, e, mem, gas, acc, last);                                      \
         e->segment.target[e->segment.target_count++] = (index);                        \
     } while (0)
-#include "pvm/interp_control.h"
+#define LOG ledger
+#define HANDLERS "pvm/interp_control.h"
+#include "pvm/interp_variants.h"
 
-#define LOG_NAME(name) summary_##name
-#define LOG_BLOCK(h)                                                                   \
-    do {                                                                               \
-        e->segment.n++;                                                                \
-        acc = summary_add(acc, PVM_CHARGE_BLOCK, h->pc, h->need);                      \
-    } while (0)
-#define LOG_OUTCOME(taken, header) (void)0
-#define LOG_TARGET(index) (void)0
-#include "pvm/interp_control.h"
+/* ---- choosing ---- */
 
-/* ---- the tables ---- */
+/* By variant: A from last counts 1, B from last counts 2. */
+static threaded_fn *const *const straight_table[4] = {
+    straight_rr_straight, straight_lr_straight, straight_rl_straight,
+    straight_ll_straight};
 
-static threaded_fn *const straight[256] = {
-#define EFFECT(name, statement) [PVM_OP_##name] = threaded_##name,
-#define LOAD_(name, type, address, dest) [PVM_OP_##name] = threaded_##name,
-#define STORE_(name, type, address, value) [PVM_OP_##name] = threaded_##name,
-#include "pvm/effects.def"
+static threaded_fn *const *const control_table[][4] = {
+    [PVM_GAS_LOG_NONE] = {plain_rr_control, plain_lr_control, plain_rl_control,
+                          plain_ll_control},
+    [PVM_GAS_LOG_LEDGER] = {ledger_rr_control, ledger_lr_control, ledger_rl_control,
+                            ledger_ll_control},
+    [PVM_GAS_LOG_SUMMARY] = {summary_rr_control, summary_lr_control, summary_rl_control,
+                             summary_ll_control},
 };
 
-static threaded_fn *const *const control[] = {
-    [PVM_GAS_LOG_NONE] = plain_table,
-    [PVM_GAS_LOG_LEDGER] = ledger_table,
-    [PVM_GAS_LOG_SUMMARY] = summary_table,
-};
-
-threaded_fn *threaded_handler(enum pvm_gas_log log, const struct record *ip)
+static threaded_fn *choose(enum pvm_gas_log log, const struct record *ip,
+                           uint8_t result)
 {
-    if (log == PVM_GAS_LOG_EACH)
-        return NULL; /* stops at every block: the loop's business */
-    if (straight[ip->op])
-        return straight[ip->op];
+    unsigned variant = (ip->a == result ? 1u : 0u) | (ip->b == result ? 2u : 0u);
+    if (straight_table[variant][ip->op])
+        return straight_table[variant][ip->op];
     unsigned flags = pvm_op_info[ip->op].flags;
     if ((flags & (PVM_OP_COND | PVM_OP_JUMP)) && !ip->target)
         return rare;
-    threaded_fn *handler = control[log][ip->op];
+    threaded_fn *handler = control_table[log][variant][ip->op];
     return handler ? handler : rare;
+}
+
+void threaded_set_handlers(struct pvm_program *program)
+{
+    if (program->log == PVM_GAS_LOG_EACH)
+        return; /* it stops at every block: the loop's business */
+    uint8_t result = NO_RESULT;
+    for (uint32_t k = 0; k < program->record_count; k++) {
+        struct record *ip = &program->record[k];
+        if (ip->op != RECORD_HEADER)
+            ip->threaded = choose(program->log, ip, result);
+        result = result_behind(ip, result);
+    }
 }
 
 #else
 
-threaded_fn *threaded_handler(enum pvm_gas_log log, const struct record *ip)
+void threaded_set_handlers(struct pvm_program *program)
 {
-    (void)log;
+    (void)program;
+}
+
+void threaded_run(const struct record *ip, struct pvm_engine *e)
+{
     (void)ip;
-    return NULL;
+    (void)e;
+    check(!"the threaded loop is not built");
 }
 
 #endif

@@ -51,8 +51,7 @@ static void close_run(struct emitter *em)
         struct record *h = em->open_header;
         h->visit_count = em->meter.visits;
         h->need = gas_meter_need(&em->meter);
-        h->need_reserve =
-            h->need + gas_reserve(&em->program->config, em->store_count);
+        h->need_reserve = h->need + gas_reserve(&em->program->config, em->store_count);
     }
     em->open_header = NULL;
     em->open = false;
@@ -183,15 +182,6 @@ static void resolve_jumps(struct pvm_program *program)
         program->jump[i] = target_header(program, pvm_code_jump(program->code, i));
 }
 
-static void set_handlers(struct pvm_program *program)
-{
-    for (uint32_t i = 0; i < program->record_count; i++) {
-        struct record *r = &program->record[i];
-        if (r->op != RECORD_HEADER)
-            r->threaded = threaded_handler(program->log, r);
-    }
-}
-
 enum err pvm_program_create(struct arena *arena, const struct pvm_code *code,
                             const struct pvm_config *config, enum pvm_gas_log log,
                             struct pvm_program **ret_program)
@@ -225,7 +215,7 @@ enum err pvm_program_create(struct arena *arena, const struct pvm_code *code,
     emit_all(&em);
     check(em.record_count == program->record_count);
     resolve_jumps(program);
-    set_handlers(program);
+    threaded_set_handlers(program);
     *ret_program = program;
     return ERR_ok;
 }
@@ -352,7 +342,8 @@ static bool header_charges(const struct pvm_program *program, const struct recor
 {
     if (pvm_program_block_start(program, h->pc))
         return true;
-    if (h == program->record || pvm_code_ok(program->code, program->config.profile, h->pc))
+    if (h == program->record ||
+        pvm_code_ok(program->code, program->config.profile, h->pc))
         return false;
     const struct record *before = h - 1;
     struct pvm_insn insn;

@@ -71,8 +71,7 @@ static size_t pack_targets(struct segment *seg)
     return size;
 }
 
-void segment_end(struct pvm_engine *e, const struct pvm_state *s,
-                 enum pvm_segment_end end, uint32_t end_pc)
+void segment_end(struct pvm_engine *e, enum pvm_segment_end end, uint32_t end_pc)
 {
     struct segment *seg = &e->segment;
     enum pvm_gas_log log = e->program->log;
@@ -83,7 +82,7 @@ void segment_end(struct pvm_engine *e, const struct pvm_state *s,
         .pc = seg->pc,
         .start = seg->start,
         .n = seg->n,
-        .gas = seg->gas_begin - s->gas,
+        .gas = seg->gas_begin - e->state.gas,
         .end = end,
         .end_pc = end_pc,
     };
@@ -100,5 +99,6 @@ void segment_end(struct pvm_engine *e, const struct pvm_state *s,
         out.extra = seg->extra;
         out.extra_count = seg->extra_count;
     }
-    e->observer->segment(e->observer->self, s, &out);
+    *e->caller = e->state;
+    e->observer->segment(e->observer->self, e->caller, &out);
 }

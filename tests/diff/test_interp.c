@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The interpreter against itself: both dispatch loops, single steps, every gas log,
+ * and the ledger's expansion against the charges as they were made.
+ */
+#include "tests/diff/progen.h"
+
+#include "base/os.h"
+#include "trace/trace.h"
+#include "tests/test.h"
+
+#include <string.h>
+
+enum { CHARGE_MAX = 200000, RESUME_MAX = 6 };
+
+struct charge {
+    uint64_t kind, where, cost;
+};
+
+/* Everything that one run shows. */
+struct shown {
+    struct pvm_outcome outcome[RESUME_MAX];
+    struct pvm_state state[RESUME_MAX];
+    unsigned count;
+    struct hash256 memory;
+    struct charge charge[CHARGE_MAX];
+    size_t charge_count;
+    uint64_t segment_n, segment_gas, segment_hash; /* sums; hash of the last segment */
+};
+
+struct bench {
+    struct arena arena;
+    struct pvm_mem *mem;
+    void *reservation;
+    struct pvm_engine *engine;
+    struct progen p;
+    struct trace_pvm_ledger ledger;
+    struct arena scratch;
+    struct shown *shown;
+    const char *bad;
+};
+
+static struct bench bench;
+
+static void see_charge(struct shown *shown, uint64_t kind, uint64_t where,
+                       uint64_t cost)
+{
+    if (shown->charge_count < CHARGE_MAX)
+        shown->charge[shown->charge_count] = (struct charge){kind, where, cost};
+    shown->charge_count++;
+}
+
+static void on_charge(void *self, const struct pvm_state *state,
+                      enum pvm_charge_kind kind, uint32_t where, uint64_t cost)
+{
+    (void)state;
+    see_charge(((struct bench *)self)->shown, kind, where, cost);
+}
+
+static bool on_expanded(void *self, const struct trace_charge *charge)
+{
+    see_charge(((struct bench *)self)->shown, charge->kind, charge->where,
+               charge->cost);
+    return true;
+}
+
+static void on_segment(void *self, const struct pvm_state *state,
+                       const struct pvm_segment *s)
+{
+    struct bench *b = self;
+    struct trace_uuuuu extra[2048];
+    (void)state;
+    b->shown->segment_n += s->n;
+    b->shown->segment_gas += s->gas;
+    b->shown->segment_hash = s->hash;
+    if (!b->ledger.blocks.count)
+        return; /* a summary */
+    for (uint32_t i = 0; i < s->extra_count; i++)
+        extra[i] =
+            (struct trace_uuuuu){s->extra[i].dn, s->extra[i].dpc, s->extra[i].kind,
+                                 s->extra[i].where, s->extra[i].cost};
+    struct trace_pvm_segment segment = {
+        .pc = s->pc,
+        .start = s->start,
+        .n = s->n,
+        .gas = s->gas,
+        .end = s->end,
+        .end_pc = s->end_pc,
+        .nbits = s->nbits,
+        .bits = s->bits,
+        .targets = s->targets,
+        .extra = {extra, s->extra_count},
+    };
+    struct trace_ledger_fault fault = {0};
+    if (trace_ledger_expand(&b->ledger, &segment, on_expanded, b, &fault))
+        b->bad = fault.text;
+}
+
+/* The memory as a digest, so that runs can be compared. */
+static struct hash256 memory_hash(void)
+{
+    struct pvm_digest *digest;
+    struct pvm_state none = {.mem = bench.mem};
+    struct hash256 hash;
+    struct arena arena;
+    arena_init(&arena, 256 << 20);
+    check(!pvm_digest_create(&arena, bench.mem, &digest));
+    check(!pvm_digest_machine(digest, &none, &hash));
+    arena_fini(&arena);
+    return hash;
+}
+
+static void make_ledger(const struct pvm_program *program)
+{
+    struct buf table;
+    buf_init(&table, 1 << 20);
+    pvm_program_put_blocks(program, bench.p.start.pc, &table);
+    check(!table.err);
+    check(!trace_blocks_parse(&bench.scratch, buf_bytes(&table), &bench.ledger.blocks));
+    buf_fini(&table);
+    uint64_t *jump = arena_new_array(&bench.scratch, uint64_t, PROGEN_JUMP_MAX);
+    check(jump);
+    for (uint32_t i = 0; i < bench.p.program.jump_count; i++)
+        jump[i] = pvm_code_jump(&bench.p.program, i);
+    bench.ledger.jump = jump;
+    bench.ledger.jump_count = bench.p.program.jump_count;
+}
+
+/* After an exit that can be resumed: a change that a host might make. */
+static bool mend(struct pvm_state *state, struct pvm_outcome outcome, unsigned round)
+{
+    switch (outcome.exit) {
+    case PVM_EXIT_HOST_CALL:
+    case PVM_EXIT_ECALL:
+        state->reg[7] += round;
+        return true;
+    case PVM_EXIT_OUT_OF_GAS:
+        state->gas += 500;
+        return true;
+    case PVM_EXIT_PAGE_FAULT:
+        return pvm_mem_access(bench.mem, (uint32_t)outcome.arg / PVM_PAGE_SIZE) ==
+                   PVM_ACCESS_NONE &&
+               !pvm_mem_map(bench.mem, (uint32_t)outcome.arg, PVM_PAGE_SIZE,
+                            PVM_ACCESS_RW, (struct bytes){0});
+    case PVM_EXIT_HALT:
+    case PVM_EXIT_PANIC:
+    case PVM_EXIT_TRAP:
+    case PVM_EXIT_STOPPED:
+    default:
+        return false;
+    }
+}
+
+static void run(enum pvm_gas_log log, enum pvm_dispatch dispatch, bool steps,
+                struct shown *shown)
+{
+    struct pvm_program *program;
+    arena_init(&bench.scratch, 64 << 20);
+    check(!pvm_program_create(&bench.scratch, &bench.p.program, &bench.p.config, log,
+                              &program));
+    progen_map(&bench.p, bench.mem);
+    memset(shown, 0, offsetof(struct shown, charge));
+    shown->charge_count = 0;
+    shown->segment_n = shown->segment_gas = shown->segment_hash = 0;
+    bench.shown = shown;
+    bench.ledger = (struct trace_pvm_ledger){0};
+    if (log == PVM_GAS_LOG_LEDGER)
+        make_ledger(program);
+    struct pvm_observer observer = {
+        .self = &bench, .segment = on_segment, .charge = on_charge, .gas_stop = -1};
+    pvm_engine_set_dispatch(bench.engine, dispatch);
+    struct pvm_state state = bench.p.start;
+    state.mem = bench.mem;
+    for (unsigned i = 0; i < RESUME_MAX; i++) {
+        struct pvm_outcome outcome;
+        if (steps)
+            while (pvm_step(bench.engine, program, &state, &outcome))
+                ;
+        else
+            outcome = pvm_run(bench.engine, program, &state, NULL, &observer);
+        shown->outcome[i] = outcome;
+        shown->state[i] = state;
+        shown->count = i + 1;
+        if (!mend(&state, outcome, i))
+            break;
+    }
+    shown->memory = memory_hash();
+    arena_fini(&bench.scratch);
+}
+
+static bool equal(const struct shown *a, const struct shown *b)
+{
+    if (a->count != b->count || !hash256_equal(&a->memory, &b->memory))
+        return false;
+    for (unsigned i = 0; i < a->count; i++) {
+        const struct pvm_state *s = &a->state[i], *t = &b->state[i];
+        if (a->outcome[i].exit != b->outcome[i].exit ||
+            a->outcome[i].arg != b->outcome[i].arg || s->gas != t->gas ||
+            s->pc != t->pc || s->icount != t->icount || s->charged != t->charged ||
+            memcmp(s->reg, t->reg, sizeof s->reg) != 0)
+            return false;
+    }
+    return true;
+}
+
+static const char *compare_all(struct shown *want, struct shown *got)
+{
+    run(PVM_GAS_LOG_EACH, PVM_DISPATCH_LOOP, false, want);
+    run(PVM_GAS_LOG_NONE, PVM_DISPATCH_LOOP, true, got);
+    if (!equal(want, got))
+        return "single steps";
+    run(PVM_GAS_LOG_NONE, PVM_DISPATCH_THREADED, false, got);
+    if (!equal(want, got))
+        return "threaded";
+    for (unsigned d = 0; d < 2; d++) {
+        enum pvm_dispatch dispatch = d ? PVM_DISPATCH_THREADED : PVM_DISPATCH_LOOP;
+        bench.bad = NULL;
+        run(PVM_GAS_LOG_LEDGER, dispatch, false, got);
+        if (bench.bad)
+            return bench.bad;
+        if (!equal(want, got))
+            return d ? "threaded ledger" : "loop ledger";
+        if (want->charge_count != got->charge_count ||
+            memcmp(want->charge, got->charge,
+                   sizeof *want->charge * want->charge_count) != 0)
+            return "expanded charges";
+        run(PVM_GAS_LOG_SUMMARY, dispatch, false, got);
+        if (!equal(want, got))
+            return d ? "threaded summary" : "loop summary";
+    }
+    /* The summary of a run in one segment is the sum of its charges. */
+    uint64_t hash = 0, gas = 0, n = 0;
+    for (size_t i = 0; i < want->charge_count; i++) {
+        const struct charge *c = &want->charge[i];
+        hash = trace_ledger_hash(hash, c->kind, c->where, c->cost);
+        gas += c->cost;
+        n += c->kind == PVM_CHARGE_BLOCK;
+    }
+    if (n != got->segment_n || gas != got->segment_gas)
+        return "summary sums";
+    return want->count == 1 && hash != got->segment_hash ? "summary hash" : NULL;
+}
+
+static void test_random_programs(void **unused)
+{
+    (void)unused;
+    struct shown *want = calloc(1, sizeof *want), *got = calloc(1, sizeof *got);
+    uint64_t seed = test_seed(1), count = getenv("LOCKSTEP_SEED") ? 1 : 4000;
+    unsigned ends[17] = {0};
+    for (uint64_t i = 0; i < count; i++) {
+        progen_make(&bench.p, seed + i);
+        const char *what = compare_all(want, got);
+        if (what) {
+            test_reproduce("diff_interp", seed + i);
+            fail_msg("engines differ: %s", what);
+        }
+        ends[want->outcome[0].exit]++;
+    }
+    if (count > 1) /* the generator must reach every kind of end */
+        for (unsigned e = 0; e < 8; e++)
+            if (e != 5 && !ends[e])
+                fail_msg("no program ended in %s", pvm_exit_name((enum pvm_exit)e));
+    free(want);
+    free(got);
+}
+
+static int setup(void **unused)
+{
+    (void)unused;
+    arena_init(&bench.arena, 64 << 20);
+    check(!os_reserve(PVM_MEM_RESERVE_SIZE, &bench.reservation));
+    bench.mem = pvm_mem_init(bench.reservation);
+    check(!pvm_engine_create(&bench.arena, &bench.engine));
+    return 0;
+}
+
+static int teardown(void **unused)
+{
+    (void)unused;
+    os_release(bench.reservation, PVM_MEM_RESERVE_SIZE);
+    arena_fini(&bench.arena);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_random_programs)};
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
