@@ -35,12 +35,13 @@ all=$(sed -n 's/^PROGRAM(\([a-z0-9_]*\),.*/\1/p' corpus/pvm/programs.def)
 names=${names:-$all}
 
 # guest-toolchain.md 1.  The objects carry line tables, so that `link -g` works where
-# there is no compiler; the code is the same without.
+# there is no compiler; the code is the same without.  (The warning is about atomics
+# that become calls, which is what pvm.c is for.)
 flags="--target=riscv64-unknown-none-elf -march=rv64em_zbb_xtheadcondmov -mabi=lp64e
     -mcmodel=medlow -fno-pic -O2 -mno-strict-align -mrelax -ffunction-sections
     -fdata-sections -fno-asynchronous-unwind-tables -fno-ident -fno-addrsig
     -ffile-prefix-map=$PWD=. -nostdlibinc -I corpus/pvm/lib -g -gdwarf-4
-    -Wall -Wextra -Wshadow -Wconversion -Werror"
+    -Wall -Wextra -Wshadow -Wconversion -Wno-atomic-alignment -Werror"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -7,10 +7,11 @@
  *   native_NAME [n [repeats]]   a benchmark: prints "NAME n result", and for each of
  *                               `repeats` further calls "NAME n ns CPU-time"
  *   native_NAME [argument]...   a program with host calls: real stdin, stdout and files
- *                               of the current folder; its result is the exit status
+ *                               of the current folder
  *
- * LOCKSTEP_FIXED_WORLD=1 in the environment gives it the clock and randomness of
- * world.h.  The host calls are those of pvm/hostcalls.def.
+ * In the environment, LOCKSTEP_FIXED_WORLD=1 gives it the clock and randomness of
+ * world.h, LOCKSTEP_RESULT=1 prints "NAME 0 result" in the end.  The host calls are
+ * those of pvm/hostcalls.def.
  */
 #define _GNU_SOURCE
 #include "corpus/pvm/lib/host.h"
@@ -29,7 +30,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOVE_MAX = 1 << 20, FD_COUNT = 64, HEAP_SIZE = 16 * 4096, PATH_SIZE_MAX = 4096 };
+enum {
+    MOVE_MAX = 1 << 20,
+    FD_COUNT = 3 + 64,
+    HEAP_SIZE = 16 * 4096,
+    PATH_SIZE_MAX = 4096
+};
 enum { ADD_ONE = 100 /* what the program hostcall calls */ };
 
 /* ---- what the linker defines for a guest ---- */
@@ -112,12 +118,12 @@ static bool fd_open(uint64_t fd)
 
 static int64_t host_move(uint64_t fd, uint64_t address, uint64_t size, bool in)
 {
-    if (!fd_open(fd))
-        return -HOST_ERR_badf;
     if (size > MOVE_MAX)
         size = MOVE_MAX;
     if (!accessible(address, size, in))
         return -HOST_ERR_fault;
+    if (!fd_open(fd) || (fd < 3 && in != (fd == 0)))
+        return -HOST_ERR_badf;
     void *at = (void *)(uintptr_t)address;
     ssize_t n = in ? read(fd_of[fd], at, size) : write(fd_of[fd], at, size);
     if (n < 0)
@@ -174,10 +180,10 @@ static int64_t host_close_fd(uint64_t fd)
 static int64_t host_seek_fd(uint64_t fd, int64_t offset, uint64_t whence)
 {
     static const int how[3] = {SEEK_SET, SEEK_CUR, SEEK_END};
-    if (!fd_open(fd))
-        return -HOST_ERR_badf;
     if (whence > 2)
         return -HOST_ERR_inval;
+    if (fd < 3 || !fd_open(fd))
+        return -HOST_ERR_badf;
     off_t position = lseek(fd_of[fd], offset, how[whence]);
     return position < 0 ? error_of(errno) : position;
 }
@@ -191,7 +197,8 @@ static int64_t host_now(uint64_t id)
         return (int64_t)world_clock(&world, id);
     clock_gettime(id == 0 ? CLOCK_REALTIME : CLOCK_MONOTONIC, &now);
     int64_t ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-    return id == 0 ? ns : ns - (int64_t)run_start.tv_sec * 1000000000 - run_start.tv_nsec;
+    return id == 0 ? ns
+                   : ns - (int64_t)run_start.tv_sec * 1000000000 - run_start.tv_nsec;
 }
 
 static int64_t host_random_bytes(uint64_t address, uint64_t size)
@@ -215,8 +222,17 @@ static int64_t host_put_args(uint64_t address, uint64_t size)
         return -HOST_ERR_range;
     if (!accessible(address, args_used, true))
         return -HOST_ERR_fault;
-    memcpy((void *)(uintptr_t)address, args, args_used);
+    if (args_used > 0)
+        memcpy((void *)(uintptr_t)address, args, args_used);
     return (int64_t)args_used;
+}
+
+/* End with `status`.  Whoever compares asks for the result to be printed, too. */
+static _Noreturn void finish(uint64_t result, int status)
+{
+    if (getenv("LOCKSTEP_RESULT") != NULL)
+        printf("%s 0 %" PRIu64 "\n", NATIVE_PROGRAM, result);
+    exit(status);
 }
 
 struct pvm_answer pvm_native_ecall(const uint64_t call[7])
@@ -225,7 +241,7 @@ struct pvm_answer pvm_native_ecall(const uint64_t call[7])
     int64_t answer = -HOST_ERR_nosys;
     switch (call[0]) {
     case HOST_exit:
-        exit((int)(uint32_t)x[0]);
+        finish((uint32_t)x[0], (int)(uint32_t)x[0]);
     case HOST_args_size:
         answer = (int64_t)args_used;
         break;
@@ -302,22 +318,19 @@ static int run_bench(const struct program *program, int argc, char **argv)
     return 0;
 }
 
-static int run_main(int argc, char **argv)
+static _Noreturn void run_main(int argc, char **argv)
 {
     uint64_t (*main_)(void) = (uint64_t(*)(void))export_0()->function;
     for (int i = 1; i < argc; i++) {
         size_t size = strlen(argv[i]) + 1;
         if (size > sizeof args - args_used) {
             fprintf(stderr, "native_%s: too many arguments\n", NATIVE_PROGRAM);
-            return 125;
+            exit(125);
         }
         memcpy(args + args_used, argv[i], size);
         args_used += size;
     }
-    uint64_t result = main_();
-    if (getenv("LOCKSTEP_RESULT") != NULL)
-        printf("%s 0 %" PRIu64 "\n", NATIVE_PROGRAM, result);
-    return 0;
+    finish(main_(), 0);
 }
 
 int main(int argc, char **argv)
@@ -328,9 +341,11 @@ int main(int argc, char **argv)
         return 125;
     for (size_t i = 0; i < sizeof program_list / sizeof program_list[0]; i++) {
         const struct program *program = &program_list[i];
-        if (strcmp(program->name, NATIVE_PROGRAM) == 0)
-            return program->kind == KIND_bench ? run_bench(program, argc, argv)
-                                               : run_main(argc, argv);
+        if (strcmp(program->name, NATIVE_PROGRAM) != 0)
+            continue;
+        if (program->kind == KIND_bench)
+            return run_bench(program, argc, argv);
+        run_main(argc, argv);
     }
     fprintf(stderr, "native_%s: not in programs.def\n", NATIVE_PROGRAM);
     return 125;

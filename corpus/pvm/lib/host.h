@@ -102,6 +102,30 @@ static inline const char *host_error_text(int64_t answer)
     }
 }
 
+/* ---- arguments ---- */
+
+static inline bool host_same(const char *a, const char *b)
+{
+    uint64_t size = strlen(a);
+    return size == strlen(b) && memcmp(a, b, size) == 0;
+}
+
+/* A decimal number and nothing behind it; false also when it is above `max`. */
+static inline bool host_parse_u64(const char *text, uint64_t max, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+    if (*text == 0)
+        return false;
+    for (; *text != 0; text++) {
+        uint64_t digit = (uint64_t)(uint8_t)*text - '0';
+        if (digit > 9 || digit > max || value > (max - digit) / 10)
+            return false;
+        value = 10 * value + digit;
+    }
+    *ret_value = value;
+    return true;
+}
+
 /* ---- output ---- */
 
 /* {.fd = HOST_STDOUT} is an empty one.  `error` is that of the first write that failed;
@@ -185,6 +209,35 @@ static inline void host_put_hex(struct host_out *out, uint64_t value, unsigned d
     static const char hex[] = "0123456789abcdef";
     while (digits-- > 0)
         host_put_byte(out, (uint8_t)hex[value >> (4 * digits) & 15]);
+}
+
+/* One line on stderr, "PROGRAM: SUBJECT: WHAT"; no subject: NULL. */
+static inline void host_complain(const char *program, const char *subject,
+                                 const char *what)
+{
+    struct host_out out = {.fd = HOST_STDERR};
+    host_put_text(&out, program);
+    host_put_text(&out, ": ");
+    if (subject != NULL) {
+        host_put_text(&out, subject);
+        host_put_text(&out, ": ");
+    }
+    host_put_text(&out, what);
+    host_put_byte(&out, '\n');
+    host_flush(&out);
+}
+
+/* The program's arguments, kept in `buffer`; when they do not fit, the run ends with
+ * status 2. */
+static inline struct pvm_bytes host_load_args(const char *program, char *buffer,
+                                              uint64_t size)
+{
+    int64_t n = host_args(buffer, size);
+    if (n < 0) {
+        host_complain(program, "arguments", host_error_text(n));
+        host_exit(2);
+    }
+    return (struct pvm_bytes){(const uint8_t *)buffer, (uint64_t)n};
 }
 
 /* ---- input ---- */
