@@ -100,7 +100,12 @@ check_top()
     usage_error "did you mean 'help'?" help hepl
     call help --format=bash
     if command -v bash >/dev/null; then
-        bash -n "$tmp/out" || complain "the bash completion is no bash"
+        got=$(bash -c '. "$1"; COMP_WORDS=(lockstep hel) COMP_CWORD=1
+            _lockstep lockstep hel lockstep; echo "${COMPREPLY[@]}"
+            COMP_WORDS=(lockstep help --fo) COMP_CWORD=2
+            _lockstep lockstep --format=m help; echo "${COMPREPLY[@]}"' - "$tmp/out" 2>&1)
+        want=$(printf 'help\n--format=man --format=markdown')
+        [ "$got" = "$want" ] || complain "bash completes to: $got"
     fi
     call help --format=man
     [ "$status" -eq 0 ] || complain "lockstep help --format=man: status $status"

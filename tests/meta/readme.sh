@@ -1,0 +1,72 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# readme.sh BUILD: what README.md tells people to type works.  Blocks that begin with
+# ```sh are run in a tree that has the corpus and this build; lines `./dev …` are only
+# checked to name a command of ./dev.  A line that ends with `# STATUS N` must exit so.
+. "$(dirname "$0")/lib.sh"
+
+# The lines of all sh blocks, without comments, as commands that check their status.
+extract()
+{
+    sed -n '/^```sh$/,/^```$/p' "$root/README.md" | grep -v '^```'
+}
+
+script_of()
+{
+    extract | grep -v '^\./dev' | while IFS= read -r line; do
+        want=$(printf '%s' "$line" | sed -n 's/.*# status \([0-9]*\).*/\1/p')
+        [ -n "$line" ] || continue
+        printf '%s\n' "$line"
+        printf 'status=$?; [ $status -eq %s ] || echo "VIOLATION: status $status: %s"\n' \
+            "${want:-0}" "$(printf '%s' "$line" | tr -d '"$`\\')"
+    done
+}
+
+check_dev()
+{
+    extract | sed -n 's|^\./dev \([a-z-]*\).*|\1|p' >"$tmp/verbs"
+    while read -r verb; do
+        "$root/dev" help | grep -q "^  $verb" || complain "./dev $verb: no such command"
+    done <"$tmp/verbs"
+}
+
+main() # BUILD
+{
+    build=$(cd "$1" && pwd)
+    tmp=$(mktemp -d)
+    trap 'rm -rf "$tmp"' EXIT
+    mkdir -p "$tmp/tree/build"
+    ln -s "$build" "$tmp/tree/build/release"
+    ln -s "$root/corpus" "$tmp/tree/corpus"
+    check_dev
+    script_of >"$tmp/script"
+    [ -s "$tmp/script" ] || complain "README.md has no commands"
+    (cd "$tmp/tree" && sh "$tmp/script") >"$tmp/output" 2>&1 </dev/null
+    if grep '^VIOLATION' "$tmp/output"; then
+        complain "$(cat "$tmp/output")"
+    fi
+    finish readme
+}
+
+self_test() # BUILD
+{
+    new_tree
+    mkdir "$tree/corpus"
+    cp "$root/dev" "$tree/"
+    printf '# x\n```sh\n./dev demo\n\nexport PATH=$PWD/build/release:$PATH\nlockstep help\nfalse # status 1\n```\n' |
+        plant README.md
+    expect 0 'readme: ok' "$1"
+    printf '```sh\nlockstep hepl\n```\n' | plant README.md
+    expect 1 'VIOLATION: status' "$1"
+    printf '```sh\ntrue # status 1\n```\n' | plant README.md
+    expect 1 'VIOLATION: status 0' "$1"
+    printf '```sh\n./dev nothing\ntrue\n```\n' | plant README.md
+    expect 1 './dev nothing: no such command' "$1"
+    finish readme-self-test
+}
+
+case ${1:-} in
+--self-test) self_test "$2" ;;
+*) main "$1" ;;
+esac
