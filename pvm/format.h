@@ -41,6 +41,24 @@ static inline const struct pvm_format_info *pvm_format_of(uint8_t op)
     return &pvm_format_info[pvm_op_info[op].format];
 }
 
+/*
+ * The operands of an instruction in text, one character each, for the disassembler and
+ * the assembler:
+ *
+ *   a b d   a register            x y   an immediate of 0..4 bytes
+ *   w       X with 64 bits        t     the target, "@24" or a label
+ *   M       "[X]"                 I J   "[A + X]", "[B + X]"
+ */
+const char *pvm_op_operands(uint8_t op);
+
+/* Bytes of a label's name; no digit in front. */
+static inline bool pvm_asm_name_byte(uint8_t byte, bool inner)
+{
+    bool letter = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+    bool digit = byte >= '0' && byte <= '9';
+    return letter || byte == '_' || byte == '.' || byte == '$' || (inner && digit);
+}
+
 /* The bytes that X and Y of the instruction occupy when `skip` follows its opcode and
  * `b1`, `b2` are the two bytes behind it. */
 void pvm_insn_sizes(const struct pvm_format_info *format, uint32_t skip, uint8_t b1,

@@ -37,6 +37,29 @@ const struct pvm_op_info pvm_op_info[256] = {
 #undef SINK
 };
 
+const char *pvm_op_operands(uint8_t op)
+{
+    static const char *const plain[] = {
+        [PVM_FORMAT_NONE] = "",     [PVM_FORMAT_X] = "x",
+        [PVM_FORMAT_A_X64] = "aw",  [PVM_FORMAT_X_Y] = "xy",
+        [PVM_FORMAT_T] = "t",       [PVM_FORMAT_A_X] = "ax",
+        [PVM_FORMAT_A_X_Y] = "axy", [PVM_FORMAT_A_X_T] = "axt",
+        [PVM_FORMAT_D_A] = "da",    [PVM_FORMAT_A_B_X] = "abx",
+        [PVM_FORMAT_A_B_T] = "abt", [PVM_FORMAT_A_B_X_Y] = "abxy",
+        [PVM_FORMAT_D_A_B] = "dab",
+    };
+    static const char *const memory[] = {
+        [PVM_FORMAT_X_Y] = "My",
+        [PVM_FORMAT_A_X] = "aM",
+        [PVM_FORMAT_A_X_Y] = "Iy",
+        [PVM_FORMAT_A_B_X] = "aJ",
+    };
+    const struct pvm_op_info *info = &pvm_op_info[op];
+    if (info->flags & (PVM_OP_LOAD | PVM_OP_STORE))
+        return memory[info->format];
+    return plain[info->format];
+}
+
 const char *const pvm_reg_name[PVM_REG_COUNT] = {
     "ra", "sp", "t0", "t1", "t2", "s0", "s1", "a0", "a1", "a2", "a3", "a4", "a5",
 };

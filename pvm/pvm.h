@@ -501,9 +501,23 @@ ERR_MUST_CHECK enum err pvm_digest_machine(struct pvm_digest *digest,
  * Jump targets are absolute: "jump @24". */
 void pvm_insn_put_text(const struct pvm_insn *insn, struct buf *buf);
 
-/* Append the listing of a program: one line per position, data and positions that are
- * no instruction included, so that pvm_asm() of it gives the same raw blob. */
+/*
+ * Append the listing of a program: one line per instruction, "@24: " in front of it.
+ * Positions that are no instruction, or one that the assembler would write otherwise,
+ * come as ".insn" or ".data" with their bytes, and the jump table comes first, so that
+ * pvm_asm() of the listing gives the same raw blob, whatever the program.
+ */
 void pvm_disasm(const struct pvm_code *code, enum pvm_profile profile, struct buf *buf);
+
+/* The same with a line "name:" before the line that holds each label's position.
+ * `label` is in ascending order of pc.  What is no name in assembly is a comment. */
+void pvm_disasm_labels(const struct pvm_code *code, enum pvm_profile profile,
+                       const struct pvm_export *label, uint32_t label_count,
+                       struct buf *buf);
+
+/* Append the one line at `pc` < |c|; answers the pc of the next line. */
+uint32_t pvm_disasm_line(const struct pvm_code *code, enum pvm_profile profile,
+                         uint32_t pc, struct buf *buf);
 
 /* What was wrong with assembly text, and where. */
 struct pvm_asm_error {
@@ -511,8 +525,8 @@ struct pvm_asm_error {
     char message[120];
 };
 
-/* Assemble a listing into a raw blob, appended to `blob`.  pvm_asm with *ret_error
- * filled, pvm_limit, nomem. */
+/* Assemble text (the grammar is in pvm/asm.h) into a raw blob, appended to `blob`.
+ * pvm_asm and pvm_limit, both with *ret_error filled; nomem. */
 ERR_MUST_CHECK enum err pvm_asm(struct bytes text, struct buf *blob,
                                 struct pvm_asm_error *ret_error);
 
