@@ -21,6 +21,9 @@
 #define __umodti3 guest_umodti3
 #define __divti3 guest_divti3
 #define __modti3 guest_modti3
+#define __ashlti3 guest_ashlti3
+#define __lshrti3 guest_lshrti3
+#define __ashrti3 guest_ashrti3
 #define ATOMIC(name, size) guest_atomic_##name##_##size
 #include "corpus/pvm/lib/pvm.c"
 
@@ -186,6 +189,20 @@ static void test_division(void **state)
         if (!good)
             test_reproduce("corpus_library", start);
         assert_true(good);
+    }
+}
+
+static void test_shifts(void **state)
+{
+    (void)state;
+    uint64_t seed = test_seed(5);
+    for (int n = 0; n < 128; n++) {
+        for (unsigned i = 0; i < 20; i++) {
+            u128 a = some_number(&seed) ^ some_number(&seed);
+            assert_true(guest_ashlti3(a, n) == a << n);
+            assert_true(guest_lshrti3(a, n) == a >> n);
+            assert_true(guest_ashrti3((i128)a, n) == (i128)a >> n);
+        }
     }
 }
 
@@ -378,12 +395,13 @@ static void test_crc32(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_moves),   cmocka_unit_test(test_compares),
-        cmocka_unit_test(test_lengths), cmocka_unit_test(test_division),
-        cmocka_unit_test(test_atomics), cmocka_unit_test(test_arguments),
-        cmocka_unit_test(test_numbers), cmocka_unit_test(test_arena),
-        cmocka_unit_test(test_sha256),  cmocka_unit_test(test_blake2b),
-        cmocka_unit_test(test_keccak),  cmocka_unit_test(test_crc32),
+        cmocka_unit_test(test_moves),     cmocka_unit_test(test_compares),
+        cmocka_unit_test(test_lengths),   cmocka_unit_test(test_division),
+        cmocka_unit_test(test_shifts),    cmocka_unit_test(test_atomics),
+        cmocka_unit_test(test_arguments), cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_arena),     cmocka_unit_test(test_sha256),
+        cmocka_unit_test(test_blake2b),   cmocka_unit_test(test_keccak),
+        cmocka_unit_test(test_crc32),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

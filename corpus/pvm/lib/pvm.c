@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * pvm.c - the functions that compilers call: memory, 128-bit division, atomics.
+ * pvm.c - the functions that compilers call: memory, 128-bit numbers, atomics.
  *
  * Compiled with -ffreestanding -fno-builtin, or memcpy would be compiled to a call of
  * memcpy.  The PVM has no alignment rule and moves eight bytes as fast as one, so every
@@ -281,6 +281,59 @@ i128 __modti3(i128 a, i128 b)
     u128 rest;
     divide(magnitude(a), magnitude(b), &rest);
     return (i128)(a < 0 ? -rest : rest);
+}
+
+/* ---- 128-bit shifts, which -Oz calls.  From halves, or they would call themselves
+ * ---- */
+
+u128 __ashlti3(u128 a, int n);
+u128 __lshrti3(u128 a, int n);
+i128 __ashrti3(i128 a, int n);
+
+union halves {
+    u128 whole;
+    struct {
+        uint64_t low, high;
+    } half;
+};
+
+u128 __ashlti3(u128 a, int n)
+{
+    union halves x = {.whole = a};
+    if (n >= 64) {
+        x.half.high = x.half.low << (n - 64);
+        x.half.low = 0;
+    } else if (n > 0) {
+        x.half.high = x.half.high << n | x.half.low >> (64 - n);
+        x.half.low <<= n;
+    }
+    return x.whole;
+}
+
+u128 __lshrti3(u128 a, int n)
+{
+    union halves x = {.whole = a};
+    if (n >= 64) {
+        x.half.low = x.half.high >> (n - 64);
+        x.half.high = 0;
+    } else if (n > 0) {
+        x.half.low = x.half.low >> n | x.half.high << (64 - n);
+        x.half.high >>= n;
+    }
+    return x.whole;
+}
+
+i128 __ashrti3(i128 a, int n)
+{
+    union halves x = {.whole = (u128)a};
+    if (n >= 64) {
+        x.half.low = (uint64_t)((int64_t)x.half.high >> (n - 64));
+        x.half.high = (uint64_t)((int64_t)x.half.high >> 63);
+    } else if (n > 0) {
+        x.half.low = x.half.low >> n | x.half.high << (64 - n);
+        x.half.high = (uint64_t)((int64_t)x.half.high >> n);
+    }
+    return (i128)x.whole;
 }
 
 /* ---- atomics: one thread, so plain code does ---- */
