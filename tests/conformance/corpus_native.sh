@@ -22,7 +22,7 @@ if [ "${1:-}" = --bless ]; then
 fi
 [ $# -eq 1 ] || { echo "usage: corpus_native.sh [--bless] FOLDER" >&2; exit 2; }
 folder=$(cd "$1" && pwd)
-cd "$(dirname "$0")/../../corpus/pvm"
+cd "$(dirname "$0")/../../corpus/pvm" || exit 1
 pvm=$PWD
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
