@@ -53,6 +53,7 @@ enum cli_kind {
     CLI_KIND_SIZE,   /* uint64_t: the same with K, M, G (1024) behind it */
     CLI_KIND_WORD,   /* an enum (4 bytes): the index of one of `words` */
     CLI_KIND_WORDS,  /* uint32_t: one bit per word, "a,b,c" */
+    CLI_KIND_CHOICE, /* an enum: 1 + the index; bare --name is the first word */
     CLI_KIND_LIST,   /* struct cli_list: may be given many times */
 };
 
@@ -111,6 +112,13 @@ struct cli_option {
     {                                                                                  \
         name, letter, CLI_KIND_WORDS, CLI_MEMBER(type, member, uint32_t), NULL, 0, 0,  \
             words, text                                                                \
+    }
+#define CLI_CHOICE(type, member, name, letter, words, text)                            \
+    {                                                                                  \
+        name, letter, CLI_KIND_CHOICE,                                                 \
+            offsetof(type, member) +                                                   \
+                0 * sizeof(char[sizeof(((type *)0)->member) == 4 ? 1 : -1]),           \
+            NULL, 0, 0, words, text                                                    \
     }
 #define CLI_LIST(type, member, name, letter, argument, text)                           \
     {                                                                                  \

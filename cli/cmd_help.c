@@ -32,14 +32,19 @@ const struct cli_spec cli_spec_help = {
 
 /* ---- pieces --------------------------------------------------------------------- */
 
-/* "--zstd=N", "--gas=a|b", "--log=a,b", "--keep=NAME". */
+/* "--zstd=N", "--gas=a|b", "--log=a,b", "--keep=NAME", "--collapsed[=a|b]". */
 static void put_option_name(const struct cli_option *o, struct buf *buf)
 {
+    bool bare = o->kind == CLI_KIND_CHOICE;
     buf_printf(buf, "--%s", o->name);
     if (o->words) {
         for (unsigned i = 0; o->words[i]; i++)
-            buf_printf(buf, "%s%s", i ? (o->kind == CLI_KIND_WORDS ? "," : "|") : "=",
+            buf_printf(buf, "%s%s",
+                       i      ? (o->kind == CLI_KIND_WORDS ? "," : "|")
+                       : bare ? "[="
+                              : "=",
                        o->words[i]);
+        buf_text(buf, bare ? "]" : "");
     } else if (o->argument) {
         buf_printf(buf, "=%s", o->argument);
     }
@@ -331,6 +336,8 @@ static void put_option_bash(const struct cli_option *o, struct buf *buf)
     if (o->words) {
         for (unsigned i = 0; o->words[i]; i++)
             buf_printf(buf, " --%s=%s", o->name, o->words[i]);
+        if (o->kind == CLI_KIND_CHOICE)
+            buf_printf(buf, " --%s", o->name);
     } else {
         buf_printf(buf, " --%s%s", o->name, o->kind == CLI_KIND_FLAG ? "" : "=");
     }

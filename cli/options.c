@@ -274,6 +274,12 @@ static bool set(struct parser *parser, const struct cli_option *option,
             return usage_words(parser, option, value);
         memcpy(member(parser, option), &index, sizeof index);
         return true;
+    case CLI_KIND_CHOICE:
+        if (!word_index(option->words, value, strlen(value), &index))
+            return usage_words(parser, option, value);
+        index++;
+        memcpy(member(parser, option), &index, sizeof index);
+        return true;
     case CLI_KIND_WORDS:
         return set_words(parser, option, value);
     case CLI_KIND_LIST:
@@ -308,6 +314,8 @@ static bool parse_long(struct parser *parser, int argc, char **argv, int *next)
         (void)ui_usage(parser->cli, "--%s takes no value", option->name);
         return false;
     }
+    if (option->kind == CLI_KIND_CHOICE && !value)
+        value = option->words[0];
     if (option->kind != CLI_KIND_FLAG && !value) {
         if (*next >= argc) {
             (void)ui_usage(parser->cli, "--%s needs a value", option->name);

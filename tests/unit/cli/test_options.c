@@ -18,6 +18,7 @@ struct options {
     uint32_t log;
     struct cli_list keep;
     bool verbose_own;
+    unsigned fold;
 };
 
 static const struct cli_option option[] = {
@@ -28,6 +29,7 @@ static const struct cli_option option[] = {
     CLI_WORD(struct options, color, "paint", 'p', color_words, "which"),
     CLI_WORDS(struct options, log, "log", 0, color_words, "what"),
     CLI_LIST(struct options, keep, "keep", 'k', "NAME", "whom"),
+    CLI_CHOICE(struct options, fold, "fold", 0, color_words, "whether, and how"),
     CLI_END,
 };
 
@@ -147,6 +149,28 @@ static void test_every_kind(void **unused)
     assert_string_equal(r.argv[1], "b");
     assert_true(r.cli.json && r.cli.quiet && r.cli.verbose);
     done(&r);
+}
+
+/* Not given, given alone, given with a word; alone it takes no word behind it. */
+static void test_choice(void **unused)
+{
+    (void)unused;
+    struct result r;
+    parse(&r, "a");
+    assert_true(r.run);
+    assert_int_equal(r.options.fold, 0);
+    done(&r);
+    parse(&r, "--fold blue");
+    assert_true(r.run);
+    assert_int_equal(r.options.fold, 1 + RED);
+    assert_string_equal(r.argv[0], "blue");
+    done(&r);
+    parse(&r, "a --fold=blue");
+    assert_true(r.run);
+    assert_int_equal(r.options.fold, 1 + BLUE);
+    done(&r);
+    refuse("a --fold=pink", "--fold is one of red, green, blue, not 'pink'");
+    refuse("a --fold=", "--fold is one of");
 }
 
 static void test_letters(void **unused)
@@ -322,7 +346,7 @@ int main(void)
         cmocka_unit_test(test_guest_arguments), cmocka_unit_test(test_refused),
         cmocka_unit_test(test_refused_values),  cmocka_unit_test(test_no_json),
         cmocka_unit_test(test_numbers),         cmocka_unit_test(test_distance),
-        cmocka_unit_test(test_random_words),
+        cmocka_unit_test(test_random_words),    cmocka_unit_test(test_choice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
