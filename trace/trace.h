@@ -131,12 +131,17 @@ struct trace_field {
     const char *text;    /* NULL in a schema read from a file */
     enum trace_role role;
     bool list;
-    uint16_t offset; /* in the C struct; 0 in a schema read from a file */
+    bool wide; /* has a letter w */
+    uint8_t letter_count;
+    /* The C struct; zero in a schema read from a file. */
+    uint16_t offset;
+    uint8_t stride;    /* size of a tuple */
+    uint8_t member[5]; /* offsets in the tuple */
 };
 
 struct trace_kind {
     uint32_t id;
-    uint32_t guests; /* enum trace_guest, or-ed; TRACE_GUEST_ALL in a file's schema */
+    uint32_t guests;  /* enum trace_guest, or-ed; TRACE_GUEST_ALL in a file's schema */
     const char *wire; /* "pvm.ecall" */
     const char *text; /* NULL in a schema read from a file */
     const struct trace_field *field;
@@ -144,12 +149,10 @@ struct trace_kind {
     uint32_t struct_size;
 };
 
-/* The built-in table in ascending order of id. */
-extern const struct trace_kind trace_kinds[];
-extern const size_t trace_kind_count;
-
-/* The row with this id or wire name, or NULL. */
-const struct trace_kind *trace_kind_of(uint32_t id);
+/* The built-in table: row `index` in ascending order of id, NULL behind the last; the
+ * row with this id or wire name, or NULL. */
+const struct trace_kind *trace_kind_at(size_t index);
+const struct trace_kind *trace_kind_of(uint64_t id);
 const struct trace_kind *trace_kind_named(const char *wire);
 
 /* Rows read from a file's schema chunk; ascending ids. */
@@ -158,7 +161,7 @@ struct trace_schema {
     size_t count;
 };
 const struct trace_kind *trace_schema_kind(const struct trace_schema *schema,
-                                           uint32_t id);
+                                           uint64_t id);
 
 /* ---- the outside: where bytes go and come from ----------------------------------- */
 
@@ -192,7 +195,8 @@ struct trace_source {
  * killed writer would leave behind. */
 struct trace_memory {
     struct buf file;
-    uint8_t *window;
+    struct buf window_bytes;
+    uint8_t *window; /* NULL: not mapped */
     uint64_t window_offset;
     size_t window_size;
 };
@@ -201,10 +205,10 @@ void trace_memory_fini(struct trace_memory *memory);
 void trace_memory_flush(struct trace_memory *memory);
 struct trace_sink trace_memory_sink(struct trace_memory *memory);
 
-/* Read-only source over bytes, borrowed. */
-struct trace_source trace_bytes_source(const struct bytes *bytes);
+/* Source over bytes, borrowed; they may change between reads. */
+struct trace_source trace_bytes_source(struct bytes *bytes);
 
-/* ---- writer [2, 6] ---------------------------------------------------------------- */
+/* ---- writer [2, 6] --------------------------------------------------------------- */
 
 enum trace_sync {
     TRACE_SYNC_NONE,
@@ -282,7 +286,7 @@ ERR_MUST_CHECK enum err trace_writer_finish(struct trace_writer *writer,
  * fine. */
 void trace_writer_abandon(struct trace_writer *writer);
 
-/* ---- reader [2.7, 2.12, 2.13] ------------------------------------------------------ */
+/* ---- reader [2.7, 2.12, 2.13] ---------------------------------------------------- */
 
 enum trace_chunk_kind {
     TRACE_CHUNK_SCHEMA = 0,
@@ -346,7 +350,7 @@ struct trace_fault {
 /* One record of an events, annotations or volatile chunk. */
 struct trace_record {
     uint64_t seq;
-    struct trace_clock clock; /* absolute */
+    struct trace_clock clock;      /* absolute */
     const struct trace_kind *kind; /* row of the file's schema; never NULL */
     struct bytes wire;   /* the whole canonical record; valid until the reader moves */
     struct bytes fields; /* what follows id, dt, dx */
@@ -354,8 +358,7 @@ struct trace_record {
 };
 
 struct trace_reader_options {
-    bool salvage;        /* go on after damage [2.12]; for dump and export only */
-    size_t memory_max;   /* for blob resolution; 0: 32 MiB */
+    bool salvage; /* go on after damage [2.12]; for dump and export only */
 };
 
 struct trace_reader;
@@ -364,7 +367,7 @@ struct trace_reader;
  * Open a trace: header and schema.  `source` is copied, its `self` borrowed.
  *
  *   not a trace                 ERR_trace_magic
- *   newer major                 ERR_trace_version; *ret_header (may be NULL) is filled
+ *   newer major                 ERR_trace_version; see trace_file_version()
  *   damaged header or schema    ERR_trace_crc, _chunk, _truncated, _canonical, _schema
  *
  * *fault (may be NULL) says where.
@@ -413,10 +416,12 @@ struct trace_chunk trace_reader_chunk(const struct trace_reader *reader);
 /* Go to event `seq`, or to the first event with clock.icount >= icount (gas >= gas):
  * the next call of trace_reader_next() delivers it.  Past the end: the next call says
  * so.  Chunks passed over are looked at by header only. */
-ERR_MUST_CHECK enum err trace_reader_seek_seq(struct trace_reader *reader, uint64_t seq);
+ERR_MUST_CHECK enum err trace_reader_seek_seq(struct trace_reader *reader,
+                                              uint64_t seq);
 ERR_MUST_CHECK enum err trace_reader_seek_icount(struct trace_reader *reader,
                                                  uint64_t icount);
-ERR_MUST_CHECK enum err trace_reader_seek_gas(struct trace_reader *reader, uint64_t gas);
+ERR_MUST_CHECK enum err trace_reader_seek_gas(struct trace_reader *reader,
+                                              uint64_t gas);
 
 /*
  * Decode a record into the struct of its built-in kind: *ret_event is a struct
@@ -426,8 +431,9 @@ ERR_MUST_CHECK enum err trace_reader_seek_gas(struct trace_reader *reader, uint6
  * limit.  ERR_trace_event when `id` is not the record's, ERR_nomem, ERR_trace_blob.
  */
 ERR_MUST_CHECK enum err trace_decode(struct trace_reader *reader,
-                                     const struct trace_record *record, enum trace_id id,
-                                     struct arena *arena, void *ret_event);
+                                     const struct trace_record *record,
+                                     enum trace_id id, struct arena *arena,
+                                     void *ret_event);
 
 /* trace_decode_pvm_ecall(reader, &record, arena, &event) and so on. */
 #define EVENT(id, name, wire, guests, text)                                            \
@@ -439,7 +445,7 @@ ERR_MUST_CHECK enum err trace_decode(struct trace_reader *reader,
     }
 #include "trace/events.def"
 
-/* ---- looking at records without their struct: dump, JSON, unknown kinds ------------ */
+/* ---- looking at records without their struct: dump, JSON, unknown kinds ---------- */
 
 /* One integer, text or byte string. */
 struct trace_value {
@@ -473,7 +479,7 @@ ERR_MUST_CHECK enum err trace_value_read(struct trace_reader *reader,
                                          const struct trace_value *value,
                                          uint64_t offset, void *data, size_t size);
 
-/* ---- record and replay with one call per event [4, 7.1] ---------------------------- */
+/* ---- record and replay with one call per event [4, 7.1] -------------------------- */
 
 /*
  *     struct trace_pc_clock ev = {.source = CLOCK_RTC};
@@ -511,10 +517,10 @@ struct trace_replay_options {
 };
 
 /* A replaying session over `reader`, borrowed, from where the reader stands. */
-ERR_MUST_CHECK enum err
-trace_replay_create(struct arena *arena, struct trace_reader *reader,
-                    const struct trace_replay_options *options,
-                    struct trace **ret_trace);
+ERR_MUST_CHECK enum err trace_replay_create(struct arena *arena,
+                                            struct trace_reader *reader,
+                                            const struct trace_replay_options *options,
+                                            struct trace **ret_trace);
 
 /* Free what the session holds; in recording write what trace_console() still has.
  * NULL is fine. */
@@ -527,7 +533,7 @@ void trace_close(struct trace *trace);
  *   ERR_ok               recorded; or equal to the recorded event
  *   ERR_trace_diverged   trace_divergence() has the details; sticky
  *   ERR_trace_end        the trace has no further event (an open tail), or session.end
- *                        with reason 2 or 3 [4.1]: replay stops here, not a divergence
+ *                        with reason not 0 [4.1]: replay stops here, not a divergence
  *   others               of the reader, or (with `require`) of the writer
  */
 ERR_MUST_CHECK enum err trace_event(struct trace *trace, enum trace_id id, void *event);
@@ -563,7 +569,8 @@ struct trace_divergence {
     uint64_t chunk_offset;
     struct trace_clock recorded_clock;
     struct trace_clock produced_clock;
-    const char *recorded_name; /* wire names; recorded is NULL when the trace was over */
+    const char
+        *recorded_name; /* wire names; recorded is NULL when the trace was over */
     const char *produced_name; /* NULL: the guest stopped before the trace did */
     /* The first differing field: "kind", "icount", "sub", "gas", "op", "in[1]"; and
      * both values as text, "-" for a list item or event that is not there. */
@@ -585,7 +592,12 @@ bool trace_record_equal(const struct trace_record *recorded,
                         const struct trace_record *produced,
                         struct trace_divergence *ret_divergence);
 
-/* ---- verify, recover, annotate [2.8, 2.10, 2.12, 11] ------------------------------- */
+/* Major and minor number of a file that begins like a trace, for the message about
+ * ERR_trace_version.  ERR_trace_magic. */
+ERR_MUST_CHECK enum err trace_file_version(const struct trace_source *source,
+                                           uint16_t *ret_major, uint16_t *ret_minor);
+
+/* ---- verify, recover, annotate [2.8, 2.10, 2.12, 11] ----------------------------- */
 
 /* What a walk over the chunks found. */
 struct trace_summary {
@@ -593,8 +605,8 @@ struct trace_summary {
     uint64_t event_count;
     uint64_t blob_count;
     uint64_t chunk_count;
-    uint64_t raw_size;    /* of all chunks */
-    uint64_t stored_size; /* of all chunks */
+    uint64_t raw_size;      /* of all chunks */
+    uint64_t stored_size;   /* of all chunks */
     struct trace_clock end; /* of the last event */
     uint64_t charge_sum;    /* kinds 0..6 of the ledger, in whatever mode */
     uint64_t charge_count;
@@ -656,11 +668,11 @@ ERR_MUST_CHECK enum err trace_annotate(struct arena *arena,
                                        const struct trace_bookmark *bookmark);
 
 /* Walk the records of annotations and volatile chunks. */
-ERR_MUST_CHECK enum err trace_annotations(struct trace_reader *reader,
-                                          void (*each)(void *self,
-                                                       const struct trace_chunk *chunk,
-                                                       const struct trace_record *record),
-                                          void *self);
+ERR_MUST_CHECK enum err
+trace_annotations(struct trace_reader *reader,
+                  void (*each)(void *self, const struct trace_chunk *chunk,
+                               const struct trace_record *record),
+                  void *self);
 
 /* The identity: from the trailer when the file has a valid one (cheap), else by reading
  * everything.  ERR_trace_truncated when the file is not finished. */
@@ -668,18 +680,19 @@ ERR_MUST_CHECK enum err trace_identity(struct arena *arena,
                                        const struct trace_source *source,
                                        struct hash256 *ret_identity);
 
-/* ---- bounded validator [3.7] -------------------------------------------------------- */
+/* ---- bounded validator [3.7] ----------------------------------------------------- */
 
 /* Check one raw events, annotations or volatile payload: canonical form [3.3], limits
  * [2.13], types by `schema`, blob numbers below those defined.  One pass, no recursion,
  * no allocation.  `blob0` blobs are defined before it.  On an error *fault_offset is
  * where. */
 ERR_MUST_CHECK enum err trace_validate(struct bytes payload,
+                                       enum trace_chunk_kind chunk_kind,
                                        const struct trace_schema *schema,
                                        uint32_t record_count, uint64_t blob0,
                                        size_t *fault_offset);
 
-/* ---- gas ledger [5] ----------------------------------------------------------------- */
+/* ---- gas ledger [5] -------------------------------------------------------------- */
 
 enum trace_segment_end {
     TRACE_SEGMENT_SPLIT_BLOCK = 0,

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Chunks coming in [2.7, 2.12].  Everything a chunk claims is checked against its
+ * bytes and against the chunks before it, before anybody sees a record of it.
+ */
+#include "trace/internal.h"
+
+enum { TRY_COUNT = 100, SCAN_BLOCK_SIZE = 65536 };
+
+/* Remember damage. */
+static enum err damaged(struct walk *walk, enum err err, uint64_t chunk_offset,
+                        size_t payload_offset)
+{
+    walk->fault = (struct trace_fault){
+        .err = err, .chunk_offset = chunk_offset, .payload_offset = payload_offset};
+    return err;
+}
+
+/* ---- does it belong here? ---- */
+
+/* Clocks, numbers and blobs go on where the chunk before stopped. */
+static bool position_fits(const struct walk *walk, const struct trace_chunk *chunk)
+{
+    const struct position *expect = &walk->expect;
+    uint32_t blob0 = chunk->flags & TRACE_CHUNK_EPOCH ? 0 : expect->blob_count;
+    return chunk->seq0 == expect->seq && chunk->icount0 == expect->clock.icount &&
+           chunk->gas0 == expect->clock.gas && chunk->blob0 == blob0;
+}
+
+static void adopt_position(struct walk *walk, const struct trace_chunk *chunk)
+{
+    walk->expect.seq = chunk->seq0;
+    walk->expect.clock =
+        (struct trace_clock){.icount = chunk->icount0, .gas = chunk->gas0};
+    walk->expect.blob_count = chunk->blob0;
+}
+
+/* The validated events of `chunk` against its header; moves `expect` on. */
+static enum err pass_events(struct walk *walk, const struct trace_chunk *chunk)
+{
+    const struct payload_totals *totals = &walk->totals;
+    struct position after = walk->expect;
+    uint64_t blobs = (uint64_t)chunk->blob0 + totals->blob_count;
+    bool pc = walk->header.guest == TRACE_GUEST_PC;
+    if (__builtin_add_overflow(after.seq, totals->event_count, &after.seq) ||
+        __builtin_add_overflow(after.clock.icount, totals->icount,
+                               &after.clock.icount) ||
+        (!pc &&
+         (totals->gas_overflow ||
+          __builtin_add_overflow(after.clock.gas, totals->gas, &after.clock.gas))) ||
+        blobs > UINT32_MAX)
+        return ERR_trace_sequence;
+    if (!walk->tail && after.clock.icount != chunk->icount1)
+        return ERR_trace_sequence;
+    after.blob_count = (uint32_t)blobs;
+    if (!walk->tail)
+        walk->expect = after;
+    return ERR_ok;
+}
+
+/* Chunks that only stand there: a checkpoint may restart numbering [2.8]. */
+static enum err pass_other(struct walk *walk, const struct trace_chunk *chunk)
+{
+    bool base = chunk->flags & TRACE_CHUNK_BASE;
+    bool ring = walk->header.flags & TRACE_HEADER_RING;
+    if (chunk->kind == TRACE_CHUNK_CHECKPOINT && (base || ring)) {
+        if (chunk->seq0 < walk->expect.seq)
+            return ERR_trace_sequence;
+        if (chunk->seq0 > walk->expect.seq && ring)
+            walk->gap_count++;
+        adopt_position(walk, chunk);
+    }
+    return ERR_ok;
+}
+
+static enum err check_chain(struct walk *walk, const struct trace_chunk *chunk)
+{
+    struct hash256 want = walk->expect.chain;
+    walk->chain_before = want;
+    bool ring_start = chunk->kind == TRACE_CHUNK_CHECKPOINT &&
+                      (walk->header.flags & TRACE_HEADER_RING) &&
+                      chunk->seq0 > walk->expect.seq;
+    if (chunk_chained(chunk))
+        want = chunk_chain(&walk->expect.chain, chunk, walk->payload);
+    if (!walk->adopt && !ring_start && !hash256_equal(&want, &chunk->chain))
+        return ERR_trace_chain;
+    walk->expect.chain = chunk->chain;
+    return ERR_ok;
+}
+
+static bool payload_wanted(const struct walk *walk, const struct trace_chunk *chunk)
+{
+    switch (chunk->kind) {
+    case TRACE_CHUNK_SCHEMA:
+    case TRACE_CHUNK_EVENTS:
+        return true;
+    case TRACE_CHUNK_CHECKPOINT:
+        return walk->thorough || (chunk->flags & TRACE_CHUNK_BASE);
+    case TRACE_CHUNK_ANNOTATIONS:
+    case TRACE_CHUNK_VOLATILE:
+    case TRACE_CHUNK_INDEX:
+        return walk->thorough;
+    default:
+        return false;
+    }
+}
+
+/* A payload without schema rows: canonical values, one per record. */
+static enum err check_values(struct bytes payload, uint32_t record_count,
+                             size_t *fault_offset)
+{
+    struct wire wire = wire_of(payload);
+    for (uint32_t i = 0; i < record_count; i++) {
+        *fault_offset = (size_t)(wire.at - payload.data);
+        if (!wire_skip(&wire))
+            return ERR_trace_canonical;
+    }
+    *fault_offset = (size_t)(wire.at - payload.data);
+    return wire_left(&wire) ? ERR_trace_chunk : ERR_ok;
+}
+
+static enum err check_payload(struct walk *walk, const struct trace_chunk *chunk,
+                              size_t *fault_offset)
+{
+    switch (chunk->kind) {
+    case TRACE_CHUNK_EVENTS:
+    case TRACE_CHUNK_ANNOTATIONS:
+    case TRACE_CHUNK_VOLATILE:
+        return payload_validate(walk->payload, chunk->kind, &walk->schema,
+                                chunk->record_count, chunk->blob0, fault_offset,
+                                &walk->totals);
+    case TRACE_CHUNK_CHECKPOINT:
+    case TRACE_CHUNK_INDEX:
+        return check_values(walk->payload, chunk->record_count, fault_offset);
+    default:
+        return ERR_ok;
+    }
+}
+
+/* Everything about a closed chunk whose header is good. */
+static enum err take_chunk(struct walk *walk, const struct trace_chunk *chunk,
+                           size_t *fault_offset)
+{
+    bool events = chunk->kind == TRACE_CHUNK_EVENTS;
+    bool wanted = payload_wanted(walk, chunk);
+    walk->payload = (struct bytes){0};
+    if (events && walk->adopt)
+        adopt_position(walk, chunk);
+    if (events && !position_fits(walk, chunk))
+        return ERR_trace_sequence;
+    TRY(walk_check_bounds(walk, chunk));
+    if (wanted) {
+        TRY(walk_load(walk, chunk, &walk->raw));
+        walk->payload = buf_bytes(&walk->raw);
+    } else {
+        TRY(walk_check_crc(walk, chunk));
+    }
+    TRY(walk_check_padding(walk, chunk));
+    if (wanted)
+        TRY(check_payload(walk, chunk, fault_offset));
+    TRY(check_chain(walk, chunk));
+    return events ? pass_events(walk, chunk) : pass_other(walk, chunk);
+}
+
+/* ---- the open window [2.6, 2.7] ---- */
+
+enum window { WINDOW_NONE, WINDOW_TAKEN, WINDOW_SAME, WINDOW_MOVED, WINDOW_TORN };
+
+/* An open window that continues exactly what was read so far?  The chain value in it
+ * cannot be forged by bytes that a guest had recorded. */
+static bool window_fits(const struct walk *walk, const uint8_t bytes[CHUNK_HEADER_SIZE],
+                        struct trace_chunk *ret_chunk)
+{
+    struct trace_chunk chunk;
+    if (chunk_header_get(bytes, &walk->header.chain_init, &chunk) ||
+        !(chunk.flags & TRACE_CHUNK_OPEN) || chunk.kind != TRACE_CHUNK_EVENTS ||
+        chunk.codec != TRACE_CODEC_NONE || chunk.stored_size != WINDOW_CAPACITY ||
+        chunk.raw_size || chunk.record_count || walk->adopt ||
+        !position_fits(walk, &chunk) ||
+        !hash256_equal(&chunk.chain, &walk->expect.chain))
+        return false;
+    *ret_chunk = chunk;
+    return true;
+}
+
+/* Copy the records that `head`'s commit word announces. */
+static enum err copy_window(struct walk *walk, uint64_t at,
+                            const uint8_t head[WINDOW_RECORDS], enum window *ret_window)
+{
+    uint8_t again[CHUNK_HEADER_SIZE];
+    uint64_t commit = get64(head + CHUNK_HEADER_SIZE);
+    uint32_t size = (uint32_t)commit;
+    size_t got;
+    if (size >= EVENTS_SIZE_MAX)
+        return *ret_window = WINDOW_TORN, ERR_ok;
+    buf_clear(&walk->raw);
+    uint8_t *data = buf_extend(&walk->raw, size);
+    if (!data)
+        return ERR_nomem;
+    TRY(walk->source.read(walk->source.self, at + WINDOW_RECORDS, data, size, &got));
+    bool good = got == size && hash_crc32c(0, data, size) == commit >> 32;
+    TRY(walk->source.read(walk->source.self, at, again, sizeof again, &got));
+    if (got != sizeof again || memcmp(again, head, sizeof again) != 0)
+        *ret_window = WINDOW_MOVED;
+    else
+        *ret_window = good ? WINDOW_TAKEN : WINDOW_TORN;
+    return ERR_ok;
+}
+
+static enum err read_window(struct walk *walk, struct trace_chunk *ret_chunk,
+                            enum window *ret_window)
+{
+    uint8_t head[WINDOW_RECORDS];
+    uint64_t at = window_offset(walk->next);
+    size_t got;
+    TRY(walk->source.read(walk->source.self, at, head, sizeof head, &got));
+    *ret_window = WINDOW_NONE;
+    if (got != sizeof head || !window_fits(walk, head, ret_chunk))
+        return ERR_ok;
+    uint64_t commit = get64(head + CHUNK_HEADER_SIZE);
+    if (walk->tail && walk->chunk.offset == walk->next && walk->tail_commit == commit)
+        return *ret_window = WINDOW_SAME, ERR_ok;
+    TRY(copy_window(walk, at, head, ret_window));
+    if (*ret_window == WINDOW_TAKEN) {
+        walk->tail_commit = commit;
+        ret_chunk->raw_size = ret_chunk->stored_size = (uint32_t)commit;
+    }
+    return ERR_ok;
+}
+
+/* Make the copied window the current chunk, placed where it will be closed. */
+static enum err take_window(struct walk *walk, struct trace_chunk *chunk)
+{
+    size_t fault_offset = 0;
+    uint64_t at = window_offset(walk->next);
+    walk->payload = buf_bytes(&walk->raw);
+    enum err err = payload_validate(walk->payload, TRACE_CHUNK_EVENTS, &walk->schema,
+                                    RECORD_COUNT_UNKNOWN, chunk->blob0, &fault_offset,
+                                    &walk->totals);
+    walk->tail = true;
+    if (!err)
+        err = pass_events(walk, chunk);
+    if (err) {
+        walk->tail = false;
+        return damaged(walk, err, at, fault_offset);
+    }
+    chunk->offset = walk->next;
+    chunk->icount1 = chunk->icount0 + walk->totals.icount;
+    chunk->record_count =
+        (uint32_t)(walk->totals.event_count + walk->totals.blob_count);
+    walk->chunk = *chunk;
+    walk->chain_before = walk->expect.chain;
+    walk->state = TRACE_READER_OPEN;
+    return ERR_ok;
+}
+
+/* ---- the end of the file ---- */
+
+/* Behind the index: state CLOSED, or OPEN while the trailer is not there yet. */
+static enum err read_trailer(struct walk *walk, const struct trace_chunk *index)
+{
+    uint8_t trailer[TRAILER_SIZE];
+    uint64_t at = chunk_end(index), file_size;
+    TRY(walk->source.size(walk->source.self, &file_size));
+    if (file_size < at + sizeof trailer) {
+        walk->state = TRACE_READER_OPEN;
+        return ERR_ok;
+    }
+    TRY(walk_read(walk, at, trailer, sizeof trailer));
+    if (memcmp(trailer + 44, TRAILER_MAGIC, 4) != 0 ||
+        get32(trailer + 40) != hash_crc32c(0, trailer, 40))
+        return damaged(walk, ERR_trace_crc, at, 0);
+    if (memcmp(trailer, walk->expect.chain.byte, HASH256_SIZE) != 0)
+        return damaged(walk, ERR_trace_chain, at, 0);
+    if (get64(trailer + 32) != index->offset || file_size != at + sizeof trailer)
+        return damaged(walk, ERR_trace_chunk, at, 0);
+    walk->state = TRACE_READER_CLOSED;
+    return ERR_ok;
+}
+
+/* The next place with a good header of this file, or `file_size`. */
+static enum err scan(struct walk *walk, uint64_t from, uint64_t file_size,
+                     uint64_t *ret_offset)
+{
+    uint8_t block[SCAN_BLOCK_SIZE];
+    struct trace_chunk chunk;
+    while (from < file_size) {
+        size_t got;
+        TRY(walk->source.read(walk->source.self, from, block, sizeof block, &got));
+        for (size_t i = 0; i + CHUNK_ALIGN <= got; i += CHUNK_ALIGN) {
+            bool absent;
+            if (memcmp(block + i, CHUNK_MAGIC, 4) != 0)
+                continue;
+            enum err err = walk_read_header(walk, from + i, &chunk, &absent);
+            if (err && !err_is_damage(err))
+                return err;
+            if (!err)
+                return *ret_offset = from + i, ERR_ok;
+        }
+        from += sizeof block;
+    }
+    *ret_offset = file_size;
+    return ERR_ok;
+}
+
+/* Salvage: report the damage and find the place to go on. */
+static enum err skip_damage(struct walk *walk, const struct trace_chunk *chunk,
+                            bool header_good)
+{
+    uint64_t file_size;
+    TRY(walk->source.size(walk->source.self, &file_size));
+    walk->gap_count++;
+    walk->adopt = true;
+    if (walk->defect)
+        walk->defect(walk->defect_self, &walk->fault, err_text(walk->fault.err));
+    if (header_good && chunk_end(chunk) < file_size) {
+        walk->next = chunk_end(chunk);
+        return ERR_ok;
+    }
+    return scan(walk, walk->next + CHUNK_ALIGN, file_size, &walk->next);
+}
+
+/* ---- walking ---- */
+
+enum err walk_open(struct walk *walk, struct arena *arena,
+                   const struct trace_source *source, struct trace_fault *fault)
+{
+    struct trace_chunk chunk;
+    bool absent;
+    size_t fault_offset = 0;
+    *walk = (struct walk){.source = *source};
+    buf_init(&walk->stored, RAW_SIZE_MAX + STORED_EXTRA_MAX);
+    buf_init(&walk->raw, RAW_SIZE_MAX + STORED_EXTRA_MAX);
+    TRY(header_read(source, fault, &walk->header));
+    walk->next = walk->header.size;
+    walk->expect.chain = walk->header.chain_init;
+    enum err err = walk_read_header(walk, walk->next, &chunk, &absent);
+    if (!err && chunk.kind != TRACE_CHUNK_SCHEMA)
+        err = ERR_trace_chunk;
+    if (!err && chunk.raw_size > SCHEMA_SIZE_MAX)
+        err = ERR_limit;
+    if (!err)
+        err = take_chunk(walk, &chunk, &fault_offset);
+    if (!err)
+        err = schema_parse(arena, walk->payload, chunk.record_count, &fault_offset,
+                           &walk->schema);
+    if (err) {
+        *fault = (struct trace_fault){err, walk->next, fault_offset};
+        return err;
+    }
+    walk->chunk = chunk;
+    walk->next = chunk_end(&chunk);
+    return ERR_ok;
+}
+
+void walk_fini(struct walk *walk)
+{
+    codec_fini(&walk->codec);
+    buf_fini(&walk->stored);
+    buf_fini(&walk->raw);
+}
+
+void walk_go(struct walk *walk, uint64_t offset, const struct position *position)
+{
+    walk->next = offset;
+    walk->expect = *position;
+    walk->adopt = walk->salvage;
+    walk->tail = false;
+    walk->state = TRACE_READER_MORE;
+    walk->payload = (struct bytes){0};
+}
+
+/* Accept the closed chunk just checked. */
+static enum err accept(struct walk *walk, const struct trace_chunk *chunk,
+                       bool *ret_end)
+{
+    walk->chunk = *chunk;
+    walk->tail = false;
+    walk->state = TRACE_READER_MORE;
+    walk->adopt &= chunk->kind != TRACE_CHUNK_EVENTS;
+    *ret_end = chunk->kind == TRACE_CHUNK_INDEX;
+    if (*ret_end)
+        return read_trailer(walk, chunk);
+    walk->next = chunk_end(chunk);
+    return ERR_ok;
+}
+
+/* One attempt at `next`: *ret_again when the file changed meanwhile. */
+static enum err step(struct walk *walk, bool *ret_end, bool *ret_again)
+{
+    struct trace_chunk chunk;
+    enum window window;
+    size_t fault_offset = 0;
+    bool absent = false;
+    *ret_end = *ret_again = false;
+    enum err err = walk_read_header(walk, walk->next, &chunk, &absent);
+    bool header_good = !err;
+    if (!err)
+        err = take_chunk(walk, &chunk, &fault_offset);
+    if (!err)
+        return accept(walk, &chunk, ret_end);
+    if (!err_is_damage(err))
+        return err;
+    struct trace_chunk open;
+    TRY(read_window(walk, &open, &window));
+    if (window == WINDOW_TAKEN)
+        return take_window(walk, &open);
+    if (window == WINDOW_SAME || (window == WINDOW_NONE && absent)) {
+        walk->state = TRACE_READER_OPEN;
+        *ret_end = true;
+        return ERR_ok;
+    }
+    *ret_again = window != WINDOW_NONE;
+    bool torn = window == WINDOW_TORN;
+    (void)damaged(walk, torn ? ERR_trace_crc : err,
+                  torn ? window_offset(walk->next) : walk->next, fault_offset);
+    if (*ret_again || !walk->salvage)
+        return walk->fault.err;
+    TRY(skip_damage(walk, &chunk, header_good));
+    *ret_again = true;
+    return ERR_ok;
+}
+
+enum err walk_next(struct walk *walk, bool *ret_end)
+{
+    bool again = true, end = true;
+    enum err err = ERR_ok;
+    if (walk->state == TRACE_READER_CLOSED) {
+        *ret_end = true;
+        return ERR_ok;
+    }
+    /* Salvage goes on as long as it finds chunks; a file in motion is tried again. */
+    for (unsigned tries = 0; again && tries < TRY_COUNT; tries += err != ERR_ok)
+        err = step(walk, &end, &again);
+    if (err && err_is_damage(err)) {
+        walk->state = TRACE_READER_BROKEN;
+        if (walk->salvage) { /* a torn tail: nothing behind it */
+            if (walk->defect)
+                walk->defect(walk->defect_self, &walk->fault, err_text(err));
+            err = ERR_ok;
+            end = true;
+        }
+    }
+    if (!err)
+        *ret_end = end;
+    return err;
+}

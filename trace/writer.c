@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The writer: events to records, blobs stored once, chunks cut by the events alone.
+ */
+#include "trace/internal.h"
+
+enum { RING_SEGMENT_COUNT = 8, RING_KEEP_MAX = 64 };
+
+struct trace_writer {
+    struct trace_writer_options options;
+    enum err err; /* sticky */
+    struct tail tail;
+    struct position position;
+    struct blob_table blobs;
+    struct buf numbers;       /* u32: blob numbers of the event at hand */
+    struct buf volatile_rows; /* payload of the volatile chunk */
+    uint32_t volatile_count;
+    struct trace_ring ring;
+    uint32_t segment;                     /* number of the current one */
+    uint32_t segment_oldest;              /* of those that may be dropped */
+    uint64_t segment_raw;                 /* raw bytes in the current one */
+    uint64_t segment_size[RING_KEEP_MAX]; /* stored, by number mod RING_KEEP_MAX */
+    uint64_t ring_size; /* stored bytes of all segments that are there */
+};
+
+/* ---- ring [2.8] ---- */
+
+/* End the segment, start the next with a checkpoint; `payload` has its records. */
+static enum err next_segment(struct trace_writer *writer, struct bytes payload,
+                             uint32_t record_count)
+{
+    struct tail *tail = &writer->tail;
+    struct trace_sink sink;
+    TRY(tail_finish(tail, &writer->position, false));
+    writer->segment_size[writer->segment % RING_KEEP_MAX] = tail->end;
+    writer->ring_size += tail->end;
+    TRY(writer->ring.open_segment(writer->ring.self, ++writer->segment, &sink));
+    while ((writer->ring_size > writer->ring.size_max &&
+            writer->segment_oldest < writer->segment) ||
+           writer->segment - writer->segment_oldest >= RING_KEEP_MAX) {
+        uint32_t oldest = writer->segment_oldest++;
+        writer->ring_size -= writer->segment_size[oldest % RING_KEEP_MAX];
+        TRY(writer->ring.drop_segment(writer->ring.self, oldest));
+    }
+    tail->sink = sink;
+    tail->end = 0;
+    writer->segment_raw = 0;
+    blob_table_clear(&writer->blobs);
+    writer->position.blob_count = 0;
+    struct trace_chunk chunk = {
+        .kind = TRACE_CHUNK_CHECKPOINT,
+        .seq0 = writer->position.seq,
+        .icount0 = writer->position.clock.icount,
+        .icount1 = writer->position.clock.icount,
+        .gas0 = writer->position.clock.gas,
+        .record_count = record_count,
+    };
+    return tail_put_chunk(tail, &chunk, payload, &writer->position.chain);
+}
+
+/* Is it time for the next segment?  By raw bytes: a function of the events. */
+static enum err roll_ring(struct trace_writer *writer, uint16_t *flags)
+{
+    struct buf payload;
+    uint32_t record_count = 0;
+    if (writer->segment_raw < writer->ring.size_max / RING_SEGMENT_COUNT)
+        return ERR_ok;
+    buf_init(&payload, RAW_SIZE_MAX);
+    enum err err = ERR_ok;
+    if (writer->ring.checkpoint(writer->ring.self, &payload, &record_count)) {
+        err = payload.err;
+        if (!err)
+            err = next_segment(writer, buf_bytes(&payload), record_count);
+        *flags = TRACE_CHUNK_EPOCH;
+    }
+    buf_fini(&payload);
+    return err;
+}
+
+/* ---- records ---- */
+
+/* A segment ends behind an event only: a blob belongs to the event that follows. */
+static enum err cut(struct trace_writer *writer, bool behind_event)
+{
+    uint16_t flags = 0;
+    writer->segment_raw += writer->tail.raw_size;
+    TRY(tail_close(&writer->tail, &writer->position));
+    if (writer->options.ring && behind_event)
+        TRY(roll_ring(writer, &flags));
+    return tail_open(&writer->tail, &writer->position, flags);
+}
+
+static enum err put_blob(struct trace_writer *writer, struct bytes piece)
+{
+    struct packer packer = tail_packer(&writer->tail);
+    pack_array(&packer, 4);
+    pack_uint(&packer, TRACE_ID_blob);
+    pack_uint(&packer, 0);
+    pack_uint(&packer, 0);
+    pack_bin(&packer, piece);
+    check(!packer.full);
+    TRY(tail_commit(&writer->tail, &packer));
+    writer->position.blob_count++;
+    return writer->tail.raw_size >= CUT_SIZE ? cut(writer, false) : ERR_ok;
+}
+
+/* Number the piece, writing it if this epoch has not seen it. */
+static enum err number_piece(void *self, struct bytes piece)
+{
+    struct trace_writer *writer = self;
+    struct hash256 hash = hash256_of(piece.data, piece.size);
+    uint32_t number;
+    if (!blob_table_find(&writer->blobs, &hash, &number)) {
+        number = writer->blobs.count;
+        TRY(blob_table_add(&writer->blobs, &hash));
+        TRY(put_blob(writer, piece));
+    }
+    buf_put(&writer->numbers, &number, sizeof number);
+    return writer->numbers.err;
+}
+
+static enum err put_event(struct trace_writer *writer, const struct trace_kind *kind,
+                          const struct trace_clock *clock, const void *event)
+{
+    struct tail *tail = &writer->tail;
+    struct position *position = &writer->position;
+    struct encoding encoding = {
+        .kind = kind,
+        .field_count = kind->field_count,
+        .pc = writer->options.guest == TRACE_GUEST_PC,
+        .before = position->clock,
+        .now = *clock,
+    };
+    buf_clear(&writer->numbers);
+    TRY(encode_pieces(&encoding, event, number_piece, writer));
+    encoding.blob = (const uint32_t *)(const void *)writer->numbers.data;
+    struct packer packer = tail_packer(tail);
+    TRY(encode_event(&packer, &encoding, event));
+    TRY(tail_commit(tail, &packer));
+    position->clock = *clock;
+    position->seq++;
+    if (tail->raw_size >= CUT_SIZE ||
+        clock->icount >> CUT_ICOUNT_SHIFT != tail->at.icount0 >> CUT_ICOUNT_SHIFT)
+        return cut(writer, true);
+    return ERR_ok;
+}
+
+void trace_writer_put(struct trace_writer *writer, enum trace_id id,
+                      const struct trace_clock *clock, const void *event)
+{
+    if (writer->err)
+        return;
+    const struct trace_kind *kind = trace_kind_of(id);
+    check(kind && (kind->guests & writer->options.guest) && id != TRACE_ID_blob);
+    writer->err = put_event(writer, kind, clock, event);
+}
+
+/* ---- beginning and end ---- */
+
+static enum err put_schema(struct trace_writer *writer)
+{
+    const struct trace_writer_options *options = &writer->options;
+    struct buf payload;
+    buf_init(&payload, SCHEMA_SIZE_MAX);
+    struct trace_chunk chunk = {.kind = TRACE_CHUNK_SCHEMA};
+    chunk.record_count =
+        schema_put(&payload, options->guest, options->kind_ids, options->kind_id_count);
+    enum err err = payload.err;
+    if (!err && !chunk.record_count)
+        err = ERR_usage;
+    if (!err)
+        err = tail_put_chunk(&writer->tail, &chunk, buf_bytes(&payload),
+                             &writer->position.chain);
+    buf_fini(&payload);
+    return err;
+}
+
+static enum err begin(struct trace_writer *writer)
+{
+    const struct trace_writer_options *options = &writer->options;
+    struct trace_header header = {
+        .guest = options->guest,
+        .parent = options->parent,
+        .parent_seq = options->parent_seq,
+        .flags = (options->ring ? TRACE_HEADER_RING : 0u) |
+                 (options->cut ? TRACE_HEADER_CUT : 0u),
+    };
+    TRY(tail_put_header(&writer->tail, &header));
+    writer->position.chain = header.chain_init;
+    TRY(put_schema(writer));
+    return tail_open(&writer->tail, &writer->position, 0);
+}
+
+enum err trace_writer_create(struct arena *arena, const struct trace_sink *sink,
+                             const struct trace_writer_options *options,
+                             struct trace_writer **ret_writer)
+{
+    if (options->zstd_level > 9 || (options->kind_ids && !options->kind_id_count) ||
+        strcmp(trace_guest_name(options->guest), "?") == 0)
+        return ERR_usage;
+    struct trace_writer *writer = arena_new(arena, struct trace_writer);
+    if (!writer)
+        return ERR_nomem;
+    writer->options = *options;
+    if (options->ring)
+        writer->ring = *options->ring;
+    writer->segment_oldest = 1;
+    tail_init(&writer->tail, sink, options->sync, options->zstd_level);
+    blob_table_init(&writer->blobs);
+    buf_init(&writer->numbers, 4 * RECORD_SIZE_MAX);
+    buf_init(&writer->volatile_rows, RAW_SIZE_MAX);
+    enum err err = begin(writer);
+    if (err)
+        trace_writer_abandon(writer);
+    else
+        *ret_writer = writer;
+    return err;
+}
+
+void trace_writer_add_volatile(struct trace_writer *writer, const char *key,
+                               const char *value)
+{
+    const struct trace_volatile fact = {.key = key, .value = value};
+    struct encoding encoding = {.kind = trace_kind_of(TRACE_ID_volatile)};
+    encoding.field_count = encoding.kind->field_count;
+    size_t room = strlen(key) + strlen(value) + 32;
+    size_t before = writer->volatile_rows.size;
+    if (writer->err)
+        return;
+    uint8_t *at = buf_extend(&writer->volatile_rows, room);
+    if (!at) {
+        writer->err = writer->volatile_rows.err;
+        return;
+    }
+    struct packer packer = {.at = at, .end = at + room};
+    writer->err = encode_event(&packer, &encoding, &fact);
+    writer->volatile_rows.size = before + (size_t)(packer.at - at);
+    writer->volatile_count++;
+}
+
+enum err trace_writer_error(const struct trace_writer *writer)
+{
+    return writer->err;
+}
+
+uint64_t trace_writer_seq(const struct trace_writer *writer)
+{
+    return writer->position.seq;
+}
+
+static enum err finish(struct trace_writer *writer)
+{
+    struct position *position = &writer->position;
+    TRY(tail_close(&writer->tail, position));
+    if (writer->volatile_count) {
+        struct trace_chunk chunk = {
+            .kind = TRACE_CHUNK_VOLATILE,
+            .seq0 = position->seq,
+            .icount0 = position->clock.icount,
+            .icount1 = position->clock.icount,
+            .gas0 = position->clock.gas,
+            .record_count = writer->volatile_count,
+            .blob0 = position->blob_count,
+        };
+        TRY(tail_put_chunk(&writer->tail, &chunk, buf_bytes(&writer->volatile_rows),
+                           &position->chain));
+    }
+    /* Ring segments are joined into one file by the owner. */
+    return tail_finish(&writer->tail, position, !writer->options.ring);
+}
+
+enum err trace_writer_finish(struct trace_writer *writer, struct hash256 *ret_identity)
+{
+    if (!writer->err)
+        writer->err = finish(writer);
+    enum err err = writer->err;
+    if (!err && ret_identity)
+        *ret_identity = writer->position.chain;
+    trace_writer_abandon(writer);
+    return err;
+}
+
+void trace_writer_abandon(struct trace_writer *writer)
+{
+    if (!writer)
+        return;
+    tail_fini(&writer->tail);
+    blob_table_fini(&writer->blobs);
+    buf_fini(&writer->numbers);
+    buf_fini(&writer->volatile_rows);
+}
