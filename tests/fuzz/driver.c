@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Runs a fuzz target as an ordinary test: every file of a corpus folder, then a fixed
- * number of mutations of each, the same ones every time.
+ * Runs a fuzz target as an ordinary test: every file of a corpus folder, every start of
+ * each (of long files: some), then a fixed number of mutations of each, the same ones
+ * every time.
  *
  *   test_fuzz_NAME corpus/fuzz/NAME
  *
@@ -20,7 +21,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
 
-enum { INPUT_SIZE_MAX = 1 << 20, FILE_COUNT_MAX = 4096, ROUNDS = 300 };
+enum { INPUT_SIZE_MAX = 1 << 20, FILE_COUNT_MAX = 4096, ROUNDS = 300, CUTS = 512 };
 
 struct input {
     uint8_t *data;
@@ -35,6 +36,7 @@ static size_t file_count;
 /* What runs now, for the message of a crash. */
 static const char *current_name = "";
 static unsigned current_round;
+static size_t current_size;
 static uint64_t current_seed;
 
 static void report(void)
@@ -42,10 +44,10 @@ static void report(void)
     char text[512];
     const char *base = strrchr(corpus, '/');
     int size = snprintf(text, sizeof text,
-                        "fuzz input: %s, mutation %u\n"
+                        "fuzz input: %s, mutation %u, %zu bytes\n"
                         "reproduce: LOCKSTEP_SEED=0x%llx ./dev test fuzz_%s\n",
-                        current_name, current_round, (unsigned long long)current_seed,
-                        base ? base + 1 : corpus);
+                        current_name, current_round, current_size,
+                        (unsigned long long)current_seed, base ? base + 1 : corpus);
     if (size > 0)
         (void)!write(2, text, (size_t)size < sizeof text ? (size_t)size : sizeof text);
 }
@@ -74,6 +76,7 @@ static struct input read_file(const char *path)
 /* The target gets an exact allocation, so that a sanitizer sees one byte too many. */
 static void run_one(const uint8_t *data, size_t size)
 {
+    current_size = size;
     uint8_t *exact = malloc(size ? size : 1);
     assert_non_null(exact);
     memcpy(exact, data, size);
@@ -146,6 +149,14 @@ static void run_mutations(const struct input *input, unsigned rounds)
     free(data);
 }
 
+/* All starts of a short file, CUTS of a long one. */
+static void run_cuts(const struct input *input)
+{
+    size_t step = 1 + input->size / CUTS;
+    for (size_t size = 0; size < input->size; size += step)
+        run_one(input->data, size);
+}
+
 static int by_name(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
@@ -198,6 +209,7 @@ static void test_corpus_and_mutations(void **unused)
         current_name = names[i];
         current_round = 0;
         run_one(files[i].data, files[i].size);
+        run_cuts(&files[i]);
         run_mutations(&files[i], rounds);
     }
     for (size_t i = 0; i < file_count; i++) {
