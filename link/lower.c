@@ -80,6 +80,8 @@ static int64_t immediate(struct link *link, struct link_section *section,
     const struct link_reloc *reloc = word->reloc;
     if (!reloc)
         return word->imm;
+    if (reloc->type == R_RISCV_PCREL_LO12_I || reloc->type == R_RISCV_PCREL_LO12_S)
+        return 0; /* the auipc has all of it; the symbol is only the auipc's label */
     uint64_t value = link_value(link, reloc->symbol, reloc->addend);
     switch (reloc->type) {
     case R_RISCV_HI20:
@@ -97,9 +99,6 @@ static int64_t immediate(struct link *link, struct link_section *section,
     case R_RISCV_LO12_I:
     case R_RISCV_LO12_S:
         return (int64_t)(value - high_part(value));
-    case R_RISCV_PCREL_LO12_I:
-    case R_RISCV_PCREL_LO12_S:
-        return 0;
     default:
         return word->imm;
     }
