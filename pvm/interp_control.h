@@ -48,7 +48,7 @@ static void NAME(load_imm_jump_ind)(PARAMETERS)
 #define BRANCH(name, condition)                                                        \
     static void NAME(name)(PARAMETERS)                                                 \
     {                                                                                  \
-        if (condition) {                                                               \
+        if (condition_##name(i, A, B)) {                                               \
             LOG_OUTCOME(1, i->target);                                                 \
             ENTER(i->target);                                                          \
         }                                                                              \
@@ -66,4 +66,32 @@ static threaded_fn *const NAME(control)[256] = {
     [PVM_OP_load_imm_jump_ind] = NAME(load_imm_jump_ind),
 #define BRANCH(name, condition) [PVM_OP_##name] = NAME(name),
 #include "pvm/effects.def"
+};
+
+#define PAIR(first, second, variant, a2, b2)                                           \
+    static void NAME(first##_##second##_##variant)(PARAMETERS)                         \
+    {                                                                                  \
+        if (unlikely(!step_##first(i, e, mem, A, B, &last)))                           \
+            TAIL rare(i, e, mem, gas, acc, last);                                      \
+        i++;                                                                           \
+        if (condition_##second(i, a2, b2)) {                                           \
+            LOG_OUTCOME(1, i->target);                                                 \
+            ENTER(i->target);                                                          \
+        }                                                                              \
+        LOG_OUTCOME(0, i + 1);                                                         \
+        ENTER(i + 1);                                                                  \
+    }
+#define FUSE_BRANCH(first, second)                                                     \
+    PAIR(first, second, rr, OPERAND(a), OPERAND(b))                                    \
+    PAIR(first, second, lr, last, OPERAND(b))                                          \
+    PAIR(first, second, rl, OPERAND(a), last)                                          \
+    PAIR(first, second, ll, last, last)
+#include "pvm/fuse.def"
+#undef PAIR
+
+static threaded_fn *const NAME(fused)[][4] = {
+#define FUSE_BRANCH(first, second)                                                     \
+    {NAME(first##_##second##_rr), NAME(first##_##second##_lr),                         \
+     NAME(first##_##second##_rl), NAME(first##_##second##_ll)},
+#include "pvm/fuse.def"
 };

@@ -28,7 +28,7 @@
 static inline bool access_fast(const uint8_t *mem, uint32_t address, unsigned size,
                                unsigned within, unsigned onwards)
 {
-    unsigned rights = mem[(ptrdiff_t)(address / PVM_PAGE_SIZE) - PVM_PAGE_COUNT];
+    unsigned rights = mem[(ptrdiff_t)(address / MEM_LINE_SIZE) - MEM_LINE_COUNT];
     if (likely(rights & onwards) || (size == 1 && rights & within))
         return true;
     return (rights & within) && address % PVM_PAGE_SIZE <= PVM_PAGE_SIZE - size;

@@ -113,6 +113,58 @@ __attribute__((noinline)) static void flush(PARAMETERS)
     NEXT(ip);
 }
 
+/* ---- instructions as inline functions of their operands ----
+ *
+ * step_NAME: false, with nothing changed, when mem.c has to be asked.
+ * condition_NAME: is the branch taken? */
+
+#define STEP(name)                                                                     \
+    __attribute__((always_inline)) static inline bool step_##name(                     \
+        const struct record *i, struct pvm_engine *e, uint8_t *mem, uint64_t A,        \
+        uint64_t B, uint64_t *last)
+#define STEP_UNUSED (void)i, (void)e, (void)mem, (void)A, (void)B, (void)last
+
+#define EFFECT(name, dest, value)                                                      \
+    STEP(name)                                                                         \
+    {                                                                                  \
+        STEP_UNUSED;                                                                   \
+        *last = (uint64_t)(value);                                                     \
+        OPERAND(dest) = *last;                                                         \
+        return true;                                                                   \
+    }
+#define LOAD_(name, type, address)                                                     \
+    STEP(name)                                                                         \
+    {                                                                                  \
+        STEP_UNUSED;                                                                   \
+        uint32_t at = (uint32_t)(address);                                             \
+        type value;                                                                    \
+        if (unlikely(!access_fast(mem, at, sizeof value, MEM_READ, MEM_READ_ON)))      \
+            return false;                                                              \
+        memcpy(&value, mem + at, sizeof value);                                        \
+        *last = (uint64_t)value;                                                       \
+        OPERAND(a) = *last;                                                            \
+        return true;                                                                   \
+    }
+#define STORE_(name, type, address, what)                                              \
+    STEP(name)                                                                         \
+    {                                                                                  \
+        STEP_UNUSED;                                                                   \
+        uint32_t at = (uint32_t)(address);                                             \
+        type value = (type)(what);                                                     \
+        if (unlikely(!access_fast(mem, at, sizeof value, MEM_WRITE, MEM_WRITE_ON)))    \
+            return false;                                                              \
+        memcpy(mem + at, &value, sizeof value);                                        \
+        return true;                                                                   \
+    }
+#define BRANCH(name, condition)                                                        \
+    __attribute__((always_inline)) static inline bool condition_##name(                \
+        const struct record *i, uint64_t A, uint64_t B)                                \
+    {                                                                                  \
+        (void)i, (void)B;                                                              \
+        return (condition);                                                            \
+    }
+#include "pvm/effects.def"
+
 /* ---- straight code: the same for every gas log ---- */
 
 #define LOG straight
@@ -174,23 +226,69 @@ __attribute__((noinline)) static void flush(PARAMETERS)
 /* ---- choosing ---- */
 
 /* By variant: A from last counts 1, B from last counts 2. */
-static threaded_fn *const *const straight_table[4] = {
-    straight_rr_straight, straight_lr_straight, straight_rl_straight,
-    straight_ll_straight};
+#define VARIANTS(log, table)                                                           \
+    {                                                                                  \
+        log##_rr_##table, log##_lr_##table, log##_rl_##table, log##_ll_##table         \
+    }
 
+static threaded_fn *const *const straight_table[4] = VARIANTS(straight, straight);
 static threaded_fn *const *const control_table[][4] = {
-    [PVM_GAS_LOG_NONE] = {plain_rr_control, plain_lr_control, plain_rl_control,
-                          plain_ll_control},
-    [PVM_GAS_LOG_LEDGER] = {ledger_rr_control, ledger_lr_control, ledger_rl_control,
-                            ledger_ll_control},
-    [PVM_GAS_LOG_SUMMARY] = {summary_rr_control, summary_lr_control, summary_rl_control,
-                             summary_ll_control},
+    [PVM_GAS_LOG_NONE] = VARIANTS(plain, control),
+    [PVM_GAS_LOG_LEDGER] = VARIANTS(ledger, control),
+    [PVM_GAS_LOG_SUMMARY] = VARIANTS(summary, control),
 };
+
+static threaded_fn *const (*const fused_table[4])[4] = VARIANTS(straight, fused);
+static threaded_fn *const (*const fused_branch_table[][4])[4] = {
+    [PVM_GAS_LOG_NONE] = VARIANTS(plain, fused),
+    [PVM_GAS_LOG_LEDGER] = VARIANTS(ledger, fused),
+    [PVM_GAS_LOG_SUMMARY] = VARIANTS(summary, fused),
+};
+
+enum fuse_pair {
+#define FUSE(first, second) FUSE_##first##_##second,
+#include "pvm/fuse.def"
+};
+enum fuse_branch_pair {
+#define FUSE_BRANCH(first, second) FUSE_BRANCH_##first##_##second,
+#include "pvm/fuse.def"
+};
+
+/* Index of a pair plus one, by both opcodes; 0: not fused. */
+static const uint8_t fuse_index[256 * 256] = {
+#define FUSE(first, second)                                                            \
+    [PVM_OP_##first * 256 + PVM_OP_##second] = 1 + FUSE_##first##_##second,
+#define FUSE_BRANCH(first, second)                                                     \
+    [PVM_OP_##first * 256 + PVM_OP_##second] = 1 + FUSE_BRANCH_##first##_##second,
+#include "pvm/fuse.def"
+};
+
+static unsigned variant_of(const struct record *ip, uint8_t result)
+{
+    return (ip->a == result ? 1u : 0u) | (ip->b == result ? 2u : 0u);
+}
+
+/* The handler for `ip` and the record behind it, or NULL. */
+static threaded_fn *choose_fused(enum pvm_gas_log log, const struct record *ip,
+                                 uint8_t result)
+{
+    unsigned index = fuse_index[ip[0].op * 256 + ip[1].op];
+    if (!index)
+        return NULL;
+    unsigned first = variant_of(ip, result);
+    unsigned second = variant_of(ip + 1, result_behind(ip, result));
+    if (!(pvm_op_info[ip[1].op].flags & PVM_OP_COND))
+        return fused_table[first][index - 1][second];
+    return ip[1].target ? fused_branch_table[log][first][index - 1][second] : NULL;
+}
 
 static threaded_fn *choose(enum pvm_gas_log log, const struct record *ip,
                            uint8_t result)
 {
-    unsigned variant = (ip->a == result ? 1u : 0u) | (ip->b == result ? 2u : 0u);
+    threaded_fn *fused = choose_fused(log, ip, result);
+    if (fused)
+        return fused;
+    unsigned variant = variant_of(ip, result);
     if (straight_table[variant][ip->op])
         return straight_table[variant][ip->op];
     unsigned flags = pvm_op_info[ip->op].flags;

@@ -10,7 +10,7 @@ enum {
     /* The caller's reservation: our struct, page tables, rights, guest, guard. */
     OFFSET_INFO = 1 << 20,
     OFFSET_SOURCE = 4 << 20,
-    OFFSET_BASE = 16 << 20,
+    OFFSET_BASE = (16 << 20) + MEM_LINE_COUNT,
 };
 
 static uint32_t page_of(uint32_t address)
@@ -19,11 +19,11 @@ static uint32_t page_of(uint32_t address)
 }
 
 /* Rights and base of a state that has no memory: no page has any right. */
-static uint8_t no_memory[PVM_PAGE_COUNT + PVM_PAGE_SIZE];
+static uint8_t no_memory[MEM_LINE_COUNT + PVM_PAGE_SIZE];
 
 uint8_t *mem_base(struct pvm_mem *mem)
 {
-    return mem ? mem->base : no_memory + PVM_PAGE_COUNT;
+    return mem ? mem->base : no_memory + MEM_LINE_COUNT;
 }
 
 struct pvm_mem *pvm_mem_init(void *reservation)
@@ -54,12 +54,14 @@ static void rights_update_one(struct pvm_mem *mem, uint32_t page)
     uint8_t info = mem->info[page];
     /* The last page has no neighbour: an access that wraps goes the long way. */
     uint8_t next = page + 1 < PVM_PAGE_COUNT ? mem->info[page + 1] : 0;
-    unsigned rights = 0;
-    if (may_read(info))
-        rights |= MEM_READ | (may_read(next) ? MEM_READ_ON : 0u);
-    if (may_write(info))
-        rights |= MEM_WRITE | (may_write(next) ? MEM_WRITE_ON : 0u);
-    mem_rights(mem)[page] = (uint8_t)rights;
+    uint8_t *lines = mem_rights(mem) + (size_t)page * MEM_PAGE_LINES;
+    unsigned read = may_read(info) ? MEM_READ : 0u;
+    unsigned write = may_write(info) ? MEM_WRITE : 0u;
+    unsigned read_on = read ? MEM_READ_ON : 0u, write_on = write ? MEM_WRITE_ON : 0u;
+    memset(lines, (int)(read | write | read_on | write_on), MEM_PAGE_LINES - 1);
+    read_on = may_read(next) ? read_on : 0;
+    write_on = may_write(next) ? write_on : 0;
+    lines[MEM_PAGE_LINES - 1] = (uint8_t)(read | write | read_on | write_on);
 }
 
 static void rights_update(struct pvm_mem *mem, uint32_t page)

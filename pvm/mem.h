@@ -2,29 +2,37 @@
  *
  * pvm/mem.h - the inside of an address space.  Private to pvm/.
  *
- * Guest memory is flat: byte a of the guest is base[a].  Right below it stands one
- * byte of rights per page, so that an engine needs one register for both:
- * base[page - PVM_PAGE_COUNT].  A right that is set means "go ahead"; a right that is
- * not set means "ask mem.c", which knows why: not mapped, contents not copied yet,
- * page still clean, or page not digested since the last store.
+ * Guest memory is flat: byte a of the guest is base[a].  Right below it stand the
+ * rights, one byte per line of 64 bytes, so that an engine needs one register for both:
+ * base[a / 64 - MEM_LINE_COUNT].  A right that is set means "go ahead"; one that is not
+ * means "ask mem.c", which knows why: not mapped, contents not copied yet, page still
+ * clean, or page not digested since the last store.  All lines of a page are alike but
+ * the last, from which an access may reach the next page; lines are small so that
+ * hardly any access (of a stack, say, which ends where nothing is mapped) starts there.
  */
 #ifndef PVM_MEM_H
 #define PVM_MEM_H
 
 #include "pvm/pvm.h"
 
+enum {
+    MEM_LINE_SIZE = 64,
+    MEM_LINE_COUNT = 1 << 26,
+    MEM_PAGE_LINES = PVM_PAGE_SIZE / MEM_LINE_SIZE,
+};
+
 enum mem_right {
-    MEM_READ = 1,      /* loads within this page */
-    MEM_READ_ON = 2,   /* loads that start in this page, the next one included */
-    MEM_WRITE = 4,     /* stores within this page: writable, filled, written, dirty */
-    MEM_WRITE_ON = 8,  /* stores that start in this page, the next one included */
+    MEM_READ = 1,     /* loads within this page */
+    MEM_READ_ON = 2,  /* loads that start in this line, wherever they end */
+    MEM_WRITE = 4,    /* stores within this page: writable, filled, written, dirty */
+    MEM_WRITE_ON = 8, /* stores that start in this line, wherever they end */
 };
 
 enum mem_info {
-    MEM_ACCESS = 3,   /* enum pvm_access */
-    MEM_FILLED = 4,   /* the initial bytes have been copied */
-    MEM_WRITTEN = 8,  /* page state of [7.6] */
-    MEM_DIRTY = 16,   /* stored to since the last digest */
+    MEM_ACCESS = 3,  /* enum pvm_access */
+    MEM_FILLED = 4,  /* the initial bytes have been copied */
+    MEM_WRITTEN = 8, /* page state of [7.6] */
+    MEM_DIRTY = 16,  /* stored to since the last digest */
 };
 
 enum { MEM_GROUP_SIZE = 1024, MEM_GROUP_COUNT = PVM_PAGE_COUNT / MEM_GROUP_SIZE };
@@ -43,7 +51,7 @@ uint8_t *mem_base(struct pvm_mem *mem);
 
 static inline uint8_t *mem_rights(struct pvm_mem *mem)
 {
-    return mem->base - PVM_PAGE_COUNT;
+    return mem->base - MEM_LINE_COUNT;
 }
 
 /* What is wrong with an access, if anything [5.2]. */

@@ -266,7 +266,7 @@ enum pvm_charge_kind { /* trace-replay.md 5.1 */
  */
 struct pvm_mem;
 
-#define PVM_MEM_RESERVE_SIZE (((size_t)1 << 32) + ((size_t)20 << 20))
+#define PVM_MEM_RESERVE_SIZE (((size_t)1 << 32) + ((size_t)84 << 20))
 
 /* Place an empty address space into zeroed, page-aligned `reservation`. */
 struct pvm_mem *pvm_mem_init(void *reservation);
