@@ -441,6 +441,14 @@ enum err trace_error(const struct trace *trace)
     return trace->replaying ? session->err : trace_writer_error(session->writer);
 }
 
+uint64_t trace_seq(const struct trace *trace)
+{
+    const struct session *session = (const struct session *)trace;
+    if (!trace)
+        return 0;
+    return trace->replaying ? session->seq : trace_writer_seq(session->writer);
+}
+
 const struct trace_divergence *trace_divergence(const struct trace *trace)
 {
     const struct session *session = (const struct session *)trace;

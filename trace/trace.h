@@ -564,6 +564,9 @@ ERR_MUST_CHECK enum err trace_peek_decode(struct trace *trace, enum trace_id id,
 /* The sticky error of the session: ERR_ok, or what an event call answered first. */
 enum err trace_error(const struct trace *trace);
 
+/* Events so far: written, or found equal. */
+uint64_t trace_seq(const struct trace *trace);
+
 struct trace_divergence {
     uint64_t seq;
     uint64_t chunk_offset;
