@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Replay a trace file: set up from its first events, run, and say how it went.
+ */
+#include "replay/follow.h"
+#include "replay/session.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MEMORY_DEFAULT ((size_t)2 << 30)
+#define EVENT_MEMORY ((size_t)96 << 20) /* a program's code, data and arguments */
+
+const char *replay_class_name(enum replay_class class)
+{
+    static const char *const name[] = {
+        [REPLAY_SAME] = "same",
+        [REPLAY_STOPPED] = "stopped",
+        [REPLAY_OPEN] = "open",
+        [REPLAY_DIVERGED] = "diverged",
+        [REPLAY_DAMAGED] = "damaged",
+        [REPLAY_OTHER_PROGRAM] = "other program",
+        [REPLAY_OTHER_CONFIGURATION] = "other configuration",
+        [REPLAY_OTHER_VERSION] = "other version",
+        [REPLAY_FAILED] = "failed",
+    };
+    return name[class];
+}
+
+/* ---- words for an end that is not "same" ---- */
+
+__attribute__((format(printf, 3, 4))) static void
+say(struct replay_report *report, enum replay_class class, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    report->class = class;
+    (void)vsnprintf(report->detail, sizeof report->detail, format, list);
+    va_end(list);
+}
+
+static bool is_damage(enum err err)
+{
+    switch ((unsigned)err) {
+    case ERR_trace_magic:
+    case ERR_trace_truncated:
+    case ERR_trace_crc:
+    case ERR_trace_chain:
+    case ERR_trace_chunk:
+    case ERR_trace_codec:
+    case ERR_trace_canonical:
+    case ERR_trace_schema:
+    case ERR_trace_event:
+    case ERR_trace_blob:
+    case ERR_trace_sequence:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* An error of reading the trace, or of what it describes. */
+static void say_error(struct follow *f, enum err err)
+{
+    struct replay_report *report = f->report;
+    struct trace_fault fault = trace_reader_fault(f->reader);
+    if (err == ERR_trace_event && !fault.err) {
+        say(report, REPLAY_DAMAGED, "event %" PRIu64 " does not belong here",
+            report->event_count);
+    } else if (is_damage(err)) {
+        report->fault = fault;
+        say(report, REPLAY_DAMAGED, "%s, at offset %" PRIu64, err_text(err),
+            fault.chunk_offset);
+    } else {
+        say(report, REPLAY_FAILED, "%s", err_text(err));
+    }
+}
+
+static void say_not_open(struct follow *f, enum err err,
+                         const struct trace_fault *fault)
+{
+    uint16_t major = 0, minor = 0;
+    if (err == ERR_trace_version && !trace_file_version(f->source, &major, &minor)) {
+        say(f->report, REPLAY_OTHER_VERSION,
+            "trace format %u.%u, this version reads %u.x", major, minor,
+            (unsigned)TRACE_MAJOR);
+        return;
+    }
+    f->report->fault = *fault;
+    if (err == ERR_trace_magic)
+        say(f->report, REPLAY_DAMAGED, "%s", err_text(err));
+    else if (is_damage(err))
+        say(f->report, REPLAY_DAMAGED, "%s, at offset %" PRIu64, err_text(err),
+            fault->chunk_offset);
+    else
+        say(f->report, REPLAY_FAILED, "%s", err_text(err));
+}
+
+/* ---- open ---- */
+
+static enum err open_reader(struct follow *f, struct trace_reader **ret_reader)
+{
+    struct trace_fault fault = {0};
+    enum err err = trace_reader_open(&f->arena, f->source, NULL, &fault, ret_reader);
+    if (err)
+        say_not_open(f, err, &fault);
+    return err;
+}
+
+/* With a reader of its own: the session wants to see these events too. */
+static enum err read_setup(struct follow *f)
+{
+    struct replay_refusal refusal = {0};
+    const struct trace_header *header = trace_reader_header(f->reader);
+    if (header->guest != TRACE_GUEST_PVM) {
+        say(f->report, REPLAY_OTHER_VERSION, "a trace of guest %s, not pvm",
+            trace_guest_name(header->guest));
+        return ERR_unsupported;
+    }
+    enum err err = replay_setup_read(&f->arena, f->reader, &f->setup, &refusal);
+    if (err == ERR_trace_event && refusal.text[0])
+        say(f->report, (enum replay_class)refusal.class, "%s", refusal.text);
+    else if (err == ERR_trace_end)
+        say(f->report, REPLAY_OPEN, "the trace ends before the first instruction");
+    else if (err)
+        say_error(f, err);
+    return err;
+}
+
+static enum err open_session(struct follow *f, const struct replay_limit *limit,
+                             bool quiet)
+{
+    const struct replay_options *o = f->options;
+    struct replay_session_options options = {
+        .trace = f->trace,
+        .copy = f->copy,
+        .limit = *limit,
+        .dispatch = o->dispatch,
+        .interrupted = o->interrupted,
+        .output = quiet ? NULL : o->output,
+        .output_self = o->output_self,
+    };
+    if (o->gas_max && o->gas_max < limit->gas)
+        options.limit.gas = o->gas_max;
+    enum err err = replay_session_create(&f->arena, &f->setup, &options, &f->session);
+    if (err == ERR_nomem)
+        say(f->report, REPLAY_FAILED, "%s", err_text(err));
+    else if (err)
+        say(f->report, REPLAY_DAMAGED, "pvm.start: %s", err_text(err));
+    return err;
+}
+
+enum err follow_open(struct follow *f, const struct replay_limit *limit, bool quiet)
+{
+    const struct trace_replay_options options = {.memory_max = EVENT_MEMORY};
+    size_t memory_max = f->options->memory_max;
+    arena_init(&f->arena, memory_max ? memory_max : MEMORY_DEFAULT);
+    TRY(open_reader(f, &f->reader));
+    TRY(read_setup(f));
+    trace_reader_close(f->reader);
+    f->reader = NULL;
+    TRY(open_reader(f, &f->reader));
+    enum err err = trace_replay_create(&f->arena, f->reader, &options, &f->trace);
+    if (!err && f->options->copy && !quiet)
+        err = trace_record_create(&f->arena, f->options->copy, true, &f->copy);
+    if (err) {
+        say_error(f, err);
+        return err;
+    }
+    return open_session(f, limit, quiet);
+}
+
+void follow_close(struct follow *f)
+{
+    replay_session_close(f->session);
+    trace_close(f->trace);
+    trace_close(f->copy);
+    trace_reader_close(f->reader);
+    arena_fini(&f->arena);
+    f->session = NULL;
+    f->trace = f->copy = NULL;
+    f->reader = NULL;
+}
+
+/* ---- where to stop ---- */
+
+/* Behind this record, can a session stop?  At a block entry, whose gas clock finds it
+ * again, or behind an ecall. */
+static enum err note_boundary(struct follow *f, struct trace_reader *reader,
+                              const struct trace_record *record, uint64_t icount,
+                              struct follow_stop *stop)
+{
+    struct arena *arena = &f->arena;
+    struct trace_pvm_segment segment;
+    switch (record->kind->id) {
+    case TRACE_ID_pvm_ecall:
+        if (record->clock.icount < icount)
+            stop->limit = (struct replay_limit){UINT64_MAX, record->seq + 1};
+        return ERR_ok;
+    case TRACE_ID_pvm_segment:
+        TRY(trace_decode_pvm_segment(reader, record, arena, &segment));
+        if (segment.end == PVM_SEGMENT_SPLIT_BLOCK)
+            stop->limit = (struct replay_limit){record->clock.gas, UINT64_MAX};
+        return ERR_ok;
+    default:
+        return ERR_ok;
+    }
+}
+
+enum err follow_find_stop(struct follow *f, uint64_t icount, uint64_t seq_max,
+                          struct follow_stop *ret_stop)
+{
+    struct follow_stop stop = {.limit = {0, UINT64_MAX}, .icount = icount};
+    struct trace_reader *reader;
+    TRY(open_reader(f, &reader));
+    enum err err = ERR_ok;
+    for (;;) {
+        struct trace_record record;
+        bool end;
+        err = trace_reader_next(reader, &record, &end);
+        if (err || end || record.clock.icount > icount || record.seq >= seq_max)
+            break;
+        err = note_boundary(f, reader, &record, icount, &stop);
+        if (err)
+            break;
+    }
+    trace_reader_close(reader);
+    if (!err)
+        *ret_stop = stop;
+    return err;
+}
+
+/* The stop that options->to asks for. */
+static enum err find_position(struct follow *f, struct follow_stop *ret_stop)
+{
+    const struct replay_position *to = &f->options->to;
+    struct follow_stop stop = {REPLAY_NO_LIMIT, UINT64_MAX};
+    struct trace_reader *reader;
+    uint64_t seq;
+    struct trace_clock clock;
+    if (to->kind == REPLAY_AT_GAS)
+        stop.limit.gas = to->value;
+    if (to->kind == REPLAY_AT_END || to->kind == REPLAY_AT_GAS) {
+        *ret_stop = stop;
+        return ERR_ok;
+    }
+    TRY(open_reader(f, &reader));
+    enum err err = replay_position_find(reader, to, 0, &seq, &clock);
+    trace_reader_close(reader);
+    if (err)
+        return err;
+    uint64_t icount = to->kind == REPLAY_AT_ICOUNT || to->kind == REPLAY_AT_FORWARD
+                          ? to->value
+                          : clock.icount;
+    return follow_find_stop(f, icount, UINT64_MAX, ret_stop);
+}
+
+/* ---- the run ---- */
+
+static void step_to(struct follow *f, uint64_t icount)
+{
+    struct pvm_outcome outcome;
+    const struct pvm_state *state = replay_session_state(f->session);
+    while (state->icount < icount && replay_session_step(f->session, &outcome))
+        ;
+}
+
+/* The recording was stopped in the middle of an ecall: its last event is still there,
+ * and the copy gets it too. */
+static enum err copy_end(struct follow *f)
+{
+    const struct trace_record *next = trace_peek(f->trace);
+    struct trace_session_end end;
+    if (!next || next->kind->id != TRACE_ID_session_end)
+        return ERR_ok;
+    struct trace_clock clock = next->clock;
+    TRY(trace_peek_decode(f->trace, TRACE_ID_session_end, &end));
+    f->report->result.reason = end.reason;
+    f->report->event_count++;
+    if (f->copy) {
+        f->copy->clock = clock;
+        TRY(trace_session_end(f->copy, &end));
+    }
+    struct trace_record record;
+    bool is_end;
+    TRY(trace_reader_next(f->reader, &record, &is_end));
+    return is_end ? ERR_ok : ERR_trace_event;
+}
+
+static void diverged(struct follow *f)
+{
+    const struct trace_divergence *divergence = trace_divergence(f->trace);
+    f->report->class = REPLAY_DIVERGED;
+    f->report->diverged = true;
+    f->report->divergence = divergence ? *divergence : f->session->overrun;
+    f->report->event_count = f->report->divergence.seq;
+}
+
+static void judge(struct follow *f, enum err err)
+{
+    struct replay_report *report = f->report;
+    if (!err && report->result.end == REPLAY_END_TRACE)
+        err = copy_end(f);
+    bool closed = trace_reader_state(f->reader) == TRACE_READER_CLOSED;
+    report->err = err;
+    report->identity = trace_reader_chain(f->reader);
+    if (err == ERR_trace_diverged) {
+        diverged(f);
+    } else if (err) {
+        say_error(f, err);
+    } else if (report->result.end == REPLAY_END_USER) {
+        report->err = ERR_interrupted;
+        say(report, REPLAY_FAILED, "%s", err_text(ERR_interrupted));
+    } else if (report->result.end == REPLAY_END_STOPPED && f->session->muted) {
+        report->class = REPLAY_STOPPED;
+        if (f->options->gas_max && report->result.clock.gas >= f->options->gas_max) {
+            report->err = ERR_limit;
+            say(report, REPLAY_FAILED, "gas limit of this replay reached");
+        }
+    } else {
+        report->finished = closed;
+        report->class = closed ? REPLAY_SAME : REPLAY_OPEN;
+    }
+}
+
+static void run(struct follow *f, const struct follow_stop *stop)
+{
+    struct replay_report *report = f->report;
+    enum err err = replay_session_run(f->session, &report->result);
+    report->event_count = trace_seq(f->trace);
+    if (!err && report->result.end == REPLAY_END_STOPPED && stop->icount != UINT64_MAX)
+        step_to(f, stop->icount);
+    report->state = *replay_session_state(f->session);
+    report->state.mem = NULL;
+    judge(f, err);
+}
+
+void replay_trace(const struct trace_source *source,
+                  const struct replay_options *options,
+                  struct replay_report *ret_report)
+{
+    struct follow f = {.source = source, .options = options, .report = ret_report};
+    struct follow_stop stop = {REPLAY_NO_LIMIT, UINT64_MAX};
+    *ret_report = (struct replay_report){0};
+    enum err err = ERR_ok;
+    if (options->to.kind != REPLAY_AT_END) {
+        arena_init(&f.arena, MEMORY_DEFAULT);
+        err = find_position(&f, &stop);
+        arena_fini(&f.arena);
+        if (err && !ret_report->class)
+            say(ret_report, REPLAY_DAMAGED, "%s", err_text(err));
+    }
+    if (!err)
+        err = follow_open(&f, &stop.limit, false);
+    if (err)
+        ret_report->err = err;
+    else
+        run(&f, &stop);
+    if (ret_report->class == REPLAY_DIVERGED && options->locate)
+        follow_locate(&f);
+    follow_close(&f);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * replay/session.h - the inside of a session.  Private to replay/.
+ */
+#ifndef REPLAY_SESSION_H
+#define REPLAY_SESSION_H
+
+#include "replay/replay.h"
+
+enum { SESSION_EXTRA_MAX = 2048 }; /* page charges of one segment (5.3) */
+
+struct replay_session {
+    const struct replay_setup *setup;
+    struct replay_session_options options;
+    struct trace *trace; /* == options.trace */
+
+    struct pvm_code code;
+    struct pvm_program *program;
+    struct pvm_engine *engine;
+    struct pvm_digest *digest;
+    void *reservation;
+    struct pvm_state state;
+    struct pvm_observer observer;
+    struct bytes args;
+    struct bytes blocks; /* block table */
+    struct hash256 code_hash;
+
+    uint8_t *scratch;          /* of host calls */
+    struct trace_uuuuu *extra; /* of a segment */
+
+    enum err err;          /* the first error; nothing is emitted after it */
+    enum replay_end end;   /* why the run stops, when the guest has not finished */
+    bool muted;            /* the open segment is not an event: a stop by the limit */
+    uint64_t digest_count; /* events since the last register digest */
+    uint64_t hash_at;      /* gas clock of the next machine hash */
+    struct replay_result result;
+    struct trace_divergence overrun; /* when we noticed it, not the trace; seq is set */
+};
+
+static inline bool session_replays(const struct replay_session *s)
+{
+    return s->trace && s->trace->replaying;
+}
+
+/* Write or compare one event at the trace's clock; false once there is an error. */
+bool session_emit(struct replay_session *s, enum trace_id id, void *event);
+
+/* The trace's clock. */
+void session_clock(struct replay_session *s, uint64_t icount, uint64_t gas);
+
+/* state.hash events: a register digest when one is due after an event (L1); a machine
+ * hash (L3). */
+void session_digest(struct replay_session *s, const struct pvm_state *state);
+void session_hash(struct replay_session *s, const struct pvm_state *state);
+
+/* The handler of ecalls (ecall.c). */
+enum pvm_answer session_ecall(void *self, struct pvm_state *state, enum pvm_exit kind,
+                              uint64_t number, uint32_t pc,
+                              struct pvm_outcome *ret_outcome);
+
+#endif
