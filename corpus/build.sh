@@ -12,6 +12,7 @@
 set -eu
 LC_ALL=C
 export LC_ALL
+from=$PWD
 cd "$(dirname "$0")/.."
 
 clang=${CLANG:-clang-19}
@@ -23,7 +24,10 @@ while [ $# -gt 0 ]; do
     --check) check=yes ;;
     --lockstep)
         [ $# -gt 1 ] || { echo "build.sh: --lockstep needs a file" >&2; exit 2; }
-        lockstep=$2
+        case $2 in
+        /*) lockstep=$2 ;;
+        *) lockstep=$from/$2 ;;
+        esac
         shift
         ;;
     -*) echo "build.sh: unknown option $1" >&2; exit 2 ;;
