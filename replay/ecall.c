@@ -178,9 +178,9 @@ static enum err record(struct replay_session *s, struct ecall *e,
         return apply(&e->event, call->write_bytes, state);
     struct pvm_state before = *state;
     before.pc = pc;
-    if (!session_emit(s, TRACE_ID_pvm_ecall, &e->event))
+    if (!replay_session_emit(s, TRACE_ID_pvm_ecall, &e->event))
         return s->err;
-    session_digest(s, &before);
+    replay_session_digest(s, &before);
     if (!e->event.origin)
         return apply(&e->event, call->write_bytes, state);
     if (session_replays(s) && !is_sane(&e->event, state->mem))
@@ -188,9 +188,9 @@ static enum err record(struct replay_session *s, struct ecall *e,
     return apply(&e->event, e->event.wbytes, state);
 }
 
-enum pvm_answer session_ecall(void *self, struct pvm_state *state, enum pvm_exit kind,
-                              uint64_t number, uint32_t pc,
-                              struct pvm_outcome *ret_outcome)
+enum pvm_answer replay_session_ecall(void *self, struct pvm_state *state,
+                                     enum pvm_exit kind, uint64_t number, uint32_t pc,
+                                     struct pvm_outcome *ret_outcome)
 {
     struct replay_session *s = self;
     struct host_call call = begin(s, state, (uint32_t)number);
@@ -198,8 +198,8 @@ enum pvm_answer session_ecall(void *self, struct pvm_state *state, enum pvm_exit
     (void)kind; /* ecall and ecalli share their numbers (pvm-exec.md 9.3) */
     if (s->err)
         return stop(s, REPLAY_END_ERROR);
-    session_clock(s, state->icount - 1, state->gas);
-    host_call_serve(&call);
+    replay_session_clock(s, state->icount - 1, state->gas);
+    replay_host_serve(&call);
     if (call.interrupted)
         return stop(s, REPLAY_END_USER);
     s->err = record(s, &e, &call, state, pc);

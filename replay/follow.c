@@ -152,7 +152,8 @@ static enum err open_session(struct follow *f, const struct replay_limit *limit,
     return err;
 }
 
-enum err follow_open(struct follow *f, const struct replay_limit *limit, bool quiet)
+enum err replay_follow_open(struct follow *f, const struct replay_limit *limit,
+                            bool quiet)
 {
     const struct trace_replay_options options = {.memory_max = EVENT_MEMORY};
     size_t memory_max = f->options->memory_max;
@@ -172,7 +173,7 @@ enum err follow_open(struct follow *f, const struct replay_limit *limit, bool qu
     return open_session(f, limit, quiet);
 }
 
-void follow_close(struct follow *f)
+void replay_follow_close(struct follow *f)
 {
     replay_session_close(f->session);
     trace_close(f->trace);
@@ -209,8 +210,8 @@ static enum err note_boundary(struct follow *f, struct trace_reader *reader,
     }
 }
 
-enum err follow_find_stop(struct follow *f, uint64_t icount, uint64_t seq_max,
-                          struct follow_stop *ret_stop)
+enum err replay_follow_find_stop(struct follow *f, uint64_t icount, uint64_t seq_max,
+                                 struct follow_stop *ret_stop)
 {
     struct follow_stop stop = {.limit = {0, UINT64_MAX}, .icount = icount};
     struct trace_reader *reader;
@@ -254,7 +255,7 @@ static enum err find_position(struct follow *f, struct follow_stop *ret_stop)
     uint64_t icount = to->kind == REPLAY_AT_ICOUNT || to->kind == REPLAY_AT_FORWARD
                           ? to->value
                           : clock.icount;
-    return follow_find_stop(f, icount, UINT64_MAX, ret_stop);
+    return replay_follow_find_stop(f, icount, UINT64_MAX, ret_stop);
 }
 
 /* ---- the run ---- */
@@ -353,12 +354,12 @@ void replay_trace(const struct trace_source *source,
             say(ret_report, REPLAY_DAMAGED, "%s", err_text(err));
     }
     if (!err)
-        err = follow_open(&f, &stop.limit, false);
+        err = replay_follow_open(&f, &stop.limit, false);
     if (err)
         ret_report->err = err;
     else
         run(&f, &stop);
     if (ret_report->class == REPLAY_DIVERGED && options->locate)
-        follow_locate(&f);
-    follow_close(&f);
+        replay_follow_locate(&f);
+    replay_follow_close(&f);
 }

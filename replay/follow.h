@@ -27,17 +27,17 @@ struct follow_stop {
 
 /* Open the trace and make a session of it.  `quiet`: no output, no copy.  An error
  * leaves class and detail in the report. */
-ERR_MUST_CHECK enum err follow_open(struct follow *f, const struct replay_limit *limit,
-                                    bool quiet);
-void follow_close(struct follow *f);
+ERR_MUST_CHECK enum err
+replay_follow_open(struct follow *f, const struct replay_limit *limit, bool quiet);
+void replay_follow_close(struct follow *f);
 
 /* The last place at or before `icount` where a session can stop, by reading the trace
  * up to event `seq_max`. */
-ERR_MUST_CHECK enum err follow_find_stop(struct follow *f, uint64_t icount,
-                                         uint64_t seq_max,
-                                         struct follow_stop *ret_stop);
+ERR_MUST_CHECK enum err replay_follow_find_stop(struct follow *f, uint64_t icount,
+                                                uint64_t seq_max,
+                                                struct follow_stop *ret_stop);
 
 /* After a divergence: look for its first instruction; fills report->place. */
-void follow_locate(const struct follow *diverged);
+void replay_follow_locate(const struct follow *diverged);
 
 #endif

@@ -76,7 +76,7 @@ static void give(struct host_call *call, struct host_range range, int64_t count)
 #define HOSTCALL(number, name, signature, text) CALL(name);
 #include "pvm/hostcalls.def"
 
-void host_call_serve(struct host_call *call)
+void replay_host_serve(struct host_call *call)
 {
     switch (call->op) {
 #define HOSTCALL(number, name, signature, text)                                        \

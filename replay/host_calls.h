@@ -36,6 +36,6 @@ struct host_call {
 
 /* Check operands and guest ranges, then ask the host if there is one.  The fields of
  * the second half are zero before.  Guest registers and memory stay as they are. */
-void host_call_serve(struct host_call *call);
+void replay_host_serve(struct host_call *call);
 
 #endif

@@ -210,12 +210,12 @@ static bool stop_before(const struct follow *diverged, struct follow *f,
 {
     const struct trace_divergence *divergence = &diverged->report->divergence;
     arena_init(&f->arena, (size_t)1 << 30);
-    bool found = !follow_find_stop(f, UINT64_MAX, divergence->seq, ret_stop);
+    bool found = !replay_follow_find_stop(f, UINT64_MAX, divergence->seq, ret_stop);
     arena_fini(&f->arena);
     return found;
 }
 
-void follow_locate(const struct follow *diverged)
+void replay_follow_locate(const struct follow *diverged)
 {
     const struct trace_divergence *divergence = &diverged->report->divergence;
     struct replay_place *place = &diverged->report->place;
@@ -227,7 +227,7 @@ void follow_locate(const struct follow *diverged)
     struct trace_pvm_segment segment;
     if (!divergence->produced_name || !stop_before(diverged, &f, &stop))
         return;
-    if (!follow_open(&f, &stop.limit, true) &&
+    if (!replay_follow_open(&f, &stop.limit, true) &&
         !replay_session_run(f.session, &result) && result.end == REPLAY_END_STOPPED) {
         bool is_path = strcmp(divergence->produced_name, "pvm.segment") == 0;
         uint64_t icount = divergence->produced_clock.icount;
@@ -240,5 +240,5 @@ void follow_locate(const struct follow *diverged)
             walk_to(&f, charge && icount ? icount - 1 : icount, place);
         }
     }
-    follow_close(&f);
+    replay_follow_close(&f);
 }

@@ -17,7 +17,7 @@ enum { STATE_WHOLE = 0, STATE_REGISTERS = 1 };
 
 /* ---- events ---- */
 
-void session_clock(struct replay_session *s, uint64_t icount, uint64_t gas)
+void replay_session_clock(struct replay_session *s, uint64_t icount, uint64_t gas)
 {
     s->result.clock =
         (struct trace_clock){.icount = icount, .gas = s->setup->gas - gas};
@@ -27,7 +27,7 @@ void session_clock(struct replay_session *s, uint64_t icount, uint64_t gas)
         s->options.copy->clock = s->result.clock;
 }
 
-bool session_emit(struct replay_session *s, enum trace_id id, void *event)
+bool replay_session_emit(struct replay_session *s, enum trace_id id, void *event)
 {
     if (s->err || !s->trace)
         return !s->err;
@@ -42,12 +42,12 @@ static void emit_hash(struct replay_session *s, uint64_t what, struct hash256 ha
     struct trace_state_hash event = {.what = what, .hash = trace_hash_of(hash)};
     const struct trace_record *next = session_replays(s) ? trace_peek(s->trace) : NULL;
     uint64_t seq = next ? next->seq : 0;
-    if (!session_emit(s, TRACE_ID_state_hash, &event))
+    if (!replay_session_emit(s, TRACE_ID_state_hash, &event))
         return;
     s->result.hash = (struct replay_hash_place){true, seq, s->result.clock};
 }
 
-void session_digest(struct replay_session *s, const struct pvm_state *state)
+void replay_session_digest(struct replay_session *s, const struct pvm_state *state)
 {
     struct hash256 hash;
     uint64_t every = s->setup->digest_every;
@@ -58,7 +58,7 @@ void session_digest(struct replay_session *s, const struct pvm_state *state)
     emit_hash(s, STATE_REGISTERS, hash);
 }
 
-void session_hash(struct replay_session *s, const struct pvm_state *state)
+void replay_session_hash(struct replay_session *s, const struct pvm_state *state)
 {
     struct hash256 hash;
     if (s->err || !s->trace || !s->setup->hash_every)
@@ -89,7 +89,8 @@ static void on_segment(void *self, const struct pvm_state *state,
     if (s->err || s->muted)
         return;
     /* An ecall begins where the instructions before it have retired. */
-    session_clock(s, state->icount - (segment->end == PVM_SEGMENT_ECALL), state->gas);
+    replay_session_clock(s, state->icount - (segment->end == PVM_SEGMENT_ECALL),
+                         state->gas);
     if (s->setup->gas_log == PVM_GAS_LOG_SUMMARY) {
         struct trace_pvm_summary event = {
             .pc = segment->pc,
@@ -100,7 +101,7 @@ static void on_segment(void *self, const struct pvm_state *state,
             .end_pc = segment->end_pc,
             .hash = segment->hash,
         };
-        (void)session_emit(s, TRACE_ID_pvm_summary, &event);
+        (void)replay_session_emit(s, TRACE_ID_pvm_summary, &event);
         return;
     }
     struct trace_pvm_segment event = {
@@ -115,7 +116,7 @@ static void on_segment(void *self, const struct pvm_state *state,
         .targets = segment->targets,
         .extra = extra_list(s, segment),
     };
-    (void)session_emit(s, TRACE_ID_pvm_segment, &event);
+    (void)replay_session_emit(s, TRACE_ID_pvm_segment, &event);
 }
 
 static void on_charge(void *self, const struct pvm_state *state,
@@ -130,8 +131,8 @@ static void on_charge(void *self, const struct pvm_state *state,
     };
     if (s->err || s->muted)
         return;
-    session_clock(s, state->icount, state->gas);
-    (void)session_emit(s, TRACE_ID_pvm_charge, &event);
+    replay_session_clock(s, state->icount, state->gas);
+    (void)replay_session_emit(s, TRACE_ID_pvm_charge, &event);
 }
 
 /* ---- deadlines ---- */
@@ -212,9 +213,9 @@ static bool on_deadline(void *self, struct pvm_state *state, int64_t *ret_gas_st
     struct replay_session *s = self;
     uint64_t now = s->setup->gas - state->gas;
     bool replays = session_replays(s), limit = now >= s->options.limit.gas;
-    session_clock(s, state->icount, state->gas);
+    replay_session_clock(s, state->icount, state->gas);
     if (!s->err && now >= s->hash_at) {
-        session_hash(s, state);
+        replay_session_hash(s, state);
         s->hash_at = (now / s->setup->hash_every + 1) * s->setup->hash_every;
     }
     if (!s->err && replays && !limit && follow(s, now, &limit) && !s->err && !limit)
@@ -235,10 +236,10 @@ static void emit_config(struct replay_session *s)
 {
     const char *key;
     char value[SETUP_TEXT_SIZE];
-    for (unsigned i = 0; setup_config_get(s->setup, i, &key, value); i++) {
+    for (unsigned i = 0; replay_setup_config_get(s->setup, i, &key, value); i++) {
         struct trace_session_config event = {.key = key, .value = value};
         if (value[0])
-            (void)session_emit(s, TRACE_ID_session_config, &event);
+            (void)replay_session_emit(s, TRACE_ID_session_config, &event);
     }
 }
 
@@ -255,7 +256,7 @@ static void emit_start(struct replay_session *s)
         .maps = setup->maps,
         .mem = setup->mem,
     };
-    (void)session_emit(s, TRACE_ID_pvm_start, &event);
+    (void)replay_session_emit(s, TRACE_ID_pvm_start, &event);
 }
 
 static void emit_begin(struct replay_session *s)
@@ -271,11 +272,11 @@ static void emit_begin(struct replay_session *s)
         .code = setup->code,
         .blocks = s->blocks,
     };
-    (void)session_emit(s, TRACE_ID_session_begin, &begin);
+    (void)replay_session_emit(s, TRACE_ID_session_begin, &begin);
     emit_config(s);
     if (setup->argv.count)
-        (void)session_emit(s, TRACE_ID_input_args, &args);
-    (void)session_emit(s, TRACE_ID_pvm_program, &program);
+        (void)replay_session_emit(s, TRACE_ID_input_args, &args);
+    (void)replay_session_emit(s, TRACE_ID_pvm_program, &program);
     emit_start(s);
 }
 
@@ -290,10 +291,10 @@ static void emit_exit(struct replay_session *s)
         .value = s->state.reg[7],
         .gas = s->state.gas,
     };
-    if (!session_emit(s, TRACE_ID_pvm_exit, &event))
+    if (!replay_session_emit(s, TRACE_ID_pvm_exit, &event))
         return;
-    session_digest(s, &s->state);
-    session_hash(s, &s->state);
+    replay_session_digest(s, &s->state);
+    replay_session_hash(s, &s->state);
 }
 
 /* session.end: reason 0 the guest has finished, 1 it was stopped. */
@@ -305,7 +306,7 @@ static void emit_end(struct replay_session *s)
         .reason = live_stop,
         .code = s->result.exited ? s->result.status : 0,
     };
-    (void)session_emit(s, TRACE_ID_session_end, &event);
+    (void)replay_session_emit(s, TRACE_ID_session_end, &event);
     s->result.reason = event.reason;
     if (!s->err && session_replays(s))
         s->err = trace_expect_end(s->trace);
@@ -314,7 +315,7 @@ static void emit_end(struct replay_session *s)
 /* The engine has been left: what now? */
 static void finish(struct replay_session *s, struct pvm_outcome outcome)
 {
-    session_clock(s, s->state.icount, s->state.gas);
+    replay_session_clock(s, s->state.icount, s->state.gas);
     if (s->err)
         return;
     if (s->end == REPLAY_END_GUEST) {
@@ -329,9 +330,9 @@ static void finish(struct replay_session *s, struct pvm_outcome outcome)
 
 enum err replay_session_run(struct replay_session *s, struct replay_result *ret_result)
 {
-    const struct pvm_host host = {.ecall = session_ecall, .self = s};
+    const struct pvm_host host = {.ecall = replay_session_ecall, .self = s};
     struct pvm_outcome outcome = {0};
-    session_clock(s, 0, s->setup->gas);
+    replay_session_clock(s, 0, s->setup->gas);
     if (s->trace)
         emit_begin(s);
     s->end = REPLAY_END_GUEST;
@@ -404,7 +405,7 @@ static enum err load_memory(struct replay_session *s, struct arena *arena)
 {
     TRY(os_reserve(PVM_MEM_RESERVE_SIZE, &s->reservation));
     s->state.mem = pvm_mem_init(s->reservation);
-    TRY(setup_map(s->setup, arena, s->state.mem));
+    TRY(replay_setup_map(s->setup, arena, s->state.mem));
     TRY(replay_args_join(arena, &s->setup->argv, &s->args));
     s->scratch = arena_alloc(arena, REPLAY_CALL_SIZE_MAX, 64);
     s->extra = arena_new_array(arena, struct trace_uuuuu, SESSION_EXTRA_MAX);

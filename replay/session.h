@@ -43,19 +43,19 @@ static inline bool session_replays(const struct replay_session *s)
 }
 
 /* Write or compare one event at the trace's clock; false once there is an error. */
-bool session_emit(struct replay_session *s, enum trace_id id, void *event);
+bool replay_session_emit(struct replay_session *s, enum trace_id id, void *event);
 
 /* The trace's clock. */
-void session_clock(struct replay_session *s, uint64_t icount, uint64_t gas);
+void replay_session_clock(struct replay_session *s, uint64_t icount, uint64_t gas);
 
 /* state.hash events: a register digest when one is due after an event (L1); a machine
  * hash (L3). */
-void session_digest(struct replay_session *s, const struct pvm_state *state);
-void session_hash(struct replay_session *s, const struct pvm_state *state);
+void replay_session_digest(struct replay_session *s, const struct pvm_state *state);
+void replay_session_hash(struct replay_session *s, const struct pvm_state *state);
 
 /* The handler of ecalls (ecall.c). */
-enum pvm_answer session_ecall(void *self, struct pvm_state *state, enum pvm_exit kind,
-                              uint64_t number, uint32_t pc,
-                              struct pvm_outcome *ret_outcome);
+enum pvm_answer replay_session_ecall(void *self, struct pvm_state *state,
+                                     enum pvm_exit kind, uint64_t number, uint32_t pc,
+                                     struct pvm_outcome *ret_outcome);
 
 #endif

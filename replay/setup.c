@@ -33,8 +33,8 @@ static const char *const gas_log_word[] = {
     [PVM_GAS_LOG_SUMMARY] = "summary",
 };
 
-bool setup_config_get(const struct replay_setup *setup, unsigned index,
-                      const char **ret_key, char ret_value[SETUP_TEXT_SIZE])
+bool replay_setup_config_get(const struct replay_setup *setup, unsigned index,
+                             const char **ret_key, char ret_value[SETUP_TEXT_SIZE])
 {
     if (index >= countof(config_row))
         return false;
@@ -101,7 +101,8 @@ static bool row_set(const struct config_row *row, void *member, const char *valu
     }
 }
 
-bool setup_config_set(struct replay_setup *setup, const char *key, const char *value)
+bool replay_setup_config_set(struct replay_setup *setup, const char *key,
+                             const char *value)
 {
     for (unsigned i = 0; i < countof(config_row); i++) {
         if (strcmp(config_row[i].key, key) == 0)
@@ -222,7 +223,7 @@ static enum err read_config(struct setup_reader *r)
         const char *value = config.value ? config.value : "";
         if (strcmp(key, r->last_key) <= 0)
             return refuse(r, REPLAY_DAMAGED, "key %.40s is out of order", key);
-        if (!setup_config_set(r->setup, key, value))
+        if (!replay_setup_config_set(r->setup, key, value))
             return refuse(r, REPLAY_OTHER_CONFIGURATION,
                           "key %.40s, value %.40s: not known to this version", key,
                           value);
@@ -442,8 +443,8 @@ static enum err map_one(const struct replay_setup *setup, const struct trace_uuu
     return map_zero(mem, at, stop, access);
 }
 
-enum err setup_map(const struct replay_setup *setup, struct arena *arena,
-                   struct pvm_mem *mem)
+enum err replay_setup_map(const struct replay_setup *setup, struct arena *arena,
+                          struct pvm_mem *mem)
 {
     size_t used = 0;
     if (!mem_is_ordered(&setup->mem))

@@ -12,16 +12,17 @@ enum { SETUP_TEXT_SIZE = 24, SETUP_MAP_COUNT_MAX = 4096 };
 /* The rows of session.config, in order of their keys.  Row `index` of this setup: its
  * key and its value as text, "" when it has its default and is left out; false behind
  * the last row. */
-bool setup_config_get(const struct replay_setup *setup, unsigned index,
-                      const char **ret_key, char ret_value[SETUP_TEXT_SIZE]);
+bool replay_setup_config_get(const struct replay_setup *setup, unsigned index,
+                             const char **ret_key, char ret_value[SETUP_TEXT_SIZE]);
 
 /* Take over one row that was read.  False: unknown key, or a value that get() would
  * not have written. */
-bool setup_config_set(struct replay_setup *setup, const char *key, const char *value);
+bool replay_setup_config_set(struct replay_setup *setup, const char *key,
+                             const char *value);
 
 /* Map all regions of the setup with their bytes.  Checks everything: ERR_usage for
  * bytes out of order or outside the maps, and the errors of pvm_mem_map(). */
-ERR_MUST_CHECK enum err setup_map(const struct replay_setup *setup, struct arena *arena,
-                                  struct pvm_mem *mem);
+ERR_MUST_CHECK enum err replay_setup_map(const struct replay_setup *setup,
+                                         struct arena *arena, struct pvm_mem *mem);
 
 #endif
