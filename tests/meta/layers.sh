@@ -17,6 +17,7 @@ wasi: base pvm v86fs/tree.h
 replay: base trace pvm emu v86fs wasi
 analysis: base trace pvm emu
 cli: base trace pvm emu v86fs link wasi replay analysis
+bench: base trace pvm emu v86fs link wasi replay analysis corpus
 tests: base trace pvm emu v86fs link wasi replay analysis cli corpus
 '
 
