@@ -1,0 +1,159 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# program_text.sh LOCKSTEP: asm, disasm and vectors as they are typed: output, messages
+# and exit statuses.  Run in the source root.
+set -u
+LC_ALL=C
+export LC_ALL
+lockstep=$1
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+passed=0
+failed=0
+
+# same NAME GOT WANT: two files with the same bytes.
+same()
+{
+    if cmp -s "$2" "$3"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "$1: differs (< wanted, > got)"
+        diff "$3" "$2" | head -20
+    fi
+}
+
+# run STATUS ARG…: lockstep's stdout in $dir/out, stderr in $dir/err.
+run()
+{
+    want=$1
+    shift
+    "$lockstep" "$@" >"$dir/out" 2>"$dir/err" </dev/null
+    got=$?
+    if [ "$got" = "$want" ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "lockstep $*: exit status $got, not $want"
+        cat "$dir/err"
+    fi
+}
+
+# out NAME, err NAME: stdout or stderr of the last run is stdin here.
+out() { cat >"$dir/want"; same "$1" "$dir/out" "$dir/want"; }
+err() { cat >"$dir/want"; same "$1" "$dir/err" "$dir/want"; }
+
+# ---- asm and disasm ----
+cat >"$dir/loop.s" <<'EOF'
+; counts down from ten
+.jump back
+        load_imm a0, 10
+loop:   add_imm_64 a0, a0, -1
+        branch_ne_imm a0, 0, loop
+        load_imm_jump ra, 2, done:2
+back:   .insn 33 d7 05
+        .data ff
+done:   ecalli 64
+EOF
+run 0 asm -o "$dir/loop.pvm" "$dir/loop.s"
+out asm </dev/null
+err asm </dev/null
+run 0 disasm "$dir/loop.pvm"
+out disasm <<'EOF'
+; raw: 20 bytes of code, 1 jump table entries
+.jump_width 1
+.jump @14
+@0:     load_imm a0, 10
+@3:     add_imm_64 a0, a0, -1
+@6:     branch_ne_imm a0, 0, @3
+@9:     load_imm_jump ra, 2, @18:2
+@14:    .insn 33 d7 05 ff ; load_imm a0, -251
+@18:    ecalli 64
+EOF
+run 0 disasm --json "$dir/loop.pvm"
+head -n 3 "$dir/out" >"$dir/first" && mv "$dir/first" "$dir/out"
+out 'disasm --json' <<'EOF'
+{"schema":"lockstep.disasm.1","format":"raw","code_size":20,"jump_width":1,"jump":[14],"memory":[],"exports":[],"imports":[]}
+{"schema":"lockstep.disasm.1","pc":0,"ok":true,"bytes":"33070a","text":"load_imm a0, 10"}
+{"schema":"lockstep.disasm.1","pc":3,"ok":true,"bytes":"9577ff","text":"add_imm_64 a0, a0, -1"}
+EOF
+run 0 disasm corpus/fuzz/container/polkavm_full
+out 'disasm of .polkavm' <<'EOF'
+; polkavm: 4 bytes of code, 1 jump table entries
+; memory 0x00010000, 0x2000 bytes, r, 2 given
+; memory 0x00030000, 0x12000 bytes, rw, 1 given
+; memory 0xfffde000, 0x2000 bytes, rw, 0 given
+; ra = 0xffff0000
+; sp = 0xfffe0000
+; import 0 is abc
+.jump_width 1
+.jump @3
+main:
+@0:     load_imm ra, 5
+x:
+@3:     trap
+EOF
+# What ecall is depends on the profile.
+printf 'ecall\n' >"$dir/ecall.s"
+run 0 asm -o "$dir/ecall.pvm" "$dir/ecall.s"
+run 0 disasm --profile=vectors "$dir/ecall.pvm"
+out 'disasm --profile=vectors' <<'EOF'
+; raw: 1 bytes of code, 0 jump table entries
+@0:     .insn 03 ; opcode 3 is not assigned
+EOF
+
+printf 'trap\n  jump nowhere\n' >"$dir/bad.s"
+run 125 asm -o "$dir/bad.pvm" "$dir/bad.s"
+sed "s|$dir/||" "$dir/err" >"$dir/short" && mv "$dir/short" "$dir/err"
+err 'asm error' <<'EOF'
+lockstep asm: bad.s:2: label is not defined: 'nowhere'
+EOF
+[ ! -e "$dir/bad.pvm" ] || { echo 'asm wrote a bad program' && failed=$((failed + 1)); }
+run 125 asm -o "$dir/x.pvm" "$dir/missing.s"
+run 125 disasm "$dir/bad.s"
+run 125 disasm -f polkavm "$dir/loop.pvm"
+run 129 disasm
+run 129 disasm -f elf "$dir/loop.pvm"
+
+# Every program of the corpus comes back from its listing.
+for program in corpus/pvm/bin/*.pvm; do
+    run 0 disasm "$program"
+    cp "$dir/out" "$dir/one.s"
+    run 0 asm -o "$dir/one.pvm" "$dir/one.s"
+    run 0 disasm -f raw "$dir/one.pvm"
+    grep -v '^;' "$dir/out" >"$dir/got"
+    grep -v -e '^;' -e '^[A-Za-z_.$][A-Za-z0-9_.$]*:$' "$dir/one.s" >"$dir/want"
+    same "$program" "$dir/got" "$dir/want"
+done
+
+# ---- vectors ----
+case=corpus/vectors/pvm/inst_add_32.json
+run 0 vectors "$case"
+echo '1 passed, 0 failed' | out vectors
+run 0 vectors corpus/vectors
+echo '2374 passed, 0 failed' | out 'vectors of a folder'
+mkdir -p "$dir/set/sub"
+cp "$case" "$dir/set/sub/good.json"
+echo '{}' >"$dir/set/read.me"
+sed 's/"expected-pc": [0-9]*/"expected-pc": 77/' "$case" >"$dir/set/wrong.json"
+run 1 vectors "$dir/set"
+sed "s|$dir/||" "$dir/out" >"$dir/short" && mv "$dir/short" "$dir/out"
+out 'vectors that fail' <<'EOF'
+set/wrong.json: inst_add_32 [loop]: pc: expected 77, got 3
+1 passed, 1 failed
+EOF
+run 1 vectors --json "$dir/set"
+sed "s|$dir/||" "$dir/out" >"$dir/short" && mv "$dir/short" "$dir/out"
+out 'vectors --json' <<'EOF'
+{"schema":"lockstep.vectors.1","file":"set/wrong.json","case":"inst_add_32","mode":"loop","field":"pc","expected":"77","actual":"3"}
+{"schema":"lockstep.vectors.1","passed":1,"failed":1}
+EOF
+run 125 vectors "$dir/set/read.me" "$case"
+run 125 vectors "$dir/missing.json"
+run 125 vectors docs
+run 129 vectors --engine=none "$case"
+run 129 vectors
+
+echo "program_text: $passed passed, $failed failed"
+[ "$failed" = 0 ]
