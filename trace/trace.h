@@ -723,7 +723,7 @@ enum trace_block_kind {
 struct trace_block {
     uint32_t pc;
     uint32_t next;
-    uint32_t target; /* kinds 1 and 2 */
+    int64_t target; /* kinds 1 and 2; anything with BAD_TARGET */
     uint32_t insn_count;
     uint64_t cost;
     uint8_t kind; /* BAD_TARGET included */
@@ -764,9 +764,10 @@ struct trace_pvm_ledger {
     size_t jump_count;
 };
 
-/* Expand a segment [5.4]: `charge` is called for each charge (and may be NULL; false
- * stops the walk, ERR_interrupted).  ERR_trace_ledger when a requirement fails; then
- * *fault (may be NULL) says which. */
+/* Expand a segment [5.4]: `charge` is called for each charge; false stops the walk,
+ * ERR_interrupted.  Without `charge` only the requirements are checked, and laps of a
+ * loop without branches are not walked one by one.  ERR_trace_ledger when a requirement
+ * fails; then *fault (may be NULL) says which. */
 ERR_MUST_CHECK enum err
 trace_ledger_expand(const struct trace_pvm_ledger *ledger,
                     const struct trace_pvm_segment *segment,
