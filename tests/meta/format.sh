@@ -17,6 +17,8 @@ formatter()
 
 main()
 {
+    list=$(mktemp)
+    trap 'rm -f "$list"' EXIT
     format=$(formatter)
     if [ -z "$format" ]; then
         echo "format: SKIPPED: no clang-format 14 here"
@@ -24,10 +26,12 @@ main()
     fi
     files=$(tracked | grep -E '^[a-z0-9]+/.*\.(c|h)$')
     [ -n "$files" ] || complain "no sources found at all"
-    for file in $files; do
-        (cd "$root" && "$format" --dry-run -Werror "$file") >/dev/null 2>&1 ||
-            complain "$file: run $format -i $file"
-    done
+    # shellcheck disable=SC2086 # a list of words
+    (cd "$root" && "$format" --dry-run -Werror $files 2>&1) |
+        sed -n 's/^\([^: ]*\):[0-9].*error:.*/\1/p' | sort -u >"$list"
+    while read -r file; do
+        complain "$file: run $format -i $file"
+    done <"$list"
     finish format
 }
 

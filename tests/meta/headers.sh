@@ -6,7 +6,9 @@
 
 # No headers by nature: files read several times with other macros; the reason.
 exceptions='
-pvm/interp_control.h: one way of logging each time that interp.c reads it
+pvm/interp_control.h: read once for each way of logging
+pvm/interp_straight.h: read once for each dispatch loop
+pvm/interp_variants.h: reads another header once for each way of logging
 '
 
 library_flags()

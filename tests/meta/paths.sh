@@ -14,26 +14,28 @@ exceptions='
 tests/unit/base/test_os.c: /proc/self/root is a path that the sandbox must refuse
 '
 
+report() # PATTERN <list of files
+{
+    (cd "$root" && xargs grep -aoHE "$1[[:graph:]]{0,40}") 2>/dev/null >"$found"
+    while IFS=: read -r file text; do
+        printf '%s\n' "$exceptions" | grep -qF "$file:" ||
+            complain "$file: names a folder of a build machine: $text"
+    done <"$found"
+}
+
 main()
 {
-    count=0
-    for file in $(tracked | tr ' ' '?'); do
-        count=$((count + 1))
-        case $file in
-        *[!A-Za-z0-9._/+-]*)
-            complain "$file: a file name is made of A-Z a-z 0-9 . _ + -"
-            continue
-            ;;
-        esac
-        printf '%s\n' "$exceptions" | grep -qF "$file:" && continue
-        pattern=$text_pattern
-        if ! grep -qI . "$root/$file" && [ -s "$root/$file" ]; then
-            pattern=$binary_pattern
-        fi
-        found=$(grep -aoE "$pattern[[:graph:]]{0,40}" "$root/$file" | head -n 1) || true
-        [ -z "$found" ] || complain "$file: names a folder of a build machine: $found"
-    done
-    [ "$count" -gt 0 ] || complain "no files found at all"
+    list=$(mktemp) binary=$(mktemp) found=$(mktemp)
+    trap 'rm -f "$list" "$binary" "$found"' EXIT
+    tracked >"$list"
+    [ -s "$list" ] || complain "no files found at all"
+    if grep '[^A-Za-z0-9._/+-]' "$list" >"$found"; then
+        complain "a file name is made of A-Z a-z 0-9 . _ + -:" "$(cat "$found")"
+        finish paths
+    fi
+    (cd "$root" && xargs grep -IL .) <"$list" >"$binary"
+    report "$text_pattern" <"$list"
+    report "$binary_pattern" <"$binary"
     finish paths
 }
 
