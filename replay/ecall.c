@@ -132,7 +132,7 @@ static void console(struct replay_session *s, const struct ecall *e,
     uint64_t fd = call->operand[0], dev = fd == 1 ? 33 : 34;
     if (call->op != REPLAY_CALL_write || (fd != 1 && fd != 2) || !e->event.out.count)
         return;
-    int64_t count = (int64_t)e->event.out.item[0].b;
+    int64_t count = (int64_t)s->state.reg[A0];
     if (count <= 0 || s->err)
         return;
     struct bytes data = call->read_bytes;
@@ -180,12 +180,13 @@ static enum err record(struct replay_session *s, struct ecall *e,
     before.pc = pc;
     if (!replay_session_emit(s, TRACE_ID_pvm_ecall, &e->event))
         return s->err;
-    replay_session_digest(s, &before);
-    if (!e->event.origin)
-        return apply(&e->event, call->write_bytes, state);
-    if (session_replays(s) && !is_sane(&e->event, state->mem))
+    bool outside = e->event.origin;
+    if (outside && session_replays(s) && !is_sane(&e->event, state->mem))
         return ERR_trace_event;
-    return apply(&e->event, e->event.wbytes, state);
+    /* What a replay has filled in is gone after the next event. */
+    TRY(apply(&e->event, outside ? e->event.wbytes : call->write_bytes, state));
+    replay_session_digest(s, &before);
+    return s->err;
 }
 
 enum pvm_answer replay_session_ecall(void *self, struct pvm_state *state,
