@@ -24,6 +24,11 @@ struct hash256 hash256_of(const void *data, size_t size);
 /* The same over several pieces in order. */
 struct hash256 hash256_of_pieces(const struct bytes *piece, size_t piece_count);
 
+/* hash256_of() of `count` messages of `size` bytes each, several at a time when size is
+ * a multiple of 8 and the CPU has vectors. */
+void hash256_of_many(const uint8_t *const *data, size_t count, size_t size,
+                     struct hash256 *ret_hashes);
+
 static inline int hash256_equal(const struct hash256 *a, const struct hash256 *b)
 {
     unsigned different = 0;

@@ -38,7 +38,8 @@ static struct hash256 hash_pair(const struct hash256 *left, const struct hash256
 }
 
 /* A tree over zero pages whose leaves stand at `height` above the pages. */
-static void tree_init(struct half_tree *tree, const struct hash256 *zero, unsigned height)
+static void tree_init(struct half_tree *tree, const struct hash256 *zero,
+                      unsigned height)
 {
     for (unsigned n = 1; n < HALF_NODES; n++) {
         unsigned depth = 31u - (unsigned)__builtin_clz(n);
@@ -54,12 +55,25 @@ static void tree_set(struct half_tree *tree, unsigned leaf, const struct hash256
         tree->stale[n] = 1;
 }
 
+/* Hash the stale nodes again, level by level from the leaves, many at a time: the two
+ * children of a node stand side by side and are its message. */
 static const struct hash256 *tree_root(struct half_tree *tree)
 {
-    for (unsigned n = HALF_LEAVES - 1; n; n--) { /* children before parents */
-        if (tree->stale[n])
-            tree->node[n] = hash_pair(&tree->node[2 * n], &tree->node[2 * n + 1]);
-        tree->stale[n] = 0;
+    const uint8_t *message[HALF_LEAVES / 2];
+    struct hash256 hash[HALF_LEAVES / 2];
+    unsigned node[HALF_LEAVES / 2];
+    for (unsigned first = HALF_LEAVES / 2; first; first /= 2) {
+        size_t count = 0;
+        for (unsigned n = first; n < 2 * first; n++) {
+            if (!tree->stale[n])
+                continue;
+            tree->stale[n] = 0;
+            message[count] = tree->node[2 * n].byte;
+            node[count++] = n;
+        }
+        hash256_of_many(message, count, 2 * HASH256_SIZE, hash);
+        for (size_t k = 0; k < count; k++)
+            tree->node[node[k]] = hash[k];
     }
     return &tree->node[1];
 }
@@ -90,16 +104,24 @@ static enum err group_refresh(struct pvm_digest *digest, unsigned g)
             return ERR_nomem;
         tree_init(digest->group[g], digest->zero, 0);
     }
+    const uint8_t *bytes[MEM_GROUP_SIZE];
+    struct hash256 hash[MEM_GROUP_SIZE];
+    unsigned dirty[MEM_GROUP_SIZE];
+    size_t count = 0;
     for (unsigned leaf = 0; leaf < MEM_GROUP_SIZE; leaf++) {
         uint32_t page = g * MEM_GROUP_SIZE + leaf;
         if (!(mem->info[page] & MEM_DIRTY))
             continue;
-        const uint8_t *bytes = pvm_mem_page(mem, page);
-        struct hash256 hash =
-            bytes ? hash256_of(bytes, PVM_PAGE_SIZE) : digest->zero[0];
-        tree_set(digest->group[g], leaf, &hash);
         mem_clean(mem, page);
+        bytes[count] = pvm_mem_page(mem, page);
+        if (bytes[count])
+            dirty[count++] = leaf;
+        else /* not mapped any more */
+            tree_set(digest->group[g], leaf, &digest->zero[0]);
     }
+    hash256_of_many(bytes, count, PVM_PAGE_SIZE, hash);
+    for (size_t k = 0; k < count; k++)
+        tree_set(digest->group[g], dirty[k], &hash[k]);
     tree_set(&digest->top, g, tree_root(digest->group[g]));
     mem->group_dirty[g] = false;
     return ERR_ok;
@@ -178,7 +200,7 @@ enum err pvm_digest_machine(struct pvm_digest *digest, const struct pvm_state *s
     TRY(digest_access(digest->mem, &part[2]));
     part[3] = hash256_of(no_devices, sizeof no_devices);
     struct bytes pieces[] = {
-        bytes_of(label, sizeof label - 1),     bytes_of(part[0].byte, HASH256_SIZE),
+        bytes_of(label, sizeof label - 1),    bytes_of(part[0].byte, HASH256_SIZE),
         bytes_of(part[1].byte, HASH256_SIZE), bytes_of(part[2].byte, HASH256_SIZE),
         bytes_of(part[3].byte, HASH256_SIZE),
     };

@@ -165,12 +165,41 @@ static void test_xxh3(void **unused)
     assert_true(hash_xxh3(data, 0) == 0);
 }
 
+/* Lanes of a vector against libb2: every group size, whole and broken blocks. */
+static void test_many(void **unused)
+{
+    (void)unused;
+    enum { MANY = 19 };
+    static const size_t sizes[] = {0, 1, 8, 64, 120, 128, 136, 256, 1000, 4096};
+    static uint8_t data[MANY][4096];
+    const uint8_t *message[MANY];
+    struct hash256 hash[MANY];
+    for (unsigned k = 0; k < MANY; k++) {
+        message[k] = data[k];
+        for (size_t i = 0; i < sizeof data[k]; i++)
+            data[k][i] = (uint8_t)(i * 31 + k * 97 + (i >> 8));
+    }
+    for (size_t s = 0; s < countof(sizes); s++) {
+        for (size_t count = 0; count <= MANY; count++) {
+            memset(hash, 0, sizeof hash);
+            hash256_of_many(message, count, sizes[s], hash);
+            for (size_t k = 0; k < MANY; k++) {
+                struct hash256 want = {{0}};
+                if (k < count)
+                    want = hash256_of(data[k], sizes[s]);
+                assert_memory_equal(hash[k].byte, want.byte, HASH256_SIZE);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_blake2b_rfc7693), cmocka_unit_test(test_blake2b_256),
-        cmocka_unit_test(test_pieces),          cmocka_unit_test(test_crc32c),
-        cmocka_unit_test(test_crc32c_both),     cmocka_unit_test(test_xxh3),
+        cmocka_unit_test(test_many),        cmocka_unit_test(test_blake2b_rfc7693),
+        cmocka_unit_test(test_blake2b_256), cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_crc32c),      cmocka_unit_test(test_crc32c_both),
+        cmocka_unit_test(test_xxh3),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
