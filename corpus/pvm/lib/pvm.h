@@ -10,8 +10,9 @@
  * A guest may use everything integer, __int128, varargs, alloca, computed goto and
  * function pointers; not floating point, thread-local storage, constructors, and not
  * the difference of two labels.  No __int128 through `...`: clang-19 looks for it at a
- * multiple of 16, while lp64e aligns the stack to 8.  `char` is unsigned (natively: -funsigned-char).
- * Memory is set up before the first instruction: there is nothing to initialise.
+ * multiple of 16, while lp64e aligns the stack to 8.  `char` is unsigned (natively:
+ * -funsigned-char). Memory is set up before the first instruction: there is nothing to
+ * initialise.
  */
 #ifndef PVM_LIB_PVM_H
 #define PVM_LIB_PVM_H
