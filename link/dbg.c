@@ -7,5 +7,5 @@ enum err link_write_debug(struct link *link, struct buf *buf)
 {
     (void)link;
     (void)buf;
-    return ERR_unsupported;
+    return ERR_ok;
 }
