@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,6 +110,13 @@ enum err os_file_write(const char *path, struct bytes content)
 bool os_file_exists(const char *path)
 {
     return access(path, F_OK) == 0;
+}
+
+bool os_file_same(const char *a, const char *b)
+{
+    struct stat st_a, st_b;
+    return stat(a, &st_a) == 0 && stat(b, &st_b) == 0 && st_a.st_dev == st_b.st_dev &&
+           st_a.st_ino == st_b.st_ino;
 }
 
 bool os_folder_exists(const char *path)
@@ -465,6 +473,37 @@ bool os_is_terminal(int fd)
     return isatty(fd) == 1;
 }
 
+/* ---- threads ---- */
+
+enum { THREAD_COUNT_MAX = 256 };
+
+struct thread_work {
+    void (*work)(void *self);
+    void *self;
+};
+
+static void *thread_main(void *argument)
+{
+    const struct thread_work *work = argument;
+    work->work(work->self);
+    return NULL;
+}
+
+void os_threads_run(unsigned thread_count, void (*work)(void *self), void *self)
+{
+    pthread_t thread[THREAD_COUNT_MAX];
+    struct thread_work shared = {.work = work, .self = self};
+    unsigned started = 0;
+    while (started + 1 < thread_count && started < THREAD_COUNT_MAX &&
+           pthread_create(&thread[started], NULL, thread_main, &shared) == 0)
+        started++;
+    work(self);
+    for (unsigned i = 0; i < started; i++)
+        check(pthread_join(thread[i], NULL) == 0);
+}
+
+/* ---- signals ---- */
+
 static volatile sig_atomic_t interrupted;
 
 static void on_interrupt(int number)
@@ -481,6 +520,7 @@ void os_catch_interrupts(void)
                                    on_interrupt}; /* no SA_RESTART: reads end */
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
 }
 
 bool os_interrupted(void)

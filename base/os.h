@@ -32,6 +32,9 @@ ERR_MUST_CHECK enum err os_file_write(const char *path, struct bytes content);
 
 bool os_file_exists(const char *path);
 
+/* Do both paths lead to one existing file? */
+bool os_file_same(const char *a, const char *b);
+
 /* True for a folder (or a link to one). */
 bool os_folder_exists(const char *path);
 
@@ -104,8 +107,13 @@ unsigned os_cpu_count(void);
 /* True for a terminal. */
 bool os_is_terminal(int fd);
 
+/* Run `work` on `thread_count` threads, the caller's included, and wait for all of
+ * them.  Where there are no more threads, fewer do it: `work` must take its tasks from a
+ * common place. */
+void os_threads_run(unsigned thread_count, void (*work)(void *self), void *self);
+
 /* Ctrl-C and SIGTERM set a flag instead of ending the process; a second signal ends
- * it.  os_interrupted() reads the flag. */
+ * it.  os_interrupted() reads the flag.  Writing to a closed pipe becomes ERR_io. */
 void os_catch_interrupts(void);
 bool os_interrupted(void);
 
