@@ -77,6 +77,18 @@ static int64_t live_write(void *self, uint64_t fd, const void *data, size_t size
     return err ? answer_of(err) : (int64_t)size;
 }
 
+/* Files may not be changed: but that a file is not there is said first. */
+static int64_t refuse_write(const struct replay_live *live, const char *path,
+                            uint64_t flags)
+{
+    int fd = -1;
+    enum err err = ERR_ok;
+    if (flags == 2)
+        err = os_open_beneath(live->dir_fd, path, OS_OPEN_READ, &fd);
+    os_close(fd);
+    return err ? answer_of(err) : -REPLAY_HOST_access;
+}
+
 static int64_t live_open(void *self, const char *path, uint64_t flags)
 {
     static const enum os_open_mode mode[] = {OS_OPEN_READ, OS_OPEN_CREATE,
@@ -85,7 +97,7 @@ static int64_t live_open(void *self, const char *path, uint64_t flags)
     if (live->dir_fd < 0)
         return -REPLAY_HOST_noent;
     if (flags && !live->options.write)
-        return -REPLAY_HOST_access;
+        return refuse_write(live, path, flags);
     for (unsigned i = 0; i < REPLAY_OPEN_MAX; i++) {
         struct file *file = &live->file[i];
         if (file->fd >= 0)
