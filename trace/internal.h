@@ -30,6 +30,7 @@ enum {
     WINDOW_CAPACITY = 524288,                     /* [2.6] */
     WINDOW_RECORDS = CHUNK_HEADER_SIZE + 8,
     CHUNK_ALIGN = 8,
+    INDEX_ROW_SIZE_MAX = 1 + 8 * 9,
 };
 
 #define TRACE_MAGIC "\x89LKS\r\n\x1a\n"
@@ -142,6 +143,9 @@ static inline uint64_t align_up(uint64_t value, uint64_t align)
     return (value + align - 1) & ~(align - 1);
 }
 
+/* The index row of a chunk [2.11]. */
+void pack_index_row(struct packer *packer, const struct trace_chunk *chunk);
+
 /* Where the chunk behind this one begins. */
 static inline uint64_t chunk_end(const struct trace_chunk *chunk)
 {
@@ -238,6 +242,10 @@ ERR_MUST_CHECK enum err tail_put_chunk(struct tail *tail, struct trace_chunk *ch
 ERR_MUST_CHECK enum err tail_copy_chunk(struct tail *tail, struct trace_chunk chunk,
                                         struct bytes stored);
 
+/* Add a row to the index to be written. */
+ERR_MUST_CHECK enum err tail_add_row(struct tail *tail,
+                                     const struct trace_chunk *chunk);
+
 /* Start the open chunk behind `end`. */
 ERR_MUST_CHECK enum err tail_open(struct tail *tail, const struct position *position,
                                   uint16_t flags);
@@ -276,6 +284,8 @@ struct walk {
     struct position expect; /* before the chunk at `next` */
     bool adopt;             /* after damage or a dropped segment: believe the header */
     uint64_t next;          /* where the next chunk begins */
+    bool at_trailer;        /* no, the trailer: the index was the last chunk */
+    uint64_t index_offset;
     enum trace_reader_state state;
     struct trace_fault fault; /* the last one */
     uint64_t gap_count;

@@ -40,23 +40,24 @@ enum err tail_put_header(struct tail *tail, struct trace_header *header)
 
 /* ---- closed chunks ---- */
 
-static enum err index_put(struct tail *tail, const struct trace_chunk *chunk)
+void pack_index_row(struct packer *packer, const struct trace_chunk *chunk)
 {
-    enum { ENTRY_SIZE_MAX = 1 + 8 * 9 };
-    size_t before = tail->index.size;
-    uint8_t *at = buf_extend(&tail->index, ENTRY_SIZE_MAX);
-    if (!at)
-        return tail->index.err == ERR_limit ? ERR_trace_full : ERR_nomem;
-    struct packer packer = {.at = at, .end = at + ENTRY_SIZE_MAX};
     const uint64_t item[] = {chunk->kind,         chunk->offset,  chunk->seq0,
                              chunk->icount0,      chunk->icount1, chunk->gas0,
                              chunk->record_count, chunk->blob0};
-    pack_array(&packer, countof(item));
+    pack_array(packer, countof(item));
     for (size_t i = 0; i < countof(item); i++)
-        pack_uint(&packer, item[i]);
-    tail->index.size = before + (size_t)(packer.at - at);
+        pack_uint(packer, item[i]);
+}
+
+enum err tail_add_row(struct tail *tail, const struct trace_chunk *chunk)
+{
+    uint8_t row[INDEX_ROW_SIZE_MAX];
+    struct packer packer = {.at = row, .end = row + sizeof row};
+    pack_index_row(&packer, chunk);
+    buf_put(&tail->index, row, (size_t)(packer.at - row));
     tail->index_count++;
-    return ERR_ok;
+    return tail->index.err == ERR_limit ? ERR_trace_full : tail->index.err;
 }
 
 /* Header last: until it is there, a reader goes on with the window. */
@@ -76,7 +77,7 @@ static enum err write_chunk(struct tail *tail, const struct trace_chunk *chunk,
     if (padding)
         TRY(sink->write(sink->self, at + stored.size, zero, padding));
     TRY(sink->write(sink->self, chunk->offset, header, sizeof header));
-    TRY(index_put(tail, chunk));
+    TRY(tail_add_row(tail, chunk));
     tail->end = chunk_end(chunk);
     return tail->sync == TRACE_SYNC_NONE ? ERR_ok : sink->sync(sink->self);
 }

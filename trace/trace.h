@@ -616,6 +616,9 @@ struct trace_summary {
     struct hash256 identity;
     uint64_t kind_count[256]; /* events by id; ids above 255 in [0] */
     uint64_t chunk_kind_count[256];
+    /* What is too large to be checked closely, or has no jump table: segments not
+     * expanded, events not decoded. */
+    uint64_t unexpanded_count;
     enum trace_reader_state state;
     uint64_t defect_count;
 };
@@ -623,8 +626,6 @@ struct trace_summary {
 /* One defect: `text` is one line without a newline. */
 typedef void trace_defect_fn(void *self, const struct trace_fault *fault,
                              const char *text);
-
-struct trace_pvm_ledger; /* below */
 
 struct trace_verify_options {
     bool quick; /* only what `info` needs: no charge expansion */
@@ -639,8 +640,9 @@ struct trace_verify_options {
 /*
  * Check everything of chapter 11's `verify`: header, all crc, chain, canonical form,
  * cut rule, clock sums, blob table, index, trailer, schema, ledger sums.  Every defect
- * is reported through `defect`; the result is ERR_ok when the walk could be done,
- * whatever it found (see ret_summary->defect_count), else why not.
+ * is reported through `defect` (may be NULL) and counted; the result is ERR_ok when the
+ * walk could be done, whatever it found.  Else *ret_summary has what was found so far:
+ * a file header or schema too damaged to go on is a defect and an error.
  */
 ERR_MUST_CHECK enum err trace_verify(struct arena *arena,
                                      const struct trace_source *source,
@@ -664,8 +666,7 @@ ERR_MUST_CHECK enum err trace_join(struct arena *arena,
 
 /* Append an annotations chunk to a finished file: `note` or `bookmark` may be NULL.
  * The identity stays. */
-ERR_MUST_CHECK enum err trace_annotate(struct arena *arena,
-                                       const struct trace_source *source,
+ERR_MUST_CHECK enum err trace_annotate(const struct trace_source *source,
                                        const struct trace_sink *sink,
                                        const struct trace_note *note,
                                        const struct trace_bookmark *bookmark);
@@ -677,10 +678,9 @@ trace_annotations(struct trace_reader *reader,
                                const struct trace_record *record),
                   void *self);
 
-/* The identity: from the trailer when the file has a valid one (cheap), else by reading
- * everything.  ERR_trace_truncated when the file is not finished. */
-ERR_MUST_CHECK enum err trace_identity(struct arena *arena,
-                                       const struct trace_source *source,
+/* The identity as header, index and trailer tell it; what is in between is not looked
+ * at.  ERR_trace_truncated when the file is not finished. */
+ERR_MUST_CHECK enum err trace_identity(const struct trace_source *source,
                                        struct hash256 *ret_identity);
 
 /* ---- bounded validator [3.7] ----------------------------------------------------- */

@@ -257,10 +257,10 @@ static enum err take_window(struct walk *walk, struct trace_chunk *chunk)
 /* ---- the end of the file ---- */
 
 /* Behind the index: state CLOSED, or OPEN while the trailer is not there yet. */
-static enum err read_trailer(struct walk *walk, const struct trace_chunk *index)
+static enum err read_trailer(struct walk *walk)
 {
     uint8_t trailer[TRAILER_SIZE];
-    uint64_t at = chunk_end(index), file_size;
+    uint64_t at = walk->next, file_size;
     TRY(walk->source.size(walk->source.self, &file_size));
     if (file_size < at + sizeof trailer) {
         walk->state = TRACE_READER_OPEN;
@@ -270,9 +270,9 @@ static enum err read_trailer(struct walk *walk, const struct trace_chunk *index)
     if (memcmp(trailer + 44, TRAILER_MAGIC, 4) != 0 ||
         get32(trailer + 40) != hash_crc32c(0, trailer, 40))
         return damaged(walk, ERR_trace_crc, at, 0);
-    if (memcmp(trailer, walk->expect.chain.byte, HASH256_SIZE) != 0)
+    if (memcmp(trailer, walk->expect.chain.byte, HASH256_SIZE) != 0 && !walk->adopt)
         return damaged(walk, ERR_trace_chain, at, 0);
-    if (get64(trailer + 32) != index->offset || file_size != at + sizeof trailer)
+    if (get64(trailer + 32) != walk->index_offset || file_size != at + sizeof trailer)
         return damaged(walk, ERR_trace_chunk, at, 0);
     walk->state = TRACE_READER_CLOSED;
     return ERR_ok;
@@ -365,24 +365,21 @@ void walk_go(struct walk *walk, uint64_t offset, const struct position *position
     walk->next = offset;
     walk->expect = *position;
     walk->adopt = walk->salvage;
-    walk->tail = false;
+    walk->tail = walk->at_trailer = false;
     walk->state = TRACE_READER_MORE;
     walk->payload = (struct bytes){0};
 }
 
 /* Accept the closed chunk just checked. */
-static enum err accept(struct walk *walk, const struct trace_chunk *chunk,
-                       bool *ret_end)
+static void accept(struct walk *walk, const struct trace_chunk *chunk)
 {
     walk->chunk = *chunk;
     walk->tail = false;
     walk->state = TRACE_READER_MORE;
     walk->adopt &= chunk->kind != TRACE_CHUNK_EVENTS;
-    *ret_end = chunk->kind == TRACE_CHUNK_INDEX;
-    if (*ret_end)
-        return read_trailer(walk, chunk);
+    walk->at_trailer = chunk->kind == TRACE_CHUNK_INDEX;
+    walk->index_offset = chunk->offset;
     walk->next = chunk_end(chunk);
-    return ERR_ok;
 }
 
 /* One attempt at `next`: *ret_again when the file changed meanwhile. */
@@ -393,12 +390,18 @@ static enum err step(struct walk *walk, bool *ret_end, bool *ret_again)
     size_t fault_offset = 0;
     bool absent = false;
     *ret_end = *ret_again = false;
+    if (walk->at_trailer) {
+        *ret_end = true;
+        return read_trailer(walk);
+    }
     enum err err = walk_read_header(walk, walk->next, &chunk, &absent);
     bool header_good = !err;
     if (!err)
         err = take_chunk(walk, &chunk, &fault_offset);
-    if (!err)
-        return accept(walk, &chunk, ret_end);
+    if (!err) {
+        accept(walk, &chunk);
+        return ERR_ok;
+    }
     if (!err_is_damage(err))
         return err;
     struct trace_chunk open;
