@@ -149,6 +149,11 @@ enum err trace_decode(struct trace_reader *reader, const struct trace_record *re
     if (!kind || record->kind->id != (uint32_t)id)
         return ERR_trace_event;
     memset(&event, 0, sizeof event);
+    for (uint32_t i = record->field_count; i < kind->field_count; i++) {
+        const struct trace_field *field = &kind->field[i];
+        if (!field->list && field->letters[0] == 's') /* decoded texts are never NULL */
+            *(const char **)(void *)((uint8_t *)&event + field->offset) = "";
+    }
     for (uint32_t i = 0; i < record->field_count && i < kind->field_count; i++) {
         const uint8_t *start = wire.at;
         if (!wire_skip(&wire))

@@ -39,6 +39,9 @@ struct wire {
 
 static inline struct wire wire_of(struct bytes bytes)
 {
+    static const uint8_t nothing;
+    if (!bytes.data) /* NULL + 0 is undefined */
+        return (struct wire){&nothing, &nothing};
     return (struct wire){bytes.data, bytes.data + bytes.size};
 }
 
