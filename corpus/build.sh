@@ -1,14 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Build the C programs of corpus/pvm: obj/NAME.o with clang-19 and, with --lockstep,
-# bin/NAME.pvm with that program's linker.  The table is corpus/pvm/programs.def.
+# Build the C programs of corpus/pvm: obj/NAME.o with clang-19 and bin/NAME.pvm with
+# `lockstep link`.  The table is corpus/pvm/programs.def.
 #
 #   corpus/build.sh [--check] [--lockstep FILE] [NAME...]
 #
-# --check writes nothing; it builds aside and compares with what is stored.  It exits
-# with 77 (skipped) when everything it could compare was equal but the compiler or the
-# linker was not there, 1 when something differs.  CLANG names another compiler.
+# Without --lockstep it is build/release/lockstep that links.
+# --check writes nothing; it builds aside and compares with what is stored, and exits
+# with 1 when something differs.  77 (skipped): all is well as far as it went, but the
+# compiler or the linker was not there.  CLANG names another compiler.
 set -eu
 LC_ALL=C
 export LC_ALL
@@ -89,6 +90,15 @@ else
     skipped=yes
 fi
 
+# A check without --lockstep is about objects; tests/conformance/test_corpus.c links.
+if [ -z "$lockstep" ] && [ $check = no ]; then
+    lockstep=build/release/lockstep
+    if [ ! -x $lockstep ]; then
+        echo "build.sh: no $lockstep: the programs are not linked" >&2
+        lockstep=
+        skipped=yes
+    fi
+fi
 if [ -n "$lockstep" ]; then
     for name in $names; do
         "$lockstep" link -f spi -o "$work/$name.pvm" \
