@@ -30,21 +30,35 @@ enum { RECORD_HEADER = 255 };
 struct record {
     union {
         threaded_fn *threaded;
-        uint64_t visit_count; /* header: instructions, a final trap included */
+        uint64_t tick; /* header: TICK_BLOCK + instructions, a final trap included */
     };
     union {
         uint64_t x;
-        uint64_t need; /* header */
+        struct { /* header */
+            uint32_t need;
+            uint32_t summary_term; /* t of trace-replay.md 5.6 for this charge */
+        };
     };
     union {
         uint64_t y;
         const struct record *target; /* header of a static target; NULL: not valid */
-        uint64_t need_reserve;       /* header: need plus reserve */
+        uint64_t need_reserve;       /* header: need plus reserve, or NEED_ASK */
     };
     uint8_t a, b, d; /* byte offsets into state.reg */
     uint8_t op;
     uint32_t pc;
 };
+
+/* What a block entry counts, in one addition: blocks above, instructions below.  Shown
+ * gas is bounded so that enter_block() moves the sums on before either overflows. */
+#define TICK_BLOCK ((uint64_t)1 << 40)
+#define TICK_INSNS (TICK_BLOCK - 1)
+#define GAS_SHOWN_MAX ((uint64_t)1 << 23)
+
+/* need_reserve of a block too long or too dear for that: no gas on show is enough, and
+ * enter_block() works its cost out. */
+#define NEED_ASK UINT64_MAX
+enum { FAST_VISITS_MAX = 1 << 14 };
 
 struct pvm_program {
     const struct pvm_code *code;
@@ -92,6 +106,7 @@ struct pvm_engine {
      * shown; it runs out early at a deadline or a split, and block_pay() sorts that
      * out. */
     uint64_t gas_shown, gas_hidden;
+    uint64_t ticks; /* block entries that state.icount and segment.n do not know yet */
     uint64_t acc;
     bool armed;        /* a deadline is set */
     uint64_t gas_stop; /* its gas value */
@@ -129,6 +144,14 @@ const struct record *load_slow(struct pvm_engine *e, const struct record *ip,
 const struct record *jump_dynamic(struct pvm_engine *e, const struct record *ip,
                                   uint32_t address);
 
+/* Bring state.icount and segment.n up to date. */
+static inline void ticks_fold(struct pvm_engine *e)
+{
+    e->state.icount += e->ticks & TICK_INSNS;
+    e->segment.n += e->ticks / TICK_BLOCK;
+    e->ticks = 0;
+}
+
 /* Show the engine's handlers as much of `gas` as they may use unasked. */
 void gas_show(struct pvm_engine *e, uint64_t gas);
 
@@ -156,13 +179,16 @@ void segment_target(struct pvm_engine *e, uint32_t index);
 /* Store the 64 outcomes in e->acc, whose sentinel has just been shifted out. */
 void segment_flush(struct pvm_engine *e);
 
-/* acc of the summary after one more charge (trace-replay.md 5.6). */
-static inline uint64_t summary_add(uint64_t acc, uint32_t kind, uint32_t where,
-                                   uint64_t cost)
+/* The rolling hash of a summary (trace-replay.md 5.6): a charge's term, and a step. */
+static inline uint32_t summary_term(uint32_t kind, uint32_t where, uint64_t cost)
 {
-    uint64_t t =
-        (where + cost * 0x9e3779b1u + kind * (uint64_t)0x85ebca6bu) & 0x7fffffff;
-    return ((acc << 5 | acc >> 59) ^ t) * 0x517cc1b727220a95u;
+    uint64_t sum = where + cost * 0x9e3779b1u + kind * (uint64_t)0x85ebca6bu;
+    return (uint32_t)(sum & 0x7fffffff);
+}
+
+static inline uint64_t summary_step(uint64_t hash, uint32_t term)
+{
+    return ((hash << 5 | hash >> 59) ^ term) * 0x517cc1b727220a95u;
 }
 
 /* ---- dispatch ---- */

@@ -21,10 +21,11 @@ const struct record *engine_exit(struct pvm_engine *e, const struct record *ip,
 void gas_show(struct pvm_engine *e, uint64_t gas)
 {
     /* Shown gas is used up exactly when the true value has passed the deadline. */
-    e->gas_hidden = 0;
+    uint64_t shown = gas;
     if (e->armed)
-        e->gas_hidden = gas > e->gas_stop ? e->gas_stop + 1 : gas;
-    e->gas_shown = gas - e->gas_hidden;
+        shown = gas > e->gas_stop ? gas - e->gas_stop - 1 : 0;
+    e->gas_shown = shown < GAS_SHOWN_MAX ? shown : GAS_SHOWN_MAX;
+    e->gas_hidden = gas - e->gas_shown;
 }
 
 static void arm(struct pvm_engine *e, int64_t gas_stop)
@@ -59,17 +60,37 @@ static void log_charge(struct pvm_engine *e, enum pvm_charge_kind kind, uint32_t
                        uint64_t cost)
 {
     if (e->program->log == PVM_GAS_LOG_SUMMARY)
-        e->acc = summary_add(e->acc, kind, where, cost);
+        e->acc = summary_step(e->acc, summary_term(kind, where, cost));
     if (e->program->log == PVM_GAS_LOG_EACH && e->observer && e->observer->charge) {
         state_out(e);
         e->observer->charge(e->observer->self, e->caller, kind, where, cost);
     }
 }
 
-/* Pay for the block of header `h`, entered at `pc`; the state's pc says where. */
-static bool block_pay(struct pvm_engine *e, const struct record *h, uint32_t pc)
+/* What entering a straight run costs and counts. */
+struct entry {
+    uint32_t block; /* the pc that is charged */
+    uint64_t visit_count;
+    uint64_t need, need_reserve;
+};
+
+static struct entry entry_walk(const struct pvm_program *program, uint32_t block,
+                               uint64_t visit_count)
+{
+    struct pvm_walk walk = pvm_code_walk(program->code, &program->config, block);
+    return (struct entry){
+        .block = block,
+        .visit_count = visit_count,
+        .need = walk.need,
+        .need_reserve = walk.need + gas_reserve(&program->config, walk.store_count),
+    };
+}
+
+/* Pay for an entry at `pc`; the state's pc says where. */
+static bool block_pay(struct pvm_engine *e, const struct entry *entry, uint32_t pc)
 {
     struct pvm_state *s = &e->state;
+    ticks_fold(e);
     s->gas = gas_true(e);
     s->pc = pc;
     if (e->segment.full) {
@@ -80,22 +101,30 @@ static bool block_pay(struct pvm_engine *e, const struct record *h, uint32_t pc)
         engine_exit(e, NULL, PVM_EXIT_STOPPED, 0, false);
         return false;
     }
-    if (s->gas < h->need_reserve) {
+    if (s->gas < entry->need_reserve) {
         engine_exit(e, NULL, PVM_EXIT_OUT_OF_GAS, 0, false);
         return false;
     }
-    s->gas -= h->need;
+    s->gas -= entry->need;
     s->charged = true;
     e->segment.n++;
-    log_charge(e, PVM_CHARGE_BLOCK, h->pc, h->need);
-    s->icount += h->visit_count;
+    log_charge(e, PVM_CHARGE_BLOCK, entry->block, entry->need);
+    s->icount += entry->visit_count;
     gas_show(e, s->gas);
     return true;
 }
 
 const struct record *enter_block(struct pvm_engine *e, const struct record *h)
 {
-    return block_pay(e, h, h->pc) ? h + 1 : NULL;
+    struct entry entry = {
+        .block = h->pc,
+        .visit_count = h->tick & TICK_INSNS,
+        .need = h->need,
+        .need_reserve = h->need_reserve,
+    };
+    if (h->need_reserve == NEED_ASK)
+        entry = entry_walk(e->program, h->pc, h->tick & TICK_INSNS);
+    return block_pay(e, &entry, h->pc) ? h + 1 : NULL;
 }
 
 /* ---- memory ---- */
@@ -123,7 +152,7 @@ static uint64_t unretired(const struct pvm_engine *e, const struct record *ip)
     if (ip == &e->start_trap)
         return 1;
     const struct record *h = program_header_of(e->program, ip);
-    return h->visit_count - (uint64_t)(ip - h - 1);
+    return (h->tick & TICK_INSNS) - (uint64_t)(ip - h - 1);
 }
 
 static void log_page(struct pvm_engine *e, const struct record *ip, uint32_t page)
@@ -156,6 +185,7 @@ static void page_pay(struct pvm_engine *e, const struct record *ip, uint32_t pag
     if (e->program->log == PVM_GAS_LOG_NONE)
         return;
     uint64_t ahead = unretired(e, ip);
+    ticks_fold(e);
     s->gas = gas_true(e);
     s->pc = ip->pc;
     s->charged = true;
@@ -345,17 +375,9 @@ void pvm_engine_set_dispatch(struct pvm_engine *engine, enum pvm_dispatch dispat
  * [4.3]; what is behind pc already must not count as instructions. */
 static bool pay_inside(struct pvm_engine *e, const struct record *ip)
 {
-    const struct pvm_program *program = e->program;
-    uint32_t pc = e->state.pc, block = pvm_program_block_of(program, pc);
-    struct pvm_walk walk = pvm_code_walk(program->code, &program->config, block);
-    struct record h = {
-        .visit_count = ip ? unretired(e, ip) : 1,
-        .need = walk.need,
-        .need_reserve = walk.need + gas_reserve(&program->config, walk.store_count),
-        .op = RECORD_HEADER,
-        .pc = block,
-    };
-    return block_pay(e, &h, pc);
+    uint32_t pc = e->state.pc, block = pvm_program_block_of(e->program, pc);
+    struct entry entry = entry_walk(e->program, block, ip ? unretired(e, ip) : 1);
+    return block_pay(e, &entry, pc);
 }
 
 /* The record to go on with at the state's pc, its block paid; NULL at an exit. */
@@ -381,6 +403,7 @@ static bool complete(struct pvm_engine *e)
 {
     struct pvm_state *s = &e->state;
     const struct record *ip = e->exit_ip;
+    ticks_fold(e);
     s->gas = gas_true(e);
     if (!ip) { /* at an unpaid block entry */
         s->charged = false;
@@ -434,6 +457,7 @@ static void dispatch(const struct record *ip, struct pvm_engine *e)
 static void begin(struct pvm_engine *e)
 {
     e->state = *e->caller;
+    e->ticks = 0;
     gas_show(e, e->state.gas);
     segment_begin(e, e->state.pc, e->state.charged, e->state.gas);
 }

@@ -179,7 +179,7 @@ __attribute__((noinline)) static void flush(PARAMETERS)
         if (unlikely(gas < h->need_reserve))                                           \
             TAIL rare(h, e, mem, gas, acc, last);                                      \
         gas -= h->need;                                                                \
-        e->state.icount += h->visit_count;                                             \
+        e->ticks += h->tick;                                                           \
         LOG_BLOCK(h);                                                                  \
         NEXT(h + 1);                                                                   \
     } while (0)
@@ -193,11 +193,7 @@ __attribute__((noinline)) static void flush(PARAMETERS)
 #undef LOG_BLOCK
 
 /* A summary needs no path. */
-#define LOG_BLOCK(h)                                                                   \
-    do {                                                                               \
-        e->segment.n++;                                                                \
-        acc = summary_add(acc, PVM_CHARGE_BLOCK, h->pc, h->need);                      \
-    } while (0)
+#define LOG_BLOCK(h) (void)(acc = summary_step(acc, h->summary_term))
 #define LOG summary
 #define HANDLERS "pvm/interp_control.h"
 #include "pvm/interp_variants.h"
@@ -205,7 +201,7 @@ __attribute__((noinline)) static void flush(PARAMETERS)
 #undef LOG_OUTCOME
 #undef LOG_TARGET
 
-#define LOG_BLOCK(h) (void)e->segment.n++
+#define LOG_BLOCK(h) (void)0
 #define LOG_OUTCOME(taken, header)                                                     \
     do {                                                                               \
         bool full = acc >> 63;                                                         \

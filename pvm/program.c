@@ -47,14 +47,20 @@ struct emitter {
 
 static void close_run(struct emitter *em)
 {
-    if (em->open_header) {
-        struct record *h = em->open_header;
-        h->visit_count = em->meter.visits;
-        h->need = gas_meter_need(&em->meter);
-        h->need_reserve = h->need + gas_reserve(&em->program->config, em->store_count);
-    }
+    struct record *h = em->open_header;
     em->open_header = NULL;
     em->open = false;
+    if (!h)
+        return;
+    uint64_t need = gas_meter_need(&em->meter);
+    h->tick = TICK_BLOCK + em->meter.visits;
+    h->need_reserve = need + gas_reserve(&em->program->config, em->store_count);
+    if (em->meter.visits > FAST_VISITS_MAX || need > UINT32_MAX) {
+        h->need_reserve = NEED_ASK;
+        return;
+    }
+    h->need = (uint32_t)need;
+    h->summary_term = summary_term(PVM_CHARGE_BLOCK, h->pc, need);
 }
 
 static void emit_header(struct emitter *em, uint32_t pc)
