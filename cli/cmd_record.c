@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * lockstep record: run a guest and write its trace.
+ */
+#include "cli/guest.h"
+
+#include "base/os.h"
+#include "replay/sink_file.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const gas_log_word[] = {"ledger", "each", "summary", NULL};
+static const char *const sync_word[] = {"none", "chunk", "event", NULL};
+static const char *const log_word[] = {"reads", "writes", NULL};
+enum { LOG_READS = 1, LOG_WRITES = 2 };
+
+struct options {
+    struct cli_guest_options guest;
+    const char *output;
+    uint32_t gas_log; /* of gas_log_word; the engine's enum begins with NONE */
+    uint64_t zstd_level;
+    bool raw;
+    enum trace_sync sync;
+    uint64_t ring_size;
+    uint64_t hash_every;
+    uint64_t digest_every;
+    uint32_t log;
+    bool require;
+    bool volatile_facts;
+    bool exit_status;
+};
+
+static const struct options defaults = {
+    .guest = CLI_GUEST_DEFAULTS,
+    .zstd_level = 1,
+    .hash_every = REPLAY_HASH_EVERY,
+    .digest_every = REPLAY_DIGEST_EVERY,
+};
+
+static const struct cli_option option[] = {
+    CLI_STRING(struct options, output, "output", 'o', "FILE",
+               "trace to write (default: PROGRAM's name with .lks, here)"),
+    CLI_WORD(struct options, gas_log, "gas-log", 0, gas_log_word,
+             "charges as path, one by one, or as sums (default ledger)"),
+    CLI_U64(struct options, zstd_level, "zstd", 0, "N", 1, 9,
+            "compression level (default 1)"),
+    CLI_FLAG(struct options, raw, "raw", 0, "do not compress"),
+    CLI_SIZE(struct options, ring_size, "ring", 0, "SIZE", 1 << 20, UINT64_MAX,
+             "keep the start and about the last SIZE bytes"),
+    CLI_U64(struct options, hash_every, "hash", 0, "N", 0, UINT64_MAX,
+            "gas between hashes of the machine; 0: none (default 2^24)"),
+    CLI_U64(struct options, digest_every, "digest", 0, "N", 0, UINT64_MAX,
+            "ecalls between digests of the registers; 0: none (default 16)"),
+    CLI_WORDS(struct options, log, "log", 0, log_word,
+              "store the bytes that ecalls read, all that they write"),
+    CLI_WORD(struct options, sync, "sync", 0, sync_word,
+             "what survives a power cut (default none: only a crash is survived)"),
+    CLI_FLAG(struct options, require, "require-trace", 0,
+             "end the run when the trace cannot be written"),
+    CLI_FLAG(struct options, volatile_facts, "volatile", 0,
+             "store facts about the host too; the identity stays"),
+    CLI_FLAG(struct options, exit_status, "exit-status", 0,
+             "answer with the guest's status, as run does"),
+    CLI_GUEST_OPTIONS(struct options),
+    CLI_END,
+};
+
+const struct cli_spec cli_spec_record = {
+    .option = option,
+    .options_size = sizeof(struct options),
+    .defaults = &defaults,
+    .positional = {{"GUEST", 1, 1, "pvm"},
+                   {"PROGRAM", 1, 1, "a raw blob, a standard program or a .polkavm"},
+                   {"ARG", 0, CLI_MANY, "arguments for the guest"}},
+    .example =
+        {{"lockstep record -o wc.lks pvm corpus/pvm/bin/wc.pvm --dir . -- README.md",
+          "record a program that reads a file"},
+         {"lockstep record --gas-log=summary pvm corpus/pvm/bin/sieve.pvm "
+          "--reg a0=5000",
+          "record sums instead of the path"}},
+    .about =
+        "Every call of the guest is written with what it read and was answered, and "
+        "every gas charge.  Ctrl-C ends the recording at the guest's next block; "
+        "the trace is complete up to there.",
+    .exit_yes = "recorded, whatever the guest did",
+    .exit_other = "with --exit-status: the guest's, as for run",
+    .prints_json = true,
+};
+
+/* ---- the file ---- */
+
+/* corpus/pvm/bin/wc.pvm: wc.lks */
+static const char *default_output(struct cli *cli, const char *program)
+{
+    const char *slash = strrchr(program, '/'), *name = slash ? slash + 1 : program;
+    const char *dot = strrchr(name, '.');
+    size_t stem = dot && dot != name ? (size_t)(dot - name) : strlen(name);
+    char *path = arena_alloc(&cli->arena, stem + sizeof ".lks", 1);
+    check(path);
+    memcpy(path, name, stem);
+    memcpy(path + stem, ".lks", sizeof ".lks");
+    return path;
+}
+
+/* ---- one recording ---- */
+
+struct recording {
+    struct cli *cli;
+    const struct options *options;
+    struct cli_guest guest;
+    const char *path;
+    struct replay_sink_file file;
+    struct trace_writer *writer;
+    struct trace *trace;
+    struct replay_session *session;
+    struct replay_result result;
+    struct pvm_state state;
+    uint64_t event_count;
+    struct hash256 identity;
+};
+
+static void apply_options(const struct options *options, struct replay_setup *setup)
+{
+    static const enum pvm_gas_log gas_log[] = {PVM_GAS_LOG_LEDGER, PVM_GAS_LOG_EACH,
+                                               PVM_GAS_LOG_SUMMARY};
+    setup->gas_log = gas_log[options->gas_log];
+    setup->hash_every = options->hash_every;
+    setup->digest_every = options->digest_every;
+    setup->log_reads = options->log & LOG_READS;
+    setup->log_writes = options->log & LOG_WRITES;
+}
+
+static enum err open_trace(struct recording *r)
+{
+    const struct options *options = r->options;
+    struct arena *arena = &r->guest.arena;
+    const struct trace_writer_options how = {
+        .guest = TRACE_GUEST_PVM,
+        .zstd_level = options->raw ? 0 : (unsigned)options->zstd_level,
+        .sync = options->sync,
+    };
+    TRY(replay_sink_file_open(&r->file, r->path, false));
+    struct trace_sink sink = replay_sink_file(&r->file);
+    TRY(trace_writer_create(arena, &sink, &how, &r->writer));
+    return trace_record_create(arena, r->writer, options->require, &r->trace);
+}
+
+static enum err run(struct recording *r)
+{
+    const struct replay_session_options how = {.trace = r->trace,
+                                               .host = &r->guest.host,
+                                               .limit = REPLAY_NO_LIMIT,
+                                               .interrupted = os_interrupted};
+    TRY(replay_session_create(&r->guest.arena, &r->guest.setup, &how, &r->session));
+    os_catch_interrupts();
+    enum err err = replay_session_run(r->session, &r->result);
+    r->state = *replay_session_state(r->session);
+    return err;
+}
+
+static void add_facts(struct recording *r)
+{
+    char number[24];
+    trace_writer_add_volatile(r->writer, "program", r->guest.path);
+    trace_writer_add_volatile(r->writer, "container",
+                              pvm_container_kind_name(r->guest.container.kind));
+    trace_writer_add_volatile(r->writer, "engine", "interp");
+    (void)snprintf(number, sizeof number, "%" PRIu64, os_clock_realtime_ns());
+    trace_writer_add_volatile(r->writer, "recorded.ns", number);
+    (void)snprintf(number, sizeof number, "%u", os_cpu_count());
+    trace_writer_add_volatile(r->writer, "cpu.count", number);
+}
+
+/* Close the file whatever happened; the writer's own error comes first. */
+static enum err close_trace(struct recording *r, enum err err)
+{
+    replay_session_close(r->session);
+    r->event_count = trace_seq(r->trace);
+    trace_close(r->trace);
+    if (r->writer && r->options->volatile_facts)
+        add_facts(r);
+    if (r->writer) {
+        enum err written = trace_writer_finish(r->writer, &r->identity);
+        err = written ? written : err;
+    }
+    return err;
+}
+
+static void print_json(struct recording *r, const char *words, uint64_t size)
+{
+    struct cli *cli = r->cli;
+    ui_json_begin(cli);
+    ui_json_text(cli, "file", r->path);
+    ui_json_u64(cli, "events", r->event_count);
+    ui_json_u64(cli, "ecalls", r->result.ecall_count);
+    ui_json_u64(cli, "icount", r->result.clock.icount);
+    ui_json_u64(cli, "gas", r->result.clock.gas);
+    ui_json_u64(cli, "bytes", size);
+    ui_json_hex(cli, "identity", bytes_of(r->identity.byte, HASH256_SIZE));
+    ui_json_text(cli, "end", words);
+    if (r->result.exited)
+        ui_json_u64(cli, "status", r->result.status);
+    ui_json_end(cli);
+}
+
+static int print(struct recording *r)
+{
+    char words[80];
+    uint64_t size = 0;
+    char identity[CLI_HASH_TEXT_SIZE];
+    int status = cli_guest_status(&r->result, &r->state, words);
+    enum err err = os_size(r->file.fd, &size);
+    if (err)
+        return ui_fail(r->cli, err, r->path);
+    cli_hash_text(&r->identity, identity);
+    if (r->cli->json)
+        print_json(r, words, size);
+    else
+        ui_note(r->cli,
+                "%s: %s; %" PRIu64 " events, %" PRIu64 " instructions, %" PRIu64
+                " gas, %" PRIu64 " bytes, id %s",
+                r->path, words, r->event_count, r->result.clock.icount,
+                r->result.clock.gas, size, identity);
+    return r->options->exit_status ? status : CLI_YES;
+}
+
+int cmd_record(struct cli *cli, int argc, char **argv)
+{
+    struct recording r = {.cli = cli, .options = cli->options, .file = {.fd = -1}};
+    r.path = r.options->output ? r.options->output : default_output(cli, argv[1]);
+    int status = cli_output_check(cli, r.path);
+    if (status)
+        return status;
+    status = cli_guest_open(cli, &r.options->guest, argc, argv, &r.guest);
+    if (!status) {
+        apply_options(r.options, &r.guest.setup);
+        enum err err = open_trace(&r);
+        if (!err)
+            err = run(&r);
+        err = close_trace(&r, err);
+        status = err ? ui_fail(cli, err, r.path) : print(&r);
+    }
+    replay_sink_file_close(&r.file);
+    cli_guest_close(&r.guest);
+    return status;
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * lockstep replay: reproduce recorded runs and compare every event.
+ */
+#include "cli/guest.h"
+
+#include "base/os.h"
+#include "cli/replay_print.h"
+#include "replay/sink_file.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+enum engine { ENGINE_INTERP };
+static const char *const engine_word[] = {"interp", NULL};
+
+struct options {
+    enum engine engine;
+    const char *to;
+    const char *record;
+    uint64_t zstd_level;
+    bool raw;
+    bool output;
+    uint64_t jobs; /* 0: as many as there are CPUs */
+};
+
+static const struct options defaults = {.zstd_level = 1};
+
+static const struct cli_option option[] = {
+    CLI_STRING(struct options, to, "to", 't', "POSITION",
+               "stop there and show the registers"),
+    CLI_FLAG(struct options, output, "output", 'O',
+             "print what the guest wrote to its standard output and error"),
+    CLI_STRING(struct options, record, "record", 0, "FILE",
+               "write what the replay produces as a trace of its own"),
+    CLI_U64(struct options, zstd_level, "zstd", 0, "N", 1, 9,
+            "with --record: compression level (default 1)"),
+    CLI_FLAG(struct options, raw, "raw", 0, "with --record: do not compress"),
+    CLI_U64(struct options, jobs, "jobs", 'j', "N", 1, 64,
+            "replay so many files at a time (default: one per CPU)"),
+    CLI_WORD(struct options, engine, "engine", 0, engine_word, "what runs the guest"),
+    CLI_END,
+};
+
+const struct cli_spec cli_spec_replay = {
+    .option = option,
+    .options_size = sizeof(struct options),
+    .defaults = &defaults,
+    .positional = {{"TRACE", 1, CLI_MANY, "traces to replay"}},
+    .example = {{"lockstep replay run.lks", "is it still what was recorded?"},
+                {"lockstep replay --to e:12 run.lks",
+                 "show the machine before event 12"}},
+    .about =
+        "A replay needs the trace and nothing else: no program, input file, clock or "
+        "terminal.  A trace that is still being written, or whose recorder was "
+        "killed, is replayed as far as it goes.\n\n"
+        "A POSITION is N (instructions), e:N (event), g:N (gas), N%, start or end.",
+    .exit_yes = "every event was reproduced",
+    .exit_no = "a run diverged: the report says where",
+    .prints_json = true,
+};
+
+/* ---- one file ---- */
+
+struct job {
+    const char *path;
+    enum err open_err; /* the file could not be read */
+    struct replay_report report;
+};
+
+struct jobs {
+    struct cli *cli;
+    struct replay_options how;
+    struct job *job;
+    size_t count;
+    atomic_size_t next;
+};
+
+static void print_output(void *self, uint64_t dev, struct bytes data)
+{
+    (void)self;
+    /* As the guest did: at once, and where it did. */
+    (void)!os_write_all(dev == 33 ? 1 : 2, data.data, data.size);
+}
+
+static void run_job(struct jobs *jobs, struct job *job)
+{
+    struct replay_source_file file;
+    job->open_err = replay_source_file_open(&file, job->path);
+    if (job->open_err)
+        return;
+    struct trace_source source = replay_source_file(&file);
+    replay_trace(&source, &jobs->how, &job->report);
+    replay_source_file_close(&file);
+}
+
+static void work(void *self)
+{
+    struct jobs *jobs = self;
+    for (;;) {
+        size_t index = atomic_fetch_add(&jobs->next, 1);
+        if (index >= jobs->count)
+            return;
+        run_job(jobs, &jobs->job[index]);
+    }
+}
+
+/* ---- the copy ---- */
+
+struct copy {
+    struct arena arena;
+    struct replay_sink_file file;
+    struct trace_writer *writer;
+};
+
+static int open_copy(struct cli *cli, const struct options *options, const char *from,
+                     struct copy *copy)
+{
+    const struct trace_writer_options how = {
+        .guest = TRACE_GUEST_PVM,
+        .zstd_level = options->raw ? 0 : (unsigned)options->zstd_level,
+    };
+    *copy = (struct copy){.file = {.fd = -1}};
+    arena_init(&copy->arena, (size_t)256 << 20);
+    if (os_file_same(from, options->record))
+        return ui_usage(cli, "--record would overwrite %s", from);
+    int status = cli_output_check(cli, options->record);
+    if (status)
+        return status;
+    enum err err = replay_sink_file_open(&copy->file, options->record, false);
+    if (!err) {
+        struct trace_sink sink = replay_sink_file(&copy->file);
+        err = trace_writer_create(&copy->arena, &sink, &how, &copy->writer);
+    }
+    return err ? ui_fail(cli, err, options->record) : CLI_YES;
+}
+
+static int close_copy(struct cli *cli, const struct options *options, struct copy *copy,
+                      int status)
+{
+    if (copy->writer) {
+        enum err err = trace_writer_finish(copy->writer, NULL);
+        if (err)
+            status = ui_fail(cli, err, options->record);
+    }
+    replay_sink_file_close(&copy->file);
+    arena_fini(&copy->arena);
+    return status;
+}
+
+/* ---- the command ---- */
+
+static int check_options(struct cli *cli, const struct options *options, int argc,
+                         struct replay_options *how)
+{
+    if (options->to && !replay_position_parse(options->to, &how->to))
+        return ui_usage(cli, "--to takes N, e:N, g:N, N%%, start or end, not '%s'",
+                        options->to);
+    if (argc > 1 && (options->output || options->record))
+        return ui_usage(cli, "--%s takes one trace",
+                        options->output ? "output" : "record");
+    return CLI_YES;
+}
+
+/* 1 beats 125: a divergence is a result whatever the other files are. */
+static int worse(int a, int b)
+{
+    if (a == CLI_NO || b == CLI_NO)
+        return CLI_NO;
+    return a ? a : b;
+}
+
+int cmd_replay(struct cli *cli, int argc, char **argv)
+{
+    const struct options *options = cli->options;
+    struct jobs jobs = {.cli = cli, .count = (size_t)argc};
+    struct copy copy = {.file = {.fd = -1}};
+    jobs.how = (struct replay_options){.locate = true, .interrupted = os_interrupted};
+    int status = check_options(cli, options, argc, &jobs.how);
+    if (!status && options->record) {
+        status = open_copy(cli, options, argv[0], &copy);
+        jobs.how.copy = copy.writer;
+    }
+    if (!status) {
+        jobs.job = arena_new_array(&cli->arena, struct job, jobs.count);
+        check(jobs.job);
+        for (size_t i = 0; i < jobs.count; i++)
+            jobs.job[i].path = argv[i];
+        if (options->output)
+            jobs.how.output = print_output;
+        uint64_t threads = options->jobs ? options->jobs : os_cpu_count();
+        os_catch_interrupts();
+        os_threads_run((unsigned)(threads < jobs.count ? threads : jobs.count), work,
+                       &jobs);
+        for (size_t i = 0; i < jobs.count; i++)
+            status = worse(status,
+                           cli_replay_print(cli, jobs.job[i].path, jobs.job[i].open_err,
+                                            &jobs.job[i].report, options->output));
+    }
+    return close_copy(cli, options, &copy, status);
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cli/guest.h - what `run` and `record` share: the options that describe a guest, and
+ * the way from them to a setup and a live host.
+ */
+#ifndef CLI_GUEST_H
+#define CLI_GUEST_H
+
+#include "cli/cli.h"
+#include "replay/replay.h"
+
+enum cli_container {
+    CLI_CONTAINER_AUTO,
+    CLI_CONTAINER_RAW,
+    CLI_CONTAINER_SPI,
+    CLI_CONTAINER_POLKAVM
+};
+
+struct cli_guest_options {
+    enum cli_container container;
+    const char *entry;
+    struct cli_list args;
+    uint64_t gas;
+    enum pvm_profile profile;
+    uint64_t model; /* CLI_GUEST_DEFAULT: the profile's */
+    uint64_t mem_cycles;
+    bool page_gas;
+    struct cli_list reg;
+    const char *dir;
+    bool write;
+    const char *stdin_path;
+    const char *clock; /* NULL or "real": the real one; else a number */
+    uint64_t seed;     /* CLI_GUEST_DEFAULT: real randomness */
+};
+
+#define CLI_GUEST_DEFAULT UINT64_MAX
+
+#define CLI_GUEST_DEFAULTS                                                             \
+    {                                                                                  \
+        .gas = REPLAY_GAS_DEFAULT, .profile = PVM_PROFILE_VECTORS,                     \
+        .model = CLI_GUEST_DEFAULT, .mem_cycles = CLI_GUEST_DEFAULT,                   \
+        .seed = CLI_GUEST_DEFAULT,                                                     \
+    }
+
+extern const char *const cli_container_word[];
+extern const char *const cli_profile_word[];
+
+/* The rows of an option table; `type` has a member `guest`. */
+#define CLI_GUEST_OPTIONS(type)                                                        \
+    CLI_LIST(type, guest.args, "args", 'a', "ARG",                                     \
+             "an argument for the guest; what follows PROGRAM or -- too"),             \
+        CLI_STRING(type, guest.stdin_path, "stdin", 0, "FILE",                         \
+                   "what the guest reads as standard input (default: ours)"),          \
+        CLI_STRING(type, guest.dir, "dir", 'd', "FOLDER",                              \
+                   "let the guest open files below this folder (default: none)"),      \
+        CLI_FLAG(type, guest.write, "write", 'w',                                      \
+                 "let it create and change them as well"),                             \
+        CLI_STRING(type, guest.clock, "clock", 0, "real|NS",                           \
+                   "a clock that starts at NS since 1970 and moves when asked"),       \
+        CLI_U64(type, guest.seed, "seed", 0, "N", 0, UINT64_MAX - 1,                   \
+                "random numbers from a seed instead of real ones"),                    \
+        CLI_U64(type, guest.gas, "gas", 'g', "N", 0, REPLAY_GAS_MAX,                   \
+                "gas to run with (default 10^15)"),                                    \
+        CLI_STRING(type, guest.entry, "entry", 'e', "NAME|N|@PC",                      \
+                   "where to begin: an export, export number N, or a pc"),             \
+        CLI_LIST(type, guest.reg, "reg", 'r', "NAME=V",                                \
+                 "start value of a register: ra, sp, t0-t2, s0, s1, a0-a5"),           \
+        CLI_WORD(type, guest.profile, "profile", 'p', cli_profile_word,                \
+                 "instruction set and rules (default vectors)"),                       \
+        CLI_U64(type, guest.model, "model", 0, "N", 0, UINT32_MAX,                     \
+                "gas model (default that of the profile)"),                            \
+        CLI_U64(type, guest.mem_cycles, "mem-cycles", 0, "N", 1, 1000,                 \
+                "gas model 1: what a load or store takes (default 25)"),               \
+        CLI_FLAG(type, guest.page_gas, "page-gas", 0,                                  \
+                 "javm: charge the first store into each page"),                       \
+        CLI_WORD(type, guest.container, "container", 0, cli_container_word,            \
+                 "kind of program file (default: by its content)")
+
+/* A program ready to run; dies with cli_guest_close(). */
+struct cli_guest {
+    struct arena arena;
+    struct buf file;
+    const char *path;
+    struct pvm_container container;
+    struct replay_setup setup;
+    struct replay_live *live;
+    struct replay_host host;
+    int stdin_fd; /* to close; -1 */
+};
+
+/* Positional arguments GUEST PROGRAM ARG…: load the program and set everything up.
+ * CLI_YES, or the exit status after a message. */
+int cli_guest_open(struct cli *cli, const struct cli_guest_options *options, int argc,
+                   char **argv, struct cli_guest *guest);
+void cli_guest_close(struct cli_guest *guest);
+
+/* The exit status that tells how the guest ended, and a few words about it:
+ * "exit status 3", "halt", "panic at 0x24".  `words` has 80 bytes. */
+int cli_guest_status(const struct replay_result *result, const struct pvm_state *state,
+                     char *ret_words);
+
+/* May a trace be written to `path`?  An existing file is overwritten only if it is a
+ * trace: nobody wants to lose a program to -o.  CLI_YES, or the status after a message.
+ */
+int cli_output_check(struct cli *cli, const char *path);
+
+/* 64 hex digits. */
+enum { CLI_HASH_TEXT_SIZE = 65 };
+void cli_hash_text(const struct hash256 *hash, char ret_text[CLI_HASH_TEXT_SIZE]);
+
+#endif
