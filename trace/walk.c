@@ -303,6 +303,15 @@ static enum err scan(struct walk *walk, uint64_t from, uint64_t file_size,
     return ERR_ok;
 }
 
+static enum err chunk_behind(struct walk *walk, bool *ret_nothing)
+{
+    uint64_t file_size, found;
+    TRY(walk->source.size(walk->source.self, &file_size));
+    TRY(scan(walk, walk->next, file_size, &found));
+    *ret_nothing = found >= file_size;
+    return ERR_ok;
+}
+
 /* Salvage: report the damage and find the place to go on. */
 static enum err skip_damage(struct walk *walk, const struct trace_chunk *chunk,
                             bool header_good)
@@ -408,7 +417,10 @@ static enum err step(struct walk *walk, bool *ret_end, bool *ret_again)
     TRY(read_window(walk, &open, &window));
     if (window == WINDOW_TAKEN)
         return take_window(walk, &open);
-    if (window == WINDOW_SAME || (window == WINDOW_NONE && absent)) {
+    bool nothing = window == WINDOW_NONE && absent;
+    if (nothing && walk->salvage)
+        TRY(chunk_behind(walk, &nothing)); /* a hole, if a chunk is behind it */
+    if (window == WINDOW_SAME || nothing) {
         walk->state = TRACE_READER_OPEN;
         *ret_end = true;
         return ERR_ok;

@@ -90,7 +90,7 @@ static bool head_of(uint8_t byte, struct head *ret)
     return true;
 }
 
-bool wire_next(struct wire *wire, struct wire_item *ret_item)
+bool wire_next_long(struct wire *wire, struct wire_item *ret_item)
 {
     struct head head;
     size_t left = wire_left(wire);

@@ -51,8 +51,15 @@ static inline size_t wire_left(const struct wire *wire)
 }
 
 /* Read one item and advance; false (and nothing advanced) when the next bytes are no
- * canonical item, or do not fit. */
-bool wire_next(struct wire *wire, struct wire_item *ret_item);
+ * canonical item, or do not fit.  Small numbers, the most frequent, are read here. */
+bool wire_next_long(struct wire *wire, struct wire_item *ret_item);
+static inline bool wire_next(struct wire *wire, struct wire_item *ret_item)
+{
+    if (wire->at == wire->end || *wire->at >= 0x80)
+        return wire_next_long(wire, ret_item);
+    *ret_item = (struct wire_item){.class = WIRE_UINT, .number = *wire->at++};
+    return true;
+}
 
 /* Read an unsigned integer. */
 static inline bool wire_uint(struct wire *wire, uint64_t *ret_number)

@@ -48,15 +48,21 @@ static size_t wide_size(uint64_t *random, size_t wide_max)
 {
     static const size_t border[] = {0,     1,     511,   512,    513,   4096,
                                     65535, 65536, 65537, 131072, 131073};
-    size_t size = test_random(random) % 4 ? border[test_random(random) % 6]
-                                          : border[test_random(random) % countof(border)];
+    size_t size = test_random(random) % 4
+                      ? border[test_random(random) % 6]
+                      : border[test_random(random) % countof(border)];
     return size < wide_max ? size : wide_max;
 }
 
 static void value(struct arena *arena, uint64_t *random, char letter, size_t wide_max,
                   void *ret_value)
 {
-    static const char *const text[] = {NULL, "", "a", "gas", "log.bytes", "caf\xc3\xa9",
+    static const char *const text[] = {NULL,
+                                       "",
+                                       "a",
+                                       "gas",
+                                       "log.bytes",
+                                       "caf\xc3\xa9",
                                        "this text is longer than thirty-one bytes",
                                        "\xf0\x9f\x90\xa2"};
     uint64_t bits = test_random(random);
@@ -85,8 +91,9 @@ static void value(struct arena *arena, uint64_t *random, char letter, size_t wid
     }
 }
 
-void generate_event(struct arena *arena, uint64_t *random, const struct trace_kind *kind,
-                    size_t wide_max, union generated *event)
+void generate_event(struct arena *arena, uint64_t *random,
+                    const struct trace_kind *kind, size_t wide_max,
+                    union generated *event)
 {
     memset(event, 0, sizeof *event);
     uint32_t used = kind->field_count;

@@ -241,9 +241,9 @@ static void check_seek(struct world *world, struct trace_reader *reader, size_t 
     union generated event;
     struct arena arena;
     arena_init(&arena, (size_t)1 << 30);
-    assert_int_equal(trace_decode(reader, &record, (enum trace_id)record.kind->id,
-                                  &arena, &event),
-                     ERR_ok);
+    assert_int_equal(
+        trace_decode(reader, &record, (enum trace_id)record.kind->id, &arena, &event),
+        ERR_ok);
     assert_true(generated_equal(world->kind[i], &event, world->event[i]));
     arena_fini(&arena);
 }
