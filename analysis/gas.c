@@ -182,10 +182,22 @@ static enum err check_table(struct walk *w, uint64_t pc)
     return err;
 }
 
+/* Short bytes point into the record, which goes when the reader moves on. */
+static enum err keep_bytes(struct walk *w, struct bytes *bytes)
+{
+    const void *copy = arena_copy(w->arena, bytes->data, bytes->size);
+    if (!copy)
+        return ERR_nomem;
+    bytes->data = copy;
+    return ERR_ok;
+}
+
 static enum err on_program(struct walk *w, const struct trace_record *record)
 {
     struct trace_pvm_program event;
-    TRY(trace_decode_pvm_program(w->reader, record, w->arena, &event));
+    TRY(trace_decode_pvm_program(w->reader, record, &w->event, &event));
+    TRY(keep_bytes(w, &event.code));
+    TRY(keep_bytes(w, &event.blocks));
     if (w->program_count == ANALYSIS_PROGRAMS_MAX)
         return ERR_limit;
     for (uint32_t i = 0; i < w->program_count; i++) {
