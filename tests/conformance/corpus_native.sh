@@ -7,7 +7,7 @@
 #
 #   corpus_native.sh [--bless] FOLDER      where the programs native_NAME are
 #
-# A case is cases/NAME-CASE.* and runs in cases/files:
+# A case is cases/NAME-CASE.* and runs in a copy of cases/files:
 #   .args  one argument a line    .in   stdin
 #   .out   stdout                 .err  stderr             .status  exit status
 # What is missing is empty, or 0.  --bless writes .out, .err and .status; look at the
@@ -84,7 +84,9 @@ check_case() # NAME-CASE
     fi
     name=$(basename "$stem")
     status=0
-    (cd cases/files && LOCKSTEP_FIXED_WORLD=1 exec "$folder/native_${name%%-*}" "$@" \
+    rm -rf "$work/files"
+    cp -r cases/files "$work/files"
+    (cd "$work/files" && LOCKSTEP_FIXED_WORLD=1 exec "$folder/native_${name%%-*}" "$@" \
         <"$input" >"$work/out" 2>"$work/err") || status=$?
     : >"$work/status"
     [ $status -eq 0 ] || echo $status >"$work/status"

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * The programs of the corpus that use the host, end to end: each case of
- * corpus/pvm/cases is run with the live host (a fixed clock and seed, the folder
- * cases/files) while it is recorded.  It prints what its native build prints; replayed
- * without the host it gives the same trace.  Files of a case: see corpus_native.sh.
+ * corpus/pvm/cases is run with the live host (a fixed clock and seed, a copy of the
+ * folder cases/files) while it is recorded.  It prints what its native build prints;
+ * replayed without the host it gives the same trace.  Files of a case: see
+ * corpus_native.sh.
  */
 #define _GNU_SOURCE
 #include "tests/unit/replay/run.h"
@@ -16,7 +17,13 @@
 
 #define CASES "corpus/pvm/cases/"
 
-enum { TEXT_SIZE_MAX = 1 << 20, NAME_SIZE = 64, ARG_COUNT_MAX = 16, STREAM_COUNT = 3 };
+enum {
+    TEXT_SIZE_MAX = 1 << 20,
+    NAME_SIZE = 64,
+    PATH_SIZE = 256,
+    ARG_COUNT_MAX = 16,
+    STREAM_COUNT = 3
+};
 
 /* What a file of the case holds; nothing when there is none. */
 static struct buf case_file(const char *name, const char *suffix)
@@ -43,6 +50,44 @@ static size_t split_lines(struct buf *text, const char *argv[ARG_COUNT_MAX])
     }
     return argc;
 }
+
+/* ---- the folder that the program may use ---- */
+
+static char folder[] = "/tmp/lockstep-cases-XXXXXX";
+
+/* Do `action` to each file of `from`. */
+static void each_file(const char *from,
+                      void (*action)(const char *from, const char *name))
+{
+    struct buf names;
+    buf_init(&names, TEXT_SIZE_MAX);
+    assert_int_equal(os_folder_list(from, &names), ERR_ok);
+    const char *name = (const char *)names.data, *end = name + names.size;
+    for (; name < end; name += strlen(name) + 1)
+        action(from, name);
+    buf_fini(&names);
+}
+
+static void copy_file(const char *from, const char *name)
+{
+    char path[PATH_SIZE];
+    struct buf content;
+    buf_init(&content, TEXT_SIZE_MAX);
+    (void)snprintf(path, sizeof path, "%s/%s", from, name);
+    assert_int_equal(os_file_read(path, &content), ERR_ok);
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_int_equal(os_file_write(path, buf_bytes(&content)), ERR_ok);
+    buf_fini(&content);
+}
+
+static void remove_file(const char *from, const char *name)
+{
+    char path[PATH_SIZE];
+    (void)snprintf(path, sizeof path, "%s/%s", from, name);
+    assert_int_equal(unlink(path), 0);
+}
+
+/* ---- one case ---- */
 
 static int stream_of(struct bytes content)
 {
@@ -92,7 +137,7 @@ static void run_case(const char *name, const char *program)
         .stdin_fd = fd[0],
         .stdout_fd = fd[1],
         .stderr_fd = fd[2],
-        .dir = CASES "files",
+        .dir = folder,
         .write = true,
         .clock_fixed = true,
         .clock_ns = 946684800000000000, /* as in world.h */
@@ -101,6 +146,7 @@ static void run_case(const char *name, const char *program)
     struct arena arena;
     struct recording recording;
     struct replay_live *live;
+    each_file(CASES "files", copy_file);
     arena_init(&arena, (size_t)1 << 28);
     assert_int_equal(replay_live_create(&arena, &options, &live), ERR_ok);
     struct replay_host host = replay_live_host(live);
@@ -111,6 +157,7 @@ static void run_case(const char *name, const char *program)
     check_status(name, &recording.result);
     recording_fini(&recording);
     replay_live_close(live);
+    each_file(folder, remove_file);
     arena_fini(&arena);
     for (unsigned i = 0; i < STREAM_COUNT; i++)
         close(fd[i]);
@@ -126,6 +173,7 @@ static void test_cases(void **state)
     char last[NAME_SIZE] = "";
     unsigned count = 0;
     buf_init(&names, TEXT_SIZE_MAX);
+    assert_non_null(mkdtemp(folder));
     assert_int_equal(os_folder_list("corpus/pvm/cases", &names), ERR_ok);
     const char *next = (const char *)names.data;
     for (; next < (const char *)names.data + names.size; next += strlen(next) + 1) {
@@ -142,6 +190,7 @@ static void test_cases(void **state)
         count++;
     }
     buf_fini(&names);
+    assert_int_equal(rmdir(folder), 0);
     assert_true(count >= 20);
 }
 
