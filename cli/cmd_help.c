@@ -118,15 +118,16 @@ static void put_columns(struct buf *buf, size_t start, const char *text)
     buf_printf(buf, "%*s%s\n", (int)(TEXT_COLUMN - width), "", text);
 }
 
-/* Paragraphs, each line at most TEXT_WIDTH columns wide; newlines stay. */
-static void put_wrapped(const char *text, struct buf *buf)
+/* Paragraphs, each line at most TEXT_WIDTH columns wide; newlines stay.  Lines behind
+ * the first begin with `indent` spaces, and the first stands there already. */
+static void put_wrapped(const char *text, size_t indent, struct buf *buf)
 {
     size_t column = 0;
     while (*text) {
         size_t size = strcspn(text, " \n");
         size_t space = column ? 1 : 0;
-        if (column + space + size > TEXT_WIDTH && column) {
-            buf_byte(buf, '\n');
+        if (indent + column + space + size > TEXT_WIDTH && column) {
+            buf_printf(buf, "\n%*s", (int)indent, "");
             column = space = 0;
         }
         buf_put(buf, " ", space);
@@ -134,7 +135,7 @@ static void put_wrapped(const char *text, struct buf *buf)
         column += space + size;
         text += size;
         if (*text == '\n') {
-            buf_byte(buf, '\n');
+            buf_printf(buf, "\n%*s", (int)indent, "");
             column = 0;
         }
         text += *text != 0;
@@ -170,7 +171,7 @@ void cli_help_put(const struct cli_command *command, struct buf *buf)
     each_option(spec, put_option_text, buf);
     if (spec->about) {
         buf_byte(buf, '\n');
-        put_wrapped(spec->about, buf);
+        put_wrapped(spec->about, 0, buf);
     }
     buf_text(buf, "\nexamples:\n");
     for (size_t i = 0; i < countof(spec->example); i++)
@@ -179,11 +180,15 @@ void cli_help_put(const struct cli_command *command, struct buf *buf)
     buf_text(buf, "\nexit status:\n");
     for (size_t i = 0; i < countof(exit_order); i++) {
         const char *text = exit_text(spec, exit_order[i]);
-        if (text)
-            buf_printf(buf, "  %3d  %s\n", exit_order[i], text);
+        if (text) {
+            buf_printf(buf, "  %3d  ", exit_order[i]);
+            put_wrapped(text, 7, buf);
+        }
     }
-    if (spec->exit_other)
-        buf_printf(buf, "       %s\n", spec->exit_other);
+    if (spec->exit_other) {
+        buf_text(buf, "       ");
+        put_wrapped(spec->exit_other, 7, buf);
+    }
 }
 
 static void put_list_text(struct buf *buf)
