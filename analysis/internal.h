@@ -35,28 +35,31 @@ struct stack_node {
 #define STACK_NONE UINT32_MAX
 
 struct stack;
-ERR_MUST_CHECK enum err stack_create(struct arena *arena,
-                                     const struct analysis_symbols *symbols,
-                                     struct stack **ret_stack);
-void stack_close(struct stack *stack);
+ERR_MUST_CHECK enum err analysis_stack_create(struct arena *arena,
+                                              const struct analysis_symbols *symbols,
+                                              struct stack **ret_stack);
+void analysis_stack_close(struct stack *stack);
 
 /* Follow the run; false when memory is out. */
-bool stack_enter(struct stack *stack, const struct analysis_entry *entry);
-bool stack_block(struct stack *stack, const struct analysis_program *program,
-                 uint32_t row);
+bool analysis_stack_enter(struct stack *stack, const struct analysis_entry *entry);
+bool analysis_stack_block(struct stack *stack, const struct analysis_program *program,
+                          uint32_t row);
 
-/* The node on top; never NULL after stack_enter() or stack_block(). */
-struct stack_node *stack_top(struct stack *stack);
+/* The node on top; never NULL after analysis_stack_enter() or analysis_stack_block().
+ */
+struct stack_node *analysis_stack_top(struct stack *stack);
 
-size_t stack_node_count(const struct stack *stack);
-const struct stack_node *stack_node_at(const struct stack *stack, size_t index);
-size_t stack_function_count(const struct stack *stack);
-const struct stack_function *stack_function_at(const struct stack *stack, size_t index);
-uint64_t stack_lost_count(const struct stack *stack);
+size_t analysis_stack_node_count(const struct stack *stack);
+const struct stack_node *analysis_stack_node_at(const struct stack *stack,
+                                                size_t index);
+size_t analysis_stack_function_count(const struct stack *stack);
+const struct stack_function *analysis_stack_function_at(const struct stack *stack,
+                                                        size_t index);
+uint64_t analysis_stack_lost_count(const struct stack *stack);
 
 /* ---- tables (table.c) ---- */
 
 /* Order rows as analysis.h says. */
-void profile_rows_sort(struct analysis_profile_row *row, size_t count);
+void analysis_rows_sort(struct analysis_profile_row *row, size_t count);
 
 #endif

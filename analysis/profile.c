@@ -85,7 +85,7 @@ static void settle(struct analysis_profile *p, uint64_t icount)
         if (p->last)
             p->last->insn_count += count;
         if (p->stack && p->entered)
-            stack_top(p->stack)->insn_count += count;
+            analysis_stack_top(p->stack)->insn_count += count;
     }
     p->last_icount = icount;
 }
@@ -98,7 +98,7 @@ static bool on_enter(void *self, const struct analysis_entry *entry)
         p->last = NULL;
     if (entry->program != p->current && !use_program(p, entry->program))
         return false;
-    if (p->stack && !stack_enter(p->stack, entry))
+    if (p->stack && !analysis_stack_enter(p->stack, entry))
         return fail(p);
     p->entered = true;
     return true;
@@ -118,7 +118,7 @@ static bool on_block(struct analysis_profile *p, const struct analysis_charge *c
     if (row == ANALYSIS_NO_ROW)
         return true;
     settle(p, c->icount);
-    if (p->stack && !stack_block(p->stack, c->program, row))
+    if (p->stack && !analysis_stack_block(p->stack, c->program, row))
         return fail(p);
     p->last = &p->sum[row];
     p->last_inside = c->inside;
@@ -170,7 +170,7 @@ static bool on_charge(void *self, const struct analysis_charge *c)
         on_other(p, c);
     }
     if (p->stack && c->inside && c->kind != ANALYSIS_CHARGE_CREDIT) {
-        struct stack_node *top = stack_top(p->stack);
+        struct stack_node *top = analysis_stack_top(p->stack);
         top->count++;
         top->gas += c->cost;
     }
@@ -215,7 +215,7 @@ enum err analysis_profile_create(struct arena *arena, unsigned parts,
         !(p->op = arena_new_array(arena, struct op_sum, OPS_MAX)))
         return ERR_nomem;
     if (parts & ANALYSIS_PROFILE_STACKS)
-        TRY(stack_create(arena, symbols, &p->stack));
+        TRY(analysis_stack_create(arena, symbols, &p->stack));
     *ret_profile = p;
     return ERR_ok;
 }
@@ -223,7 +223,7 @@ enum err analysis_profile_create(struct arena *arena, unsigned parts,
 void analysis_profile_close(struct analysis_profile *profile)
 {
     if (profile)
-        stack_close(profile->stack);
+        analysis_stack_close(profile->stack);
 }
 
 enum err analysis_profile_finish(struct analysis_profile *profile, uint64_t icount)
@@ -238,7 +238,7 @@ enum err analysis_profile_finish(struct analysis_profile *profile, uint64_t icou
 uint64_t analysis_profile_lost_count(const struct analysis_profile *profile)
 {
     return profile->lost_count +
-           (profile->stack ? stack_lost_count(profile->stack) : 0);
+           (profile->stack ? analysis_stack_lost_count(profile->stack) : 0);
 }
 
 /* ---- tables ---- */
@@ -293,9 +293,9 @@ static size_t fill_ops(const struct analysis_profile *p,
 static size_t fill_functions(const struct analysis_profile *p,
                              struct analysis_profile_row *row)
 {
-    size_t count = stack_function_count(p->stack);
+    size_t count = analysis_stack_function_count(p->stack);
     for (size_t i = 0; row && i < count; i++) {
-        const struct stack_function *function = stack_function_at(p->stack, i);
+        const struct stack_function *function = analysis_stack_function_at(p->stack, i);
         row[i] = (struct analysis_profile_row){.program = function->program,
                                                .where = function->pc,
                                                .count = function->call_count};
@@ -307,7 +307,7 @@ static size_t fill_functions(const struct analysis_profile *p,
 static bool recursive(const struct stack *stack, const struct stack_node *node)
 {
     for (uint32_t up = node->parent; up != STACK_NONE;) {
-        const struct stack_node *above = stack_node_at(stack, up);
+        const struct stack_node *above = analysis_stack_node_at(stack, up);
         if (above->function == node->function)
             return true;
         up = above->parent;
@@ -322,13 +322,13 @@ static enum err fold_stacks(const struct analysis_profile *p, struct arena *aren
     struct sum {
         uint64_t gas, insn_count;
     };
-    size_t count = stack_node_count(p->stack);
+    size_t count = analysis_stack_node_count(p->stack);
     struct sum *below = arena_new_array(arena, struct sum, count);
     if (!below)
         return ERR_nomem;
     /* Parents come before their children. */
     for (size_t i = count; i-- > 0;) {
-        const struct stack_node *node = stack_node_at(p->stack, i);
+        const struct stack_node *node = analysis_stack_node_at(p->stack, i);
         struct analysis_profile_row *r = &row[node->function];
         below[i].gas += node->gas;
         below[i].insn_count += node->insn_count;
@@ -379,7 +379,7 @@ enum err analysis_profile_table(const struct analysis_profile *profile,
         TRY(fold_stacks(profile, arena, row));
         count = drop_empty(row, count);
     }
-    profile_rows_sort(row, count);
+    analysis_rows_sort(row, count);
     *ret_rows = (struct analysis_profile_rows){.row = row, .count = count};
     return ERR_ok;
 }
@@ -413,13 +413,15 @@ static void put_stack(const struct analysis_profile *p, uint32_t index, struct b
 {
     uint32_t path[STACK_DEPTH_MAX + 1];
     size_t depth = 0;
-    for (uint32_t i = index; i != STACK_NONE; i = stack_node_at(p->stack, i)->parent) {
+    for (uint32_t i = index; i != STACK_NONE;
+         i = analysis_stack_node_at(p->stack, i)->parent) {
         check(depth < countof(path));
         path[depth++] = i;
     }
     while (depth-- > 0) {
-        const struct stack_node *node = stack_node_at(p->stack, path[depth]);
-        const struct stack_function *f = stack_function_at(p->stack, node->function);
+        const struct stack_node *node = analysis_stack_node_at(p->stack, path[depth]);
+        const struct stack_function *f =
+            analysis_stack_function_at(p->stack, node->function);
         analysis_profile_put_name(p, f->program, f->pc, buf);
         if (depth)
             buf_byte(buf, ';');
@@ -447,8 +449,8 @@ enum err analysis_profile_collapsed(const struct analysis_profile *profile,
     struct buf buf;
     buf_init(&buf, (size_t)1 << 24);
     enum err err = ERR_ok;
-    for (uint32_t i = 0; !err && i < stack_node_count(profile->stack); i++) {
-        uint64_t value = weight_of(stack_node_at(profile->stack, i), weight);
+    for (uint32_t i = 0; !err && i < analysis_stack_node_count(profile->stack); i++) {
+        uint64_t value = weight_of(analysis_stack_node_at(profile->stack, i), weight);
         if (!value)
             continue;
         buf_clear(&buf);

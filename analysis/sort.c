@@ -35,7 +35,7 @@ static void sift(struct analysis_profile_row *row, size_t root, size_t count)
 }
 
 /* Heapsort: no memory, no bad case, and the order is total. */
-void profile_rows_sort(struct analysis_profile_row *row, size_t count)
+void analysis_rows_sort(struct analysis_profile_row *row, size_t count)
 {
     for (size_t i = count / 2; i-- > 0;)
         sift(row, i, count);

@@ -73,32 +73,33 @@ static struct stack_function *function_of(const struct stack *stack, uint32_t in
     return (struct stack_function *)(void *)stack->functions.data + index;
 }
 
-size_t stack_node_count(const struct stack *stack)
+size_t analysis_stack_node_count(const struct stack *stack)
 {
     return stack->nodes.size / sizeof(struct stack_node);
 }
 
-const struct stack_node *stack_node_at(const struct stack *stack, size_t index)
+const struct stack_node *analysis_stack_node_at(const struct stack *stack, size_t index)
 {
     return node_of(stack, (uint32_t)index);
 }
 
-size_t stack_function_count(const struct stack *stack)
+size_t analysis_stack_function_count(const struct stack *stack)
 {
     return stack->functions.size / sizeof(struct stack_function);
 }
 
-const struct stack_function *stack_function_at(const struct stack *stack, size_t index)
+const struct stack_function *analysis_stack_function_at(const struct stack *stack,
+                                                        size_t index)
 {
     return function_of(stack, (uint32_t)index);
 }
 
-uint64_t stack_lost_count(const struct stack *stack)
+uint64_t analysis_stack_lost_count(const struct stack *stack)
 {
     return stack->lost_count;
 }
 
-struct stack_node *stack_top(struct stack *stack)
+struct stack_node *analysis_stack_top(struct stack *stack)
 {
     return node_of(stack, stack->top);
 }
@@ -106,7 +107,7 @@ struct stack_node *stack_top(struct stack *stack)
 static uint32_t add_function(struct stack *stack,
                              const struct analysis_program *program, uint32_t pc)
 {
-    size_t index = stack_function_count(stack);
+    size_t index = analysis_stack_function_count(stack);
     struct stack_function function = {.program = program, .pc = pc};
     buf_put(&stack->functions, &function, sizeof function);
     return stack->functions.err ? STACK_NONE : (uint32_t)index;
@@ -136,14 +137,14 @@ static bool hash_grow(struct stack *stack, uint32_t size)
         return false;
     stack->hash = hash;
     stack->hash_mask = size - 1;
-    for (uint32_t i = 0; i < stack_node_count(stack); i++)
+    for (uint32_t i = 0; i < analysis_stack_node_count(stack); i++)
         hash_insert(stack, i);
     return true;
 }
 
 static uint32_t add_node(struct stack *stack, uint32_t parent, uint32_t function)
 {
-    uint32_t index = (uint32_t)stack_node_count(stack);
+    uint32_t index = (uint32_t)analysis_stack_node_count(stack);
     struct stack_node node = {
         .parent = parent,
         .function = function,
@@ -178,7 +179,7 @@ static uint32_t child_of(struct stack *stack, uint32_t parent, uint32_t function
         if (node->parent == parent && node->function == function)
             return stack->hash[slot] - 1;
     }
-    if (stack_node_count(stack) >= STACK_NODE_MAX && parent != STACK_NONE) {
+    if (analysis_stack_node_count(stack) >= STACK_NODE_MAX && parent != STACK_NONE) {
         stack->lost_count++;
         return parent;
     }
@@ -324,8 +325,8 @@ static bool go_to(struct stack *stack, uint32_t parent, uint32_t function)
     return true;
 }
 
-bool stack_block(struct stack *stack, const struct analysis_program *program,
-                 uint32_t row)
+bool analysis_stack_block(struct stack *stack, const struct analysis_program *program,
+                          uint32_t row)
 {
     const struct row_info *info = stack->info, *last = stack->last;
     stack->last = &info[row];
@@ -341,7 +342,7 @@ bool stack_block(struct stack *stack, const struct analysis_program *program,
     }
     if (info[row].flags & ROW_SYMBOL) {
         uint32_t function = function_at(stack, program, info, row);
-        const struct stack_node *top = stack_top(stack);
+        const struct stack_node *top = analysis_stack_top(stack);
         if (top->function != function && top->function != stack->deep)
             return go_to(stack, top->parent, function);
     }
@@ -367,7 +368,7 @@ static bool enter_new(struct stack *stack, const struct analysis_entry *entry,
     return go_to(stack, caller, function);
 }
 
-bool stack_enter(struct stack *stack, const struct analysis_entry *entry)
+bool analysis_stack_enter(struct stack *stack, const struct analysis_entry *entry)
 {
     struct analysis_entry e = *entry;
     bool known = stack->info != NULL;
@@ -401,8 +402,9 @@ bool stack_enter(struct stack *stack, const struct analysis_entry *entry)
     return true;
 }
 
-enum err stack_create(struct arena *arena, const struct analysis_symbols *symbols,
-                      struct stack **ret_stack)
+enum err analysis_stack_create(struct arena *arena,
+                               const struct analysis_symbols *symbols,
+                               struct stack **ret_stack)
 {
     struct stack *stack = arena_new(arena, struct stack);
     if (!stack)
@@ -422,7 +424,7 @@ enum err stack_create(struct arena *arena, const struct analysis_symbols *symbol
     return ERR_ok;
 }
 
-void stack_close(struct stack *stack)
+void analysis_stack_close(struct stack *stack)
 {
     if (!stack)
         return;
