@@ -106,29 +106,34 @@ static void warn_dropped(struct link *link, const struct link_object *object)
 
 /* ---- relocation ---- */
 
-/* V for debug sections; what was dropped is at 0. */
-static uint64_t value_of(const struct link_dbg *dbg, const struct link_reloc *reloc)
+/* A place in dropped code is at 0.  In a list, where two zeros are the end, distances
+ * stay what they were, and an address is 1. */
+static uint64_t value_of_dropped(enum link_dwarf part, const struct link_reloc *reloc,
+                                 uint64_t offset)
+{
+    if (part != LINK_DWARF_LOC && part != LINK_DWARF_RANGES)
+        return 0;
+    return reloc->type == R_RISCV_64 ? 1 : offset;
+}
+
+/* V for debug sections. */
+static uint64_t value_of(const struct link_dbg *dbg, enum link_dwarf part,
+                         const struct link_reloc *reloc)
 {
     const struct link *link = dbg->link;
     const struct link_symbol *definition = link_definition(reloc->symbol);
     struct link_section *section = link_section_of(reloc->symbol);
-    if (!section)
-        return definition ? link_value(link, reloc->symbol, reloc->addend) : 0;
+    if (!section) /* absolute, or undefined: its COMDAT group lost */
+        return definition ? link_value(link, reloc->symbol, reloc->addend)
+                          : value_of_dropped(part, reloc, 0);
     uint64_t offset = definition->value + (uint64_t)reloc->addend;
     if (section->kind == LINK_SECTION_DEBUG)
         return section->address + offset;
     if (!section->live)
-        return 0;
+        return value_of_dropped(part, reloc, offset);
     if (section->kind == LINK_SECTION_CODE)
         return LINK_CODE_BASE + (uint64_t)link_pc(link, section, offset);
     return section->address + offset;
-}
-
-/* Ranges end with two zeros: what was dropped must not look like that. */
-static uint64_t not_an_end(enum link_dwarf part, const struct link_reloc *reloc,
-                           uint64_t value)
-{
-    return part == LINK_DWARF_RANGES && reloc->type == R_RISCV_64 && !value ? 1 : value;
 }
 
 static void copy_section(struct link_dbg *dbg, struct link_section *section)
@@ -152,7 +157,7 @@ static void relocate_section(struct link_dbg *dbg, struct link_section *section)
         /* Overflow: an advance of a line table that got longer than 64 KiB.  Its rows
          * are wrong then, and only they. */
         (void)link_apply(buf->data + section->address + reloc->offset, reloc->type,
-                         not_an_end(part, reloc, value_of(dbg, reloc)));
+                         value_of(dbg, part, reloc));
     }
 }
 

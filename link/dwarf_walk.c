@@ -139,7 +139,7 @@ static void fix_field(struct walk *walk, enum link_dwarf part,
                       const struct link_section *section, uint64_t at,
                       struct place base)
 {
-    if (!base.section || link_dwarf_reloc(section, at))
+    if (!base.section || !base.section->live || link_dwarf_reloc(section, at))
         return;
     uint64_t length = link_get(section->content.data + at, ADDRESS_SIZE);
     link_set(output_at(walk, part, section, at), ADDRESS_SIZE,

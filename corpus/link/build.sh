@@ -16,12 +16,18 @@ command -v "$clang" >/dev/null || {
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 status=0
-for source in *.s; do
+for source in *.s *.c; do
     name=${source%.*}
     flags="-march=rv64em_zbb_xtheadcondmov -mabi=lp64e"
     case $name in
-    norelax*) flags="$flags -mno-relax" ;;
-    debug*) flags="$flags -g -gdwarf-4" ;;
+    norelax) flags="$flags -mno-relax" ;;
+    lines) flags="$flags -fdebug-default-version=4" ;;
+    debug*)
+        flags="$flags -mcmodel=medlow -fno-pic -O2 -mno-strict-align -ffunction-sections
+            -fdata-sections -fno-asynchronous-unwind-tables -fno-ident -fno-addrsig
+            -ffile-prefix-map=$PWD=. -g -gdwarf-4"
+        [ "$name" = debug ] || flags="$flags -gdwarf-5"
+        ;;
     esac
     # shellcheck disable=SC2086 # a list of flags
     "$clang" --target=riscv64-unknown-none-elf $flags -c "$source" -o "$work/$name.o"
