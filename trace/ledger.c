@@ -64,6 +64,15 @@ static bool row_parse(struct wire *wire, uint64_t pc_before, bool first,
     return true;
 }
 
+/* Where the row begins that begins at `pc`: its index plus 1, or 0. */
+static uint32_t row_index(const struct trace_blocks *blocks, uint64_t pc)
+{
+    const struct trace_block *row = trace_blocks_containing(blocks, pc);
+    return row && row->pc == pc && blocks->count < UINT32_MAX
+               ? (uint32_t)(row - blocks->block) + 1
+               : 0;
+}
+
 enum err trace_blocks_parse(struct arena *arena, struct bytes table,
                             struct trace_blocks *ret_blocks)
 {
@@ -79,7 +88,13 @@ enum err trace_blocks_parse(struct arena *arena, struct bytes table,
         return ERR_nomem;
     for (size_t i = 0; i < count; i++)
         (void)row_parse(&wire, i ? row[i - 1].pc : 0, !i, &row[i]);
-    *ret_blocks = (struct trace_blocks){.block = row, .count = count};
+    struct trace_blocks blocks = {.block = row, .count = count};
+    for (size_t i = 0; i < count; i++) {
+        row[i].next_row = row_index(&blocks, row[i].next);
+        if (has_target(row[i].kind) && row[i].target >= 0)
+            row[i].target_row = row_index(&blocks, (uint64_t)row[i].target);
+    }
+    *ret_blocks = blocks;
     return ERR_ok;
 }
 
@@ -176,12 +191,14 @@ static bool outcome(const struct expander *e, uint64_t bit)
     return e->segment->bits.data[bit / 8] >> (7 - bit % 8) & 1;
 }
 
-/* Where control goes at the end of the block in progress. */
-static enum err successor(struct expander *e, uint64_t *ret_pc)
+/* Where control goes at the end of the block in progress, and which row that is, plus
+ * 1; 0: to be looked up. */
+static enum err successor(struct expander *e, uint64_t *ret_pc, uint32_t *ret_row)
 {
     const struct trace_block *row = e->row;
     bool bad = row->kind & TRACE_BLOCK_BAD_TARGET;
     uint64_t index;
+    *ret_row = row->next_row;
     switch (row->kind & ~TRACE_BLOCK_BAD_TARGET) {
     case TRACE_BLOCK_NEXT:
         *ret_pc = row->next;
@@ -190,6 +207,7 @@ static enum err successor(struct expander *e, uint64_t *ret_pc)
         if (bad)
             return inconsistent(e, "execution goes on behind an invalid jump");
         *ret_pc = (uint64_t)row->target;
+        *ret_row = row->target_row;
         return ERR_ok;
     case TRACE_BLOCK_CONDITIONAL:
         if (e->bit >= e->segment->nbits)
@@ -201,6 +219,7 @@ static enum err successor(struct expander *e, uint64_t *ret_pc)
         if (bad)
             return inconsistent(e, "execution goes on behind an invalid branch");
         *ret_pc = (uint64_t)row->target;
+        *ret_row = row->target_row;
         return ERR_ok;
     case TRACE_BLOCK_INDIRECT:
         if (!leb128(&e->targets, &index))
@@ -208,6 +227,7 @@ static enum err successor(struct expander *e, uint64_t *ret_pc)
         if (++e->target_count > TARGET_COUNT_MAX || index >= e->ledger->jump_count)
             return inconsistent(e, "an indirect jump is outside the jump table");
         *ret_pc = e->ledger->jump[index];
+        *ret_row = 0;
         return ERR_ok;
     default:
         return inconsistent(e, "execution goes on behind a block that stops");
@@ -262,14 +282,17 @@ static enum err walk_blocks(struct expander *e)
     const struct trace_pvm_segment *segment = e->segment;
     bool at_entry = ends_at_entry(segment);
     for (;;) {
+        const struct trace_blocks *blocks = &e->ledger->blocks;
         uint64_t pc;
+        uint32_t known;
         TRY(emit_extra(e));
         if (e->n == segment->n && !at_entry)
             return inside(e, segment->end_pc)
                        ? ERR_ok
                        : inconsistent(e, "end_pc is in another block");
-        TRY(successor(e, &pc));
-        const struct trace_block *row = trace_blocks_containing(&e->ledger->blocks, pc);
+        TRY(successor(e, &pc, &known));
+        const struct trace_block *row =
+            known ? &blocks->block[known - 1] : trace_blocks_containing(blocks, pc);
         if (!row || row->pc != pc)
             return inconsistent(e, "a block is entered in its middle");
         e->insn_count += e->row->insn_count;

@@ -724,8 +724,10 @@ struct trace_block {
     uint32_t pc;
     uint32_t next;
     int64_t target; /* kinds 1 and 2; anything with BAD_TARGET */
-    uint32_t insn_count;
     uint64_t cost;
+    uint32_t insn_count;
+    uint32_t next_row; /* 1 + index of the row that begins at `next`; 0: not known */
+    uint32_t target_row;
     uint8_t kind; /* BAD_TARGET included */
 };
 
