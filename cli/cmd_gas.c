@@ -173,6 +173,8 @@ static int walk(struct cli_gas *gas)
     if (err == ERR_interrupted && gas->profile &&
         analysis_profile_finish(gas->profile, 0) == ERR_nomem)
         err = ERR_nomem;
+    if (err == ERR_unsupported) /* no list: no head of a list */
+        buf_clear(&gas->out);
     cli_gas_flush(gas);
     if (!err && trace_reader_state(reader) == TRACE_READER_OPEN)
         ui_note(gas->cli,
@@ -199,7 +201,7 @@ static int read_map(struct cli_gas *gas)
         err =
             analysis_symbols_parse(&gas->arena, buf_bytes(&map), &gas->symbols, &line);
         if (err == ERR_usage) {
-            ui_error(gas->cli, "%s:%u: not a line of lockstep link --map", path,
+            ui_error(gas->cli, "%s:%u: not a map of lockstep link --map", path,
                      (unsigned)line);
             status = CLI_UNKNOWN;
         } else if (err) {
