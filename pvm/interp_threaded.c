@@ -26,11 +26,12 @@
 
 #if !defined(SANITIZED) && defined(__OPTIMIZE__) && defined(__x86_64__)
 
+/* ISO C forbids `return f();` in a void function. */
+#pragma GCC diagnostic ignored "-Wpedantic"
 #ifdef __clang__
 #define TAIL __attribute__((musttail)) return
 #else
 #define TAIL return
-#pragma GCC diagnostic ignored "-Wpedantic" /* ISO C: no `return f();` in void */
 #endif
 
 #define PARAMETERS                                                                     \
