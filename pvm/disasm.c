@@ -109,7 +109,7 @@ static void put_operand(char kind, const struct pvm_insn *insn,
         put_indirect(insn->b, insn->x, sizes, buf);
         break;
     default:
-        check(!"operand");
+        check(false); /* the syntax table has no other letter */
     }
 }
 
