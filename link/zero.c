@@ -101,7 +101,7 @@ void link_zero_put(struct link *link, const struct link_word *word,
     case LINK_ZERO_NEVER:
         break;
     }
-    check(!"an action that computes nothing");
+    check(false); /* the actions above are those that compute something */
 }
 
 uint8_t link_spare(const struct link *link, const struct link_word *word, unsigned n)
@@ -115,7 +115,7 @@ uint8_t link_spare(const struct link *link, const struct link_word *word, unsign
         if (!(named >> reg & 1) && n-- == 0)
             return (uint8_t)reg;
     }
-    check(!"a word names at most three registers");
+    check(false); /* a word names at most three registers */
     return 0;
 }
 
