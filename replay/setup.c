@@ -307,7 +307,7 @@ static enum err read_start(struct setup_reader *r)
     struct replay_setup *setup = r->setup;
     if (start.prog || start.pc > UINT32_MAX || start.gas > REPLAY_GAS_MAX ||
         start.regs.count > PVM_REG_COUNT || start.maps.count > SETUP_MAP_COUNT_MAX ||
-        start.mem.count > SETUP_MAP_COUNT_MAX || start.charges.count)
+        start.mem.count > SETUP_MAP_COUNT_MAX)
         return refuse(r, REPLAY_DAMAGED, "pvm.start makes no sense");
     setup->pc = (uint32_t)start.pc;
     setup->gas = start.gas;
