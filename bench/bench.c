@@ -26,6 +26,8 @@ static const struct {
     void (*run)(struct bench *bench);
 } table[] = {
     {"pvm", bench_pvm},
+    {"record", bench_record},
+    {"trace", bench_trace},
     {"guest", bench_guest},
 };
 
