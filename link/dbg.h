@@ -48,7 +48,7 @@ bool link_dwarf_walk(struct link_dbg *dbg, const struct link_section *info);
 const struct link_reloc *link_dwarf_reloc(const struct link_section *section,
                                           uint64_t offset);
 
-/* Little-endian and LEB128 fields. */
+/* Little-endian fields, zeros behind 8 bytes, and LEB128. */
 void link_dwarf_put(struct buf *buf, uint64_t value, unsigned size);
 bool link_dwarf_leb(struct bytes data, uint64_t *at, uint64_t *ret_value);
 

@@ -30,7 +30,7 @@ enum link_dwarf link_dwarf_part(const struct link_section *section)
 void link_dwarf_put(struct buf *buf, uint64_t value, unsigned size)
 {
     for (unsigned i = 0; i < size; i++)
-        buf_byte(buf, (uint8_t)(value >> (8 * i)));
+        buf_byte(buf, i < 8 ? (uint8_t)(value >> (8 * i)) : 0);
 }
 
 bool link_dwarf_leb(struct bytes data, uint64_t *at, uint64_t *ret_value)
