@@ -249,9 +249,12 @@ static enum err find_position(struct follow *f, struct follow_stop *ret_stop)
     }
     TRY(open_reader(f, &reader));
     enum err err = replay_position_find(reader, to, 0, &seq, &clock);
+    bool behind_end = trace_reader_state(reader) != TRACE_READER_MORE;
     trace_reader_close(reader);
-    if (err)
+    if (err || behind_end) { /* all of it */
+        *ret_stop = stop;
         return err;
+    }
     uint64_t icount = to->kind == REPLAY_AT_ICOUNT || to->kind == REPLAY_AT_FORWARD
                           ? to->value
                           : clock.icount;
