@@ -208,6 +208,7 @@ static void test_fe(void **state)
 {
     uint64_t seed = test_seed(1);
     (void)state;
+    test_reproduce("corpus_crypto", seed);
     for (unsigned round = 0; round < 500; round++) {
         uint64_t a_words[4], b_words[4], want[4];
         struct fe a, b, r;
@@ -248,6 +249,7 @@ static void test_scalar25519(void **state)
 {
     uint64_t seed = test_seed(2);
     (void)state;
+    test_reproduce("corpus_crypto", seed);
     for (unsigned round = 0; round < 500; round++) {
         uint64_t a[4], b[4], c[4], got[4], want[4], a_low[4], b_low[4];
         edge_words(a, &seed);
@@ -411,6 +413,7 @@ static void test_x25519_public(void **state)
     static const uint8_t nine[32] = {9};
     uint64_t seed = test_seed(3);
     (void)state;
+    test_reproduce("corpus_crypto", seed);
     base_tables_make();
     for (unsigned round = 0; round < 50; round++) {
         uint64_t words[4];
@@ -523,6 +526,7 @@ static void test_fp(void **state)
 {
     uint64_t seed = test_seed(4);
     (void)state;
+    test_reproduce("corpus_crypto", seed);
     for (unsigned round = 0; round < 1000; round++) {
         struct fp a, b, r;
         uint64_t a_low[4], b_low[4], want[4];
@@ -587,6 +591,16 @@ static void test_fp_wraps(void **state)
             assert_true(fp_equal(&r, &(struct fp){{i}}));
         }
     }
+    /* A product whose folding wraps a third time, with a carry out of the lowest word.
+     */
+    uint64_t q_times_fold = (FP_FOLD - 1) * FP_FOLD;
+    uint64_t low[4] = {UINT64_MAX - q_times_fold, UINT64_MAX, UINT64_MAX, FP_FOLD - 1};
+    uint64_t high[4] = {0, 0, 0, UINT64_MAX}, want[4], fold[4] = {FP_FOLD};
+    fp_fold(&r, low, high);
+    fp_normalize(&r);
+    slow_mul(want, high, fold, prime.words);
+    slow_add(want, low, prime.words);
+    assert_memory_equal(r.v, want, sizeof want);
 }
 
 static void test_scalar_secp256k1(void **state)
@@ -595,6 +609,7 @@ static void test_scalar_secp256k1(void **state)
                                        0xa5261c028812645a, 0x5363ad4cc05c30e0};
     uint64_t seed = test_seed(5);
     (void)state;
+    test_reproduce("corpus_crypto", seed);
     for (unsigned round = 0; round < 1000; round++) {
         uint64_t a[4], b[4], got[4], want[4];
         edge_words(a, &seed);
@@ -691,8 +706,9 @@ static void test_multiples(void **state)
             assert_hex(point, multiple_vector[i].point);
         }
     }
-    /* a·G + b·(c·G) = (a + b·c)·G; for c = 1 additions meet equal points. */
+    /* a·G + b·(c·G) = (a + b·c)·G. */
     uint64_t seed = test_seed(6);
+    test_reproduce("corpus_crypto", seed);
     for (unsigned round = 0; round < 200; round++) {
         uint64_t a[4], b[4], c[4];
         struct affine p, got, want;
@@ -724,6 +740,35 @@ static void test_multiples(void **state)
     assert_true(fp_is_zero(&infinity.z));
 }
 
+/* Where the formula for two different points does not hold. */
+static void test_special_additions(void **state)
+{
+    static const uint64_t zero[4], seven[4] = {7};
+    struct jacobian p, sum, twice;
+    struct affine a, want, got;
+    struct fp minus_y;
+    (void)state;
+    multiples_make(g_odd, G_COUNT, &generator);
+    strauss(&p, seven, zero, &generator); /* with some Z */
+    jacobian_to_affine(&a, &p);
+    fp_negate(&minus_y, &a.y);
+    jacobian_double(&twice, &p);
+    jacobian_to_affine(&want, &twice);
+
+    sum = p;
+    jacobian_add(&sum, &a.x, &a.y);
+    jacobian_to_affine(&got, &sum);
+    assert_memory_equal(&got, &want, sizeof got);
+    sum = p;
+    jacobian_add(&sum, &a.x, &minus_y);
+    assert_true(fp_is_zero(&sum.z));
+    jacobian_double(&sum, &sum);
+    assert_true(fp_is_zero(&sum.z));
+    jacobian_add(&sum, &a.x, &a.y);
+    jacobian_to_affine(&got, &sum);
+    assert_memory_equal(&got, &a, sizeof got);
+}
+
 static const struct {
     const char *hash, *signature, *key; /* key NULL: there is none */
 } recover_vector[] = {
@@ -751,9 +796,9 @@ static const struct {
      "00000000000000000000000000000000000000000000000000000000000a5bfe03",
      "b31262424486e19908b9f90b1c2d30348fd5c17094c2f58f4bf8578224d76b01"
      "5f659a0630a51894a65e403c1066ad00ae5a79189b1f7ee573b5405eb2c17f0b"},
-    /* r + n is p or more. */
+    /* r + n is p + 1; there is a point at x = 1. */
     {"0000000000000000000000000000000000000000000000000000000000003039",
-     "000000000000000000000000000000014551231950b75fc4402da1722fc9baee"
+     "000000000000000000000000000000014551231950b75fc4402da1722fc9baef"
      "00000000000000000000000000000000000000000000000000000000000a5bfe02",
      NULL},
     /* No point has x = 5. */
@@ -888,6 +933,7 @@ static void test_lz_round_trip(void **state)
     static uint8_t data[LZ_SIZE_MAX];
     uint64_t seed = test_seed(7);
     (void)state;
+    test_reproduce("corpus_crypto", seed);
     for (unsigned kind = 0; kind < DATA_KINDS; kind++) {
         for (size_t i = 0; i < DATA_SIZE_COUNT; i++) {
             data_make(data, data_sizes[i], kind, &seed);
@@ -1036,6 +1082,7 @@ static void test_deflate_round_trip(void **state)
     static uint8_t data[DEFLATE_SIZE_MAX];
     uint64_t seed = test_seed(8);
     (void)state;
+    test_reproduce("corpus_crypto", seed);
     for (unsigned kind = 0; kind < DATA_KINDS; kind++) {
         for (size_t i = 0; i < DATA_SIZE_COUNT; i++) {
             size_t size = data_sizes[i];
@@ -1057,6 +1104,7 @@ static void test_deflate_blocks(void **state)
     static uint8_t data[20000], out[DEFLATE_BOUND(20000)];
     uint64_t seed = test_seed(9);
     (void)state;
+    test_reproduce("corpus_crypto", seed);
     assert_int_equal(deflate(out, data, 0), 2);
     assert_hex(out, "0300");
     data_make(data, 100, DATA_NOISE, &seed);
@@ -1076,6 +1124,7 @@ static void test_huffman(void **state)
     static struct code code;
     uint64_t seed = test_seed(10);
     (void)state;
+    test_reproduce("corpus_crypto", seed);
     for (unsigned round = 0; round < 600; round++) {
         uint32_t frequency[LITERAL_COUNT] = {0};
         unsigned size_max = round % 3 ? 15 : 7;
@@ -1106,6 +1155,39 @@ static void test_huffman(void **state)
         }
         assert_int_equal(taken, 1 << size_max);
         assert_true(used >= 2);
+    }
+}
+
+/* Which sets of code sizes are codes: complete ones, a single one of a bit, and none.
+ */
+static void test_decoder(void **state)
+{
+    static const struct {
+        uint8_t size[8];
+        bool good;
+    } row[] = {
+        {{0}, true},
+        {{0, 1}, true},
+        {{1, 1}, true},
+        {{2, 1, 2}, true},
+        {{1, 2, 3, 4, 5, 6, 7, 7}, true},
+        {{3, 3, 3, 3, 3, 3, 3, 3}, true},
+        {{2}, false},
+        {{0, 15}, false},
+        {{1, 2}, false},
+        {{3, 3, 3, 3, 3, 3, 3}, false},
+        {{1, 1, 1}, false},
+        {{1, 1, 15}, false},
+        {{1, 2, 2, 2}, false},
+        {{1, 2, 3, 4, 5, 6, 6, 7}, false},
+    };
+    static struct decoder decoder;
+    static struct code code;
+    (void)state;
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        memcpy(code.size, row[i].size, sizeof row[i].size);
+        assert_int_equal(decoder_make(&decoder, &code, sizeof row[i].size),
+                         row[i].good);
     }
 }
 
@@ -1165,6 +1247,8 @@ static void test_inflate_vectors(void **state)
     (void)state;
     assert_inflates(stream_stored, "lockstep", 8);
     assert_inflates("05e085000000000020f85b17", "", 0); /* one code, one distance */
+    assert_inflates("edfd81080000000020f85b5f555555555555d55555555555555501", "",
+                    0); /* most */
     assert_inflates(stream_fixed, fixed, sizeof fixed - 1);
     for (size_t i = 0; i < 1200; i++)
         want[i] = i >= 600 ? 'x' : i % 2 ? 'b' : 'a';
@@ -1200,8 +1284,8 @@ static void test_inflate_hostile(void **state)
         "05e001040000004010000000000000000000",
         "05e001080000008020000000000000000000",
         /* 287 literals, 31 distances; */
-        "f5e001040000000010000000000000000000",
-        "05fe01040000000010000000000000000000",
+        "f5e081080000000020f85b5f5555555555555503",
+        "05fe81080000000020f85b7f5555555555555501",
         /* nothing to repeat, more than there are, none for the block's end; */
         "05e003000000000010040000000000000000",
         "05e085000000000020f8fb03",
@@ -1246,6 +1330,7 @@ static void test_inflate_noise(void **state)
 {
     uint64_t seed = test_seed(11);
     (void)state;
+    test_reproduce("corpus_crypto", seed);
     for (unsigned round = 0; round < 20000; round++) {
         uint64_t noise[16], size = test_random(&seed) % sizeof noise;
         uint8_t out[200];
@@ -1291,6 +1376,7 @@ int main(void)
         cmocka_unit_test(test_fp_wraps),
         cmocka_unit_test(test_scalar_secp256k1),
         cmocka_unit_test(test_multiples),
+        cmocka_unit_test(test_special_additions),
         cmocka_unit_test(test_recover),
         cmocka_unit_test(test_lz_round_trip),
         cmocka_unit_test(test_lz_vector),
@@ -1299,6 +1385,7 @@ int main(void)
         cmocka_unit_test(test_deflate_round_trip),
         cmocka_unit_test(test_deflate_blocks),
         cmocka_unit_test(test_huffman),
+        cmocka_unit_test(test_decoder),
         cmocka_unit_test(test_inflate_vectors),
         cmocka_unit_test(test_inflate_hostile),
         cmocka_unit_test(test_inflate_noise),
