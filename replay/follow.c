@@ -293,12 +293,23 @@ static enum err copy_end(struct follow *f)
     return is_end ? ERR_ok : ERR_trace_event;
 }
 
+/* The trace's names die with its reader. */
+static const char *static_name(const char *name)
+{
+    const struct trace_kind *kind = name ? trace_kind_named(name) : NULL;
+    return kind ? kind->wire : name ? "unknown" : NULL;
+}
+
 static void diverged(struct follow *f)
 {
     const struct trace_divergence *divergence = trace_divergence(f->trace);
     f->report->class = REPLAY_DIVERGED;
     f->report->diverged = true;
     f->report->divergence = divergence ? *divergence : f->session->overrun;
+    f->report->divergence.recorded_name =
+        static_name(f->report->divergence.recorded_name);
+    f->report->divergence.produced_name =
+        static_name(f->report->divergence.produced_name);
     f->report->event_count = f->report->divergence.seq;
 }
 

@@ -26,9 +26,9 @@ struct events {
 
 static void *copy(struct arena *arena, const void *data, size_t size)
 {
-    void *bytes = arena_copy(arena, data, size);
+    void *bytes = arena_alloc(arena, size, 16);
     assert_non_null(bytes);
-    return bytes;
+    return size ? memcpy(bytes, data, size) : bytes;
 }
 
 /* Bytes that point into the record die with it. */
@@ -191,7 +191,8 @@ static void change_field(struct arena *arena, const struct event *event, uint32_
     }
     change_at(change, list, sizeof *list);
     char *item = arena_alloc(arena, (list->count + 1) * field->stride, 16);
-    memcpy(item, list->item, list->count * field->stride);
+    if (list->count)
+        memcpy(item, list->item, list->count * field->stride);
     change_value(arena, field->letters[0], item + field->member[0]);
     list->item = (void *)item;
     list->count += !list->count;
