@@ -57,18 +57,42 @@ void segment_target(struct pvm_engine *e, uint32_t index)
     }
 }
 
+static uint8_t *put_leb128(uint8_t *at, uint32_t value)
+{
+    while (value >= 0x80) {
+        *at++ = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    *at++ = (uint8_t)value;
+    return at;
+}
+
+/* Eight indices below 0x80, as is the rule, to eight bytes; false: some are not. */
+static bool pack_small(const uint32_t *target, uint8_t *at)
+{
+    uint64_t pair[4], packed = 0;
+    memcpy(pair, target, sizeof pair);
+    if ((pair[0] | pair[1] | pair[2] | pair[3]) & 0xffffff80ffffff80u)
+        return false;
+    for (unsigned k = 0; k < 4; k++)
+        packed |= ((pair[k] | pair[k] >> 24) & 0xffff) << (16 * k);
+    memcpy(at, &packed, sizeof packed);
+    return true;
+}
+
 static size_t pack_targets(struct segment *seg)
 {
-    size_t size = 0;
-    for (uint32_t i = 0; i < seg->target_count; i++) {
-        uint32_t value = seg->target[i];
-        while (value >= 0x80) {
-            seg->leb[size++] = (uint8_t)(value | 0x80);
-            value >>= 7;
+    uint8_t *at = seg->leb;
+    uint32_t i = 0;
+    while (i < seg->target_count) {
+        if (i + 8 <= seg->target_count && pack_small(seg->target + i, at)) {
+            at += 8;
+            i += 8;
+        } else {
+            at = put_leb128(at, seg->target[i++]);
         }
-        seg->leb[size++] = (uint8_t)value;
     }
-    return size;
+    return (size_t)(at - seg->leb);
 }
 
 void segment_end(struct pvm_engine *e, enum pvm_segment_end end, uint32_t end_pc)
