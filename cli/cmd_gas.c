@@ -304,8 +304,8 @@ static enum err print_profile(struct cli_gas *gas)
 static void print_verdict(struct cli_gas *gas)
 {
     const struct analysis_gas_totals *t = &gas->totals;
-    if (!gas->options->verify || gas->options->by || gas->options->collapsed ||
-        gas->options->csv || gas->options->sum)
+    if (!gas->options->verify || gas->cli->json || gas->options->by ||
+        gas->options->collapsed || gas->options->csv || gas->options->sum)
         return;
     ui_out(gas->cli,
            "ledger ok: %llu events, %llu blocks charged, gas %llu, "

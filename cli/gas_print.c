@@ -186,6 +186,8 @@ void cli_gas_sum_json(struct cli_gas *gas)
         ui_json_u64(cli, "runs", t->run_count);
         json_hex(cli, "hash", t->hash);
     }
+    if (gas->options->verify)
+        ui_json_u64(cli, "tables_checked", t->table_count);
     if (has_kinds(gas)) {
         ui_json_object(cli, "kinds");
         for (unsigned i = 0; i < ANALYSIS_CHARGE_KINDS; i++) {
