@@ -26,10 +26,21 @@ static inline msgpack_packer sink_of(struct packer *packer)
     return (msgpack_packer){.data = packer, .callback = packer_write};
 }
 
-void pack_uint(struct packer *packer, uint64_t number)
+/* Numbers below 128 are most of a trace: one byte, without the way through msgpack-c.
+ */
+static inline void put_uint(struct packer *packer, uint64_t number)
 {
+    if (number < 0x80 && packer->at < packer->end) {
+        *packer->at++ = (uint8_t)number;
+        return;
+    }
     msgpack_packer sink = sink_of(packer);
     (void)msgpack_pack_uint64(&sink, number);
+}
+
+void pack_uint(struct packer *packer, uint64_t number)
+{
+    put_uint(packer, number);
 }
 
 static void pack_int(struct packer *packer, int64_t number)
@@ -96,7 +107,7 @@ static enum err encode_value(struct packer *packer, struct encoding *encoding,
     switch (letter) {
     case 'u':
     case 'd':
-        pack_uint(packer, *(const uint64_t *)value);
+        put_uint(packer, *(const uint64_t *)value);
         return ERR_ok;
     case 'i':
         pack_int(packer, *(const int64_t *)value);
@@ -138,6 +149,10 @@ static enum err encode_field(struct packer *packer, struct encoding *encoding,
                              const struct trace_field *field, const uint8_t *event)
 {
     const void *value = event + field->offset;
+    if (!field->list && field->plain) {
+        put_uint(packer, *(const uint64_t *)value);
+        return ERR_ok;
+    }
     if (!field->list)
         return encode_value(packer, encoding, field->letters[0], value);
     const struct any_list *list = value;
@@ -145,6 +160,12 @@ static enum err encode_field(struct packer *packer, struct encoding *encoding,
     if (list->count > RECORD_SIZE_MAX)
         return ERR_limit;
     pack_array(packer, list->count * letter_count);
+    if (field->plain) { /* tuples of numbers are an array of numbers */
+        const uint64_t *number = list->item;
+        for (size_t i = 0; i < list->count * letter_count; i++)
+            put_uint(packer, number[i]);
+        return ERR_ok;
+    }
     const uint8_t *item = list->item;
     for (size_t i = 0; i < list->count; i++, item += field->stride) {
         for (size_t k = 0; k < letter_count; k++)
@@ -159,6 +180,8 @@ static bool is_default(const struct trace_field *field, const uint8_t *event)
     const void *value = event + field->offset;
     if (field->list)
         return ((const struct any_list *)value)->count == 0;
+    if (field->plain)
+        return *(const uint64_t *)value == 0;
     switch (field->letters[0]) {
     case 'b':
     case 'w':
@@ -174,10 +197,12 @@ static bool is_default(const struct trace_field *field, const uint8_t *event)
     }
 }
 
-static struct bytes taken(const struct encoding *encoding, uint32_t index)
+/* NULL: the field is encoded from the struct. */
+static inline const struct bytes *taken(const struct encoding *encoding, uint32_t index)
 {
-    bool is = encoding->taken && index < encoding->taken_count;
-    return is ? encoding->taken[index] : (struct bytes){0};
+    bool is =
+        encoding->taken && index < encoding->taken_count && encoding->taken[index].data;
+    return is ? &encoding->taken[index] : NULL;
 }
 
 /* How many fields are left when trailing defaults are gone. */
@@ -187,10 +212,10 @@ static uint32_t field_count(const struct encoding *encoding, const uint8_t *even
     if (encoding->taken && encoding->taken_count > count)
         count = encoding->taken_count;
     for (; count; count--) {
-        struct bytes wire = taken(encoding, count - 1);
-        if (wire.data ? !wire_default(wire)
-                      : count <= encoding->field_count &&
-                            !is_default(&encoding->kind->field[count - 1], event))
+        const struct bytes *wire = taken(encoding, count - 1);
+        if (wire ? !wire_default(*wire)
+                 : count <= encoding->field_count &&
+                       !is_default(&encoding->kind->field[count - 1], event))
             break;
     }
     return count;
@@ -208,9 +233,9 @@ enum err encode_event(struct packer *packer, struct encoding *encoding,
     pack_uint(packer, now->icount - before->icount);
     pack_uint(packer, encoding->pc ? now->sub : now->gas - before->gas);
     for (uint32_t i = 0; i < count; i++) {
-        struct bytes wire = taken(encoding, i);
-        if (wire.data)
-            pack_raw(packer, wire);
+        const struct bytes *wire = taken(encoding, i);
+        if (wire)
+            pack_raw(packer, *wire);
         else
             TRY(encode_field(packer, encoding, &encoding->kind->field[i], event));
     }
@@ -253,14 +278,17 @@ static enum err list_pieces(const struct trace_field *field,
 enum err encode_pieces(const struct encoding *encoding, const void *event,
                        enum err (*each)(void *self, struct bytes piece), void *self)
 {
-    for (uint32_t i = 0; i < encoding->field_count; i++) {
-        const struct trace_field *field = &encoding->kind->field[i];
+    const struct trace_kind *kind = encoding->kind;
+    const struct trace_field *end = kind->field + encoding->field_count;
+    if (!kind->wide)
+        return ERR_ok;
+    for (const struct trace_field *field = kind->field; field < end; field++) {
         const void *value = (const uint8_t *)event + field->offset;
-        if (!field->wide || taken(encoding, i).data)
+        if (!field->wide || taken(encoding, (uint32_t)(field - kind->field)))
             continue;
         if (field->list)
             TRY(list_pieces(field, value, each, self));
-        else
+        else if (((const struct bytes *)value)->size > WIDE_INLINE_MAX)
             TRY(each_piece(*(const struct bytes *)value, each, self));
     }
     return ERR_ok;

@@ -22,22 +22,41 @@
 #define TUPLE_b TUPLE1(struct bytes)
 #define TUPLE_h TUPLE1(struct trace_hash)
 #define TUPLE_uu TUPLE2(struct trace_uu)
-#define TUPLE_uw TUPLE2(struct trace_uw), .wide = true
+#define TUPLE_uw TUPLE2(struct trace_uw)
 #define TUPLE_uuu TUPLE3(struct trace_uuu)
 #define TUPLE_uuh TUPLE3(struct trace_uuh)
 #define TUPLE_uuuuu TUPLE5(struct trace_uuuuu)
 
-/* And of scalars, by type. */
-#define SCALAR_u .wide = false
-#define SCALAR_i .wide = false
-#define SCALAR_d .wide = false
-#define SCALAR_s .wide = false
-#define SCALAR_b .wide = false
-#define SCALAR_h .wide = false
-#define SCALAR_w .wide = true
+/* What the letters mean: numbers only, or something that may be blobs. */
+enum {
+    LETTERS_OTHER,
+    LETTERS_PLAIN,
+    LETTERS_WIDE,
+    CLASS_u = LETTERS_PLAIN,
+    CLASS_d = LETTERS_PLAIN,
+    CLASS_i = LETTERS_OTHER,
+    CLASS_s = LETTERS_OTHER,
+    CLASS_b = LETTERS_OTHER,
+    CLASS_h = LETTERS_OTHER,
+    CLASS_w = LETTERS_WIDE,
+    CLASS_uu = LETTERS_PLAIN,
+    CLASS_uuu = LETTERS_PLAIN,
+    CLASS_uuuuu = LETTERS_PLAIN,
+    CLASS_uw = LETTERS_WIDE,
+    CLASS_uuh = LETTERS_OTHER,
+};
+
+/* The rows' braces do not balance. */
+/* clang-format off */
+
+/* WIDE_name: how many fields of the row may be blobs. */
+#define EVENT(id, name, wire, guests, text) enum { WIDE_##name = 0
+#define FIELD(type, name, role, show, text) + (CLASS_##type == LETTERS_WIDE)
+#define LIST(letters, name, role, show, text) + (CLASS_##letters == LETTERS_WIDE)
+#define END(name) };
+#include "trace/events.def"
 
 /* One function per kind, because FIELD does not know whose it is: `row` is. */
-/* clang-format off: the rows' braces do not balance. */
 #define EVENT(id_, name_, wire_, guests_, text_)                                       \
     static const struct trace_kind *kind_##name_(void)                                 \
     {                                                                                  \
@@ -45,36 +64,22 @@
         enum { ID = id_, GUESTS = guests_ };                                           \
         static const char wire_name[] = wire_, about[] = text_;                        \
         static const struct trace_field fields[] = {
+#define ANY(letters_, name_, role_, show_, text_)                                      \
+            .name = #name_, .letters = #letters_, .show = #show_, .text = text_,       \
+            .role = TRACE_ROLE_##role_, .letter_count = sizeof(#letters_) - 1,         \
+            .wide = CLASS_##letters_ == LETTERS_WIDE,                                  \
+            .plain = CLASS_##letters_ == LETTERS_PLAIN, .offset = offsetof(row, name_)
 #define FIELD(type_, name_, role_, show_, text_)                                       \
-    {.name = #name_,                                                                   \
-     .letters = #type_,                                                                \
-     .show = #show_,                                                                   \
-     .text = text_,                                                                    \
-     .role = TRACE_ROLE_##role_,                                                       \
-     .letter_count = sizeof(#type_) - 1,                                               \
-     .offset = offsetof(row, name_),                                                   \
-     SCALAR_##type_},
+            {ANY(type_, name_, role_, show_, text_)},
 #define LIST(letters_, name_, role_, show_, text_)                                     \
-    {.name = #name_,                                                                   \
-     .letters = #letters_,                                                             \
-     .show = #show_,                                                                   \
-     .text = text_,                                                                    \
-     .role = TRACE_ROLE_##role_,                                                       \
-     .letter_count = sizeof(#letters_) - 1,                                            \
-     .list = true,                                                                     \
-     .offset = offsetof(row, name_),                                                   \
-     TUPLE_##letters_},
+            {ANY(letters_, name_, role_, show_, text_), .list = true, TUPLE_##letters_},
 #define END(name_)                                                                     \
-    }                                                                                  \
-    ;                                                                                  \
-    static const struct trace_kind kind = {.id = ID,                                   \
-                                           .guests = GUESTS,                           \
-                                           .wire = wire_name,                          \
-                                           .text = about,                              \
-                                           .field = fields,                            \
-                                           .field_count = countof(fields),             \
-                                           .struct_size = sizeof(row)};                \
-    return &kind;                                                                      \
+        };                                                                             \
+        static const struct trace_kind kind = {                                        \
+            .id = ID, .guests = GUESTS, .wire = wire_name, .text = about,              \
+            .field = fields, .field_count = countof(fields),                           \
+            .struct_size = sizeof(row), .wide = WIDE_##name_ != 0};                    \
+        return &kind;                                                                  \
     }
 #include "trace/events.def"
 /* clang-format on */

@@ -131,7 +131,8 @@ struct trace_field {
     const char *text;    /* NULL in a schema read from a file */
     enum trace_role role;
     bool list;
-    bool wide; /* has a letter w */
+    bool wide;  /* has a letter w */
+    bool plain; /* has only letters u and d */
     uint8_t letter_count;
     /* The C struct; zero in a schema read from a file. */
     uint16_t offset;
@@ -147,6 +148,7 @@ struct trace_kind {
     const struct trace_field *field;
     uint32_t field_count;
     uint32_t struct_size;
+    bool wide; /* has a field with a letter w */
 };
 
 /* The built-in table: row `index` in ascending order of id, NULL behind the last; the

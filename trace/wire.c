@@ -128,22 +128,15 @@ bool wire_next_long(struct wire *wire, struct wire_item *ret_item)
     return true;
 }
 
-bool wire_skip(struct wire *wire)
+/* Skip `count` items with what is in them. */
+static bool skip_items(struct wire *wire, uint64_t count)
 {
-    uint64_t left[NESTING_MAX + 1];
+    uint64_t left[NESTING_MAX];
     unsigned depth = 0;
     struct wire ahead = *wire;
-    left[0] = 1;
+    left[0] = count;
     for (;;) {
         struct wire_item item;
-        if (!wire_next(&ahead, &item))
-            return false;
-        left[depth]--;
-        if (item.class == WIRE_ARRAY && item.number) {
-            if (depth == NESTING_MAX)
-                return false;
-            left[++depth] = item.number;
-        }
         while (!left[depth]) {
             if (!depth) {
                 *wire = ahead;
@@ -151,7 +144,26 @@ bool wire_skip(struct wire *wire)
             }
             depth--;
         }
+        left[depth]--;
+        if (!wire_next(&ahead, &item))
+            return false;
+        if (item.class != WIRE_ARRAY || !item.number)
+            continue;
+        if (depth + 1 == NESTING_MAX)
+            return false;
+        left[++depth] = item.number;
     }
+}
+
+bool wire_skip(struct wire *wire)
+{
+    struct wire ahead = *wire;
+    struct wire_item item;
+    if (!wire_next(&ahead, &item) ||
+        (item.class == WIRE_ARRAY && !skip_items(&ahead, item.number)))
+        return false;
+    *wire = ahead;
+    return true;
 }
 
 /* Bytes of the UTF-8 sequence at `at`, 0 if it is malformed [RFC 3629]. */
