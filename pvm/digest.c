@@ -112,7 +112,7 @@ static enum err group_refresh(struct pvm_digest *digest, unsigned g)
         uint32_t page = g * MEM_GROUP_SIZE + leaf;
         if (!(mem->info[page] & MEM_DIRTY))
             continue;
-        mem_clean(mem, page);
+        pvm_mem_clean(mem, page);
         bytes[count] = pvm_mem_page(mem, page);
         if (bytes[count])
             dirty[count++] = leaf;

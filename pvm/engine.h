@@ -50,13 +50,14 @@ struct record {
 };
 
 /* What a block entry counts, in one addition: blocks above, instructions below.  Shown
- * gas is bounded so that enter_block() moves the sums on before either overflows. */
+ * gas is bounded so that pvm_enter_block() moves the sums on before either overflows.
+ */
 #define TICK_BLOCK ((uint64_t)1 << 40)
 #define TICK_INSNS (TICK_BLOCK - 1)
 #define GAS_SHOWN_MAX ((uint64_t)1 << 23)
 
 /* need_reserve of a block too long or too dear for that: no gas on show is enough, and
- * enter_block() works its cost out. */
+ * pvm_enter_block() works its cost out. */
 #define NEED_ASK UINT64_MAX
 enum { FAST_VISITS_MAX = 1 << 14 };
 
@@ -122,27 +123,28 @@ struct pvm_engine {
 #define ACC_EMPTY ((uint64_t)1)
 
 /* ---- shared slow paths (interp.c, segment.c) ----
- * Those that answer a record: the one to go on with, or NULL after engine_exit().  Gas
- * and accumulator are in the engine, pc and gas of the state are not current. */
+ * Those that answer a record: the one to go on with, or NULL after pvm_engine_exit().
+ * Gas and accumulator are in the engine, pc and gas of the state are not current. */
 
 /* End the run at `ip`; answers NULL. */
-const struct record *engine_exit(struct pvm_engine *e, const struct record *ip,
-                                 enum pvm_exit exit, uint64_t arg, bool retired);
+const struct record *pvm_engine_exit(struct pvm_engine *e, const struct record *ip,
+                                     enum pvm_exit exit, uint64_t arg, bool retired);
 
 /* Arrive at header `h`, uncharged: split, deadline, gas check, charge, log. */
-const struct record *enter_block(struct pvm_engine *e, const struct record *h);
+const struct record *pvm_enter_block(struct pvm_engine *e, const struct record *h);
 
 /* A store of 1..8 bytes with all it takes: faults, page states, page gas. */
-const struct record *store_slow(struct pvm_engine *e, const struct record *ip,
-                                uint32_t address, unsigned size, uint64_t value);
+const struct record *pvm_store_slow(struct pvm_engine *e, const struct record *ip,
+                                    uint32_t address, unsigned size, uint64_t value);
 
 /* A load; *ret_value is set when the answer is not NULL. */
-const struct record *load_slow(struct pvm_engine *e, const struct record *ip,
-                               uint32_t address, unsigned size, uint64_t *ret_value);
+const struct record *pvm_load_slow(struct pvm_engine *e, const struct record *ip,
+                                   uint32_t address, unsigned size,
+                                   uint64_t *ret_value);
 
 /* A table jump of `ip`: the header to enter. */
-const struct record *jump_dynamic(struct pvm_engine *e, const struct record *ip,
-                                  uint32_t address);
+const struct record *pvm_jump_dynamic(struct pvm_engine *e, const struct record *ip,
+                                      uint32_t address);
 
 /* Bring state.icount and segment.n up to date. */
 static inline void ticks_fold(struct pvm_engine *e)
@@ -153,7 +155,7 @@ static inline void ticks_fold(struct pvm_engine *e)
 }
 
 /* Show the engine's handlers as much of `gas` as they may use unasked. */
-void gas_show(struct pvm_engine *e, uint64_t gas);
+void pvm_gas_show(struct pvm_engine *e, uint64_t gas);
 
 static inline uint64_t gas_true(const struct pvm_engine *e)
 {
@@ -167,17 +169,18 @@ static inline void gas_hide(struct pvm_engine *e)
     e->gas_shown = 0;
 }
 
-void segment_begin(struct pvm_engine *e, uint32_t pc, bool charged, uint64_t gas);
+void pvm_segment_begin(struct pvm_engine *e, uint32_t pc, bool charged, uint64_t gas);
 
 /* Close the open segment and report it; e->state must be complete. */
-void segment_end(struct pvm_engine *e, enum pvm_segment_end end, uint32_t end_pc);
+void pvm_segment_finish(struct pvm_engine *e, enum pvm_segment_end end,
+                        uint32_t end_pc);
 
 /* Append an outcome of a conditional branch, a table index. */
-void segment_bit(struct pvm_engine *e, bool taken);
-void segment_target(struct pvm_engine *e, uint32_t index);
+void pvm_segment_bit(struct pvm_engine *e, bool taken);
+void pvm_segment_target(struct pvm_engine *e, uint32_t index);
 
 /* Store the 64 outcomes in e->acc, whose sentinel has just been shifted out. */
-void segment_flush(struct pvm_engine *e);
+void pvm_segment_flush(struct pvm_engine *e);
 
 /* The rolling hash of a summary (trace-replay.md 5.6): a charge's term, and a step. */
 static inline uint32_t summary_term(uint32_t kind, uint32_t where, uint64_t cost)
@@ -196,20 +199,21 @@ static inline uint64_t summary_step(uint64_t hash, uint32_t term)
 /* The loop's handlers by opcode: the definition of the machine.  Answers as above; a
  * header means "arrived there, not paid". */
 typedef const struct record *loop_fn(const struct record *ip, struct pvm_engine *e);
-extern loop_fn *const loop_handler[256];
+extern loop_fn *const pvm_loop_handler[256];
 
 /* Choose the threaded loop's handlers of a program's records; does nothing if that loop
  * is not built or the gas log does without it. */
-void threaded_set_handlers(struct pvm_program *program);
+void pvm_threaded_set_handlers(struct pvm_program *program);
 
 /* Run from `ip`, which has a threaded handler, until an exit. */
-void threaded_run(const struct record *ip, struct pvm_engine *e);
+void pvm_threaded_run(const struct record *ip, struct pvm_engine *e);
 
 /* The header of the straight run of code that `ip` belongs to. */
-const struct record *program_header_of(const struct pvm_program *program,
-                                       const struct record *ip);
+const struct record *pvm_program_header_of(const struct pvm_program *program,
+                                           const struct record *ip);
 
 /* The record for a run at `pc`; NULL where pc is not ok. */
-const struct record *program_record_at(const struct pvm_program *program, uint32_t pc);
+const struct record *pvm_program_record_at(const struct pvm_program *program,
+                                           uint32_t pc);
 
 #endif

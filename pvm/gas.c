@@ -29,8 +29,8 @@ static const struct cost_row single_pass[256] = {
 #define OV(x, y) (SLOTS_OVERLAP | (x) << 4 | (y))
 #define SH(x, y) (SLOTS_SHIFT | (x) << 4 | (y))
 #define ROW(first, last, cycles_, slots_, src_, dst_)                                  \
-    [first... last] = {                                                                \
-        .cycles = cycles_, .slots = slots_, .src = src_, .dst = (dst_) != 0},
+    [first...                                                                          \
+        last] = {.cycles = cycles_, .slots = slots_, .src = src_, .dst = (dst_) != 0},
 #include "pvm/gas_single_pass.def"
 #undef MEM
 #undef BR
@@ -61,7 +61,7 @@ enum err pvm_config_check(const struct pvm_config *config)
     return ERR_ok;
 }
 
-void gas_meter_begin(struct gas_meter *meter, const struct pvm_config *config)
+void pvm_gas_meter_begin(struct gas_meter *meter, const struct pvm_config *config)
 {
     *meter = (struct gas_meter){.model = config->model & 255,
                                 .mem_cycles = config->mem_cycles};
@@ -148,22 +148,22 @@ static void visit_single_pass(struct gas_meter *meter, const struct pvm_code *co
         meter->last = end;
 }
 
-void gas_meter_visit(struct gas_meter *meter, const struct pvm_code *code,
-                     const struct pvm_insn *insn)
+void pvm_gas_meter_visit(struct gas_meter *meter, const struct pvm_code *code,
+                         const struct pvm_insn *insn)
 {
     meter->visits++;
     if (meter->model == 1)
         visit_single_pass(meter, code, insn);
 }
 
-uint64_t gas_meter_need(const struct gas_meter *meter)
+uint64_t pvm_gas_meter_need(const struct gas_meter *meter)
 {
     if (meter->model == 1)
         return meter->last > 3 ? meter->last - 3 : 1;
     return meter->visits;
 }
 
-uint64_t gas_reserve(const struct pvm_config *config, uint64_t store_count)
+uint64_t pvm_gas_reserve(const struct pvm_config *config, uint64_t store_count)
 {
     return gas_charges_pages(config) ? 2 * (uint64_t)PVM_GAS_COW * store_count : 0;
 }
@@ -174,14 +174,14 @@ struct pvm_walk pvm_code_walk(const struct pvm_code *code,
     struct pvm_walk walk = {.end = pc};
     struct gas_meter meter;
     struct pvm_insn insn;
-    gas_meter_begin(&meter, config);
+    pvm_gas_meter_begin(&meter, config);
     for (;;) {
         walk.visit_count++;
         if (!pvm_insn_decode(code, config->profile, pc, &insn)) {
-            gas_meter_visit(&meter, code, NULL);
+            pvm_gas_meter_visit(&meter, code, NULL);
             break;
         }
-        gas_meter_visit(&meter, code, &insn);
+        pvm_gas_meter_visit(&meter, code, &insn);
         pc += insn.size;
         walk.end = pc;
         if (pvm_op_info[insn.op].flags & PVM_OP_STORE)
@@ -189,7 +189,7 @@ struct pvm_walk pvm_code_walk(const struct pvm_code *code,
         if (pvm_op_terminates(config->profile, insn.op))
             break;
     }
-    walk.need = gas_meter_need(&meter);
+    walk.need = pvm_gas_meter_need(&meter);
     return walk;
 }
 

@@ -17,17 +17,17 @@ struct gas_meter {
     uint64_t done[PVM_REG_COUNT];
 };
 
-void gas_meter_begin(struct gas_meter *meter, const struct pvm_config *config);
+void pvm_gas_meter_begin(struct gas_meter *meter, const struct pvm_config *config);
 
 /* Visit the instruction at insn->pc, or a position that is not ok (insn NULL). */
-void gas_meter_visit(struct gas_meter *meter, const struct pvm_code *code,
-                     const struct pvm_insn *insn);
+void pvm_gas_meter_visit(struct gas_meter *meter, const struct pvm_code *code,
+                         const struct pvm_insn *insn);
 
 /* need(i) of the visits so far; at least one. */
-uint64_t gas_meter_need(const struct gas_meter *meter);
+uint64_t pvm_gas_meter_need(const struct gas_meter *meter);
 
 /* The reserve of a block with so many stores [7.6]. */
-uint64_t gas_reserve(const struct pvm_config *config, uint64_t store_count);
+uint64_t pvm_gas_reserve(const struct pvm_config *config, uint64_t store_count);
 
 static inline bool gas_charges_pages(const struct pvm_config *config)
 {

@@ -7,8 +7,8 @@
 
 /* ---- ends ---- */
 
-const struct record *engine_exit(struct pvm_engine *e, const struct record *ip,
-                                 enum pvm_exit exit, uint64_t arg, bool retired)
+const struct record *pvm_engine_exit(struct pvm_engine *e, const struct record *ip,
+                                     enum pvm_exit exit, uint64_t arg, bool retired)
 {
     e->outcome = (struct pvm_outcome){.exit = exit, .arg = arg};
     e->exit_ip = ip;
@@ -18,7 +18,7 @@ const struct record *engine_exit(struct pvm_engine *e, const struct record *ip,
 
 /* ---- block entry ---- */
 
-void gas_show(struct pvm_engine *e, uint64_t gas)
+void pvm_gas_show(struct pvm_engine *e, uint64_t gas)
 {
     /* Shown gas is used up exactly when the true value has passed the deadline. */
     uint64_t shown = gas;
@@ -82,7 +82,7 @@ static struct entry entry_walk(const struct pvm_program *program, uint32_t block
         .block = block,
         .visit_count = visit_count,
         .need = walk.need,
-        .need_reserve = walk.need + gas_reserve(&program->config, walk.store_count),
+        .need_reserve = walk.need + pvm_gas_reserve(&program->config, walk.store_count),
     };
 }
 
@@ -94,15 +94,15 @@ static bool block_pay(struct pvm_engine *e, const struct entry *entry, uint32_t 
     s->gas = gas_true(e);
     s->pc = pc;
     if (e->segment.full) {
-        segment_end(e, PVM_SEGMENT_SPLIT_BLOCK, pc);
-        segment_begin(e, pc, false, s->gas);
+        pvm_segment_finish(e, PVM_SEGMENT_SPLIT_BLOCK, pc);
+        pvm_segment_begin(e, pc, false, s->gas);
     }
     if (!deadlines(e)) {
-        engine_exit(e, NULL, PVM_EXIT_STOPPED, 0, false);
+        pvm_engine_exit(e, NULL, PVM_EXIT_STOPPED, 0, false);
         return false;
     }
     if (s->gas < entry->need_reserve) {
-        engine_exit(e, NULL, PVM_EXIT_OUT_OF_GAS, 0, false);
+        pvm_engine_exit(e, NULL, PVM_EXIT_OUT_OF_GAS, 0, false);
         return false;
     }
     s->gas -= entry->need;
@@ -110,11 +110,11 @@ static bool block_pay(struct pvm_engine *e, const struct entry *entry, uint32_t 
     e->segment.n++;
     log_charge(e, PVM_CHARGE_BLOCK, entry->block, entry->need);
     s->icount += entry->visit_count;
-    gas_show(e, s->gas);
+    pvm_gas_show(e, s->gas);
     return true;
 }
 
-const struct record *enter_block(struct pvm_engine *e, const struct record *h)
+const struct record *pvm_enter_block(struct pvm_engine *e, const struct record *h)
 {
     struct entry entry = {
         .block = h->pc,
@@ -134,15 +134,15 @@ static const struct record *fault(struct pvm_engine *e, const struct record *ip,
 {
     if (result.fault == MEM_READ_ONLY &&
         e->program->config.profile == PVM_PROFILE_VECTORS)
-        return engine_exit(e, ip, PVM_EXIT_PANIC, 0, false);
+        return pvm_engine_exit(e, ip, PVM_EXIT_PANIC, 0, false);
     uint32_t address = result.page * (uint32_t)PVM_PAGE_SIZE;
-    return engine_exit(e, ip, PVM_EXIT_PAGE_FAULT, address, false);
+    return pvm_engine_exit(e, ip, PVM_EXIT_PAGE_FAULT, address, false);
 }
 
-const struct record *load_slow(struct pvm_engine *e, const struct record *ip,
-                               uint32_t address, unsigned size, uint64_t *ret_value)
+const struct record *pvm_load_slow(struct pvm_engine *e, const struct record *ip,
+                                   uint32_t address, unsigned size, uint64_t *ret_value)
 {
-    struct mem_result result = mem_load(e->state.mem, address, size, ret_value);
+    struct mem_result result = pvm_mem_load(e->state.mem, address, size, ret_value);
     return result.fault ? fault(e, ip, result) : ip;
 }
 
@@ -151,7 +151,7 @@ static uint64_t unretired(const struct pvm_engine *e, const struct record *ip)
 {
     if (ip == &e->start_trap)
         return 1;
-    const struct record *h = program_header_of(e->program, ip);
+    const struct record *h = pvm_program_header_of(e->program, ip);
     return (h->tick & TICK_INSNS) - (uint64_t)(ip - h - 1);
 }
 
@@ -167,8 +167,8 @@ static void log_page(struct pvm_engine *e, const struct record *ip, uint32_t pag
     };
     seg->extra_ordinal = seg->n;
     if (seg->extra_count == SEGMENT_EXTRA_MAX) {
-        segment_end(e, PVM_SEGMENT_SPLIT_INSIDE, ip->pc);
-        segment_begin(e, ip->pc, true, e->state.gas);
+        pvm_segment_finish(e, PVM_SEGMENT_SPLIT_INSIDE, ip->pc);
+        pvm_segment_begin(e, ip->pc, true, e->state.gas);
     }
 }
 
@@ -196,45 +196,45 @@ static void page_pay(struct pvm_engine *e, const struct record *ip, uint32_t pag
     s->icount += ahead;
 }
 
-const struct record *store_slow(struct pvm_engine *e, const struct record *ip,
-                                uint32_t address, unsigned size, uint64_t value)
+const struct record *pvm_store_slow(struct pvm_engine *e, const struct record *ip,
+                                    uint32_t address, unsigned size, uint64_t value)
 {
     struct pvm_mem *mem = e->state.mem;
-    struct mem_result result = mem_store_check(mem, address, size);
+    struct mem_result result = pvm_mem_store_check(mem, address, size);
     if (result.fault)
         return fault(e, ip, result);
     bool pays = gas_charges_pages(&e->program->config);
     uint32_t first = address / PVM_PAGE_SIZE;
     uint32_t last = (uint32_t)(address + (size - 1)) / PVM_PAGE_SIZE;
-    if (mem_touch(mem, first) && pays)
+    if (pvm_mem_touch(mem, first) && pays)
         page_pay(e, ip, first);
-    if (last != first && mem_touch(mem, last) && pays)
+    if (last != first && pvm_mem_touch(mem, last) && pays)
         page_pay(e, ip, last);
-    mem_store(mem, address, size, value);
+    pvm_mem_store(mem, address, size, value);
     return ip;
 }
 
 /* ---- control ---- */
 
-const struct record *jump_dynamic(struct pvm_engine *e, const struct record *ip,
-                                  uint32_t address)
+const struct record *pvm_jump_dynamic(struct pvm_engine *e, const struct record *ip,
+                                      uint32_t address)
 {
     if (address == PVM_HALT_ADDRESS &&
         e->program->config.profile == PVM_PROFILE_VECTORS)
-        return engine_exit(e, ip, PVM_EXIT_HALT, 0, true);
+        return pvm_engine_exit(e, ip, PVM_EXIT_HALT, 0, true);
     /* 0 and odd addresses become indices past any table. */
     uint32_t index = (address >> 1 | address << 31) - 1;
     const struct record *h = index < e->jump_count ? e->jump[index] : NULL;
     if (!h)
-        return engine_exit(e, ip, PVM_EXIT_PANIC, 0, false);
+        return pvm_engine_exit(e, ip, PVM_EXIT_PANIC, 0, false);
     if (e->program->log == PVM_GAS_LOG_LEDGER)
-        segment_target(e, index);
+        pvm_segment_target(e, index);
     return h;
 }
 
 static const struct record *jump_static(struct pvm_engine *e, const struct record *ip)
 {
-    return ip->target ? ip->target : engine_exit(e, ip, PVM_EXIT_PANIC, 0, false);
+    return ip->target ? ip->target : pvm_engine_exit(e, ip, PVM_EXIT_PANIC, 0, false);
 }
 
 /* ---- the loop's handlers: one per opcode, the definition ---- */
@@ -259,7 +259,7 @@ static const struct record *jump_static(struct pvm_engine *e, const struct recor
     HANDLER(name)                                                                      \
     {                                                                                  \
         uint64_t value = 0;                                                            \
-        if (!load_slow(e, i, (uint32_t)(address), sizeof(type), &value))               \
+        if (!pvm_load_slow(e, i, (uint32_t)(address), sizeof(type), &value))           \
             return NULL;                                                               \
         A = (uint64_t)(type)value;                                                     \
         return i + 1;                                                                  \
@@ -267,7 +267,7 @@ static const struct record *jump_static(struct pvm_engine *e, const struct recor
 #define STORE_(name, type, address, value)                                             \
     HANDLER(name)                                                                      \
     {                                                                                  \
-        if (!store_slow(e, i, (uint32_t)(address), sizeof(type), (value)))             \
+        if (!pvm_store_slow(e, i, (uint32_t)(address), sizeof(type), (value)))         \
             return NULL;                                                               \
         return i + 1;                                                                  \
     }
@@ -276,7 +276,7 @@ static const struct record *jump_static(struct pvm_engine *e, const struct recor
     {                                                                                  \
         bool taken = (condition);                                                      \
         if (e->program->log == PVM_GAS_LOG_LEDGER)                                     \
-            segment_bit(e, taken);                                                     \
+            pvm_segment_bit(e, taken);                                                 \
         return taken ? jump_static(e, i) : i + 1;                                      \
     }
 #include "pvm/effects.def"
@@ -284,7 +284,7 @@ static const struct record *jump_static(struct pvm_engine *e, const struct recor
 HANDLER(trap)
 {
     UNUSED;
-    return engine_exit(e, i, PVM_EXIT_TRAP, 0, false);
+    return pvm_engine_exit(e, i, PVM_EXIT_TRAP, 0, false);
 }
 
 HANDLER(fallthrough)
@@ -302,19 +302,19 @@ HANDLER(unlikely)
 HANDLER(ecall)
 {
     UNUSED;
-    return engine_exit(e, i, PVM_EXIT_ECALL, (uint32_t)e->state.reg[11], true);
+    return pvm_engine_exit(e, i, PVM_EXIT_ECALL, (uint32_t)e->state.reg[11], true);
 }
 
 HANDLER(ecalli)
 {
     UNUSED;
-    return engine_exit(e, i, PVM_EXIT_HOST_CALL, X, true);
+    return pvm_engine_exit(e, i, PVM_EXIT_HOST_CALL, X, true);
 }
 
 HANDLER(sbrk)
 {
     UNUSED;
-    return engine_exit(e, i, PVM_EXIT_PANIC, 0, false);
+    return pvm_engine_exit(e, i, PVM_EXIT_PANIC, 0, false);
 }
 
 HANDLER(jump)
@@ -333,7 +333,7 @@ HANDLER(load_imm_jump)
 HANDLER(jump_ind)
 {
     UNUSED;
-    return jump_dynamic(e, i, (uint32_t)(A + X));
+    return pvm_jump_dynamic(e, i, (uint32_t)(A + X));
 }
 
 HANDLER(load_imm_jump_ind)
@@ -341,15 +341,15 @@ HANDLER(load_imm_jump_ind)
     UNUSED;
     uint32_t address = (uint32_t)(B + Y); /* of the old B: A may be the same register */
     A = X;
-    return jump_dynamic(e, i, address);
+    return pvm_jump_dynamic(e, i, address);
 }
 
 static const struct record *loop_header(const struct record *i, struct pvm_engine *e)
 {
-    return enter_block(e, i);
+    return pvm_enter_block(e, i);
 }
 
-loop_fn *const loop_handler[256] = {
+loop_fn *const pvm_loop_handler[256] = {
 #define OP(code, name, format, flags, text) [code] = loop_##name,
 #include "pvm/opcodes.def"
     [RECORD_HEADER] = loop_header,
@@ -384,18 +384,18 @@ static bool pay_inside(struct pvm_engine *e, const struct record *ip)
 static const struct record *resume(struct pvm_engine *e)
 {
     struct pvm_state *s = &e->state;
-    const struct record *ip = program_record_at(e->program, s->pc);
+    const struct record *ip = pvm_program_record_at(e->program, s->pc);
     if (s->charged) {
         s->icount += ip ? unretired(e, ip) : 1;
     } else if (ip && pvm_program_block_start(e->program, s->pc)) {
-        return enter_block(e, ip - 1);
+        return pvm_enter_block(e, ip - 1);
     } else if (!pay_inside(e, ip)) {
         return NULL;
     }
     if (ip)
         return ip;
     e->start_trap = (struct record){.op = PVM_OP_trap, .pc = s->pc};
-    return engine_exit(e, &e->start_trap, PVM_EXIT_TRAP, 0, false);
+    return pvm_engine_exit(e, &e->start_trap, PVM_EXIT_TRAP, 0, false);
 }
 
 /* Make the state complete after an exit; true if the exit was an ecall or ecalli. */
@@ -446,11 +446,11 @@ static enum pvm_segment_end segment_end_of(enum pvm_exit exit)
 static void dispatch(const struct record *ip, struct pvm_engine *e)
 {
     if (ip->threaded && e->dispatch != PVM_DISPATCH_LOOP) {
-        threaded_run(ip, e);
+        pvm_threaded_run(ip, e);
         return;
     }
     while (ip)
-        ip = loop_handler[ip->op](ip, e);
+        ip = pvm_loop_handler[ip->op](ip, e);
 }
 
 /* Take over the caller's state and begin a segment. */
@@ -458,8 +458,8 @@ static void begin(struct pvm_engine *e)
 {
     e->state = *e->caller;
     e->ticks = 0;
-    gas_show(e, e->state.gas);
-    segment_begin(e, e->state.pc, e->state.charged, e->state.gas);
+    pvm_gas_show(e, e->state.gas);
+    pvm_segment_begin(e, e->state.pc, e->state.charged, e->state.gas);
 }
 
 static void attach(struct pvm_engine *e, const struct pvm_program *program,
@@ -482,7 +482,8 @@ static const struct record *resume_behind(struct pvm_engine *e, const struct rec
 {
     if (e->state.pc != next_pc || e->state.charged)
         return resume(e);
-    return enter_block(e, ip + 1); /* a header follows each terminator that flows on */
+    return pvm_enter_block(e,
+                           ip + 1); /* a header follows each terminator that flows on */
 }
 
 struct pvm_outcome pvm_run(struct pvm_engine *e, const struct pvm_program *program,
@@ -497,7 +498,7 @@ struct pvm_outcome pvm_run(struct pvm_engine *e, const struct pvm_program *progr
         ip = e->exit_ip;
         bool call = complete(e);
         uint32_t next_pc = e->state.pc, pc = ip ? ip->pc : next_pc;
-        segment_end(e, segment_end_of(e->outcome.exit), pc);
+        pvm_segment_finish(e, segment_end_of(e->outcome.exit), pc);
         state_out(e);
         struct pvm_outcome outcome = e->outcome;
         if (!call || !host || !host->ecall ||
@@ -515,7 +516,7 @@ bool pvm_step(struct pvm_engine *e, const struct pvm_program *program,
     attach(e, program, state, NULL);
     struct pvm_state *s = &e->state;
     const struct record *ip = resume(e);
-    const struct record *next = ip ? loop_handler[ip->op](ip, e) : NULL;
+    const struct record *next = ip ? pvm_loop_handler[ip->op](ip, e) : NULL;
     if (next) { /* retired: undo what the block has counted ahead */
         bool ends = next->op == RECORD_HEADER;
         s->icount -= ends ? 0 : unretired(e, next);

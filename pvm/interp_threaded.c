@@ -77,9 +77,9 @@ static uint64_t last_before(const struct pvm_engine *e, const struct record *ip)
     return offset == NO_RESULT ? 0 : e->state.reg[offset / 8];
 }
 
-void threaded_run(const struct record *ip, struct pvm_engine *e)
+void pvm_threaded_run(const struct record *ip, struct pvm_engine *e)
 {
-    ip->threaded(ip, e, mem_base(e->state.mem), e->gas_shown, e->acc,
+    ip->threaded(ip, e, pvm_mem_base(e->state.mem), e->gas_shown, e->acc,
                  last_before(e, ip));
 }
 
@@ -89,9 +89,9 @@ __attribute__((noinline)) static void rare(PARAMETERS)
 {
     e->gas_shown = gas;
     e->acc = acc;
-    const struct record *ip = loop_handler[i->op](i, e);
+    const struct record *ip = pvm_loop_handler[i->op](i, e);
     if (ip && ip->op == RECORD_HEADER)
-        ip = enter_block(e, ip);
+        ip = pvm_enter_block(e, ip);
     if (!ip)
         return;
     gas = e->gas_shown;
@@ -105,8 +105,8 @@ __attribute__((noinline)) static void flush(PARAMETERS)
 {
     e->gas_shown = gas;
     e->acc = acc;
-    segment_flush(e);
-    const struct record *ip = enter_block(e, i);
+    pvm_segment_flush(e);
+    const struct record *ip = pvm_enter_block(e, i);
     if (!ip)
         return;
     gas = e->gas_shown;
@@ -295,7 +295,7 @@ static threaded_fn *choose(enum pvm_gas_log log, const struct record *ip,
     return handler ? handler : rare;
 }
 
-void threaded_set_handlers(struct pvm_program *program)
+void pvm_threaded_set_handlers(struct pvm_program *program)
 {
     if (program->log == PVM_GAS_LOG_EACH)
         return; /* it stops at every block: the loop's business */
@@ -310,12 +310,12 @@ void threaded_set_handlers(struct pvm_program *program)
 
 #else
 
-void threaded_set_handlers(struct pvm_program *program)
+void pvm_threaded_set_handlers(struct pvm_program *program)
 {
     (void)program;
 }
 
-void threaded_run(const struct record *ip, struct pvm_engine *e)
+void pvm_threaded_run(const struct record *ip, struct pvm_engine *e)
 {
     (void)ip;
     (void)e;

@@ -21,7 +21,7 @@ static uint32_t page_of(uint32_t address)
 /* Rights and base of a state that has no memory: no page has any right. */
 static uint8_t no_memory[MEM_LINE_COUNT + PVM_PAGE_SIZE];
 
-uint8_t *mem_base(struct pvm_mem *mem)
+uint8_t *pvm_mem_base(struct pvm_mem *mem)
 {
     return mem ? mem->base : no_memory + MEM_LINE_COUNT;
 }
@@ -82,7 +82,7 @@ static void page_fill(struct pvm_mem *mem, uint32_t page)
     rights_update(mem, page);
 }
 
-bool mem_touch(struct pvm_mem *mem, uint32_t page)
+bool pvm_mem_touch(struct pvm_mem *mem, uint32_t page)
 {
     page_fill(mem, page);
     bool clean = !(mem->info[page] & MEM_WRITTEN);
@@ -92,7 +92,7 @@ bool mem_touch(struct pvm_mem *mem, uint32_t page)
     return clean;
 }
 
-void mem_clean(struct pvm_mem *mem, uint32_t page)
+void pvm_mem_clean(struct pvm_mem *mem, uint32_t page)
 {
     mem->info[page] &= (uint8_t)~MEM_DIRTY;
     rights_update(mem, page);
@@ -105,8 +105,8 @@ static uint32_t last_page(uint32_t address, unsigned size)
     return page_of(address + (size - 1)); /* wraps at 2^32 */
 }
 
-struct mem_result mem_load(struct pvm_mem *mem, uint32_t address, unsigned size,
-                           uint64_t *ret_value)
+struct mem_result pvm_mem_load(struct pvm_mem *mem, uint32_t address, unsigned size,
+                               uint64_t *ret_value)
 {
     uint32_t pages[2] = {page_of(address), last_page(address, size)};
     for (unsigned i = 0; i < 2; i++) {
@@ -122,7 +122,8 @@ struct mem_result mem_load(struct pvm_mem *mem, uint32_t address, unsigned size,
     return (struct mem_result){MEM_OK, 0};
 }
 
-struct mem_result mem_store_check(struct pvm_mem *mem, uint32_t address, unsigned size)
+struct mem_result pvm_mem_store_check(struct pvm_mem *mem, uint32_t address,
+                                      unsigned size)
 {
     uint32_t pages[2] = {page_of(address), last_page(address, size)};
     for (unsigned i = 0; i < 2; i++) {
@@ -135,7 +136,7 @@ struct mem_result mem_store_check(struct pvm_mem *mem, uint32_t address, unsigne
     return (struct mem_result){MEM_OK, 0};
 }
 
-void mem_store(struct pvm_mem *mem, uint32_t address, unsigned size, uint64_t value)
+void pvm_mem_store(struct pvm_mem *mem, uint32_t address, unsigned size, uint64_t value)
 {
     for (unsigned i = 0; i < size; i++)
         mem->base[(uint32_t)(address + i)] = (uint8_t)(value >> (8 * i));
@@ -258,7 +259,7 @@ enum err pvm_mem_write(struct pvm_mem *mem, uint32_t address, const void *bytes,
     if (size) {
         uint32_t last = page_of((uint32_t)(address + (size - 1)));
         for (uint32_t page = page_of(address); page <= last; page++)
-            count += mem_touch(mem, page);
+            count += pvm_mem_touch(mem, page);
         memcpy(mem->base + address, bytes, size);
     }
     if (ret_cow_count)

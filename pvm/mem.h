@@ -47,7 +47,7 @@ struct pvm_mem {
 };
 
 /* The base to run with; serves a state without memory too. */
-uint8_t *mem_base(struct pvm_mem *mem);
+uint8_t *pvm_mem_base(struct pvm_mem *mem);
 
 static inline uint8_t *mem_rights(struct pvm_mem *mem)
 {
@@ -63,19 +63,21 @@ struct mem_result {
 };
 
 /* A load of 1..8 bytes, whatever pages it touches. */
-struct mem_result mem_load(struct pvm_mem *mem, uint32_t address, unsigned size,
-                           uint64_t *ret_value);
+struct mem_result pvm_mem_load(struct pvm_mem *mem, uint32_t address, unsigned size,
+                               uint64_t *ret_value);
 
 /* Check a store of 1..8 bytes; moves nothing. */
-struct mem_result mem_store_check(struct pvm_mem *mem, uint32_t address, unsigned size);
+struct mem_result pvm_mem_store_check(struct pvm_mem *mem, uint32_t address,
+                                      unsigned size);
 
 /* Mark the page as stored to; true if it was clean [7.6]. */
-bool mem_touch(struct pvm_mem *mem, uint32_t page);
+bool pvm_mem_touch(struct pvm_mem *mem, uint32_t page);
 
-/* Store after mem_store_check and mem_touch of every page. */
-void mem_store(struct pvm_mem *mem, uint32_t address, unsigned size, uint64_t value);
+/* Store after pvm_mem_store_check and pvm_mem_touch of every page. */
+void pvm_mem_store(struct pvm_mem *mem, uint32_t address, unsigned size,
+                   uint64_t value);
 
 /* Forget that the page is dirty. */
-void mem_clean(struct pvm_mem *mem, uint32_t page);
+void pvm_mem_clean(struct pvm_mem *mem, uint32_t page);
 
 #endif

@@ -52,9 +52,9 @@ static void close_run(struct emitter *em)
     em->open = false;
     if (!h)
         return;
-    uint64_t need = gas_meter_need(&em->meter);
+    uint64_t need = pvm_gas_meter_need(&em->meter);
     h->tick = TICK_BLOCK + em->meter.visits;
-    h->need_reserve = need + gas_reserve(&em->program->config, em->store_count);
+    h->need_reserve = need + pvm_gas_reserve(&em->program->config, em->store_count);
     if (em->meter.visits > FAST_VISITS_MAX || need > UINT32_MAX) {
         h->need_reserve = NEED_ASK;
         return;
@@ -71,7 +71,7 @@ static void emit_header(struct emitter *em, uint32_t pc)
         em->open_header = &em->record[em->record_count];
         em->open_header->op = RECORD_HEADER;
         em->open_header->pc = pc;
-        gas_meter_begin(&em->meter, &em->program->config);
+        pvm_gas_meter_begin(&em->meter, &em->program->config);
         em->store_count = 0;
     }
     em->header_count++;
@@ -86,7 +86,7 @@ static void emit_trap(struct emitter *em, uint32_t pc)
         emit_header(em, pc);
     if (em->record) {
         em->record[em->record_count] = (struct record){.op = PVM_OP_trap, .pc = pc};
-        gas_meter_visit(&em->meter, em->program->code, NULL);
+        pvm_gas_meter_visit(&em->meter, em->program->code, NULL);
     }
     em->record_count++;
     close_run(em);
@@ -108,7 +108,7 @@ static void emit_insn(struct emitter *em, const struct pvm_insn *insn)
             .op = insn->op,
             .pc = insn->pc,
         };
-        gas_meter_visit(&em->meter, program->code, insn);
+        pvm_gas_meter_visit(&em->meter, program->code, insn);
         em->store_count += (flags & PVM_OP_STORE) != 0;
     }
     em->record_count++;
@@ -221,7 +221,7 @@ enum err pvm_program_create(struct arena *arena, const struct pvm_code *code,
     emit_all(&em);
     check(em.record_count == program->record_count);
     resolve_jumps(program);
-    threaded_set_handlers(program);
+    pvm_threaded_set_handlers(program);
     *ret_program = program;
     return ERR_ok;
 }
@@ -243,8 +243,8 @@ enum pvm_gas_log pvm_program_gas_log(const struct pvm_program *program)
     return program->log;
 }
 
-const struct record *program_header_of(const struct pvm_program *program,
-                                       const struct record *ip)
+const struct record *pvm_program_header_of(const struct pvm_program *program,
+                                           const struct record *ip)
 {
     uint32_t index = (uint32_t)(ip - program->record);
     uint32_t low = 0, high = program->header_count; /* header[low] <= index */
@@ -258,7 +258,8 @@ const struct record *program_header_of(const struct pvm_program *program,
     return &program->record[program->header[low]];
 }
 
-const struct record *program_record_at(const struct pvm_program *program, uint32_t pc)
+const struct record *pvm_program_record_at(const struct pvm_program *program,
+                                           uint32_t pc)
 {
     if (!pvm_code_ok(program->code, program->config.profile, pc))
         return NULL;
@@ -271,10 +272,10 @@ const struct record *program_record_at(const struct pvm_program *program, uint32
 
 uint32_t pvm_program_block_of(const struct pvm_program *program, uint32_t pc)
 {
-    const struct record *ip = program_record_at(program, pc);
+    const struct record *ip = pvm_program_record_at(program, pc);
     if (!ip)
         return pc;
-    uint32_t start = program_header_of(program, ip)->pc;
+    uint32_t start = pvm_program_header_of(program, ip)->pc;
     return pvm_program_block_start(program, start) ? start : pc;
 }
 
@@ -323,7 +324,7 @@ static void put_block(const struct pvm_program *program, uint32_t pc,
 {
     struct pvm_insn insn, *last = NULL;
     struct pvm_walk walk = pvm_code_walk(program->code, &program->config, pc);
-    const struct record *ip = program_record_at(program, pc);
+    const struct record *ip = pvm_program_record_at(program, pc);
     if (ip) { /* the last visit */
         ip += walk.visit_count - 1;
         if (pvm_insn_decode(program->code, program->config.profile, ip->pc, &insn))

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-void segment_begin(struct pvm_engine *e, uint32_t pc, bool charged, uint64_t gas)
+void pvm_segment_begin(struct pvm_engine *e, uint32_t pc, bool charged, uint64_t gas)
 {
     struct segment *seg = &e->segment;
     seg->pc = pc;
@@ -27,7 +27,7 @@ static void store_bits(struct segment *seg, uint64_t bits)
     memcpy(seg->bits + seg->bits_size, &big_endian, sizeof big_endian);
 }
 
-void segment_flush(struct pvm_engine *e)
+void pvm_segment_flush(struct pvm_engine *e)
 {
     struct segment *seg = &e->segment;
     store_bits(seg, e->acc);
@@ -39,15 +39,15 @@ void segment_flush(struct pvm_engine *e)
     }
 }
 
-void segment_bit(struct pvm_engine *e, bool taken)
+void pvm_segment_bit(struct pvm_engine *e, bool taken)
 {
     bool full = e->acc >> 63;
     e->acc = e->acc << 1 | taken;
     if (full)
-        segment_flush(e);
+        pvm_segment_flush(e);
 }
 
-void segment_target(struct pvm_engine *e, uint32_t index)
+void pvm_segment_target(struct pvm_engine *e, uint32_t index)
 {
     struct segment *seg = &e->segment;
     seg->target[seg->target_count++] = index;
@@ -95,7 +95,7 @@ static size_t pack_targets(struct segment *seg)
     return (size_t)(at - seg->leb);
 }
 
-void segment_end(struct pvm_engine *e, enum pvm_segment_end end, uint32_t end_pc)
+void pvm_segment_finish(struct pvm_engine *e, enum pvm_segment_end end, uint32_t end_pc)
 {
     struct segment *seg = &e->segment;
     enum pvm_gas_log log = e->program->log;
