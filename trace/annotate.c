@@ -176,6 +176,7 @@ enum err trace_annotations(struct trace_reader *reader,
     enum err err = ERR_ok;
     buf_init(&walk.stored, RAW_SIZE_MAX + STORED_EXTRA_MAX);
     buf_init(&walk.raw, RAW_SIZE_MAX + STORED_EXTRA_MAX);
+    buf_init(&walk.ends, RAW_SIZE_MAX);
     while (!err && !end) {
         err = walk_next(&walk, &end);
         if (err || end || walk.tail)

@@ -167,35 +167,39 @@ enum err trace_decode(struct trace_reader *reader, const struct trace_record *re
 
 /* ---- value by value ---- */
 
-struct trace_values trace_record_values(const struct trace_record *record,
-                                        uint32_t index)
+struct trace_values values_of(const struct trace_field *field, struct bytes bytes)
 {
     static const uint8_t none;
-    const struct trace_field *field = &record->kind->field[index];
-    const struct trace_kind *own = trace_kind_of(record->kind->id);
-    struct wire wire = wire_of(record->fields);
-    struct wire_item item;
-    /* The built-in row knows how to show it. */
-    if (own && index < own->field_count)
-        field = &own->field[index];
     struct trace_values values = {.field = field, .wire = {&none, 0}};
-    if (index >= record->field_count) {
-        values.left = field->list ? 0 : 1;
+    struct wire wire = wire_of(bytes);
+    struct wire_item item;
+    if (!bytes.size) {
+        values.left = field->list ? 0 : 1; /* the default */
         return values;
     }
-    for (uint32_t i = 0; i < index; i++) {
-        if (!wire_skip(&wire))
-            return values;
-    }
+    values.left = 1;
     if (field->list) {
-        if (!wire_next(&wire, &item) || item.class != WIRE_ARRAY)
-            return values;
-        values.left = (size_t)item.number;
-    } else {
-        values.left = 1;
+        bool array = wire_next(&wire, &item) && item.class == WIRE_ARRAY;
+        values.left = array ? (size_t)item.number : 0;
     }
     values.wire = bytes_of(wire.at, wire_left(&wire));
     return values;
+}
+
+struct trace_values trace_record_values(const struct trace_record *record,
+                                        uint32_t index)
+{
+    const struct trace_field *field = &record->kind->field[index];
+    const struct trace_kind *own = trace_kind_of(record->kind->id);
+    struct wire wire = wire_of(record->fields);
+    /* The built-in row knows how to show it. */
+    if (own && index < own->field_count)
+        field = &own->field[index];
+    for (uint32_t i = 0; i < index && i < record->field_count; i++) {
+        if (!wire_skip(&wire))
+            break;
+    }
+    return values_of(field, bytes_of(wire.at, wire_left(&wire)));
 }
 
 /* [length, n0, n1, ...], whose header is read. */

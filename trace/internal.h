@@ -186,11 +186,12 @@ struct payload_totals {
     uint64_t gas;    /* sum of dx */
     bool gas_overflow;
 };
+/* `ends` (may be NULL) gets where each record ends, as u32. */
 #define RECORD_COUNT_UNKNOWN UINT32_MAX /* of an open window: up to its end */
 ERR_MUST_CHECK enum err payload_validate(struct bytes payload, uint8_t chunk_kind,
                                          const struct trace_schema *schema,
                                          uint32_t record_count, uint64_t blob0,
-                                         size_t *fault_offset,
+                                         struct buf *ends, size_t *fault_offset,
                                          struct payload_totals *ret_totals);
 
 /* ---- tail.c: chunks going out ---- */
@@ -295,6 +296,7 @@ struct walk {
     bool tail;            /* it is the open window; `next` is its place when closed */
     struct bytes payload; /* raw; empty where nobody needs it */
     struct payload_totals totals;
+    struct buf ends; /* u32: where each record of `payload` ends */
 
     struct codec codec;
     struct buf stored;
@@ -383,7 +385,8 @@ struct trace_reader {
     uint64_t chunk_seq0;
     uint32_t blob0;
     uint32_t epoch;
-    size_t consumed; /* of its payload */
+    size_t consumed; /* of its payload: bytes, and records */
+    size_t record;
     uint64_t seq;
     struct trace_clock clock;
     struct trace_clock clock_before; /* of the event before the last */
@@ -427,6 +430,9 @@ struct trace_clock trace_reader_clock_before(const struct trace_reader *reader);
  * beyond are ignored.  Returns how many the record has. */
 uint32_t record_split(const struct trace_record *record, struct bytes *ret_wire,
                       uint32_t count_max);
+
+/* The values of one field whose wire form begins at `bytes`; none: the default. */
+struct trace_values values_of(const struct trace_field *field, struct bytes bytes);
 
 /* Decode one field into the struct at `event`. */
 ERR_MUST_CHECK enum err decode_field(struct trace_reader *reader,

@@ -98,6 +98,13 @@ struct trace_clock trace_reader_clock_before(const struct trace_reader *reader)
 
 /* ---- one event after the other ---- */
 
+/* Where record `index` of the payload ends; index -1 is its start. */
+static size_t record_end(const struct trace_reader *reader, size_t index)
+{
+    const struct buf *ends = &reader->walk.ends;
+    return index == SIZE_MAX ? 0 : ((const uint32_t *)(const void *)ends->data)[index];
+}
+
 /* A new chunk of events, or the open tail with more records in it. */
 static enum err enter_chunk(struct trace_reader *reader)
 {
@@ -106,15 +113,17 @@ static enum err enter_chunk(struct trace_reader *reader)
                 chunk->seq0 == reader->chunk_seq0;
     TRY(table_note(&reader->table, chunk, &reader->walk.chain_before,
                    reader->walk.tail));
-    if (same) /* completed records never change */
-        return reader->consumed <= reader->walk.payload.size ? ERR_ok
-                                                             : ERR_trace_sequence;
+    if (same) /* completed records never change: go on where we were */
+        return reader->record <= reader->walk.ends.size / sizeof(uint32_t) &&
+                       record_end(reader, reader->record - 1) == reader->consumed
+                   ? ERR_ok
+                   : ERR_trace_sequence;
     reader->in_chunk = true;
     reader->chunk_offset = chunk->offset;
     reader->chunk_seq0 = chunk->seq0;
     reader->blob0 = chunk->blob0;
     reader->epoch += chunk->flags & TRACE_CHUNK_EPOCH ? 1 : 0;
-    reader->consumed = 0;
+    reader->consumed = reader->record = 0;
     reader->seq = chunk->seq0;
     reader->clock = (struct trace_clock){.icount = chunk->icount0, .gas = chunk->gas0};
     buf_clear(&reader->bodies);
@@ -148,13 +157,13 @@ static enum err take_record(struct trace_reader *reader,
 {
     struct bytes payload = reader->walk.payload;
     const uint8_t *start = payload.data + reader->consumed;
-    struct wire wire = {start, payload.data + payload.size};
-    struct wire end = wire;
+    size_t end = record_end(reader, reader->record++);
+    struct wire wire = {start, payload.data + end};
     uint64_t count, id, dt, dx;
-    if (!wire_skip(&end) || !wire_array(&wire, &count) || !wire_uint(&wire, &id) ||
+    if (!wire_array(&wire, &count) || !wire_uint(&wire, &id) ||
         !wire_uint(&wire, &dt) || !wire_uint(&wire, &dx))
         return ERR_trace_canonical;
-    reader->consumed = (size_t)(end.at - payload.data);
+    reader->consumed = end;
     *ret_event = id != TRACE_ID_blob;
     if (!*ret_event) {
         uint32_t at = (uint32_t)(wire.at - payload.data);
@@ -172,8 +181,8 @@ static enum err take_record(struct trace_reader *reader,
         .seq = reader->seq++,
         .clock = reader->clock,
         .kind = trace_schema_kind(&reader->walk.schema, id),
-        .wire = bytes_of(start, (size_t)(end.at - start)),
-        .fields = bytes_of(wire.at, (size_t)(end.at - wire.at)),
+        .wire = bytes_of(start, (size_t)(wire.end - start)),
+        .fields = bytes_of(wire.at, wire_left(&wire)),
         .field_count = (uint32_t)count - 3,
     };
     return ERR_ok;

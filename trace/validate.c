@@ -192,7 +192,7 @@ static enum err check_record(struct check_state *state, uint8_t chunk_kind,
 
 enum err payload_validate(struct bytes payload, uint8_t chunk_kind,
                           const struct trace_schema *schema, uint32_t record_count,
-                          uint64_t blob0, size_t *fault_offset,
+                          uint64_t blob0, struct buf *ends, size_t *fault_offset,
                           struct payload_totals *ret_totals)
 {
     struct check_state state = {
@@ -212,7 +212,13 @@ enum err payload_validate(struct bytes payload, uint8_t chunk_kind,
             err = fail_at(&state, at, ERR_trace_sequence);
         if (err)
             break;
+        if (ends) {
+            uint32_t end = (uint32_t)(state.wire.at - payload.data);
+            buf_put(ends, &end, sizeof end);
+        }
     }
+    if (!err && ends && ends->err)
+        return ends->err;
     if (!err && wire_left(&state.wire)) /* more records than announced */
         err = fail_at(&state, state.wire.at, ERR_trace_chunk);
     if (err)
@@ -228,5 +234,5 @@ enum err trace_validate(struct bytes payload, enum trace_chunk_kind chunk_kind,
 {
     struct payload_totals totals;
     return payload_validate(payload, (uint8_t)chunk_kind, schema, record_count, blob0,
-                            fault_offset, &totals);
+                            NULL, fault_offset, &totals);
 }

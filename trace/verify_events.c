@@ -92,10 +92,15 @@ static enum err check_wide(struct events *events, const struct trace_value *valu
 static enum err check_wides(struct events *events)
 {
     const struct trace_record *record = events->record;
+    struct wire wire = wire_of(record->fields);
     for (uint32_t i = 0; i < record->field_count; i++) {
-        struct trace_values values = trace_record_values(record, i);
+        const struct trace_field *field = &record->kind->field[i];
+        struct trace_values values =
+            values_of(field, bytes_of(wire.at, wire_left(&wire)));
         struct trace_value value;
-        if (!record->kind->field[i].wide)
+        if (!wire_skip(&wire))
+            return ERR_trace_canonical;
+        if (!field->wide)
             continue;
         while (trace_values_next(&values, &value)) {
             if (value.type == 'w')

@@ -122,13 +122,15 @@ static enum err check_values(struct bytes payload, uint32_t record_count,
 static enum err check_payload(struct walk *walk, const struct trace_chunk *chunk,
                               size_t *fault_offset)
 {
+    bool events = chunk->kind == TRACE_CHUNK_EVENTS;
+    buf_clear(&walk->ends);
     switch (chunk->kind) {
     case TRACE_CHUNK_EVENTS:
     case TRACE_CHUNK_ANNOTATIONS:
     case TRACE_CHUNK_VOLATILE:
-        return payload_validate(walk->payload, chunk->kind, &walk->schema,
-                                chunk->record_count, chunk->blob0, fault_offset,
-                                &walk->totals);
+        return payload_validate(
+            walk->payload, chunk->kind, &walk->schema, chunk->record_count,
+            chunk->blob0, events ? &walk->ends : NULL, fault_offset, &walk->totals);
     case TRACE_CHUNK_CHECKPOINT:
     case TRACE_CHUNK_INDEX:
         return check_values(walk->payload, chunk->record_count, fault_offset);
@@ -234,9 +236,10 @@ static enum err take_window(struct walk *walk, struct trace_chunk *chunk)
     size_t fault_offset = 0;
     uint64_t at = window_offset(walk->next);
     walk->payload = buf_bytes(&walk->raw);
+    buf_clear(&walk->ends);
     enum err err = payload_validate(walk->payload, TRACE_CHUNK_EVENTS, &walk->schema,
-                                    RECORD_COUNT_UNKNOWN, chunk->blob0, &fault_offset,
-                                    &walk->totals);
+                                    RECORD_COUNT_UNKNOWN, chunk->blob0, &walk->ends,
+                                    &fault_offset, &walk->totals);
     walk->tail = true;
     if (!err)
         err = pass_events(walk, chunk);
@@ -340,6 +343,7 @@ enum err walk_open(struct walk *walk, struct arena *arena,
     *walk = (struct walk){.source = *source};
     buf_init(&walk->stored, RAW_SIZE_MAX + STORED_EXTRA_MAX);
     buf_init(&walk->raw, RAW_SIZE_MAX + STORED_EXTRA_MAX);
+    buf_init(&walk->ends, RAW_SIZE_MAX);
     TRY(header_read(source, fault, &walk->header));
     walk->next = walk->header.size;
     walk->expect.chain = walk->header.chain_init;
@@ -367,6 +371,7 @@ void walk_fini(struct walk *walk)
     codec_fini(&walk->codec);
     buf_fini(&walk->stored);
     buf_fini(&walk->raw);
+    buf_fini(&walk->ends);
 }
 
 void walk_go(struct walk *walk, uint64_t offset, const struct position *position)

@@ -3,129 +3,122 @@
 
 enum { NESTING_MAX = 8 }; /* trace-replay.md 2.13 */
 
-/* `size` bytes, most significant first. */
-static uint64_t big_endian(const uint8_t *at, size_t size)
+static inline uint64_t big_endian(const uint8_t *at, unsigned size)
 {
     uint64_t value = 0;
-    for (size_t i = 0; i < size; i++)
+    for (unsigned i = 0; i < size; i++)
         value = value << 8 | at[i];
     return value;
 }
 
-/*
- * What the first byte says: the class, how many bytes of number follow it, the number
- * if there are none, and the least number for which this form is the shortest.
- */
-struct head {
-    enum wire_class class;
-    uint8_t number_size;
-    uint64_t number;
-    uint64_t number_min;
-};
-
-static bool head_of(uint8_t byte, struct head *ret)
+/* An integer of `size` bytes behind the first; it must not fit a shorter form. */
+static inline bool take_uint(struct wire *wire, unsigned size, uint64_t number_min,
+                             struct wire_item *ret_item)
 {
-    if (byte < 0x80) {
-        *ret = (struct head){WIRE_UINT, 0, byte, 0};
-    } else if (byte >= 0xe0) {
-        *ret = (struct head){WIRE_INT, 0, (uint64_t)(int64_t)(int8_t)byte, 0};
-    } else if (byte >= 0x90 && byte < 0xa0) {
-        *ret = (struct head){WIRE_ARRAY, 0, byte & 15u, 0};
-    } else if (byte >= 0xa0 && byte < 0xc0) {
-        *ret = (struct head){WIRE_STR, 0, byte & 31u, 0};
-    } else {
-        switch (byte) {
-        case 0xc4:
-            *ret = (struct head){WIRE_BIN, 1, 0, 0};
-            break;
-        case 0xc5:
-            *ret = (struct head){WIRE_BIN, 2, 0, 0x100};
-            break;
-        case 0xc6:
-            *ret = (struct head){WIRE_BIN, 4, 0, 0x10000};
-            break;
-        case 0xcc:
-            *ret = (struct head){WIRE_UINT, 1, 0, 0x80};
-            break;
-        case 0xcd:
-            *ret = (struct head){WIRE_UINT, 2, 0, 0x100};
-            break;
-        case 0xce:
-            *ret = (struct head){WIRE_UINT, 4, 0, 0x10000};
-            break;
-        case 0xcf:
-            *ret = (struct head){WIRE_UINT, 8, 0, 0x100000000};
-            break;
-        case 0xd0:
-            *ret = (struct head){WIRE_INT, 1, 0, 33};
-            break;
-        case 0xd1:
-            *ret = (struct head){WIRE_INT, 2, 0, 0x81};
-            break;
-        case 0xd2:
-            *ret = (struct head){WIRE_INT, 4, 0, 0x8001};
-            break;
-        case 0xd3:
-            *ret = (struct head){WIRE_INT, 8, 0, 0x80000001};
-            break;
-        case 0xd9:
-            *ret = (struct head){WIRE_STR, 1, 0, 32};
-            break;
-        case 0xda:
-            *ret = (struct head){WIRE_STR, 2, 0, 0x100};
-            break;
-        case 0xdb:
-            *ret = (struct head){WIRE_STR, 4, 0, 0x10000};
-            break;
-        case 0xdc:
-            *ret = (struct head){WIRE_ARRAY, 2, 0, 16};
-            break;
-        case 0xdd:
-            *ret = (struct head){WIRE_ARRAY, 4, 0, 0x10000};
-            break;
-        default:
-            return false; /* nil, bool, float, map, ext, and the unused c1 */
-        }
+    if (wire_left(wire) <= size)
+        return false;
+    uint64_t number = big_endian(wire->at + 1, size);
+    if (number < number_min)
+        return false;
+    wire->at += 1 + size;
+    *ret_item = (struct wire_item){.class = WIRE_UINT, .number = number};
+    return true;
+}
+
+/* Negative numbers only; `distance_min` is the least distance below zero. */
+static inline bool take_int(struct wire *wire, unsigned size, uint64_t distance_min,
+                            struct wire_item *ret_item)
+{
+    unsigned shift = 64 - 8 * size;
+    if (wire_left(wire) <= size)
+        return false;
+    uint64_t number =
+        (uint64_t)((int64_t)(big_endian(wire->at + 1, size) << shift) >> shift);
+    if (!(number >> 63) || 0 - number < distance_min)
+        return false;
+    wire->at += 1 + size;
+    *ret_item = (struct wire_item){.class = WIRE_INT, .number = number};
+    return true;
+}
+
+/* Bytes, text or array: `size` bytes of length, or none and `length` itself. */
+static inline bool take_long(struct wire *wire, enum wire_class class, unsigned size,
+                             uint64_t length, uint64_t length_min,
+                             struct wire_item *ret_item)
+{
+    size_t left = wire_left(wire);
+    if (left <= size)
+        return false;
+    if (size)
+        length = big_endian(wire->at + 1, size);
+    left -= 1 + size;
+    if (length < length_min || length > left)
+        return false;
+    wire->at += 1 + size;
+    *ret_item = (struct wire_item){.class = class, .number = length};
+    if (class != WIRE_ARRAY) {
+        ret_item->bytes = bytes_of(wire->at, (size_t)length);
+        wire->at += length;
     }
     return true;
 }
 
 bool wire_next_long(struct wire *wire, struct wire_item *ret_item)
 {
-    struct head head;
-    size_t left = wire_left(wire);
-    if (!left || !head_of(*wire->at, &head) || head.number_size >= left)
+    if (wire->at >= wire->end)
         return false;
-    const uint8_t *at = wire->at + 1;
-    uint64_t number = head.number;
-    if (head.number_size) {
-        number = big_endian(at, head.number_size);
-        uint64_t size = number;
-        if (head.class == WIRE_INT) {
-            /* Negative numbers only; `size` is the distance below zero. */
-            unsigned shift = 64 - 8u * head.number_size;
-            number = (uint64_t)((int64_t)(number << shift) >> shift);
-            if (!(number >> 63))
-                return false;
-            size = 0 - number;
-        }
-        if (size < head.number_min)
-            return false;
-        at += head.number_size;
+    uint8_t byte = *wire->at;
+    switch (byte >> 4) {
+    case 0x9:
+        return take_long(wire, WIRE_ARRAY, 0, byte & 15u, 0, ret_item);
+    case 0xa:
+    case 0xb:
+        return take_long(wire, WIRE_STR, 0, byte & 31u, 0, ret_item);
+    case 0xe:
+    case 0xf: /* -32 to -1 */
+        wire->at++;
+        *ret_item = (struct wire_item){.class = WIRE_INT,
+                                       .number = (uint64_t)(int64_t)(int8_t)byte};
+        return true;
+    default:
+        break;
     }
-    left = (size_t)(wire->end - at);
-    struct wire_item item = {.class = head.class, .number = number};
-    if (head.class == WIRE_BIN || head.class == WIRE_STR) {
-        if (number > left)
-            return false;
-        item.bytes = bytes_of(at, (size_t)number);
-        at += number;
-    } else if (head.class == WIRE_ARRAY && number > left) {
+    switch (byte) {
+    case 0xc4:
+        return take_long(wire, WIRE_BIN, 1, 0, 0, ret_item);
+    case 0xc5:
+        return take_long(wire, WIRE_BIN, 2, 0, 0x100, ret_item);
+    case 0xc6:
+        return take_long(wire, WIRE_BIN, 4, 0, 0x10000, ret_item);
+    case 0xcc:
+        return take_uint(wire, 1, 0x80, ret_item);
+    case 0xcd:
+        return take_uint(wire, 2, 0x100, ret_item);
+    case 0xce:
+        return take_uint(wire, 4, 0x10000, ret_item);
+    case 0xcf:
+        return take_uint(wire, 8, 0x100000000, ret_item);
+    case 0xd0:
+        return take_int(wire, 1, 33, ret_item);
+    case 0xd1:
+        return take_int(wire, 2, 0x81, ret_item);
+    case 0xd2:
+        return take_int(wire, 4, 0x8001, ret_item);
+    case 0xd3:
+        return take_int(wire, 8, 0x80000001, ret_item);
+    case 0xd9:
+        return take_long(wire, WIRE_STR, 1, 0, 32, ret_item);
+    case 0xda:
+        return take_long(wire, WIRE_STR, 2, 0, 0x100, ret_item);
+    case 0xdb:
+        return take_long(wire, WIRE_STR, 4, 0, 0x10000, ret_item);
+    case 0xdc:
+        return take_long(wire, WIRE_ARRAY, 2, 0, 16, ret_item);
+    case 0xdd:
+        return take_long(wire, WIRE_ARRAY, 4, 0, 0x10000, ret_item);
+    default: /* nil, bool, float, map, ext, and the unused c1 */
         return false;
     }
-    wire->at = at;
-    *ret_item = item;
-    return true;
 }
 
 /* Skip `count` items with what is in them. */
