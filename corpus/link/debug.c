@@ -5,7 +5,8 @@
  */
 typedef unsigned long u64;
 
-struct export {
+struct export
+{
     void (*function)(void);
     unsigned number, flags;
 };
@@ -38,4 +39,5 @@ u64 start(u64 n)
 }
 
 static const struct export export_start
-    __attribute__((section("pvm_exports"), used, retain)) = {(void (*)(void))start, 0, 0};
+    __attribute__((section("pvm_exports"), used, retain)) = {(void (*)(void))start, 0,
+                                                             0};

@@ -36,8 +36,8 @@ ask()
     status=1
 }
 
-ask d 'info line leaf' 'Line 23 .* starts at address 0x100000005 <leaf>'
-ask d 'info line *0x100000029' 'Line 34 .* starts at address 0x100000029 <start>'
+ask d 'info line leaf' 'Line 24 .* starts at address 0x100000005 <leaf>'
+ask d 'info line *0x100000029' 'Line 35 .* starts at address 0x100000029 <start>'
 ask d 'info symbol 0x100000030' 'start + 7 in section .text'
 ask d 'info address total' 'static storage at address 0x20000'
 ask d 'info scope leaf' 'Symbol sum is multi-location'

@@ -260,8 +260,8 @@ static void test_lines(void **state)
     run_lines(&rows);
     assert_int_equal(rows.sequences, 2);
     assert_int_equal(rows.address_of[0], CODE_BASE + 5);
-    assert_int_equal(rows.first_line_of[0], 23); /* leaf */
-    assert_int_equal(rows.first_line_of[1], 34); /* start */
+    assert_int_equal(rows.first_line_of[0], 24); /* leaf */
+    assert_int_equal(rows.first_line_of[1], 35); /* start */
     assert_true(rows.count > 15);
     assert_int_equal(walk_locations(&world), 8);
     world_fini(&world);

@@ -618,6 +618,22 @@ static void test_map(void **state)
     world_fini(&world);
 }
 
+/* One slot of the GOT per symbol and addend, whoever asks. */
+static void test_got(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world);
+    world.options.format = LINK_FORMAT_SPI;
+    world.options.map = true;
+    world_add_file(&world, "corpus/link/got.o", "got.o");
+    world_add_file(&world, "corpus/link/values.o", "values.o");
+    world_link_ok(&world);
+    assert_non_null(
+        strstr((const char *)world.result.map.data, "\ngot 0x00010000     32\n"));
+    world_fini(&world);
+}
+
 /* ---- determinism ---- */
 
 static struct bytes link_named(struct world *world, const char *name,
@@ -698,6 +714,7 @@ int main(void)
         cmocka_unit_test(test_spi),
         cmocka_unit_test(test_polkavm),
         cmocka_unit_test(test_map),
+        cmocka_unit_test(test_got),
         cmocka_unit_test(test_determinism),
         cmocka_unit_test(test_memory),
     };
