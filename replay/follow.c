@@ -278,7 +278,7 @@ static enum err copy_end(struct follow *f)
     const struct trace_record *next = trace_peek(f->trace);
     struct trace_session_end end;
     if (!next || next->kind->id != TRACE_ID_session_end)
-        return ERR_ok;
+        return ERR_trace_end;
     struct trace_clock clock = next->clock;
     TRY(trace_peek_decode(f->trace, TRACE_ID_session_end, &end));
     f->report->result.reason = end.reason;
@@ -318,11 +318,17 @@ static void judge(struct follow *f, enum err err)
     struct replay_report *report = f->report;
     if (!err && report->result.end == REPLAY_END_TRACE)
         err = copy_end(f);
+    if (err == ERR_trace_diverged && trace_divergence(f->trace) &&
+        !trace_divergence(f->trace)->recorded_name)
+        err = ERR_trace_end; /* a recovered file: closed, but cut off */
     bool closed = trace_reader_state(f->reader) == TRACE_READER_CLOSED;
     report->err = err;
     report->identity = trace_reader_chain(f->reader);
     if (err == ERR_trace_diverged) {
         diverged(f);
+    } else if (err == ERR_trace_end) {
+        say(report, REPLAY_OPEN, "%s",
+            closed ? "the trace was cut off here" : "its recording is not finished");
     } else if (err) {
         say_error(f, err);
     } else if (report->result.end == REPLAY_END_USER) {
