@@ -176,8 +176,13 @@ static enum err record(struct replay_session *s, struct ecall *e,
     fill(s, e, call, state, pc);
     if (!s->trace)
         return apply(&e->event, call->write_bytes, state);
-    struct pvm_state before = *state;
-    before.pc = pc;
+    struct hash256 before;
+    bool digest = replay_session_digest_due(s);
+    if (digest) { /* as of the event's clock: the call is the next instruction */
+        struct pvm_state calling = *state;
+        calling.pc = pc;
+        pvm_state_digest_registers(&calling, &before);
+    }
     if (!replay_session_emit(s, TRACE_ID_pvm_ecall, &e->event))
         return s->err;
     bool outside = e->event.origin;
@@ -185,7 +190,8 @@ static enum err record(struct replay_session *s, struct ecall *e,
         return ERR_trace_event;
     /* What a replay has filled in is gone after the next event. */
     TRY(apply(&e->event, outside ? e->event.wbytes : call->write_bytes, state));
-    replay_session_digest(s, &before);
+    if (digest)
+        replay_session_digest(s, before);
     return s->err;
 }
 

@@ -47,14 +47,16 @@ static void emit_hash(struct replay_session *s, uint64_t what, struct hash256 ha
     s->result.hash = (struct replay_hash_place){true, seq, s->result.clock};
 }
 
-void replay_session_digest(struct replay_session *s, const struct pvm_state *state)
+bool replay_session_digest_due(struct replay_session *s)
 {
-    struct hash256 hash;
-    uint64_t every = s->setup->digest_every;
-    if (!every || !s->trace || ++s->digest_count < every)
-        return;
+    if (!s->setup->digest_every || ++s->digest_count < s->setup->digest_every)
+        return false;
     s->digest_count = 0;
-    pvm_state_digest_registers(state, &hash);
+    return true;
+}
+
+void replay_session_digest(struct replay_session *s, struct hash256 hash)
+{
     emit_hash(s, STATE_REGISTERS, hash);
 }
 
@@ -293,7 +295,11 @@ static void emit_exit(struct replay_session *s)
     };
     if (!replay_session_emit(s, TRACE_ID_pvm_exit, &event))
         return;
-    replay_session_digest(s, &s->state);
+    if (s->trace && replay_session_digest_due(s)) {
+        struct hash256 hash;
+        pvm_state_digest_registers(&s->state, &hash);
+        replay_session_digest(s, hash);
+    }
     replay_session_hash(s, &s->state);
 }
 

@@ -48,9 +48,10 @@ bool replay_session_emit(struct replay_session *s, enum trace_id id, void *event
 /* The trace's clock. */
 void replay_session_clock(struct replay_session *s, uint64_t icount, uint64_t gas);
 
-/* state.hash events: a register digest when one is due after an event (L1); a machine
- * hash (L3). */
-void replay_session_digest(struct replay_session *s, const struct pvm_state *state);
+/* state.hash events: is a register digest due behind the event that comes now (L1),
+ * and the digest; a machine hash (L3). */
+bool replay_session_digest_due(struct replay_session *s);
+void replay_session_digest(struct replay_session *s, struct hash256 hash);
 void replay_session_hash(struct replay_session *s, const struct pvm_state *state);
 
 /* The handler of ecalls (ecall.c). */
