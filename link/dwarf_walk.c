@@ -77,7 +77,8 @@ struct walk {
     uint64_t table_at;
     uint64_t at, end; /* in info->content */
     unsigned version;
-    struct place base; /* of the unit */
+    struct place base;                                  /* of the unit */
+    const struct link_section *lists[LINK_DWARF_COUNT]; /* .debug_loc, .debug_ranges */
 };
 
 static bool step(struct walk *walk)
@@ -120,20 +121,6 @@ static uint8_t *output_at(struct walk *walk, enum link_dwarf part,
 
 /* ---- lists ---- */
 
-/* The section of this object that holds an offset of an output part. */
-static const struct link_section *holder(const struct walk *walk, enum link_dwarf part,
-                                         uint64_t offset)
-{
-    const struct link_object *object = walk->info->object;
-    for (uint32_t s = 1; s < object->section_count; s++) {
-        const struct link_section *section = &object->section[s];
-        if (link_dwarf_part(section) == part && offset >= section->address &&
-            offset - section->address < section->size)
-            return section;
-    }
-    return NULL;
-}
-
 /* One field of a pair. */
 static void fix_field(struct walk *walk, enum link_dwarf part,
                       const struct link_section *section, uint64_t at,
@@ -150,9 +137,10 @@ static void fix_field(struct walk *walk, enum link_dwarf part,
  * from the object, so a list that two entries share comes out right. */
 static bool walk_list(struct walk *walk, enum link_dwarf part, uint64_t offset)
 {
-    const struct link_section *section = holder(walk, part, offset);
+    const struct link_section *section = walk->lists[part];
     struct place base = walk->base;
-    if (!section)
+    if (!section || offset < section->address ||
+        offset - section->address >= section->size)
         return false;
     const uint8_t *data = section->content.data;
     uint64_t at = offset - section->address, size = section->content.size;
@@ -448,6 +436,21 @@ static bool walk_entries(struct walk *walk)
     return true;
 }
 
+/* The object's lists; false when it has two sections of them, which C never has. */
+static bool find_lists(struct walk *walk)
+{
+    const struct link_object *object = walk->info->object;
+    for (uint32_t s = 1; s < object->section_count; s++) {
+        enum link_dwarf part = link_dwarf_part(&object->section[s]);
+        if (part != LINK_DWARF_LOC && part != LINK_DWARF_RANGES)
+            continue;
+        if (walk->lists[part])
+            return false;
+        walk->lists[part] = &object->section[s];
+    }
+    return true;
+}
+
 bool link_dwarf_walk(struct link_dbg *dbg, const struct link_section *info)
 {
     struct walk walk = {.dbg = dbg, .info = info};
@@ -458,6 +461,8 @@ bool link_dwarf_walk(struct link_dbg *dbg, const struct link_section *info)
         if (dbg->part[part].err)
             return false;
     }
+    if (!find_lists(&walk))
+        return false;
     walk.abbrevs = buf_bytes(&dbg->part[LINK_DWARF_ABBREV]);
     for (uint64_t at = 0; at < size; at = walk.end) {
         if (size - at < UNIT_HEADER_SIZE)

@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { RECORD_SIZE = 16, NEAR_NAME_SIZE_MAX = 64 };
+enum { RECORD_SIZE = 16, NEAR_NAME_SIZE_MAX = 40 };
 
 /* ---- undefined symbols ---- */
 
