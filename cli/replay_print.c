@@ -37,10 +37,10 @@ static void print_registers(struct cli *cli, const uint64_t reg[PVM_REG_COUNT])
 static void print_place(struct cli *cli, const struct replay_place *place)
 {
     ui_out(cli,
-           "parted at: icount %" PRIu64 "  pc 0x%" PRIx32 "  block 0x%" PRIx32
-           "  gas %" PRIu64 ", %" PRIu64 " instructions searched\n",
-           place->clock.icount, place->pc, place->block, place->clock.gas,
-           place->step_count);
+           "%s: icount %" PRIu64 "  pc 0x%" PRIx32 "  block 0x%" PRIx32 "  gas %" PRIu64
+           ", %" PRIu64 " instructions searched\n",
+           place->exact ? "first bad instruction" : "seen at", place->clock.icount,
+           place->pc, place->block, place->clock.gas, place->step_count);
     ui_out(cli, "  %s\n", place->what);
     for (uint32_t i = 0; i < place->listing_count; i++)
         ui_out(cli, "  %s %5" PRIx32 ": %s\n",
@@ -180,6 +180,7 @@ static void json_place(struct cli *cli, const struct replay_place *place)
     ui_json_u64(cli, "gas", place->clock.gas);
     json_hex(cli, "pc", place->pc);
     json_hex(cli, "block", place->block);
+    ui_json_bool(cli, "exact", place->exact);
     ui_json_text(cli, "what", place->what);
     ui_json_u64(cli, "searched", place->step_count);
     ui_json_array(cli, "listing");

@@ -159,10 +159,11 @@ static void walk(const struct follow *f, struct path *path, struct replay_place 
             differs =
                 jump_differs(path, code, state, !runs, place->what, sizeof place->what);
     }
+    place->exact = differs;
     if (!differs)
         (void)snprintf(place->what, sizeof place->what, "%s",
                        runs ? "the search was given up here"
-                            : "the path ends here; recorded it goes on another way");
+                            : "the path is the recorded one up to here");
     put_place(f, &before, place);
 }
 
@@ -178,7 +179,7 @@ static void walk_to(const struct follow *f, uint64_t icount, struct replay_place
         before = *state;
     }
     (void)snprintf(place->what, sizeof place->what,
-                   "seen here; computed behind the last equal digest");
+                   "what differs was computed before, behind the last equal digest");
     put_place(f, &before, place);
 }
 

@@ -194,9 +194,11 @@ struct replay_options {
 
 enum { REPLAY_LISTING_MAX = 5, REPLAY_LINE_SIZE = 72 };
 
-/* The first instruction that is known to have gone another way. */
+/* Where a divergence is found: the first instruction that went another way, or (not
+ * `exact`) the one where the difference is seen. */
 struct replay_place {
     bool present;
+    bool exact;
     struct trace_clock clock; /* before it */
     uint32_t pc;
     uint32_t block;

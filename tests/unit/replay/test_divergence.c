@@ -604,6 +604,7 @@ static void test_located(void **state)
     assert_int_equal(report.class, REPLAY_DIVERGED);
     assert_string_equal(report.divergence.produced_name, "pvm.segment");
     assert_true(report.place.present);
+    assert_true(report.place.exact);
     assert_int_equal(pvm_code_parse(setup.code, &code), ERR_ok);
     assert_true(pvm_insn_decode(&code, PVM_PROFILE_VECTORS, report.place.pc, &insn));
     assert_int_equal(insn.op, PVM_OP_branch_eq_imm);
