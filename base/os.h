@@ -108,8 +108,8 @@ unsigned os_cpu_count(void);
 bool os_is_terminal(int fd);
 
 /* Run `work` on `thread_count` threads, the caller's included, and wait for all of
- * them.  Where there are no more threads, fewer do it: `work` must take its tasks from a
- * common place. */
+ * them.  Where there are no more threads, fewer do it: `work` must take its tasks from
+ * a common place. */
 void os_threads_run(unsigned thread_count, void (*work)(void *self), void *self);
 
 /* Ctrl-C and SIGTERM set a flag instead of ending the process; a second signal ends
