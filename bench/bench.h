@@ -75,8 +75,8 @@ struct bench_figure {
 };
 void bench_say(struct bench *bench, const struct bench_figure *figure);
 
-/* The median of one series over that of another, with the least and the most quotient
- * of one round.  Answers it.  `goal` is "at most". */
+/* The median of the rounds' quotients: what ran one behind the other met the same
+ * machine.  Answers it.  `goal` is "at most". */
 double bench_say_ratio(struct bench *bench, const char *workload, const char *what,
                        const struct bench_series *series,
                        const struct bench_series *base, double goal);

@@ -112,22 +112,31 @@ void bench_say(struct bench *bench, const struct bench_figure *f)
     fflush(stdout);
 }
 
+static int by_number(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
 double bench_say_ratio(struct bench *bench, const char *workload, const char *what,
                        const struct bench_series *series,
                        const struct bench_series *base, double goal)
 {
-    struct bench_figure f = {
-        .workload = workload, .what = what, .unit = "x", .goal = goal, .at_most = true};
-    f.value = (double)bench_median(series) / (double)bench_median(base);
-    for (unsigned i = 0; i < series->count && i < base->count; i++) {
-        double quotient = (double)series->ns[i] / (double)base->ns[i];
-        if (i == 0 || quotient < f.least)
-            f.least = quotient;
-        if (i == 0 || quotient > f.most)
-            f.most = quotient;
-    }
-    bench_say(bench, &f);
-    return f.value;
+    double quotient[BENCH_ROUNDS_MAX];
+    unsigned count = series->count;
+    check(count > 0 && count == base->count);
+    for (unsigned i = 0; i < count; i++)
+        quotient[i] = (double)series->ns[i] / (double)base->ns[i];
+    qsort(quotient, count, sizeof quotient[0], by_number);
+    bench_say(bench, &(struct bench_figure){.workload = workload,
+                                            .what = what,
+                                            .value = quotient[count / 2],
+                                            .unit = "x",
+                                            .least = quotient[0],
+                                            .most = quotient[count - 1],
+                                            .goal = goal,
+                                            .at_most = true});
+    return quotient[count / 2];
 }
 
 void bench_note(const struct bench *bench, const char *format, ...)
