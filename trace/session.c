@@ -467,6 +467,25 @@ enum err trace_peek_decode(struct trace *trace, enum trace_id id, void *ret_even
     return trace_decode(session->reader, record, id, &session->scratch, ret_event);
 }
 
+bool trace_gap(struct trace *trace, uint64_t *ret_seq)
+{
+    struct session *session = session_of(trace);
+    if (!trace || !trace->replaying || session->err || !session->begun ||
+        stick(session, fetch(session)) || session->next.seq == session->seq)
+        return false;
+    *ret_seq = session->next.seq;
+    return true;
+}
+
+void trace_resume(struct trace *trace)
+{
+    struct session *session = session_of(trace);
+    check(session->has_next);
+    session->seq = session->next.seq;
+    session->before = trace_reader_clock_before(session->reader);
+    session->console_size = 0;
+}
+
 enum err trace_expect_end(struct trace *trace)
 {
     struct session *session = session_of(trace);

@@ -217,6 +217,40 @@ enum err trace_writer_create(struct arena *arena, const struct trace_sink *sink,
     return err;
 }
 
+static enum err put_base(struct trace_writer *writer, uint64_t seq,
+                         const struct trace_clock *clock,
+                         const struct trace_base_part *part, size_t part_count)
+{
+    TRY(tail_close(&writer->tail, &writer->position));
+    TRY(tail_finish(&writer->tail, &writer->position, false));
+    writer->position.seq = seq;
+    writer->position.clock = *clock;
+    writer->position.blob_count = 0;
+    blob_table_clear(&writer->blobs);
+    for (size_t i = 0; i < part_count; i++) {
+        struct trace_chunk chunk = {
+            .kind = TRACE_CHUNK_CHECKPOINT,
+            .flags = TRACE_CHUNK_BASE,
+            .seq0 = seq,
+            .icount0 = clock->icount,
+            .icount1 = clock->icount,
+            .gas0 = clock->gas,
+            .record_count = part[i].record_count,
+        };
+        TRY(tail_put_chunk(&writer->tail, &chunk, part[i].payload,
+                           &writer->position.chain));
+    }
+    return tail_open(&writer->tail, &writer->position, TRACE_CHUNK_EPOCH);
+}
+
+void trace_writer_base(struct trace_writer *writer, uint64_t seq,
+                       const struct trace_clock *clock,
+                       const struct trace_base_part *part, size_t part_count)
+{
+    if (!writer->err)
+        writer->err = put_base(writer, seq, clock, part, part_count);
+}
+
 void trace_writer_add_volatile(struct trace_writer *writer, const char *key,
                                const char *value)
 {
