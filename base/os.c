@@ -8,6 +8,7 @@
 #include <linux/openat2.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -471,6 +473,25 @@ unsigned os_cpu_count(void)
 bool os_is_terminal(int fd)
 {
     return isatty(fd) == 1;
+}
+
+/* ---- other programs ---- */
+
+extern char **environ;
+
+enum err os_run(const char *const *argv, int *ret_status)
+{
+    pid_t pid;
+    int status;
+    errno = posix_spawnp(&pid, argv[0], NULL, NULL, (char *const *)argv, environ);
+    if (errno)
+        return fail();
+    while (waitpid(pid, &status, 0) < 0) {
+        if (errno != EINTR)
+            return fail();
+    }
+    *ret_status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return ERR_ok;
 }
 
 /* ---- threads ---- */

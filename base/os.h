@@ -107,6 +107,11 @@ unsigned os_cpu_count(void);
 /* True for a terminal. */
 bool os_is_terminal(int fd);
 
+/* Run another program, found through PATH, with our standard streams, and wait for it.
+ * `argv` ends with NULL.  *ret_status is its exit status, 128 + n after signal n.
+ * ERR_not_found when there is no such program. */
+ERR_MUST_CHECK enum err os_run(const char *const *argv, int *ret_status);
+
 /* Run `work` on `thread_count` threads, the caller's included, and wait for all of
  * them.  Where there are no more threads, fewer do it: `work` must take its tasks from
  * a common place. */

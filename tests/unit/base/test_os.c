@@ -356,6 +356,46 @@ static void test_world(void **unused)
     close(fd[1]);
 }
 
+struct tasks {
+    _Atomic unsigned next;
+    unsigned char done[1000];
+};
+
+static void do_tasks(void *self)
+{
+    struct tasks *tasks = self;
+    for (unsigned i = tasks->next++; i < sizeof tasks->done; i = tasks->next++)
+        tasks->done[i]++;
+}
+
+/* However many threads: every task is done, once, before the call returns. */
+static void test_threads(void **unused)
+{
+    (void)unused;
+    static const unsigned counts[] = {0, 1, 2, 7, 257, 5000};
+    for (size_t i = 0; i < countof(counts); i++) {
+        struct tasks tasks = {0};
+        os_threads_run(counts[i], do_tasks, &tasks);
+        for (size_t j = 0; j < sizeof tasks.done; j++)
+            assert_int_equal(tasks.done[j], 1);
+    }
+}
+
+static void test_run(void **unused)
+{
+    (void)unused;
+    int status = -7;
+    assert_int_equal(os_run((const char *[]){"sh", "-c", "exit 42", NULL}, &status),
+                     ERR_ok);
+    assert_int_equal(status, 42);
+    assert_int_equal(os_run((const char *[]){"sh", "-c", "kill -9 $$", NULL}, &status),
+                     ERR_ok);
+    assert_int_equal(status, 128 + 9);
+    assert_int_equal(os_run((const char *[]){"no-such-program", NULL}, &status),
+                     ERR_not_found);
+    assert_int_equal(status, 128 + 9);
+}
+
 /* The first signal ends a blocking read and sets the flag, the second the process. */
 static void test_interrupts(void **unused)
 {
@@ -370,6 +410,10 @@ static void test_interrupts(void **unused)
         os_catch_interrupts();
         if (os_interrupted())
             _exit(10);
+        int gone[2];
+        if (pipe(gone) != 0 || close(gone[0]) != 0 ||
+            os_write_all(gone[1], "x", 1) != ERR_io) /* no SIGPIPE */
+            _exit(12);
         (void)alarm(20);
         pid_t self = getpid();
         pid_t killer = fork();
@@ -408,6 +452,8 @@ int main(void)
         IN_DIR(test_beneath_create),
         cmocka_unit_test(test_reserve),
         cmocka_unit_test(test_world),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_run),
         cmocka_unit_test(test_interrupts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
