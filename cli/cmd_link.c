@@ -2,65 +2,28 @@
  *
  * lockstep link: RISC-V objects to a PVM program (guest-toolchain.md chapter 10).
  */
-#include "cli/cli.h"
+#include "cli/cmd_link.h"
 
 #include "base/os.h"
-#include "link/link.h"
 
 #include <string.h>
 
 enum {
-    CLI_PROBLEMS = 2, /* the input has problems, all of them printed */
     OBJECT_SIZE_MAX = 1 << 28,
     EXPORT_NUMBER_MAX = LINK_EXPORT_COUNT_MAX - 1,
 };
 #define WORK_SIZE_MAX ((size_t)1 << 32)
 
-static const char *const format_word[] = {"raw", "spi", "polkavm", "image", NULL};
-static const char *const profile_word[] = {"vectors", "javm", NULL};
+const char *const cli_link_format_word[] = {"raw", "spi", "polkavm", "image", NULL};
+const char *const cli_link_profile_word[] = {"vectors", "javm", NULL};
 
-struct options {
-    enum link_format format;
-    enum pvm_profile profile;
-    const char *output, *map, *json;
-    struct cli_list exports, keep;
-    uint64_t stack_size, heap_size;
-    bool debug;
-};
+static const struct cli_option option[] = {CLI_LINK_OPTIONS(struct cli_link), CLI_END};
 
-static const struct options defaults = {
-    .format = LINK_FORMAT_RAW,
-    .profile = PVM_PROFILE_VECTORS,
-    .output = "a.pvm",
-    .stack_size = LINK_STACK_SIZE_DEFAULT,
-    .heap_size = LINK_HEAP_SIZE_DEFAULT,
-};
-
-static const struct cli_option option[] = {
-    CLI_WORD(struct options, format, "format", 'f', format_word,
-             "container to write (default raw)"),
-    CLI_STRING(struct options, output, "output", 'o', "FILE",
-               "program to write (default a.pvm)"),
-    CLI_WORD(struct options, profile, "profile", 0, profile_word,
-             "who runs a raw program (default vectors)"),
-    CLI_LIST(struct options, exports, "export", 0, "NAME[=N]",
-             "export a function, as number N (0..63)"),
-    CLI_LIST(struct options, keep, "keep", 0, "NAME", "keep what nothing refers to"),
-    CLI_SIZE(struct options, stack_size, "stack", 0, "BYTES", 0, UINT32_MAX,
-             "size of the stack (default 64K)"),
-    CLI_SIZE(struct options, heap_size, "heap", 0, "BYTES", 0, UINT32_MAX,
-             "size of the heap behind bss (default 64K)"),
-    CLI_FLAG(struct options, debug, "debug", 'g', "write FILE.dbg for gdb"),
-    CLI_STRING(struct options, map, "map", 0, "FILE",
-               "write a list of functions, data and jump-table entries"),
-    CLI_STRING(struct options, json, "json", 0, "FILE",
-               "with raw: write a case in the w3f format"),
-    CLI_END,
-};
+static const struct cli_link defaults = CLI_LINK_DEFAULTS;
 
 const struct cli_spec cli_spec_link = {
     .option = option,
-    .options_size = sizeof(struct options),
+    .options_size = sizeof(struct cli_link),
     .defaults = &defaults,
     .positional = {{"FILE", 1, CLI_MANY,
                     "an object of clang-19 -c; see docs/guest-c.md"}},
@@ -102,10 +65,10 @@ static bool parse_export(struct cli *cli, const char *text,
     return true;
 }
 
-static enum err read_files(struct cli *cli, int count, char **path, struct buf *file,
+static enum err read_files(struct cli *cli, size_t count, char **path, struct buf *file,
                            struct link_input *input)
 {
-    for (int i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         buf_init(&file[i], OBJECT_SIZE_MAX);
         enum err err = os_file_read(path[i], &file[i]);
         if (err) {
@@ -126,7 +89,7 @@ static int write_file(struct cli *cli, const char *path, struct bytes content)
     return err ? ui_fail(cli, err, path) : CLI_YES;
 }
 
-static int write_results(struct cli *cli, const struct options *options,
+static int write_results(struct cli *cli, const struct cli_link *options,
                          const struct link_result *result)
 {
     int status = write_file(cli, options->output, result->output);
@@ -162,7 +125,7 @@ static int report(struct cli *cli, enum err err, const struct link_problems *pro
     return CLI_PROBLEMS;
 }
 
-static int link_inputs(struct cli *cli, const struct options *options,
+static int link_inputs(struct cli *cli, const struct cli_link *options,
                        const struct link_input *input, size_t input_count)
 {
     struct link_options link;
@@ -199,17 +162,22 @@ static int link_inputs(struct cli *cli, const struct options *options,
     return status;
 }
 
-int cmd_link(struct cli *cli, int argc, char **argv)
+int cli_link_files(struct cli *cli, const struct cli_link *options, size_t count,
+                   char **path)
 {
-    size_t count = (size_t)argc;
     struct buf *file = arena_new_array(&cli->arena, struct buf, count);
     struct link_input *input = arena_new_array(&cli->arena, struct link_input, count);
     if (!file || !input)
         return ui_fail(cli, ERR_nomem, "link");
     int status = CLI_UNKNOWN;
-    if (read_files(cli, argc, argv, file, input) == ERR_ok)
-        status = link_inputs(cli, cli->options, input, count);
+    if (read_files(cli, count, path, file, input) == ERR_ok)
+        status = link_inputs(cli, options, input, count);
     for (size_t i = 0; i < count; i++)
         buf_fini(&file[i]);
     return status;
+}
+
+int cmd_link(struct cli *cli, int argc, char **argv)
+{
+    return cli_link_files(cli, cli->options, (size_t)argc, argv);
 }

@@ -54,6 +54,26 @@ expect 129 "--profile=javm goes with -f raw only" --profile javm -f spi "$fib"
 expect 129 "" -o "$work/no"
 [ ! -e "$work/no" ] || { echo "something was written in spite of a problem"; status=1; }
 
+# `cc` is clang-19 and the same linker; its objects go away.
+if command -v clang-19 >/dev/null; then
+    "$lockstep" cc -f spi -o "$work/cc" corpus/pvm/src/fib.c || status=1
+    cmp "$work/cc" "$work/a" || status=1
+    echo 'int nowhere(void); int f(void) { return nowhere(); }' >"$work/u.c"
+    "$lockstep" cc -O0 --export f -o "$work/no" "$work/u.c" "$fib" 2>"$work/err"
+    [ $? -eq 2 ] && grep -q 'undefined symbol nowhere' "$work/err" || {
+        echo "cc of an undefined symbol said:"
+        cat "$work/err"
+        status=1
+    }
+    [ -z "$(find "$work" -name '*.cc*')" ] || { echo "cc left objects"; status=1; }
+fi
+"$lockstep" cc --cc no-such-compiler -o "$work/no" corpus/pvm/src/fib.c 2>"$work/err"
+[ $? -eq 125 ] && grep -q 'no-such-compiler is not installed' "$work/err" || {
+    echo "cc without a compiler said:"
+    cat "$work/err"
+    status=1
+}
+
 # The same program from other places.
 mkdir "$work/elsewhere"
 cp "$fib" "$work/elsewhere/other.o"
