@@ -129,6 +129,17 @@ static enum err read_setup(struct follow *f)
     return err;
 }
 
+/* A part of a trace has a checkpoint in the middle, which nobody would write again. */
+static enum err check_copy(struct follow *f, bool quiet)
+{
+    bool part =
+        trace_reader_header(f->reader)->flags & (TRACE_HEADER_CUT | TRACE_HEADER_RING);
+    if (quiet || !part || !f->options->copy)
+        return ERR_ok;
+    say(f->report, REPLAY_FAILED, "a part of a trace cannot be recorded again");
+    return ERR_unsupported;
+}
+
 static enum err open_session(struct follow *f, const struct replay_limit *limit,
                              bool quiet)
 {
@@ -136,6 +147,7 @@ static enum err open_session(struct follow *f, const struct replay_limit *limit,
     struct replay_session_options options = {
         .trace = f->trace,
         .copy = f->copy,
+        .source = f->source,
         .limit = *limit,
         .dispatch = o->dispatch,
         .interrupted = o->interrupted,
@@ -160,6 +172,7 @@ enum err replay_follow_open(struct follow *f, const struct replay_limit *limit,
     arena_init(&f->arena, memory_max ? memory_max : MEMORY_DEFAULT);
     TRY(open_reader(f, &f->reader));
     TRY(read_setup(f));
+    TRY(check_copy(f, quiet));
     trace_reader_close(f->reader);
     f->reader = NULL;
     TRY(open_reader(f, &f->reader));

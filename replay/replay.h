@@ -101,6 +101,8 @@ struct replay_session_options {
     struct trace *trace;            /* recording, replaying, or NULL: off.  Borrowed */
     struct trace *copy;             /* recording, takes what a replay produces; NULL */
     const struct replay_host *host; /* NULL: a replay */
+    /* Replay: the file, for the checkpoints of a part of a trace; NULL: stop there. */
+    const struct trace_source *source;
     struct replay_limit limit;
     enum pvm_dispatch dispatch;
     bool (*interrupted)(void); /* polled; NULL: never */
@@ -231,5 +233,34 @@ struct replay_report {
 void replay_trace(const struct trace_source *source,
                   const struct replay_options *options,
                   struct replay_report *ret_report);
+
+/* ---- cut a trace
+ * ----------------------------------------------------------------------- */
+
+struct replay_cut_options {
+    struct replay_position from, to; /* `to` may be relative to `from` */
+    unsigned zstd_level;             /* 0 stores raw */
+    bool (*interrupted)(void);
+};
+
+struct replay_cut_report {
+    enum replay_class class; /* REPLAY_SAME: cut; else why not */
+    enum err err;
+    char detail[160];
+    struct hash256 parent, identity;
+    uint64_t first_seq;   /* of the slice, in the parent's numbers */
+    uint64_t event_count; /* of the slice */
+    struct trace_clock from, to;
+};
+
+/*
+ * Write the events from the last place at or before `from` where a run can be taken up
+ * (a block entry that a segment ended at, or behind an ecall) up to `to`, not included:
+ * a trace of its own, with the events that set the guest up, the state there as BASE
+ * checkpoint, and the parent's numbers.  The parent is replayed up to there.
+ */
+void replay_cut(const struct trace_source *source, const struct trace_sink *sink,
+                const struct replay_cut_options *options,
+                struct replay_cut_report *ret_report);
 
 #endif

@@ -3,7 +3,7 @@
  * A session: the events before the first instruction, the engine with its observer,
  * the events at the end.  The order of events is that of trace-replay.md 4 and 5.
  */
-#include "replay/session.h"
+#include "replay/checkpoint.h"
 #include "replay/setup.h"
 
 #include "base/hash.h"
@@ -334,18 +334,41 @@ static void finish(struct replay_session *s, struct pvm_outcome outcome)
         emit_end(s);
 }
 
-enum err replay_session_run(struct replay_session *s, struct replay_result *ret_result)
+/* Replay: where the next event is behind a gap, go on from the checkpoint there. */
+static bool cross_gap(struct replay_session *s)
+{
+    uint64_t seq;
+    if (!s->options.source || !trace_gap(s->trace, &seq))
+        return false;
+    s->err = replay_checkpoint_restore(s, s->options.source, seq);
+    if (s->err)
+        return false;
+    trace_resume(s->trace);
+    s->muted = false;
+    return true;
+}
+
+static struct pvm_outcome run(struct replay_session *s)
 {
     const struct pvm_host host = {.ecall = replay_session_ecall, .self = s};
     struct pvm_outcome outcome = {0};
+    (void)(!s->err && cross_gap(s));
+    while (!s->err) {
+        s->end = REPLAY_END_GUEST;
+        s->observer.gas_stop = gas_stop(s, s->setup->gas - s->state.gas);
+        outcome = pvm_run(s->engine, s->program, &s->state, &host, &s->observer);
+        if (s->err != ERR_trace_end || !cross_gap(s))
+            break;
+    }
+    return outcome;
+}
+
+enum err replay_session_run(struct replay_session *s, struct replay_result *ret_result)
+{
     replay_session_clock(s, 0, s->setup->gas);
     if (s->trace)
         emit_begin(s);
-    s->end = REPLAY_END_GUEST;
-    s->observer.gas_stop = gas_stop(s, 0);
-    if (!s->err)
-        outcome = pvm_run(s->engine, s->program, &s->state, &host, &s->observer);
-    finish(s, outcome);
+    finish(s, run(s));
     if (s->err == ERR_trace_end) {
         s->end = REPLAY_END_TRACE;
         s->err = ERR_ok;
@@ -407,17 +430,25 @@ static enum err load_program(struct replay_session *s, struct arena *arena)
     return err;
 }
 
-static enum err load_memory(struct replay_session *s, struct arena *arena)
+enum err replay_session_new_memory(struct replay_session *s)
 {
+    os_release(s->reservation, PVM_MEM_RESERVE_SIZE);
+    s->reservation = NULL;
     TRY(os_reserve(PVM_MEM_RESERVE_SIZE, &s->reservation));
     s->state.mem = pvm_mem_init(s->reservation);
+    return pvm_digest_create(s->arena, s->state.mem, &s->digest);
+}
+
+static enum err load_memory(struct replay_session *s, struct arena *arena)
+{
+    TRY(replay_session_new_memory(s));
     TRY(replay_setup_map(s->setup, arena, s->state.mem));
     TRY(replay_args_join(arena, &s->setup->argv, &s->args));
     s->scratch = arena_alloc(arena, REPLAY_CALL_SIZE_MAX, 64);
     s->extra = arena_new_array(arena, struct trace_uuuuu, SESSION_EXTRA_MAX);
     if (!s->scratch || !s->extra)
         return ERR_nomem;
-    return pvm_digest_create(arena, s->state.mem, &s->digest);
+    return ERR_ok;
 }
 
 enum err replay_session_create(struct arena *arena, const struct replay_setup *setup,
@@ -432,6 +463,7 @@ enum err replay_session_create(struct arena *arena, const struct replay_setup *s
     s->setup = setup;
     s->options = *options;
     s->trace = options->trace;
+    s->arena = arena;
     s->state.gas = setup->gas;
     s->state.pc = setup->pc;
     memcpy(s->state.reg, setup->reg, sizeof setup->reg);

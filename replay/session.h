@@ -13,6 +13,7 @@ struct replay_session {
     const struct replay_setup *setup;
     struct replay_session_options options;
     struct trace *trace; /* == options.trace */
+    struct arena *arena;
 
     struct pvm_code code;
     struct pvm_program *program;
@@ -53,6 +54,9 @@ void replay_session_clock(struct replay_session *s, uint64_t icount, uint64_t ga
 bool replay_session_digest_due(struct replay_session *s);
 void replay_session_digest(struct replay_session *s, struct hash256 hash);
 void replay_session_hash(struct replay_session *s, const struct pvm_state *state);
+
+/* An empty address space instead of the present one. */
+ERR_MUST_CHECK enum err replay_session_new_memory(struct replay_session *s);
 
 /* The handler of ecalls (ecall.c). */
 enum pvm_answer replay_session_ecall(void *self, struct pvm_state *state,
