@@ -160,7 +160,10 @@ enum err tail_open(struct tail *tail, const struct position *position, uint16_t 
     open.stored_size = WINDOW_CAPACITY;
     chunk_header_put(&open, &tail->chain_init, header);
     TRY(map_window(tail));
-    /* Commit word, fields, magic: in this order for a reader of the same memory. */
+    /* Commit word, fields, magic: in this order for a reader of the same memory.  No
+     * magic before: where the old window was, it must not pair with the new word. */
+    memset(tail->window, 0, 4);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
     tail->raw_size = tail->raw_crc = tail->record_count = 0;
     publish(tail);
     memcpy(tail->window + 4, header + 4, sizeof header - 4);

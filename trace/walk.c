@@ -35,8 +35,10 @@ static void adopt_position(struct walk *walk, const struct trace_chunk *chunk)
     walk->expect.blob_count = chunk->blob0;
 }
 
-/* The validated events of `chunk` against its header; moves `expect` on. */
-static enum err pass_events(struct walk *walk, const struct trace_chunk *chunk)
+/* The validated events of `chunk` against its header.  Behind a closed chunk `expect`
+ * moves on; the open tail comes again. */
+static enum err pass_events(struct walk *walk, const struct trace_chunk *chunk,
+                            bool tail)
 {
     const struct payload_totals *totals = &walk->totals;
     struct position after = walk->expect;
@@ -50,10 +52,10 @@ static enum err pass_events(struct walk *walk, const struct trace_chunk *chunk)
           __builtin_add_overflow(after.clock.gas, totals->gas, &after.clock.gas))) ||
         blobs > UINT32_MAX)
         return ERR_trace_sequence;
-    if (!walk->tail && after.clock.icount != chunk->icount1)
+    if (!tail && after.clock.icount != chunk->icount1)
         return ERR_trace_sequence;
     after.blob_count = (uint32_t)blobs;
-    if (!walk->tail)
+    if (!tail)
         walk->expect = after;
     return ERR_ok;
 }
@@ -161,7 +163,7 @@ static enum err take_chunk(struct walk *walk, const struct trace_chunk *chunk,
     if (wanted)
         TRY(check_payload(walk, chunk, fault_offset));
     TRY(check_chain(walk, chunk));
-    return events ? pass_events(walk, chunk) : pass_other(walk, chunk);
+    return events ? pass_events(walk, chunk, false) : pass_other(walk, chunk);
 }
 
 /* ---- the open window [2.6, 2.7] ---- */
@@ -230,6 +232,35 @@ static enum err read_window(struct walk *walk, struct trace_chunk *ret_chunk,
     return ERR_ok;
 }
 
+/*
+ * A closed chunk, and no window behind it: did its writer stop (or is it) between
+ * writing the one and opening the other?  Then old windows lie about as they were, and
+ * what is at `next` is a piece of one.  The window of the closed chunk is still there,
+ * or is being turned into the new one; and the file has not grown past the new one.
+ */
+static enum err between_windows(struct walk *walk, bool *ret_between)
+{
+    const struct trace_chunk *last = &walk->chunk;
+    uint64_t file_size, at = window_offset(last->offset);
+    uint8_t head[CHUNK_HEADER_SIZE];
+    struct trace_chunk old;
+    size_t got;
+    *ret_between = false;
+    if (last->kind != TRACE_CHUNK_EVENTS || chunk_end(last) != walk->next)
+        return ERR_ok;
+    TRY(walk->source.size(walk->source.self, &file_size));
+    TRY(walk->source.read(walk->source.self, at, head, sizeof head, &got));
+    if (got != sizeof head || file_size > window_offset(walk->next) + WINDOW_SIZE)
+        return ERR_ok;
+    if (all_zero(head, 4))
+        *ret_between = at == window_offset(walk->next) &&
+                       memcmp(head + 8, walk->header.chain_init.byte, 8) == 0;
+    else
+        *ret_between = !chunk_header_get(head, &walk->header.chain_init, &old) &&
+                       (old.flags & TRACE_CHUNK_OPEN) && old.seq0 == last->seq0;
+    return ERR_ok;
+}
+
 /* Make the copied window the current chunk, placed where it will be closed. */
 static enum err take_window(struct walk *walk, struct trace_chunk *chunk)
 {
@@ -240,13 +271,11 @@ static enum err take_window(struct walk *walk, struct trace_chunk *chunk)
     enum err err = payload_validate(walk->payload, TRACE_CHUNK_EVENTS, &walk->schema,
                                     RECORD_COUNT_UNKNOWN, chunk->blob0, &walk->ends,
                                     &fault_offset, &walk->totals);
-    walk->tail = true;
     if (!err)
-        err = pass_events(walk, chunk);
-    if (err) {
-        walk->tail = false;
+        err = pass_events(walk, chunk, true);
+    if (err)
         return damaged(walk, err, at, fault_offset);
-    }
+    walk->tail = true;
     chunk->offset = walk->next;
     chunk->icount1 = chunk->icount0 + walk->totals.icount;
     chunk->record_count =
@@ -315,23 +344,6 @@ static enum err chunk_behind(struct walk *walk, bool *ret_nothing)
     return ERR_ok;
 }
 
-/* Salvage: report the damage and find the place to go on. */
-static enum err skip_damage(struct walk *walk, const struct trace_chunk *chunk,
-                            bool header_good)
-{
-    uint64_t file_size;
-    TRY(walk->source.size(walk->source.self, &file_size));
-    walk->gap_count++;
-    walk->adopt = true;
-    if (walk->defect)
-        walk->defect(walk->defect_self, &walk->fault, err_text(walk->fault.err));
-    if (header_good && chunk_end(chunk) < file_size) {
-        walk->next = chunk_end(chunk);
-        return ERR_ok;
-    }
-    return scan(walk, walk->next + CHUNK_ALIGN, file_size, &walk->next);
-}
-
 /* ---- walking ---- */
 
 enum err walk_open(struct walk *walk, struct arena *arena,
@@ -396,72 +408,114 @@ static void accept(struct walk *walk, const struct trace_chunk *chunk)
     walk->next = chunk_end(chunk);
 }
 
-/* One attempt at `next`: *ret_again when the file changed meanwhile. */
-static enum err step(struct walk *walk, bool *ret_end, bool *ret_again)
+/* One attempt at `next`, and what it met. */
+struct attempt {
+    struct trace_chunk chunk; /* the header at `next`, if good */
+    bool header_good;
+    bool last; /* nothing can be behind the damage: a torn tail, a bad trailer */
+    bool end;
+};
+
+static enum err attempt_next(struct walk *walk, struct attempt *attempt)
 {
-    struct trace_chunk chunk;
+    struct trace_chunk open;
     enum window window;
     size_t fault_offset = 0;
     bool absent = false;
-    *ret_end = *ret_again = false;
-    if (walk->at_trailer) {
-        *ret_end = true;
+    *attempt = (struct attempt){.end = walk->at_trailer, .last = walk->at_trailer};
+    if (walk->at_trailer)
         return read_trailer(walk);
-    }
-    enum err err = walk_read_header(walk, walk->next, &chunk, &absent);
-    bool header_good = !err;
+    enum err err = walk_read_header(walk, walk->next, &attempt->chunk, &absent);
+    attempt->header_good = !err;
     if (!err)
-        err = take_chunk(walk, &chunk, &fault_offset);
+        err = take_chunk(walk, &attempt->chunk, &fault_offset);
     if (!err) {
-        accept(walk, &chunk);
+        accept(walk, &attempt->chunk);
         return ERR_ok;
     }
     if (!err_is_damage(err))
         return err;
-    struct trace_chunk open;
     TRY(read_window(walk, &open, &window));
     if (window == WINDOW_TAKEN)
         return take_window(walk, &open);
     bool nothing = window == WINDOW_NONE && absent;
     if (nothing && walk->salvage)
         TRY(chunk_behind(walk, &nothing)); /* a hole, if a chunk is behind it */
+    if (window == WINDOW_NONE && !absent)
+        TRY(between_windows(walk, &nothing));
     if (window == WINDOW_SAME || nothing) {
         walk->state = TRACE_READER_OPEN;
-        *ret_end = true;
+        attempt->end = true;
         return ERR_ok;
     }
-    *ret_again = window != WINDOW_NONE;
-    bool torn = window == WINDOW_TORN;
-    (void)damaged(walk, torn ? ERR_trace_crc : err,
-                  torn ? window_offset(walk->next) : walk->next, fault_offset);
-    if (*ret_again || !walk->salvage)
-        return walk->fault.err;
-    TRY(skip_damage(walk, &chunk, header_good));
-    *ret_again = true;
-    return ERR_ok;
+    attempt->last = window != WINDOW_NONE;
+    return attempt->last ? damaged(walk, ERR_trace_crc, window_offset(walk->next), 0)
+                         : damaged(walk, err, walk->next, fault_offset);
+}
+
+/* What a writer at work would have changed. */
+struct snapshot {
+    uint8_t closed[CHUNK_HEADER_SIZE];
+    uint8_t window[WINDOW_RECORDS];
+    uint64_t file_size;
+};
+
+static enum err take_snapshot(struct walk *walk, struct snapshot *ret_snapshot)
+{
+    const struct trace_source *source = &walk->source;
+    size_t got;
+    memset(ret_snapshot, 0, sizeof *ret_snapshot);
+    TRY(source->size(source->self, &ret_snapshot->file_size));
+    TRY(source->read(source->self, walk->next, ret_snapshot->closed,
+                     sizeof ret_snapshot->closed, &got));
+    return source->read(source->self, window_offset(walk->next), ret_snapshot->window,
+                        sizeof ret_snapshot->window, &got);
+}
+
+/* Salvage: report the damage and find the place to go on. */
+static enum err skip_damage(struct walk *walk, struct attempt *attempt)
+{
+    uint64_t file_size;
+    TRY(walk->source.size(walk->source.self, &file_size));
+    walk->gap_count++;
+    walk->adopt = true;
+    if (walk->defect)
+        walk->defect(walk->defect_self, &walk->fault, err_text(walk->fault.err));
+    attempt->end = attempt->last;
+    if (attempt->last)
+        return ERR_ok;
+    walk->state = TRACE_READER_MORE;
+    if (attempt->header_good && chunk_end(&attempt->chunk) < file_size) {
+        walk->next = chunk_end(&attempt->chunk);
+        return ERR_ok;
+    }
+    return scan(walk, walk->next + CHUNK_ALIGN, file_size, &walk->next);
 }
 
 enum err walk_next(struct walk *walk, bool *ret_end)
 {
-    bool again = true, end = true;
-    enum err err = ERR_ok;
-    if (walk->state == TRACE_READER_CLOSED) {
-        *ret_end = true;
-        return ERR_ok;
-    }
-    /* Salvage goes on as long as it finds chunks; a file in motion is tried again. */
-    for (unsigned tries = 0; again && tries < TRY_COUNT; tries += err != ERR_ok)
-        err = step(walk, &end, &again);
-    if (err && err_is_damage(err)) {
+    struct attempt attempt = {.end = walk->state == TRACE_READER_CLOSED};
+    struct snapshot before, now;
+    unsigned tries = 0;
+    while (!attempt.end) {
+        enum err err = attempt_next(walk, &attempt);
+        if (!err)
+            break;
+        if (!err_is_damage(err))
+            return err;
+        /* Damage stays; what a writer did between our reads does not. */
+        TRY(take_snapshot(walk, &now));
+        bool still = tries && memcmp(&before, &now, sizeof now) == 0;
+        before = now;
+        attempt.end = false;
+        if (!still && ++tries < TRY_COUNT)
+            continue;
+        tries = 0;
         walk->state = TRACE_READER_BROKEN;
-        if (walk->salvage) { /* a torn tail: nothing behind it */
-            if (walk->defect)
-                walk->defect(walk->defect_self, &walk->fault, err_text(err));
-            err = ERR_ok;
-            end = true;
-        }
+        if (!walk->salvage)
+            return err;
+        TRY(skip_damage(walk, &attempt));
     }
-    if (!err)
-        *ret_end = end;
-    return err;
+    *ret_end = attempt.end;
+    return ERR_ok;
 }
