@@ -340,6 +340,26 @@ ERR_MUST_CHECK enum err walk_check_padding(struct walk *walk,
                                            const struct trace_chunk *chunk);
 bool all_zero(const uint8_t *data, size_t size);
 
+/* Remember damage; returns `err`. */
+enum err walk_damaged(struct walk *walk, enum err err, uint64_t chunk_offset,
+                      size_t payload_offset);
+
+/* Do clocks, numbers and blobs go on where the chunk before stopped? */
+bool walk_position_fits(const struct walk *walk, const struct trace_chunk *chunk);
+
+/* The validated events of `chunk` against its header.  Behind a closed chunk `expect`
+ * moves on; the open tail comes again. */
+ERR_MUST_CHECK enum err walk_pass_events(struct walk *walk,
+                                         const struct trace_chunk *chunk, bool tail);
+
+/* window.c: the open window that belongs at `next`. */
+enum window { WINDOW_NONE, WINDOW_TAKEN, WINDOW_SAME, WINDOW_MOVED, WINDOW_TORN };
+ERR_MUST_CHECK enum err walk_read_window(struct walk *walk,
+                                         struct trace_chunk *ret_chunk,
+                                         enum window *ret_window);
+ERR_MUST_CHECK enum err walk_take_window(struct walk *walk, struct trace_chunk *chunk);
+ERR_MUST_CHECK enum err walk_between_windows(struct walk *walk, bool *ret_between);
+
 /* ---- reader.c, table.c, resolve.c ---- */
 
 /* A chunk of events that was seen. */
