@@ -28,6 +28,7 @@ struct walk {
 
     bool ranged;
     bool begun;      /* icount and gas are known */
+    bool resumed;    /* the next segment begins behind a gap */
     uint64_t seq;    /* of the next event */
     uint64_t icount; /* where the next segment begins */
     uint64_t gas;    /* the gas clock by our own sum */
@@ -220,14 +221,15 @@ static enum err on_program(struct walk *w, const struct trace_record *record)
 
 /* ---- runs ---- */
 
-static enum err enter(struct walk *w, uint64_t frame, uint64_t pc, bool begin)
+static enum err enter(struct walk *w, uint64_t frame, uint64_t pc, bool is_new)
 {
     const struct analysis_gas_visitor *v = &w->options->visitor;
     struct analysis_entry entry = {.program = w->current,
                                    .frame = frame,
                                    .pc = pc,
                                    .icount = w->icount,
-                                   .begin = begin};
+                                   .begin = is_new || w->resumed};
+    w->resumed = false;
     return !v->enter || v->enter(v->self, &entry) ? ERR_ok : ERR_interrupted;
 }
 
@@ -395,6 +397,8 @@ static enum err on_charge(struct walk *w, const struct trace_record *record)
     }
     if (record->clock.gas - e.cost != w->gas)
         return wrong(w, "the gas clock is not the sum of the charges");
+    if (w->resumed)
+        TRY(enter(w, 0, e.pc, true));
     w->charge.seq = record->seq;
     w->charge.kind = e.kind;
     w->charge.where = e.where;
@@ -440,19 +444,23 @@ static enum err on_config(struct walk *w, const struct trace_record *record)
     return ERR_ok;
 }
 
-/* A slice of a trace does not begin at zero. */
+/* The first record, or the first behind a gap (a dropped ring segment, a cut): the run
+ * goes on from a checkpoint, whose clock is that of the chunk. */
 static void begin(struct walk *w)
 {
     struct trace_chunk chunk = trace_reader_chunk(w->reader);
+    end_run(w, w->run_charged, w->hash);
     w->icount = chunk.icount0;
     w->gas = chunk.gas0;
+    w->resumed = w->begun;
     w->begun = true;
 }
 
 static enum err on_record(struct walk *w, const struct trace_record *record)
 {
-    if (!w->begun)
+    if (!w->begun || record->seq != w->seq)
         begin(w);
+    w->seq = record->seq + 1;
     w->totals->event_count++;
     if (record->clock.icount > w->totals->insn_count)
         w->totals->insn_count = record->clock.icount;
@@ -498,7 +506,6 @@ static enum err read_all(struct walk *w)
         if (end)
             break;
         w->fault->seq = record.seq;
-        w->seq = record.seq + 1;
         TRY(on_record(w, &record));
         arena_clear(&w->event);
     }

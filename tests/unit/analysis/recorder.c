@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { FILE_SIZE_MAX = 1 << 28, MAP_START = 0x20000, MAP_SIZE = 0x2000 };
+enum { OP_GAP = 8, FILE_SIZE_MAX = 1 << 28, MAP_START = 0x20000, MAP_SIZE = 0x2000 };
 
 struct recorder {
     const struct recorder_options *options;
@@ -14,6 +14,8 @@ struct recorder {
     struct trace_clock clock;
     struct trace_clock shift; /* what edits have added to the clock */
     struct trace_uuuuu extra[2048];
+    bool gap; /* events are left out now */
+    uint64_t left_out;
 };
 
 const char *const recorder_fib = "    load_imm a0, 6\n"
@@ -73,6 +75,30 @@ static void set_clock(struct recorder *r, uint64_t icount, uint64_t gas)
     r->clock.gas = r->options->gas - gas + r->shift.gas;
 }
 
+/* Is this event to be left out? */
+static bool left_out(struct recorder *r)
+{
+    r->left_out += r->gap;
+    return r->gap;
+}
+
+/* The run goes on from a checkpoint; what it says is nobody's business here. */
+static void put_checkpoint(struct recorder *r, const struct pvm_state *state)
+{
+    struct buf payload;
+    uint8_t registers[120] = {0};
+    buf_init(&payload, 1 << 16);
+    set_clock(r, state->icount, state->gas);
+    trace_checkpoint_put(
+        &payload, &(struct trace_pvm_checkpoint){
+                      .clock = r->clock, .registers = {registers, sizeof registers}});
+    struct trace_base_part part = {buf_bytes(&payload), 1};
+    trace_writer_base(r->writer, trace_writer_seq(r->writer) + r->left_out, &r->clock,
+                      &part, 1);
+    assert_int_equal(trace_writer_error(r->writer), 0);
+    buf_fini(&payload);
+}
+
 static void put_summary(struct recorder *r, const struct pvm_segment *s)
 {
     trace_put_pvm_summary(r->writer, &r->clock,
@@ -89,6 +115,8 @@ static void on_segment(void *self, const struct pvm_state *state,
                        const struct pvm_segment *s)
 {
     struct recorder *r = self;
+    if (left_out(r))
+        return;
     set_clock(r, state->icount - (s->end == PVM_SEGMENT_ECALL), state->gas);
     if (r->options->log == PVM_GAS_LOG_SUMMARY) {
         put_summary(r, s);
@@ -121,6 +149,8 @@ static void on_charge(void *self, const struct pvm_state *state,
                       enum pvm_charge_kind kind, uint32_t where, uint64_t cost)
 {
     struct recorder *r = self;
+    if (left_out(r))
+        return;
     set_clock(r, state->icount, state->gas);
     trace_put_pvm_charge(
         r->writer, &r->clock,
@@ -141,10 +171,16 @@ static enum pvm_answer on_ecall(void *self, struct pvm_state *state, enum pvm_ex
     set_clock(r, state->icount - 1, state->gas);
     if (costs)
         assert_true(pvm_state_debit(state, RECORDER_OP_COST));
-    trace_put_pvm_ecall(
-        r->writer, &r->clock,
-        &(struct trace_pvm_ecall){
-            .pc = pc, .op = number, .charges = {&charge, costs ? 1u : 0u}});
+    if (!left_out(r))
+        trace_put_pvm_ecall(
+            r->writer, &r->clock,
+            &(struct trace_pvm_ecall){
+                .pc = pc, .op = number, .charges = {&charge, costs ? 1u : 0u}});
+    if (r->options->gap && number == OP_GAP) {
+        r->gap = !r->gap;
+        if (!r->gap)
+            put_checkpoint(r, state);
+    }
     *ret_outcome = (struct pvm_outcome){PVM_EXIT_HALT, 0};
     return number == RECORDER_OP_REPLY ? PVM_ANSWER_EXIT : PVM_ANSWER_CONTINUE;
 }

@@ -22,6 +22,9 @@ struct recorder_options {
     /* Change what is recorded, before it is written; may be NULL. */
     void (*edit_segment)(struct trace_pvm_segment *segment, struct trace_clock *clock);
     void (*edit_program)(struct trace_pvm_program *program);
+    /* Leave out the events between two calls of the host with number 8, as a cut does:
+     * the second one is followed by a checkpoint. */
+    bool gap;
 };
 
 struct recording {

@@ -338,6 +338,58 @@ static void test_ranges(void **unused)
     }
 }
 
+/* ---- gaps ---- */
+
+/* What a cut or a ring left out is not there; the rest has its old clocks. */
+static void test_gap(void **unused)
+{
+    (void)unused;
+    const char *text = "    load_imm a0, 10\n"
+                       "    ecalli 8\n"
+                       "loop:\n"
+                       "    add_imm_64 a0, a0, -1\n"
+                       "    branch_ne_imm a0, 0, loop\n"
+                       "    ecalli 3\n"
+                       "    load_imm a0, 5\n"
+                       "    ecalli 8\n"
+                       "more:\n"
+                       "    store_imm_u8 [0x20000], 1\n"
+                       "    add_imm_64 a0, a0, -1\n"
+                       "    branch_ne_imm a0, 0, more\n"
+                       "    ecalli 5\n"
+                       "    ecalli 0\n"
+                       "    trap\n";
+    for (unsigned form = 0; form < 2; form++) {
+        struct recording whole, cut;
+        struct walked all, rest;
+        struct recorder_options o =
+            recorder_options(form ? PVM_GAS_LOG_EACH : PVM_GAS_LOG_LEDGER);
+        record(&whole, text, &o);
+        o.gap = true;
+        record(&cut, text, &o);
+        walk(&all, &whole.source);
+        walk(&rest, &cut.source);
+        assert_int_equal(all.err, 0);
+        if (rest.err)
+            fail_msg("event %llu: %s", (unsigned long long)rest.fault.seq,
+                     rest.fault.text);
+        size_t skipped = all.list.count - rest.list.count;
+        assert_int_equal(skipped,
+                         10 + 2); /* laps, behind ecalli 3 and in front of it */
+        for (size_t i = 0; i < rest.list.count; i++) {
+            struct analysis_charge want = all.list.item[i < 1 ? i : i + skipped];
+            want.n = i + 1;
+            assert_same_charge(&want, &rest.list.item[i], i);
+            assert_int_equal(want.seq, rest.list.item[i].seq);
+        }
+        assert_int_equal(rest.totals.insn_count, whole.insn_count);
+        done(&all);
+        done(&rest);
+        recording_fini(&whole);
+        recording_fini(&cut);
+    }
+}
+
 /* ---- a summary has no list ---- */
 
 static void test_summary_has_no_list(void **unused)
@@ -564,6 +616,7 @@ int main(void)
         cmocka_unit_test(test_forms_out_of_gas),
         cmocka_unit_test(test_forms_splits),
         cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_gap),
         cmocka_unit_test(test_summary_has_no_list),
         cmocka_unit_test(test_defects),
         cmocka_unit_test(test_table_defects),
