@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * lockstep dump: the events of a trace as text or JSON (trace-replay.md 3.8, 10.2).
+ * Kinds that this build does not know are printed by the file's own schema.
+ */
+#include "cli/cli.h"
+
+#include "base/os.h"
+#include "replay/position.h"
+#include "replay/sink_file.h"
+#include "trace/trace.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define WORK_SIZE_MAX ((size_t)256 << 20)
+
+enum { W_SIZE_MAX = 64 << 20, SHOWN_SIZE_MAX = 1 << 16 };
+
+struct dump_options {
+    const char *from;
+    const char *to;
+    struct cli_list kind;
+    bool salvage;
+};
+
+static const struct cli_option option[] = {
+    CLI_STRING(struct dump_options, from, "from", 0, "POS",
+               "begin at this event: N, e:N, g:N, N%, start"),
+    CLI_STRING(struct dump_options, to, "to", 0, "POS",
+               "end before this event; also end"),
+    CLI_LIST(struct dump_options, kind, "kind", 'k', "KIND",
+             "only events of this kind, such as pvm.ecall"),
+    CLI_FLAG(struct dump_options, salvage, "salvage", 0,
+             "go on behind damage, marking the gap"),
+    CLI_END,
+};
+
+const struct cli_spec cli_spec_dump = {
+    .option = option,
+    .options_size = sizeof(struct dump_options),
+    .positional = {{"FILE", 1, 1, "a trace"}},
+    .example = {{"lockstep dump --kind pvm.ecall run.lks", "every call of the guest"},
+                {"lockstep dump --json --from e:100 --to e:110 run.lks",
+                 "ten events for a program"}},
+    .about =
+        "One event per line: its number, the instructions retired before it, the gas "
+        "charged so far, its kind, and every field that does not hold its default.",
+    .exit_yes = "printed to the end",
+    .exit_no = "with --salvage: printed, with gaps",
+    .prints_json = true,
+};
+
+struct dump {
+    struct cli *cli;
+    const struct dump_options *options;
+    struct trace_reader *reader;
+    struct buf line;
+};
+
+/* ---- one value ---- */
+
+/* All bytes of a value that may be stored as blobs; in `buf`. */
+static enum err value_bytes(struct dump *d, const struct trace_value *value,
+                            struct buf *buf)
+{
+    if (value->size > W_SIZE_MAX)
+        return ERR_limit;
+    uint8_t *at = buf_extend(buf, (size_t)value->size);
+    if (!at)
+        return buf->err;
+    return trace_value_read(d->reader, value, 0, at, (size_t)value->size);
+}
+
+static bool is_default(const struct trace_value *value)
+{
+    return strchr("uid", value->type) ? !value->number : !value->size;
+}
+
+static enum err json_value(struct dump *d, const char *key,
+                           const struct trace_value *value)
+{
+    struct cli *cli = d->cli;
+    switch (value->type) {
+    case 'u':
+        if (value->show == 'd' && value->number < (uint64_t)1 << 53) {
+            ui_json_u64(cli, key, value->number);
+            return ERR_ok;
+        }
+        break;
+    case 'i':
+        ui_json_i64(cli, key, (int64_t)value->number);
+        return ERR_ok;
+    case 's':
+        ui_json_text_bytes(cli, key, value->bytes);
+        return ERR_ok;
+    case 'd':
+        break;
+    default: {
+        struct buf buf;
+        buf_init(&buf, W_SIZE_MAX);
+        enum err err = value_bytes(d, value, &buf);
+        if (!err)
+            ui_json_hex(cli, key, buf_bytes(&buf));
+        buf_fini(&buf);
+        return err;
+    }
+    }
+    struct buf text;
+    buf_init(&text, 24);
+    buf_printf(&text, "0x%" PRIx64, value->number);
+    ui_json_text(cli, key, buf_string(&text));
+    buf_fini(&text);
+    return ERR_ok;
+}
+
+/* ---- one event ---- */
+
+static enum err json_fields(struct dump *d, const struct trace_record *record)
+{
+    struct cli *cli = d->cli;
+    for (uint32_t i = 0; i < record->kind->field_count; i++) {
+        struct trace_values values = trace_record_values(record, i);
+        const struct trace_field *field = values.field;
+        struct trace_value value;
+        if (field->list)
+            ui_json_array(cli, field->name);
+        while (trace_values_next(&values, &value))
+            TRY(json_value(d, field->list ? NULL : field->name, &value));
+        if (field->list)
+            ui_json_close(cli);
+    }
+    return ERR_ok;
+}
+
+static enum err json_event(struct dump *d, const struct trace_record *record,
+                           bool has_sub)
+{
+    struct cli *cli = d->cli;
+    ui_json_begin(cli);
+    ui_json_u64(cli, "seq", record->seq);
+    ui_json_u64(cli, "icount", record->clock.icount);
+    ui_json_u64(cli, has_sub ? "sub" : "gas",
+                has_sub ? record->clock.sub : record->clock.gas);
+    ui_json_text(cli, "kind", record->kind->wire);
+    enum err err = json_fields(d, record);
+    ui_json_end(cli);
+    return err;
+}
+
+static void text_list(struct dump *d, struct trace_values *values)
+{
+    struct trace_value value;
+    unsigned letters = (unsigned)strlen(values->field->letters), k = 0;
+    buf_printf(&d->line, " %s=[", values->field->name);
+    while (d->line.size < SHOWN_SIZE_MAX && trace_values_next(values, &value)) {
+        if (k)
+            buf_text(&d->line, k % letters ? ":" : " ");
+        trace_value_text(&value, &d->line);
+        k++;
+    }
+    buf_text(&d->line, values->left ? " ...]" : "]");
+}
+
+static void text_fields(struct dump *d, const struct trace_record *record)
+{
+    for (uint32_t i = 0; i < record->kind->field_count; i++) {
+        struct trace_values values = trace_record_values(record, i);
+        struct trace_value value;
+        if (values.field->list) {
+            if (values.left)
+                text_list(d, &values);
+            continue;
+        }
+        if (!trace_values_next(&values, &value) || is_default(&value))
+            continue;
+        buf_printf(&d->line, " %s=", values.field->name);
+        trace_value_text(&value, &d->line);
+    }
+}
+
+static enum err text_event(struct dump *d, const struct trace_record *record,
+                           bool has_sub)
+{
+    struct cli *cli = d->cli;
+    buf_clear(&d->line);
+    text_fields(d, record);
+    ui_out(cli, "%8" PRIu64 " %12" PRIu64 " %12" PRIu64 "  %s%s%s", record->seq,
+           record->clock.icount, has_sub ? record->clock.sub : record->clock.gas,
+           ui_color(cli, UI_BOLD), record->kind->wire, ui_color(cli, UI_PLAIN));
+    ui_out_escaped(cli, buf_bytes(&d->line), false);
+    ui_out(cli, "\n");
+    return d->line.err;
+}
+
+static bool wanted(const struct dump *d, const struct trace_record *record)
+{
+    const struct cli_list *kinds = &d->options->kind;
+    for (size_t i = 0; i < kinds->count; i++) {
+        if (strcmp(kinds->item[i], record->kind->wire) == 0)
+            return true;
+    }
+    return !kinds->count;
+}
+
+/* ---- the range ---- */
+
+/* The number of the first event at or behind a position of the file. */
+static enum err find_seq(const struct trace_source *source,
+                         const struct replay_position *position, uint64_t *ret_seq)
+{
+    struct trace_reader_options none = {0};
+    struct trace_reader *reader = NULL;
+    struct trace_clock clock;
+    struct arena arena;
+    arena_init(&arena, WORK_SIZE_MAX);
+    enum err err = trace_reader_open(&arena, source, &none, NULL, &reader);
+    if (!err)
+        err = replay_position_find(reader, position, 0, ret_seq, &clock);
+    trace_reader_close(reader);
+    arena_fini(&arena);
+    return err;
+}
+
+/* The event that --from or --to names; relative positions make no sense here. */
+static int find_event(struct dump *d, const struct trace_source *source,
+                      const char *path, const char *text, uint64_t *ret_seq)
+{
+    struct replay_position position;
+    if (!text)
+        return CLI_YES;
+    if (!replay_position_parse(text, &position) || position.kind == REPLAY_AT_FORWARD ||
+        position.kind == REPLAY_AT_BACKWARD)
+        return ui_usage(d->cli, "'%s' is no position: N, e:N, g:N, N%%, start, end",
+                        text);
+    if (position.kind == REPLAY_AT_EVENT || position.kind == REPLAY_AT_END) {
+        *ret_seq = position.kind == REPLAY_AT_END ? UINT64_MAX : position.value;
+        return CLI_YES;
+    }
+    enum err err = find_seq(source, &position, ret_seq);
+    return err ? ui_fail(d->cli, err, path) : CLI_YES;
+}
+
+/* ---- the walk ---- */
+
+static enum err walk(struct dump *d, uint64_t to)
+{
+    bool has_sub = trace_reader_header(d->reader)->guest == TRACE_GUEST_PC, end = false;
+    struct trace_record record;
+    uint64_t gaps = 0;
+    while (!d->cli->out_failed && !os_interrupted()) {
+        TRY(trace_reader_next(d->reader, &record, &end));
+        if (end || record.seq >= to)
+            break;
+        if (trace_reader_gap_count(d->reader) != gaps) {
+            gaps = trace_reader_gap_count(d->reader);
+            ui_note(d->cli, "damage before event %" PRIu64 ": some are missing",
+                    record.seq);
+        }
+        if (wanted(d, &record))
+            TRY(d->cli->json ? json_event(d, &record, has_sub)
+                             : text_event(d, &record, has_sub));
+    }
+    return ERR_ok;
+}
+
+static int dump_file(struct dump *d, const struct trace_source *source,
+                     const char *path)
+{
+    struct trace_reader_options options = {.salvage = d->options->salvage};
+    uint64_t from = 0, to = UINT64_MAX;
+    struct arena arena;
+    int status = find_event(d, source, path, d->options->from, &from);
+    if (!status)
+        status = find_event(d, source, path, d->options->to, &to);
+    if (status)
+        return status;
+    arena_init(&arena, WORK_SIZE_MAX);
+    buf_init(&d->line, 4 * SHOWN_SIZE_MAX);
+    enum err err = trace_reader_open(&arena, source, &options, NULL, &d->reader);
+    if (!err && from)
+        err = trace_reader_seek_seq(d->reader, from);
+    if (!err)
+        err = walk(d, to);
+    bool gaps = d->reader && trace_reader_gap_count(d->reader);
+    trace_reader_close(d->reader);
+    buf_fini(&d->line);
+    arena_fini(&arena);
+    if (err)
+        return ui_fail(d->cli, err, path);
+    return gaps ? CLI_NO : CLI_YES;
+}
+
+int cmd_dump(struct cli *cli, int argc, char **argv)
+{
+    struct dump d = {.cli = cli, .options = cli->options};
+    struct replay_source_file file;
+    (void)argc;
+    enum err err = replay_source_file_open(&file, argv[0]);
+    if (err)
+        return ui_fail(cli, err, argv[0]);
+    struct trace_source source = replay_source_file(&file);
+    int status = dump_file(&d, &source, argv[0]);
+    replay_source_file_close(&file);
+    return status;
+}
