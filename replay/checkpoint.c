@@ -141,6 +141,22 @@ enum err replay_checkpoint_take(struct replay_session *s, const struct pvm_state
     return err;
 }
 
+bool replay_session_checkpoint(struct replay_session *session, struct buf *payload,
+                               uint32_t *ret_record_count)
+{
+    struct checkpoint checkpoint;
+    if (!session || !session->safe ||
+        replay_checkpoint_take(session, session->safe, &checkpoint))
+        return false;
+    bool fits = checkpoint.part_count == 1;
+    if (fits) {
+        buf_put(payload, checkpoint.part[0].data, checkpoint.part[0].size);
+        *ret_record_count = checkpoint.record_count[0];
+    }
+    replay_checkpoint_fini(&checkpoint);
+    return fits;
+}
+
 /* ---- restore: hostile ---- */
 
 /* Map zero pages; one that was written to is written to again. */

@@ -8,8 +8,10 @@
 
 #include "base/hash.h"
 
+#include <string.h>
+
 /* Operands that an event shows: phi7..phi12. */
-enum { IN_FIRST = 7, IN_COUNT = 6, A0 = 7 };
+enum { IN_FIRST = 7, IN_COUNT = 6, A0 = 7, CONSOLE_SIZE_MAX = 256 };
 
 enum { OUTCOME_CONTINUE = 0, OUTCOME_REPLY = 1 };
 
@@ -125,25 +127,60 @@ static enum err apply(const struct trace_pvm_ecall *event, struct bytes written,
     return ERR_ok;
 }
 
-/* What the guest has written to its standard output or error leaves it now. */
-static void console(struct replay_session *s, const struct ecall *e,
-                    const struct host_call *call)
+/* The bytes that make one console.out: up to a newline, or 256. */
+static struct bytes next_piece(struct bytes data)
 {
-    uint64_t fd = call->operand[0], dev = fd == 1 ? 33 : 34;
-    if (call->op != REPLAY_CALL_write || (fd != 1 && fd != 2) || !e->event.out.count)
-        return;
+    struct bytes piece = data;
+    if (piece.size > CONSOLE_SIZE_MAX)
+        piece.size = CONSOLE_SIZE_MAX;
+    const uint8_t *newline = memchr(piece.data, '\n', piece.size);
+    if (newline)
+        piece.size = (size_t)(newline - piece.data) + 1;
+    return piece;
+}
+
+static void put_console(struct replay_session *s, uint64_t dev, struct bytes data,
+                        bool goes_on)
+{
+    while (data.size && !s->err) {
+        struct bytes piece = next_piece(data);
+        bool whole =
+            piece.size == CONSOLE_SIZE_MAX || piece.data[piece.size - 1] == '\n';
+        data = bytes_of(data.data + piece.size, data.size - piece.size);
+        s->safe = goes_on && whole && !data.size ? &s->state : NULL;
+        s->err = trace_console(s->trace, dev, piece);
+        if (!s->err && s->options.copy)
+            s->err = trace_console(s->options.copy, dev, piece);
+        s->safe = NULL;
+    }
+}
+
+/* What this call makes leave the guest through its standard output or error. */
+static struct bytes console_bytes(const struct replay_session *s, const struct ecall *e,
+                                  const struct host_call *call)
+{
     int64_t count = (int64_t)s->state.reg[A0];
-    if (count <= 0 || s->err)
-        return;
+    bool is_console = call->op == REPLAY_CALL_write &&
+                      (call->operand[0] == 1 || call->operand[0] == 2);
+    if (!is_console || !e->event.out.count || count <= 0)
+        return (struct bytes){0};
     struct bytes data = call->read_bytes;
     if ((uint64_t)count < data.size)
         data.size = (size_t)count;
+    return data;
+}
+
+static void console(struct replay_session *s, const struct ecall *e,
+                    const struct host_call *call)
+{
+    struct bytes data = console_bytes(s, e, call);
+    uint64_t dev = call->operand[0] == 1 ? 33 : 34;
+    if (!data.size || s->err)
+        return;
     if (s->options.output)
         s->options.output(s->options.output_self, dev, data);
     if (s->trace)
-        s->err = trace_console(s->trace, dev, data);
-    if (!s->err && s->options.copy)
-        s->err = trace_console(s->options.copy, dev, data);
+        put_console(s, dev, data, e->event.outcome == OUTCOME_CONTINUE);
 }
 
 /* ---- the handler ---- */
@@ -168,31 +205,57 @@ static enum pvm_answer proceed(struct replay_session *s)
     return stop(s, REPLAY_END_STOPPED);
 }
 
-/* With a trace: the event, and the answer that holds. */
+/* Write the event.  The guest has its answer already, so that the state is the one
+ * behind the call. */
 static enum err record(struct replay_session *s, struct ecall *e,
                        const struct host_call *call, struct pvm_state *state,
-                       uint32_t pc)
+                       const struct hash256 *digest)
 {
-    fill(s, e, call, state, pc);
-    if (!s->trace)
-        return apply(&e->event, call->write_bytes, state);
-    struct hash256 before;
-    bool digest = replay_session_digest_due(s);
-    if (digest) { /* as of the event's clock: the call is the next instruction */
-        struct pvm_state calling = *state;
-        calling.pc = pc;
-        pvm_state_digest_registers(&calling, &before);
-    }
+    TRY(apply(&e->event, call->write_bytes, state));
+    bool goes_on = e->event.outcome == OUTCOME_CONTINUE;
+    bool quiet = goes_on && !console_bytes(s, e, call).size;
+    s->safe = quiet && !digest ? state : NULL;
+    bool written = replay_session_emit(s, TRACE_ID_pvm_ecall, &e->event);
+    s->safe = quiet ? state : NULL;
+    if (written && digest)
+        replay_session_digest(s, *digest);
+    s->safe = NULL;
+    return s->err;
+}
+
+/* Compare the event, and take the answer of a call that asked the outside from it. */
+static enum err replay(struct replay_session *s, struct ecall *e,
+                       const struct host_call *call, struct pvm_state *state,
+                       const struct hash256 *digest)
+{
     if (!replay_session_emit(s, TRACE_ID_pvm_ecall, &e->event))
         return s->err;
     bool outside = e->event.origin;
-    if (outside && session_replays(s) && !is_sane(&e->event, state->mem))
+    if (outside && !is_sane(&e->event, state->mem))
         return ERR_trace_event;
-    /* What a replay has filled in is gone after the next event. */
+    /* What the trace has filled in is gone after the next event. */
     TRY(apply(&e->event, outside ? e->event.wbytes : call->write_bytes, state));
     if (digest)
-        replay_session_digest(s, before);
+        replay_session_digest(s, *digest);
     return s->err;
+}
+
+static enum err settle(struct replay_session *s, struct ecall *e,
+                       const struct host_call *call, struct pvm_state *state,
+                       uint32_t pc)
+{
+    struct hash256 digest;
+    fill(s, e, call, state, pc);
+    if (!s->trace)
+        return apply(&e->event, call->write_bytes, state);
+    bool due = replay_session_digest_due(s);
+    if (due) { /* as of the event's clock: the call is the next instruction */
+        struct pvm_state calling = *state;
+        calling.pc = pc;
+        pvm_state_digest_registers(&calling, &digest);
+    }
+    return (session_replays(s) ? replay : record)(s, e, call, state,
+                                                  due ? &digest : NULL);
 }
 
 enum pvm_answer replay_session_ecall(void *self, struct pvm_state *state,
@@ -209,7 +272,7 @@ enum pvm_answer replay_session_ecall(void *self, struct pvm_state *state,
     replay_host_serve(&call);
     if (call.interrupted)
         return stop(s, REPLAY_END_USER);
-    s->err = record(s, &e, &call, state, pc);
+    s->err = settle(s, &e, &call, state, pc);
     console(s, &e, &call);
     s->result.ecall_count++;
     if (s->err || e.event.outcome == OUTCOME_CONTINUE)

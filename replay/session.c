@@ -106,6 +106,9 @@ static void on_segment(void *self, const struct pvm_state *state,
         (void)replay_session_emit(s, TRACE_ID_pvm_summary, &event);
         return;
     }
+    struct pvm_state entry = *state;
+    entry.charged = false;
+    s->safe = segment->end == PVM_SEGMENT_SPLIT_BLOCK ? &entry : NULL;
     struct trace_pvm_segment event = {
         .pc = segment->pc,
         .start = segment->start,
@@ -119,6 +122,7 @@ static void on_segment(void *self, const struct pvm_state *state,
         .extra = extra_list(s, segment),
     };
     (void)replay_session_emit(s, TRACE_ID_pvm_segment, &event);
+    s->safe = NULL;
 }
 
 static void on_charge(void *self, const struct pvm_state *state,

@@ -29,8 +29,10 @@ struct replay_session {
     uint8_t *scratch;          /* of host calls */
     struct trace_uuuuu *extra; /* of a segment */
 
-    enum err err;          /* the first error; nothing is emitted after it */
-    enum replay_end end;   /* why the run stops, when the guest has not finished */
+    enum err err;        /* the first error; nothing is emitted after it */
+    enum replay_end end; /* why the run stops, when the guest has not finished */
+    /* While an event is written behind which a run can be taken up: the state there. */
+    const struct pvm_state *safe;
     bool muted;            /* the open segment is not an event: a stop by the limit */
     uint64_t digest_count; /* events since the last register digest */
     uint64_t hash_at;      /* gas clock of the next machine hash */
