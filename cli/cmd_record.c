@@ -106,12 +106,25 @@ static const char *default_output(struct cli *cli, const char *program)
 
 /* ---- one recording ---- */
 
+/* The files of a ring; `files` is first, so that its functions take this too. */
+struct ring {
+    struct replay_ring_files files;
+    struct replay_session *session;
+};
+
+static bool ring_checkpoint(void *self, struct buf *payload, uint32_t *ret_record_count)
+{
+    struct ring *ring = self;
+    return replay_session_checkpoint(ring->session, payload, ret_record_count);
+}
+
 struct recording {
     struct cli *cli;
     const struct options *options;
     struct cli_guest guest;
     const char *path;
     struct replay_sink_file file;
+    struct ring ring;
     struct trace_writer *writer;
     struct trace *trace;
     struct replay_session *session;
@@ -132,17 +145,38 @@ static void apply_options(const struct options *options, struct replay_setup *se
     setup->log_writes = options->log & LOG_WRITES;
 }
 
+/* The file, or the first segment of a ring. */
+static enum err open_sink(struct recording *r, struct trace_sink *ret_sink)
+{
+    if (!r->options->ring_size) {
+        TRY(replay_sink_file_open(&r->file, r->path, false));
+        *ret_sink = replay_sink_file(&r->file);
+        return ERR_ok;
+    }
+    TRY(replay_ring_files_open(&r->ring.files, r->path));
+    *ret_sink = replay_sink_file(&r->ring.files.file);
+    return ERR_ok;
+}
+
 static enum err open_trace(struct recording *r)
 {
     const struct options *options = r->options;
     struct arena *arena = &r->guest.arena;
+    const struct trace_ring ring = {
+        .self = &r->ring,
+        .size_max = options->ring_size,
+        .open_segment = replay_ring_open_segment,
+        .drop_segment = replay_ring_drop_segment,
+        .checkpoint = ring_checkpoint,
+    };
     const struct trace_writer_options how = {
         .guest = TRACE_GUEST_PVM,
         .zstd_level = options->raw ? 0 : (unsigned)options->zstd_level,
         .sync = options->sync,
+        .ring = options->ring_size ? &ring : NULL,
     };
-    TRY(replay_sink_file_open(&r->file, r->path, false));
-    struct trace_sink sink = replay_sink_file(&r->file);
+    struct trace_sink sink;
+    TRY(open_sink(r, &sink));
     TRY(trace_writer_create(arena, &sink, &how, &r->writer));
     return trace_record_create(arena, r->writer, options->require, &r->trace);
 }
@@ -154,6 +188,7 @@ static enum err run(struct recording *r)
                                                .limit = REPLAY_NO_LIMIT,
                                                .interrupted = os_interrupted};
     TRY(replay_session_create(&r->guest.arena, &r->guest.setup, &how, &r->session));
+    r->ring.session = r->session;
     os_catch_interrupts();
     enum err err = replay_session_run(r->session, &r->result);
     r->state = *replay_session_state(r->session);
@@ -185,7 +220,27 @@ static enum err close_trace(struct recording *r, enum err err)
         enum err written = trace_writer_finish(r->writer, &r->identity);
         err = written ? written : err;
     }
+    if (r->options->ring_size && !err) { /* else the segments stay, for `recover` */
+        replay_ring_files_close(&r->ring.files);
+        err = replay_ring_join(&r->guest.arena, r->path, &r->identity);
+        if (!err)
+            err = replay_sink_file_open(&r->file, r->path, true);
+    }
     return err;
+}
+
+/* Segments of a recording that did not end well must not be mixed with new ones. */
+static int check_segments(struct cli *cli, const char *path)
+{
+    struct buf segment;
+    int status = CLI_YES;
+    buf_init(&segment, 1 << 16);
+    replay_segment_path(&segment, path, 0);
+    if (segment.err || os_file_exists(buf_string(&segment)))
+        status = ui_usage(cli, "%s exists: recover or remove the recording it is of",
+                          buf_string(&segment));
+    buf_fini(&segment);
+    return status;
 }
 
 static void print_json(struct recording *r, const char *words, uint64_t size)
@@ -228,9 +283,14 @@ static int print(struct recording *r)
 
 int cmd_record(struct cli *cli, int argc, char **argv)
 {
-    struct recording r = {.cli = cli, .options = cli->options, .file = {.fd = -1}};
+    struct recording r = {.cli = cli,
+                          .options = cli->options,
+                          .file = {.fd = -1},
+                          .ring.files.file = {.fd = -1}};
     r.path = r.options->output ? r.options->output : default_output(cli, argv[1]);
     int status = cli_output_check(cli, r.path);
+    if (!status && r.options->ring_size)
+        status = check_segments(cli, r.path);
     if (status)
         return status;
     status = cli_guest_open(cli, &r.options->guest, argc, argv, &r.guest);
@@ -243,6 +303,7 @@ int cmd_record(struct cli *cli, int argc, char **argv)
         status = err ? ui_fail(cli, err, r.path) : print(&r);
     }
     replay_sink_file_close(&r.file);
+    replay_ring_files_close(&r.ring.files);
     cli_guest_close(&r.guest);
     return status;
 }

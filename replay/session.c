@@ -137,8 +137,12 @@ static void on_charge(void *self, const struct pvm_state *state,
     };
     if (s->err || s->muted)
         return;
+    struct pvm_state paid = *state;
+    paid.charged = true;
+    s->safe = kind == PVM_CHARGE_BLOCK && state->pc == where ? &paid : NULL;
     replay_session_clock(s, state->icount, state->gas);
     (void)replay_session_emit(s, TRACE_ID_pvm_charge, &event);
+    s->safe = NULL;
 }
 
 /* ---- deadlines ---- */

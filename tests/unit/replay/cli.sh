@@ -223,6 +223,49 @@ interrupted()
     says 'the recording was stopped there'
 }
 
+# A ring keeps its start and its end, and both replay.
+rings()
+{
+    "$lockstep" asm -o "$work/loop.pvm" "$work/loop.s"
+    want 0 "$lockstep" record --raw --ring=1M --gas-log=each -o "$work/ring.lks" \
+        pvm "$bin/sieve.pvm" --reg a0=200000
+    [ "$(wc -c <"$work/ring.lks")" -lt 3000000 ] || complain "a ring of 1 MiB is larger"
+    want 0 "$lockstep" replay "$work/ring.lks"
+    says ': same: 605625 events'
+    want 125 "$lockstep" replay --record "$work/again.lks" "$work/ring.lks"
+    one_line
+    for log in ledger summary; do
+        want 0 "$lockstep" record --raw --ring=1M --gas-log=$log -o "$work/ring.lks" \
+            pvm "$work/loop.pvm" --gas 300000
+        [ "$(wc -c <"$work/ring.lks")" -lt 3000000 ] || complain "a ring is too large"
+        want 0 "$lockstep" replay "$work/ring.lks"
+        says ': same: 2'
+    done
+    [ -z "$(ls "$work" | grep 'ring.lks.')" ] || complain "segments are left"
+    touch "$work/ring.lks.000"
+    want 129 "$lockstep" record --ring=1M -o "$work/ring.lks" pvm "$work/loop.pvm" \
+        --gas 300000
+    one_line
+}
+
+# A part of a trace.
+cuts()
+{
+    want 0 "$lockstep" record -o "$work/whole.lks" pvm "$bin/sieve.pvm" \
+        --reg a0=1000000
+    want 0 "$lockstep" cut -o "$work/part.lks" "$work/whole.lks" 50%..
+    want 0 "$lockstep" replay "$work/part.lks"
+    says ': same: '
+    want 0 "$lockstep" cut -o "$work/part.lks" "$work/whole.lks" 20%..+5000000
+    want 0 "$lockstep" replay "$work/part.lks"
+    says ': open: '
+    want 129 "$lockstep" cut "$work/whole.lks" 20%..
+    want 129 "$lockstep" cut -o "$work/whole.lks" "$work/whole.lks" 20%..
+    want 129 "$lockstep" cut -o "$work/part.lks" "$work/whole.lks" 20%
+    want 125 "$lockstep" cut -o "$work/part.lks" "$work/cut.lks" 20%..
+    one_line
+}
+
 identities
 replays
 gas_logs
@@ -231,6 +274,8 @@ bad_files
 killed
 live
 interrupted
+rings
+cuts
 [ "$failures" -eq 0 ] || {
     echo "reproduce: ./dev test replay_cli" >&2
     exit 1
