@@ -22,17 +22,17 @@ static enum err read_ending(struct walk *walk, const struct trace_source *source
     uint64_t file_size;
     bool absent;
     walk->source = *source;
-    TRY(header_read(source, &fault, &walk->header));
+    TRY(trace_header_read(source, &fault, &walk->header));
     TRY(source->size(source->self, &file_size));
     if (file_size < walk->header.size + CHUNK_HEADER_SIZE + TRAILER_SIZE)
         return ERR_trace_truncated;
     uint64_t at = file_size - TRAILER_SIZE;
-    TRY(walk_read(walk, at, trailer, sizeof trailer));
+    TRY(trace_walk_read(walk, at, trailer, sizeof trailer));
     if (memcmp(trailer + 44, TRAILER_MAGIC, 4) != 0)
         return ERR_trace_truncated;
     if (get32(trailer + 40) != hash_crc32c(0, trailer, 40))
         return ERR_trace_crc;
-    TRY(walk_read_header(walk, get64(trailer + 32), &ending.index, &absent));
+    TRY(trace_walk_read_header(walk, get64(trailer + 32), &ending.index, &absent));
     memcpy(ending.chain.byte, trailer, HASH256_SIZE);
     if (ending.index.kind != TRACE_CHUNK_INDEX || chunk_end(&ending.index) != at ||
         !hash256_equal(&ending.index.chain, &ending.chain))
@@ -62,7 +62,7 @@ static enum err pack_record(struct buf *payload, enum trace_id id, const void *e
     if (!at)
         return payload->err;
     struct packer packer = {.at = at, .end = at + RECORD_SIZE_MAX};
-    enum err err = encode_event(&packer, &encoding, event);
+    enum err err = trace_encode_event(&packer, &encoding, event);
     payload->size = before + (size_t)(packer.at - at);
     return err;
 }
@@ -75,8 +75,8 @@ static enum err collect_rows(struct walk *walk, const struct ending *ending,
     while (at < ending->index.offset) {
         struct trace_chunk chunk;
         bool absent;
-        TRY(walk_read_header(walk, at, &chunk, &absent));
-        TRY(tail_add_row(tail, &chunk));
+        TRY(trace_walk_read_header(walk, at, &chunk, &absent));
+        TRY(trace_tail_add_row(tail, &chunk));
         at = chunk_end(&chunk);
     }
     return at == ending->index.offset ? ERR_ok : ERR_trace_chunk;
@@ -105,8 +105,8 @@ static enum err append(struct walk *walk, const struct ending *ending,
     tail->chain_init = ending->header.chain_init;
     tail->end = index->offset;
     TRY(tail->sink.truncate(tail->sink.self, tail->end));
-    TRY(tail_put_chunk(tail, &chunk, payload, &position.chain));
-    return tail_finish(tail, &position, true);
+    TRY(trace_tail_put_chunk(tail, &chunk, payload, &position.chain));
+    return trace_tail_finish(tail, &position, true);
 }
 
 enum err trace_annotate(const struct trace_source *source,
@@ -119,7 +119,7 @@ enum err trace_annotate(const struct trace_source *source,
     struct buf payload;
     uint32_t record_count = (note ? 1u : 0u) + (bookmark ? 1u : 0u);
     TRY(read_ending(&walk, source, &ending));
-    tail_init(&tail, sink, TRACE_SYNC_NONE, 0);
+    trace_tail_init(&tail, sink, TRACE_SYNC_NONE, 0);
     buf_init(&payload, 4 * RECORD_SIZE_MAX);
     enum err err = ERR_ok;
     if (note)
@@ -129,7 +129,7 @@ enum err trace_annotate(const struct trace_source *source,
     if (!err && record_count)
         err = append(&walk, &ending, &tail, buf_bytes(&payload), record_count);
     buf_fini(&payload);
-    tail_fini(&tail);
+    trace_tail_fini(&tail);
     return err;
 }
 
@@ -145,8 +145,9 @@ static void each_record(struct walk *walk,
         const uint8_t *start = wire.at;
         struct wire head = wire;
         uint64_t count, id, skipped;
-        if (!wire_skip(&wire) || !wire_array(&head, &count) || !wire_uint(&head, &id) ||
-            !wire_uint(&head, &skipped) || !wire_uint(&head, &skipped))
+        if (!trace_wire_skip(&wire) || !wire_array(&head, &count) ||
+            !wire_uint(&head, &id) || !wire_uint(&head, &skipped) ||
+            !wire_uint(&head, &skipped))
             return; /* validated before */
         const struct trace_record record = {
             .seq = walk->chunk.seq0,
@@ -178,13 +179,13 @@ enum err trace_annotations(struct trace_reader *reader,
     buf_init(&walk.raw, RAW_SIZE_MAX + STORED_EXTRA_MAX);
     buf_init(&walk.ends, RAW_SIZE_MAX);
     while (!err && !end) {
-        err = walk_next(&walk, &end);
+        err = trace_walk_next(&walk, &end);
         if (err || end || walk.tail)
             continue;
         if (walk.chunk.kind == TRACE_CHUNK_ANNOTATIONS ||
             walk.chunk.kind == TRACE_CHUNK_VOLATILE)
             each_record(&walk, each, self);
     }
-    walk_fini(&walk);
+    trace_walk_fini(&walk);
     return err;
 }

@@ -8,21 +8,21 @@
 
 enum { SLOT_COUNT_MIN = 256 };
 
-void blob_table_init(struct blob_table *table)
+void trace_blob_table_init(struct blob_table *table)
 {
     *table = (struct blob_table){0};
     buf_init(&table->hashes, PTRDIFF_MAX / 2);
     buf_init(&table->slots, PTRDIFF_MAX / 2);
 }
 
-void blob_table_fini(struct blob_table *table)
+void trace_blob_table_fini(struct blob_table *table)
 {
     buf_fini(&table->hashes);
     buf_fini(&table->slots);
     *table = (struct blob_table){0};
 }
 
-void blob_table_clear(struct blob_table *table)
+void trace_blob_table_clear(struct blob_table *table)
 {
     buf_clear(&table->hashes);
     buf_clear(&table->slots);
@@ -45,8 +45,8 @@ static uint32_t *slot_of(const struct blob_table *table, const struct hash256 *h
     return &slot[at];
 }
 
-bool blob_table_find(const struct blob_table *table, const struct hash256 *hash,
-                     uint32_t *ret_number)
+bool trace_blob_table_find(const struct blob_table *table, const struct hash256 *hash,
+                           uint32_t *ret_number)
 {
     uint32_t found = table->slots.size ? *slot_of(table, hash) : 0;
     if (found)
@@ -69,7 +69,7 @@ static enum err make_room(struct blob_table *table)
     return ERR_ok;
 }
 
-enum err blob_table_add(struct blob_table *table, const struct hash256 *hash)
+enum err trace_blob_table_add(struct blob_table *table, const struct hash256 *hash)
 {
     if (table->count == UINT32_MAX)
         return ERR_trace_full;

@@ -45,20 +45,20 @@ void trace_checkpoint_put(struct buf *payload,
     const struct bytes hash = bytes_of(checkpoint->state_hash.byte, HASH256_SIZE);
     if (packer.full)
         return;
-    pack_array(&packer, 7);
-    pack_uint(&packer, VERSION);
-    pack_uint(&packer, FULL);
-    pack_uint(&packer, checkpoint->clock.icount);
-    pack_uint(&packer, checkpoint->clock.sub);
-    pack_uint(&packer, checkpoint->clock.gas);
-    pack_bin(&packer, hash);
-    pack_array(&packer, 6);
-    pack_bin(&packer, checkpoint->registers);
-    pack_bin(&packer, checkpoint->access);
-    pack_array(&packer, 0);
-    pack_uint(&packer, checkpoint->charged);
-    pack_uint(&packer, checkpoint->hash_at);
-    pack_uint(&packer, checkpoint->digest_count);
+    trace_pack_array(&packer, 7);
+    trace_pack_uint(&packer, VERSION);
+    trace_pack_uint(&packer, FULL);
+    trace_pack_uint(&packer, checkpoint->clock.icount);
+    trace_pack_uint(&packer, checkpoint->clock.sub);
+    trace_pack_uint(&packer, checkpoint->clock.gas);
+    trace_pack_bin(&packer, hash);
+    trace_pack_array(&packer, 6);
+    trace_pack_bin(&packer, checkpoint->registers);
+    trace_pack_bin(&packer, checkpoint->access);
+    trace_pack_array(&packer, 0);
+    trace_pack_uint(&packer, checkpoint->charged);
+    trace_pack_uint(&packer, checkpoint->hash_at);
+    trace_pack_uint(&packer, checkpoint->digest_count);
     end_record(payload, &packer);
 }
 
@@ -68,10 +68,10 @@ void trace_checkpoint_put_pages(struct buf *payload, uint64_t first_page,
     struct packer packer = begin_record(payload, bytes.size + 32);
     if (packer.full)
         return;
-    pack_array(&packer, 3);
-    pack_uint(&packer, SPACE_MEMORY);
-    pack_uint(&packer, first_page);
-    pack_bin(&packer, bytes);
+    trace_pack_array(&packer, 3);
+    trace_pack_uint(&packer, SPACE_MEMORY);
+    trace_pack_uint(&packer, first_page);
+    trace_pack_bin(&packer, bytes);
     end_record(payload, &packer);
 }
 
@@ -135,7 +135,7 @@ static enum err find(struct walk *walk, uint64_t seq)
 {
     for (;;) {
         bool end;
-        TRY(walk_next(walk, &end));
+        TRY(trace_walk_next(walk, &end));
         if (end || (walk->chunk.kind == TRACE_CHUNK_EVENTS && walk->chunk.seq0 > seq))
             return ERR_not_found;
         if (walk->chunk.kind == TRACE_CHUNK_CHECKPOINT && walk->chunk.seq0 == seq)
@@ -165,7 +165,7 @@ static enum err read_parts(struct walk *walk, struct arena *arena, uint64_t seq,
     while (!end && walk->chunk.kind == TRACE_CHUNK_CHECKPOINT &&
            walk->chunk.seq0 == seq) {
         TRY(get_pages(&wire, &next_page, pages, self));
-        TRY(walk_next(walk, &end));
+        TRY(trace_walk_next(walk, &end));
         wire = wire_of(walk->payload);
     }
     *ret_checkpoint = checkpoint;
@@ -179,13 +179,13 @@ enum err trace_checkpoint_read(
 {
     struct walk walk = {0};
     struct trace_fault fault;
-    enum err err = walk_open(&walk, arena, source, &fault);
+    enum err err = trace_walk_open(&walk, arena, source, &fault);
     if (!err) {
         walk.thorough = true; /* or the payloads of a ring's checkpoints are skipped */
         err = find(&walk, seq);
     }
     if (!err)
         err = read_parts(&walk, arena, seq, ret_checkpoint, pages, self);
-    walk_fini(&walk);
+    trace_walk_fini(&walk);
     return err;
 }

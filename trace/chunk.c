@@ -28,17 +28,17 @@ const char *trace_chunk_kind_name(uint8_t kind)
 
 enum { HEADER_FORMAT = 1, HEADER_ITEM_COUNT = 5 };
 
-void header_put(struct buf *file, struct trace_header *header)
+void trace_header_put(struct buf *file, struct trace_header *header)
 {
     uint8_t payload[128], head[FILE_HEADER_SIZE];
     struct packer packer = {.at = payload, .end = payload + sizeof payload};
-    pack_array(&packer, HEADER_ITEM_COUNT);
-    pack_uint(&packer, HEADER_FORMAT);
-    pack_str(&packer, trace_guest_name(header->guest));
-    pack_bin(&packer, bytes_of(header->parent.hash.byte,
-                               header->parent.present ? HASH256_SIZE : 0));
-    pack_uint(&packer, header->parent_seq);
-    pack_uint(&packer, header->flags);
+    trace_pack_array(&packer, HEADER_ITEM_COUNT);
+    trace_pack_uint(&packer, HEADER_FORMAT);
+    trace_pack_str(&packer, trace_guest_name(header->guest));
+    trace_pack_bin(&packer, bytes_of(header->parent.hash.byte,
+                                     header->parent.present ? HASH256_SIZE : 0));
+    trace_pack_uint(&packer, header->parent_seq);
+    trace_pack_uint(&packer, header->flags);
     check(!packer.full);
     size_t size = (size_t)(packer.at - payload);
     memcpy(head, TRACE_MAGIC, 8);
@@ -82,7 +82,7 @@ static enum err header_payload_read(struct bytes payload, struct trace_header *h
         !wire_uint(&wire, &header->flags))
         return ERR_trace_canonical;
     for (uint64_t i = HEADER_ITEM_COUNT; i < count; i++) {
-        if (!wire_skip(&wire))
+        if (!trace_wire_skip(&wire))
             return ERR_trace_canonical;
     }
     if (wire_left(&wire))
@@ -147,8 +147,8 @@ static enum err header_body_read(const struct trace_source *source,
     return ERR_ok;
 }
 
-enum err header_read(const struct trace_source *source, struct trace_fault *fault,
-                     struct trace_header *ret_header)
+enum err trace_header_read(const struct trace_source *source, struct trace_fault *fault,
+                           struct trace_header *ret_header)
 {
     uint8_t head[FILE_HEADER_SIZE];
     struct trace_header header = {0};
@@ -171,8 +171,9 @@ enum err header_read(const struct trace_source *source, struct trace_fault *faul
 
 /* ---- chunk header ---- */
 
-void chunk_header_put(const struct trace_chunk *chunk, const struct hash256 *chain_init,
-                      uint8_t ret_bytes[CHUNK_HEADER_SIZE])
+void trace_chunk_header_put(const struct trace_chunk *chunk,
+                            const struct hash256 *chain_init,
+                            uint8_t ret_bytes[CHUNK_HEADER_SIZE])
 {
     uint8_t *at = ret_bytes;
     memcpy(at, CHUNK_MAGIC, 4);
@@ -205,9 +206,9 @@ static bool sizes_allowed(const struct trace_chunk *chunk)
     return chunk->kind != TRACE_CHUNK_EVENTS || chunk->raw_size < EVENTS_SIZE_MAX;
 }
 
-enum err chunk_header_get(const uint8_t bytes[CHUNK_HEADER_SIZE],
-                          const struct hash256 *chain_init,
-                          struct trace_chunk *ret_chunk)
+enum err trace_chunk_header_get(const uint8_t bytes[CHUNK_HEADER_SIZE],
+                                const struct hash256 *chain_init,
+                                struct trace_chunk *ret_chunk)
 {
     if (memcmp(bytes, CHUNK_MAGIC, 4) != 0)
         return ERR_trace_chunk;
@@ -237,14 +238,14 @@ enum err chunk_header_get(const uint8_t bytes[CHUNK_HEADER_SIZE],
     return ERR_ok;
 }
 
-bool chunk_chained(const struct trace_chunk *chunk)
+bool trace_chunk_chained(const struct trace_chunk *chunk)
 {
     return chunk->kind == TRACE_CHUNK_EVENTS ||
            (chunk->kind == TRACE_CHUNK_CHECKPOINT && (chunk->flags & TRACE_CHUNK_BASE));
 }
 
-struct hash256 chunk_chain(const struct hash256 *before,
-                           const struct trace_chunk *chunk, struct bytes raw)
+struct hash256 trace_chunk_chain(const struct hash256 *before,
+                                 const struct trace_chunk *chunk, struct bytes raw)
 {
     uint8_t facts[37];
     facts[0] = chunk->kind;

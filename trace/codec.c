@@ -6,15 +6,15 @@
 
 #include <zstd.h>
 
-void codec_fini(struct codec *codec)
+void trace_codec_fini(struct codec *codec)
 {
     (void)ZSTD_freeCCtx(codec->compress);
     (void)ZSTD_freeDCtx(codec->decompress);
     *codec = (struct codec){0};
 }
 
-size_t codec_compress(struct codec *codec, unsigned level, struct bytes raw,
-                      struct buf *stored)
+size_t trace_codec_compress(struct codec *codec, unsigned level, struct bytes raw,
+                            struct buf *stored)
 {
     if (!codec->compress)
         codec->compress = ZSTD_createCCtx();
@@ -32,8 +32,8 @@ size_t codec_compress(struct codec *codec, unsigned level, struct bytes raw,
     return smaller ? size : 0;
 }
 
-enum err codec_decompress(struct codec *codec, struct bytes stored, size_t raw_size,
-                          struct buf *raw)
+enum err trace_codec_decompress(struct codec *codec, struct bytes stored,
+                                size_t raw_size, struct buf *raw)
 {
     /* Looks at the frame header only; unknown and error are huge numbers. */
     if (ZSTD_getFrameContentSize(stored.data, stored.size) != raw_size ||

@@ -155,9 +155,9 @@ static bool clocks_equal(const struct trace_clock *recorded,
     return false;
 }
 
-void compare_ends(const struct trace_record *recorded, const char *produced_name,
-                  const struct trace_clock *produced_clock,
-                  struct trace_divergence *ret_divergence)
+void trace_compare_ends(const struct trace_record *recorded, const char *produced_name,
+                        const struct trace_clock *produced_clock,
+                        struct trace_divergence *ret_divergence)
 {
     struct trace_divergence divergence = {.produced_name = produced_name};
     if (recorded) {
@@ -176,7 +176,7 @@ bool trace_record_equal(const struct trace_record *recorded,
                         struct trace_divergence *ret_divergence)
 {
     struct trace_divergence divergence;
-    compare_ends(recorded, produced->kind->wire, &produced->clock, &divergence);
+    trace_compare_ends(recorded, produced->kind->wire, &produced->clock, &divergence);
     bool equal = recorded->kind->id == produced->kind->id &&
                  clocks_equal(&recorded->clock, &produced->clock, &divergence);
     uint32_t count = recorded->kind->field_count < produced->kind->field_count

@@ -4,14 +4,14 @@
  */
 #include "trace/internal.h"
 
-uint32_t record_split(const struct trace_record *record, struct bytes *ret_wire,
-                      uint32_t count_max)
+uint32_t trace_record_split(const struct trace_record *record, struct bytes *ret_wire,
+                            uint32_t count_max)
 {
     struct wire wire = wire_of(record->fields);
     uint32_t count = 0;
     while (count < record->field_count && count < count_max) {
         const uint8_t *start = wire.at;
-        if (!wire_skip(&wire))
+        if (!trace_wire_skip(&wire))
             break;
         ret_wire[count++] = bytes_of(start, (size_t)(wire.at - start));
     }
@@ -29,7 +29,7 @@ static enum err copy_blobs(struct trace_reader *reader, struct wire *wire,
         uint64_t number, want = left < BLOB_SIZE_MAX ? left : BLOB_SIZE_MAX;
         if (!wire_uint(wire, &number))
             return ERR_trace_canonical;
-        TRY(reader_blob(reader, number, &piece));
+        TRY(trace_reader_blob(reader, number, &piece));
         if (piece.size != want)
             return ERR_trace_blob;
         memcpy(at, piece.data, piece.size);
@@ -131,8 +131,9 @@ static enum err decode_list(struct trace_reader *reader,
     return ERR_ok;
 }
 
-enum err decode_field(struct trace_reader *reader, const struct trace_field *field,
-                      struct bytes bytes, struct arena *arena, void *event)
+enum err trace_decode_field(struct trace_reader *reader,
+                            const struct trace_field *field, struct bytes bytes,
+                            struct arena *arena, void *event)
 {
     struct wire wire = wire_of(bytes);
     void *value = (uint8_t *)event + field->offset;
@@ -156,10 +157,11 @@ enum err trace_decode(struct trace_reader *reader, const struct trace_record *re
     }
     for (uint32_t i = 0; i < record->field_count && i < kind->field_count; i++) {
         const uint8_t *start = wire.at;
-        if (!wire_skip(&wire))
+        if (!trace_wire_skip(&wire))
             return ERR_trace_canonical;
-        TRY(decode_field(reader, &kind->field[i],
-                         bytes_of(start, (size_t)(wire.at - start)), arena, &event));
+        TRY(trace_decode_field(reader, &kind->field[i],
+                               bytes_of(start, (size_t)(wire.at - start)), arena,
+                               &event));
     }
     memcpy(ret_event, &event, kind->struct_size);
     return ERR_ok;
@@ -167,7 +169,7 @@ enum err trace_decode(struct trace_reader *reader, const struct trace_record *re
 
 /* ---- value by value ---- */
 
-struct trace_values values_of(const struct trace_field *field, struct bytes bytes)
+struct trace_values trace_values_of(const struct trace_field *field, struct bytes bytes)
 {
     static const uint8_t none;
     struct trace_values values = {.field = field, .wire = {&none, 0}};
@@ -196,10 +198,10 @@ struct trace_values trace_record_values(const struct trace_record *record,
     if (own && index < own->field_count)
         field = &own->field[index];
     for (uint32_t i = 0; i < index && i < record->field_count; i++) {
-        if (!wire_skip(&wire))
+        if (!trace_wire_skip(&wire))
             break;
     }
-    return values_of(field, bytes_of(wire.at, wire_left(&wire)));
+    return trace_values_of(field, bytes_of(wire.at, wire_left(&wire)));
 }
 
 /* [length, n0, n1, ...], whose header is read. */
@@ -269,7 +271,7 @@ enum err trace_value_read(struct trace_reader *reader, const struct trace_value 
             return ERR_trace_blob;
         if (offset >= at + BLOB_SIZE_MAX)
             continue;
-        TRY(reader_blob(reader, number, &piece));
+        TRY(trace_reader_blob(reader, number, &piece));
         uint64_t want =
             value->size - at < BLOB_SIZE_MAX ? value->size - at : BLOB_SIZE_MAX;
         if (piece.size != want)

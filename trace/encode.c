@@ -38,7 +38,7 @@ static inline void put_uint(struct packer *packer, uint64_t number)
     (void)msgpack_pack_uint64(&sink, number);
 }
 
-void pack_uint(struct packer *packer, uint64_t number)
+void trace_pack_uint(struct packer *packer, uint64_t number)
 {
     put_uint(packer, number);
 }
@@ -49,13 +49,13 @@ static void pack_int(struct packer *packer, int64_t number)
     (void)msgpack_pack_int64(&sink, number);
 }
 
-void pack_array(struct packer *packer, size_t count)
+void trace_pack_array(struct packer *packer, size_t count)
 {
     msgpack_packer sink = sink_of(packer);
     (void)msgpack_pack_array(&sink, count);
 }
 
-void pack_bin(struct packer *packer, struct bytes bytes)
+void trace_pack_bin(struct packer *packer, struct bytes bytes)
 {
     msgpack_packer sink = sink_of(packer);
     (void)msgpack_pack_bin(&sink, bytes.size);
@@ -63,7 +63,7 @@ void pack_bin(struct packer *packer, struct bytes bytes)
         (void)msgpack_pack_bin_body(&sink, bytes.data, bytes.size);
 }
 
-void pack_str(struct packer *packer, const char *text)
+void trace_pack_str(struct packer *packer, const char *text)
 {
     msgpack_packer sink = sink_of(packer);
     size_t size = text ? strlen(text) : 0;
@@ -88,16 +88,16 @@ static enum err encode_wide(struct packer *packer, struct encoding *encoding,
                             struct bytes value)
 {
     if (value.size <= WIDE_INLINE_MAX) {
-        pack_bin(packer, value);
+        trace_pack_bin(packer, value);
         return ERR_ok;
     }
     if (value.size > WIDE_SIZE_MAX)
         return ERR_limit;
     size_t count = piece_count(value.size);
-    pack_array(packer, 1 + count);
-    pack_uint(packer, value.size);
+    trace_pack_array(packer, 1 + count);
+    trace_pack_uint(packer, value.size);
     for (size_t i = 0; i < count; i++)
-        pack_uint(packer, *encoding->blob++);
+        trace_pack_uint(packer, *encoding->blob++);
     return ERR_ok;
 }
 
@@ -117,18 +117,19 @@ static enum err encode_value(struct packer *packer, struct encoding *encoding,
     case 'b':
         if (((const struct bytes *)value)->size > BYTES_SIZE_MAX)
             return ERR_limit;
-        pack_bin(packer, *(const struct bytes *)value);
+        trace_pack_bin(packer, *(const struct bytes *)value);
         return ERR_ok;
     case 'h': {
         const struct trace_hash *hash = value;
-        pack_bin(packer, bytes_of(hash->hash.byte, hash->present ? HASH256_SIZE : 0));
+        trace_pack_bin(packer,
+                       bytes_of(hash->hash.byte, hash->present ? HASH256_SIZE : 0));
         return ERR_ok;
     }
     case 's': {
         const char *text = *(const char *const *)value;
-        if (text && !wire_text_valid(bytes_of(text, strlen(text))))
+        if (text && !trace_wire_text_valid(bytes_of(text, strlen(text))))
             return ERR_trace_canonical;
-        pack_str(packer, text);
+        trace_pack_str(packer, text);
         return ERR_ok;
     }
     default:
@@ -159,7 +160,7 @@ static enum err encode_field(struct packer *packer, struct encoding *encoding,
     size_t letter_count = field->letter_count;
     if (list->count > RECORD_SIZE_MAX)
         return ERR_limit;
-    pack_array(packer, list->count * letter_count);
+    trace_pack_array(packer, list->count * letter_count);
     if (field->plain) { /* tuples of numbers are an array of numbers */
         const uint64_t *number = list->item;
         for (size_t i = 0; i < list->count * letter_count; i++)
@@ -221,17 +222,17 @@ static uint32_t field_count(const struct encoding *encoding, const uint8_t *even
     return count;
 }
 
-enum err encode_event(struct packer *packer, struct encoding *encoding,
-                      const void *event)
+enum err trace_encode_event(struct packer *packer, struct encoding *encoding,
+                            const void *event)
 {
     const struct trace_clock *now = &encoding->now, *before = &encoding->before;
     if (now->icount < before->icount || (!encoding->pc && now->gas < before->gas))
         return ERR_trace_sequence;
     uint32_t count = field_count(encoding, event);
-    pack_array(packer, 3 + count);
-    pack_uint(packer, encoding->kind->id);
-    pack_uint(packer, now->icount - before->icount);
-    pack_uint(packer, encoding->pc ? now->sub : now->gas - before->gas);
+    trace_pack_array(packer, 3 + count);
+    trace_pack_uint(packer, encoding->kind->id);
+    trace_pack_uint(packer, now->icount - before->icount);
+    trace_pack_uint(packer, encoding->pc ? now->sub : now->gas - before->gas);
     for (uint32_t i = 0; i < count; i++) {
         const struct bytes *wire = taken(encoding, i);
         if (wire)
@@ -275,8 +276,9 @@ static enum err list_pieces(const struct trace_field *field,
     return ERR_ok;
 }
 
-enum err encode_pieces(const struct encoding *encoding, const void *event,
-                       enum err (*each)(void *self, struct bytes piece), void *self)
+enum err trace_encode_pieces(const struct encoding *encoding, const void *event,
+                             enum err (*each)(void *self, struct bytes piece),
+                             void *self)
 {
     const struct trace_kind *kind = encoding->kind;
     const struct trace_field *end = kind->field + encoding->field_count;

@@ -41,17 +41,17 @@ enum {
 
 /* Append the rows of `ids`, or of all kinds of `guest`; their number, 0 for an unknown
  * id or an error that stuck to `payload`. */
-uint32_t schema_put(struct buf *payload, enum trace_guest guest,
-                    const enum trace_id *ids, size_t id_count);
+uint32_t trace_schema_put(struct buf *payload, enum trace_guest guest,
+                          const enum trace_id *ids, size_t id_count);
 
 /* Read a schema chunk.  trace_canonical, trace_schema, limit, nomem; *fault_offset is
  * where. */
-ERR_MUST_CHECK enum err schema_parse(struct arena *arena, struct bytes payload,
-                                     uint32_t record_count, size_t *fault_offset,
-                                     struct trace_schema *ret_schema);
+ERR_MUST_CHECK enum err trace_schema_parse(struct arena *arena, struct bytes payload,
+                                           uint32_t record_count, size_t *fault_offset,
+                                           struct trace_schema *ret_schema);
 
 /* Does the row agree with the built-in one, up to fields appended by either? */
-bool schema_row_fits(const struct trace_kind *row);
+bool trace_schema_row_fits(const struct trace_kind *row);
 
 /* ---- encode.c ---- */
 
@@ -61,19 +61,19 @@ struct packer {
     uint8_t *end;
     bool full;
 };
-void pack_uint(struct packer *packer, uint64_t number);
-void pack_array(struct packer *packer, size_t count);
-void pack_bin(struct packer *packer, struct bytes bytes);
-void pack_str(struct packer *packer, const char *text);
+void trace_pack_uint(struct packer *packer, uint64_t number);
+void trace_pack_array(struct packer *packer, size_t count);
+void trace_pack_bin(struct packer *packer, struct bytes bytes);
+void trace_pack_str(struct packer *packer, const char *text);
 
-/* What encode_event() needs besides the event. */
+/* What trace_encode_event() needs besides the event. */
 struct encoding {
     const struct trace_kind *kind; /* built-in row */
     uint32_t field_count;          /* fields that the file knows */
     bool pc;                       /* dx is the absolute sub */
     struct trace_clock before;
     struct trace_clock now;
-    const uint32_t *blob; /* numbers of the pieces, consumed by encode_event */
+    const uint32_t *blob; /* numbers of the pieces, consumed by trace_encode_event */
     /* Replay: fields whose bytes are taken from the recorded event, by index; an entry
      * without data is encoded.  NULL: none. */
     const struct bytes *taken;
@@ -83,15 +83,14 @@ struct encoding {
 
 /* Append one event.  ERR_limit (record, bytes or text too long), ERR_trace_canonical
  * (a text that is no UTF-8), ERR_trace_sequence (a clock that falls). */
-ERR_MUST_CHECK enum err encode_event(struct packer *packer, struct encoding *encoding,
-                                     const void *event);
+ERR_MUST_CHECK enum err
+trace_encode_event(struct packer *packer, struct encoding *encoding, const void *event);
 
 /* Call `each` for the pieces of every w value that is stored as blobs, in order, but
  * not for fields with taken bytes. */
-ERR_MUST_CHECK enum err encode_pieces(const struct encoding *encoding,
-                                      const void *event,
-                                      enum err (*each)(void *self, struct bytes piece),
-                                      void *self);
+ERR_MUST_CHECK enum err
+trace_encode_pieces(const struct encoding *encoding, const void *event,
+                    enum err (*each)(void *self, struct bytes piece), void *self);
 
 /* ---- blobs.c: which blob number has this content? ---- */
 
@@ -100,14 +99,14 @@ struct blob_table {
     struct buf slots;  /* open addressing: number + 1, or 0 */
     uint32_t count;
 };
-void blob_table_init(struct blob_table *table);
-void blob_table_fini(struct blob_table *table);
-void blob_table_clear(struct blob_table *table);
-bool blob_table_find(const struct blob_table *table, const struct hash256 *hash,
-                     uint32_t *ret_number);
+void trace_blob_table_init(struct blob_table *table);
+void trace_blob_table_fini(struct blob_table *table);
+void trace_blob_table_clear(struct blob_table *table);
+bool trace_blob_table_find(const struct blob_table *table, const struct hash256 *hash,
+                           uint32_t *ret_number);
 /* Number the next blob.  nomem, limit. */
-ERR_MUST_CHECK enum err blob_table_add(struct blob_table *table,
-                                       const struct hash256 *hash);
+ERR_MUST_CHECK enum err trace_blob_table_add(struct blob_table *table,
+                                             const struct hash256 *hash);
 
 /* ---- chunk.c ---- */
 
@@ -116,27 +115,28 @@ struct file_tag {
 };
 
 /* Append the file header [2.1] and its padding; fills *header but for `size`. */
-void header_put(struct buf *file, struct trace_header *header);
+void trace_header_put(struct buf *file, struct trace_header *header);
 
 /* Read and check it.  `fault` as everywhere. */
-ERR_MUST_CHECK enum err header_read(const struct trace_source *source,
-                                    struct trace_fault *fault,
-                                    struct trace_header *ret_header);
+ERR_MUST_CHECK enum err trace_header_read(const struct trace_source *source,
+                                          struct trace_fault *fault,
+                                          struct trace_header *ret_header);
 
 /* Encode with both crc; `offset` is not stored. */
-void chunk_header_put(const struct trace_chunk *chunk, const struct hash256 *chain_init,
-                      uint8_t ret_bytes[CHUNK_HEADER_SIZE]);
+void trace_chunk_header_put(const struct trace_chunk *chunk,
+                            const struct hash256 *chain_init,
+                            uint8_t ret_bytes[CHUNK_HEADER_SIZE]);
 
 /* Decode; magic, crc, tag and limits checked: trace_chunk, trace_crc. */
-ERR_MUST_CHECK enum err chunk_header_get(const uint8_t bytes[CHUNK_HEADER_SIZE],
-                                         const struct hash256 *chain_init,
-                                         struct trace_chunk *ret_chunk);
+ERR_MUST_CHECK enum err trace_chunk_header_get(const uint8_t bytes[CHUNK_HEADER_SIZE],
+                                               const struct hash256 *chain_init,
+                                               struct trace_chunk *ret_chunk);
 
-bool chunk_chained(const struct trace_chunk *chunk);
+bool trace_chunk_chained(const struct trace_chunk *chunk);
 
 /* The chain value behind this chunk [2.4]. */
-struct hash256 chunk_chain(const struct hash256 *before,
-                           const struct trace_chunk *chunk, struct bytes raw);
+struct hash256 trace_chunk_chain(const struct hash256 *before,
+                                 const struct trace_chunk *chunk, struct bytes raw);
 
 static inline uint64_t align_up(uint64_t value, uint64_t align)
 {
@@ -144,7 +144,7 @@ static inline uint64_t align_up(uint64_t value, uint64_t align)
 }
 
 /* The index row of a chunk [2.11]. */
-void pack_index_row(struct packer *packer, const struct trace_chunk *chunk);
+void trace_pack_index_row(struct packer *packer, const struct trace_chunk *chunk);
 
 /* Where the chunk behind this one begins. */
 static inline uint64_t chunk_end(const struct trace_chunk *chunk)
@@ -165,16 +165,16 @@ struct codec {
     void *compress;   /* ZSTD_CCtx */
     void *decompress; /* ZSTD_DCtx */
 };
-void codec_fini(struct codec *codec);
+void trace_codec_fini(struct codec *codec);
 
 /* Append the compressed form; 0 when it is not smaller than `raw` (nothing is
  * appended).  Errors stick to `stored`. */
-size_t codec_compress(struct codec *codec, unsigned level, struct bytes raw,
-                      struct buf *stored);
+size_t trace_codec_compress(struct codec *codec, unsigned level, struct bytes raw,
+                            struct buf *stored);
 
 /* Decompress to exactly raw_size bytes.  trace_codec, nomem. */
-ERR_MUST_CHECK enum err codec_decompress(struct codec *codec, struct bytes stored,
-                                         size_t raw_size, struct buf *raw);
+ERR_MUST_CHECK enum err trace_codec_decompress(struct codec *codec, struct bytes stored,
+                                               size_t raw_size, struct buf *raw);
 
 /* ---- validate.c ---- */
 
@@ -188,11 +188,11 @@ struct payload_totals {
 };
 /* `ends` (may be NULL) gets where each record ends, as u32. */
 #define RECORD_COUNT_UNKNOWN UINT32_MAX /* of an open window: up to its end */
-ERR_MUST_CHECK enum err payload_validate(struct bytes payload, uint8_t chunk_kind,
-                                         const struct trace_schema *schema,
-                                         uint32_t record_count, uint64_t blob0,
-                                         struct buf *ends, size_t *fault_offset,
-                                         struct payload_totals *ret_totals);
+ERR_MUST_CHECK enum err trace_payload_validate(struct bytes payload, uint8_t chunk_kind,
+                                               const struct trace_schema *schema,
+                                               uint32_t record_count, uint64_t blob0,
+                                               struct buf *ends, size_t *fault_offset,
+                                               struct payload_totals *ret_totals);
 
 /* ---- tail.c: chunks going out ---- */
 
@@ -226,43 +226,46 @@ struct tail {
     uint32_t index_count;
 };
 
-void tail_init(struct tail *tail, const struct trace_sink *sink, enum trace_sync sync,
-               unsigned zstd_level);
-void tail_fini(struct tail *tail); /* unmaps; leaves the file as it is */
+void trace_tail_init(struct tail *tail, const struct trace_sink *sink,
+                     enum trace_sync sync, unsigned zstd_level);
+void trace_tail_fini(struct tail *tail); /* unmaps; leaves the file as it is */
 
 /* Write the file header at 0; sets chain_init and `end`. */
-ERR_MUST_CHECK enum err tail_put_header(struct tail *tail, struct trace_header *header);
+ERR_MUST_CHECK enum err trace_tail_put_header(struct tail *tail,
+                                              struct trace_header *header);
 
 /* Write a closed chunk at `end`.  Its `chain` is set from *chain, which moves on if the
  * kind is chained.  Fields of *chunk used: kind, flags, seq0, icount0, icount1, gas0,
  * record_count, blob0. */
-ERR_MUST_CHECK enum err tail_put_chunk(struct tail *tail, struct trace_chunk *chunk,
-                                       struct bytes raw, struct hash256 *chain);
+ERR_MUST_CHECK enum err trace_tail_put_chunk(struct tail *tail,
+                                             struct trace_chunk *chunk,
+                                             struct bytes raw, struct hash256 *chain);
 
 /* Copy a closed chunk as it was stored. */
-ERR_MUST_CHECK enum err tail_copy_chunk(struct tail *tail, struct trace_chunk chunk,
-                                        struct bytes stored);
+ERR_MUST_CHECK enum err
+trace_tail_copy_chunk(struct tail *tail, struct trace_chunk chunk, struct bytes stored);
 
 /* Add a row to the index to be written. */
-ERR_MUST_CHECK enum err tail_add_row(struct tail *tail,
-                                     const struct trace_chunk *chunk);
+ERR_MUST_CHECK enum err trace_tail_add_row(struct tail *tail,
+                                           const struct trace_chunk *chunk);
 
 /* Start the open chunk behind `end`. */
-ERR_MUST_CHECK enum err tail_open(struct tail *tail, const struct position *position,
-                                  uint16_t flags);
+ERR_MUST_CHECK enum err
+trace_tail_open(struct tail *tail, const struct position *position, uint16_t flags);
 
 /* Where the next record goes; RECORD_SIZE_MAX bytes fit. */
-struct packer tail_packer(struct tail *tail);
+struct packer trace_tail_packer(struct tail *tail);
 
 /* Complete the record that was packed. */
-ERR_MUST_CHECK enum err tail_commit(struct tail *tail, const struct packer *packer);
+ERR_MUST_CHECK enum err trace_tail_commit(struct tail *tail,
+                                          const struct packer *packer);
 
 /* Close the open chunk, if it has records; nothing is open afterwards. */
-ERR_MUST_CHECK enum err tail_close(struct tail *tail, struct position *position);
+ERR_MUST_CHECK enum err trace_tail_close(struct tail *tail, struct position *position);
 
 /* Unmap, cut the file at `end`, and with `index` write index and trailer. */
-ERR_MUST_CHECK enum err tail_finish(struct tail *tail, const struct position *position,
-                                    bool index);
+ERR_MUST_CHECK enum err trace_tail_finish(struct tail *tail,
+                                          const struct position *position, bool index);
 
 /* Does the error tell of a damaged file, not of a failing machine? */
 static inline bool err_is_damage(enum err err)
@@ -301,15 +304,15 @@ struct walk {
     struct codec codec;
     struct buf stored;
     struct buf raw;
-    uint64_t tail_commit; /* of the window seen last */
+    uint64_t trace_tail_commit; /* of the window seen last */
     uint64_t tail_seq0;
 };
 
 /* Read file header and schema chunk; the schema lives in `arena`. */
-ERR_MUST_CHECK enum err walk_open(struct walk *walk, struct arena *arena,
-                                  const struct trace_source *source,
-                                  struct trace_fault *fault);
-void walk_fini(struct walk *walk);
+ERR_MUST_CHECK enum err trace_walk_open(struct walk *walk, struct arena *arena,
+                                        const struct trace_source *source,
+                                        struct trace_fault *fault);
+void trace_walk_fini(struct walk *walk);
 
 /*
  * The next chunk.  *ret_end: none; see `state`.  While the tail is open the same chunk
@@ -317,48 +320,50 @@ void walk_fini(struct walk *walk);
  * payloads are validated completely.  An error is damage (state BROKEN), or the
  * source's.
  */
-ERR_MUST_CHECK enum err walk_next(struct walk *walk, bool *ret_end);
+ERR_MUST_CHECK enum err trace_walk_next(struct walk *walk, bool *ret_end);
 
 /* Stand at a chunk whose header was seen before. */
-void walk_go(struct walk *walk, uint64_t offset, const struct position *position);
+void trace_walk_go(struct walk *walk, uint64_t offset, const struct position *position);
 
 /* Load and check the payload of `chunk` into `raw`: crc and codec, not the chain. */
-ERR_MUST_CHECK enum err walk_load(struct walk *walk, const struct trace_chunk *chunk,
-                                  struct buf *raw);
+ERR_MUST_CHECK enum err
+trace_walk_load(struct walk *walk, const struct trace_chunk *chunk, struct buf *raw);
 
 /* load.c: the steps for one closed chunk.  *ret_absent: nothing was written here. */
-ERR_MUST_CHECK enum err walk_read(const struct walk *walk, uint64_t offset, void *data,
-                                  size_t size); /* trace_truncated */
-ERR_MUST_CHECK enum err walk_read_header(struct walk *walk, uint64_t offset,
-                                         struct trace_chunk *ret_chunk,
-                                         bool *ret_absent);
-ERR_MUST_CHECK enum err walk_check_bounds(struct walk *walk,
-                                          const struct trace_chunk *chunk);
-ERR_MUST_CHECK enum err walk_check_crc(struct walk *walk,
-                                       const struct trace_chunk *chunk);
-ERR_MUST_CHECK enum err walk_check_padding(struct walk *walk,
-                                           const struct trace_chunk *chunk);
-bool all_zero(const uint8_t *data, size_t size);
+ERR_MUST_CHECK enum err trace_walk_read(const struct walk *walk, uint64_t offset,
+                                        void *data, size_t size); /* trace_truncated */
+ERR_MUST_CHECK enum err trace_walk_read_header(struct walk *walk, uint64_t offset,
+                                               struct trace_chunk *ret_chunk,
+                                               bool *ret_absent);
+ERR_MUST_CHECK enum err trace_walk_check_bounds(struct walk *walk,
+                                                const struct trace_chunk *chunk);
+ERR_MUST_CHECK enum err trace_walk_check_crc(struct walk *walk,
+                                             const struct trace_chunk *chunk);
+ERR_MUST_CHECK enum err trace_walk_check_padding(struct walk *walk,
+                                                 const struct trace_chunk *chunk);
+bool trace_all_zero(const uint8_t *data, size_t size);
 
 /* Remember damage; returns `err`. */
-enum err walk_damaged(struct walk *walk, enum err err, uint64_t chunk_offset,
-                      size_t payload_offset);
+enum err trace_walk_damaged(struct walk *walk, enum err err, uint64_t chunk_offset,
+                            size_t payload_offset);
 
 /* Do clocks, numbers and blobs go on where the chunk before stopped? */
-bool walk_position_fits(const struct walk *walk, const struct trace_chunk *chunk);
+bool trace_walk_position_fits(const struct walk *walk, const struct trace_chunk *chunk);
 
 /* The validated events of `chunk` against its header.  Behind a closed chunk `expect`
  * moves on; the open tail comes again. */
-ERR_MUST_CHECK enum err walk_pass_events(struct walk *walk,
-                                         const struct trace_chunk *chunk, bool tail);
+ERR_MUST_CHECK enum err
+trace_walk_pass_events(struct walk *walk, const struct trace_chunk *chunk, bool tail);
 
 /* window.c: the open window that belongs at `next`. */
 enum window { WINDOW_NONE, WINDOW_TAKEN, WINDOW_SAME, WINDOW_MOVED, WINDOW_TORN };
-ERR_MUST_CHECK enum err walk_read_window(struct walk *walk,
-                                         struct trace_chunk *ret_chunk,
-                                         enum window *ret_window);
-ERR_MUST_CHECK enum err walk_take_window(struct walk *walk, struct trace_chunk *chunk);
-ERR_MUST_CHECK enum err walk_between_windows(struct walk *walk, bool *ret_between);
+ERR_MUST_CHECK enum err trace_walk_read_window(struct walk *walk,
+                                               struct trace_chunk *ret_chunk,
+                                               enum window *ret_window);
+ERR_MUST_CHECK enum err trace_walk_take_window(struct walk *walk,
+                                               struct trace_chunk *chunk);
+ERR_MUST_CHECK enum err trace_walk_between_windows(struct walk *walk,
+                                                   bool *ret_between);
 
 /* ---- reader.c, table.c, resolve.c ---- */
 
@@ -420,20 +425,21 @@ struct trace_reader {
 };
 
 /* Remember an events chunk, or pass another one. */
-ERR_MUST_CHECK enum err table_note(struct chunk_table *table,
-                                   const struct trace_chunk *chunk,
-                                   const struct hash256 *chain_before, bool tail);
+ERR_MUST_CHECK enum err trace_table_note(struct chunk_table *table,
+                                         const struct trace_chunk *chunk,
+                                         const struct hash256 *chain_before, bool tail);
 /* Look at headers behind the last chunk known until `enough` or there is no more. */
-ERR_MUST_CHECK enum err
-table_extend(struct trace_reader *reader,
-             bool (*enough)(const struct chunk_ref *last, uint64_t key), uint64_t key);
-size_t table_size(const struct chunk_table *table);
-const struct chunk_ref *table_at(const struct chunk_table *table, size_t index);
+ERR_MUST_CHECK enum err trace_table_extend(struct trace_reader *reader,
+                                           bool (*enough)(const struct chunk_ref *last,
+                                                          uint64_t key),
+                                           uint64_t key);
+size_t trace_table_size(const struct chunk_table *table);
+const struct chunk_ref *trace_table_at(const struct chunk_table *table, size_t index);
 
 /* The content of a blob of the current epoch; valid until the next call.
  * trace_blob, and what reading answers. */
-ERR_MUST_CHECK enum err reader_blob(struct trace_reader *reader, uint64_t number,
-                                    struct bytes *ret_bytes);
+ERR_MUST_CHECK enum err trace_reader_blob(struct trace_reader *reader, uint64_t number,
+                                          struct bytes *ret_bytes);
 
 /* Blobs defined before the record delivered last, and in which epoch. */
 static inline uint32_t reader_blob_count(const struct trace_reader *reader)
@@ -448,16 +454,18 @@ struct trace_clock trace_reader_clock_before(const struct trace_reader *reader);
 
 /* The wire forms of the record's fields; `ret_wire` has room for `count_max`.  Fields
  * beyond are ignored.  Returns how many the record has. */
-uint32_t record_split(const struct trace_record *record, struct bytes *ret_wire,
-                      uint32_t count_max);
+uint32_t trace_record_split(const struct trace_record *record, struct bytes *ret_wire,
+                            uint32_t count_max);
 
 /* The values of one field whose wire form begins at `bytes`; none: the default. */
-struct trace_values values_of(const struct trace_field *field, struct bytes bytes);
+struct trace_values trace_values_of(const struct trace_field *field,
+                                    struct bytes bytes);
 
 /* Decode one field into the struct at `event`. */
-ERR_MUST_CHECK enum err decode_field(struct trace_reader *reader,
-                                     const struct trace_field *field, struct bytes wire,
-                                     struct arena *arena, void *event);
+ERR_MUST_CHECK enum err trace_decode_field(struct trace_reader *reader,
+                                           const struct trace_field *field,
+                                           struct bytes wire, struct arena *arena,
+                                           void *event);
 
 /* Room for any event. */
 union any_event {
@@ -470,8 +478,8 @@ union any_event {
 /* Blob number of produced bytes that the trace does not have. */
 #define BLOB_NUMBER_UNKNOWN UINT32_MAX
 
-void compare_ends(const struct trace_record *recorded, const char *produced_name,
-                  const struct trace_clock *produced_clock,
-                  struct trace_divergence *ret_divergence);
+void trace_compare_ends(const struct trace_record *recorded, const char *produced_name,
+                        const struct trace_clock *produced_clock,
+                        struct trace_divergence *ret_divergence);
 
 #endif

@@ -27,7 +27,8 @@ enum err trace_reader_open(struct arena *arena, const struct trace_source *sourc
     if (options)
         reader->options = *options;
     init_buffers(reader);
-    enum err err = walk_open(&reader->walk, arena, source, fault ? fault : &ignored);
+    enum err err =
+        trace_walk_open(&reader->walk, arena, source, fault ? fault : &ignored);
     if (err) {
         trace_reader_close(reader);
         return err;
@@ -45,7 +46,7 @@ void trace_reader_close(struct trace_reader *reader)
 {
     if (!reader)
         return;
-    walk_fini(&reader->walk);
+    trace_walk_fini(&reader->walk);
     buf_fini(&reader->table.refs);
     buf_fini(&reader->bodies);
     for (size_t i = 0; i < BLOB_SLOT_COUNT; i++) {
@@ -111,8 +112,8 @@ static enum err enter_chunk(struct trace_reader *reader)
     const struct trace_chunk *chunk = &reader->walk.chunk;
     bool same = reader->in_chunk && chunk->offset == reader->chunk_offset &&
                 chunk->seq0 == reader->chunk_seq0;
-    TRY(table_note(&reader->table, chunk, &reader->walk.chain_before,
-                   reader->walk.tail));
+    TRY(trace_table_note(&reader->table, chunk, &reader->walk.chain_before,
+                         reader->walk.tail));
     if (same) /* completed records never change: go on where we were */
         return reader->record <= reader->walk.ends.size / sizeof(uint32_t) &&
                        record_end(reader, reader->record - 1) == reader->consumed
@@ -136,7 +137,7 @@ static enum err advance(struct trace_reader *reader, bool *ret_end)
     struct walk *walk = &reader->walk;
     for (;;) {
         bool end;
-        TRY(walk_next(walk, &end));
+        TRY(trace_walk_next(walk, &end));
         if (end) {
             reader->at_end = true;
             *ret_end = true;
@@ -147,7 +148,7 @@ static enum err advance(struct trace_reader *reader, bool *ret_end)
             *ret_end = false;
             return enter_chunk(reader);
         }
-        TRY(table_note(&reader->table, &walk->chunk, &walk->chain_before, false));
+        TRY(trace_table_note(&reader->table, &walk->chunk, &walk->chain_before, false));
     }
 }
 
@@ -257,7 +258,7 @@ static bool gas_reached(const struct trace_record *record, uint64_t key)
 /* Stand before the first record of `ref`. */
 static void go_to(struct trace_reader *reader, const struct chunk_ref *ref)
 {
-    walk_go(&reader->walk, ref->offset, &ref->at);
+    trace_walk_go(&reader->walk, ref->offset, &ref->at);
     reader->in_chunk = false;
     reader->at_end = false;
     reader->epoch = ref->epoch - ref->restarts; /* entering it counts its restart */
@@ -267,17 +268,17 @@ static enum err seek(struct trace_reader *reader, const struct key *key, uint64_
 {
     const struct chunk_table *table = &reader->table;
     reader->has_pending = false;
-    TRY(table_extend(reader, key->chunk_beyond, value));
-    size_t low = 0, high = table_size(table);
+    TRY(trace_table_extend(reader, key->chunk_beyond, value));
+    size_t low = 0, high = trace_table_size(table);
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (key->chunk_beyond(table_at(table, middle), value))
+        if (key->chunk_beyond(trace_table_at(table, middle), value))
             high = middle;
         else
             low = middle + 1;
     }
-    if (table_size(table))
-        go_to(reader, table_at(table, low ? low - 1 : 0));
+    if (trace_table_size(table))
+        go_to(reader, trace_table_at(table, low ? low - 1 : 0));
     bool end = false;
     while (!end) {
         TRY(trace_reader_next(reader, &reader->pending, &end));

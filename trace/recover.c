@@ -39,7 +39,7 @@ static enum err copy_chunk(struct copy *copy)
     const struct trace_chunk *chunk = &copy->walk.chunk;
     TRY(read_exactly(&copy->walk.source, chunk->offset + CHUNK_HEADER_SIZE,
                      &copy->stored, chunk->stored_size));
-    TRY(tail_copy_chunk(&copy->tail, *chunk, buf_bytes(&copy->stored)));
+    TRY(trace_tail_copy_chunk(&copy->tail, *chunk, buf_bytes(&copy->stored)));
     copy->position = copy->walk.expect;
     return ERR_ok;
 }
@@ -56,7 +56,7 @@ static enum err copy_tail(struct copy *copy)
         return ERR_ok;
     chunk.flags &= (uint16_t)~TRACE_CHUNK_OPEN;
     *position = walk->expect;
-    TRY(tail_put_chunk(&copy->tail, &chunk, walk->payload, &position->chain));
+    TRY(trace_tail_put_chunk(&copy->tail, &chunk, walk->payload, &position->chain));
     position->seq += totals->event_count;
     position->clock.icount = chunk.icount1;
     if (walk->header.guest != TRACE_GUEST_PC)
@@ -72,7 +72,7 @@ static enum err copy_chunks(struct copy *copy, struct trace_fault *ret_damage)
     bool end = false;
     *ret_damage = (struct trace_fault){0};
     while (!copy->tail_copied) {
-        enum err err = walk_next(walk, &end);
+        enum err err = trace_walk_next(walk, &end);
         if (err && err_is_damage(err)) {
             *ret_damage = walk->fault;
             return ERR_ok;
@@ -96,9 +96,9 @@ static enum err copy_begin(struct copy *copy, struct arena *arena,
                            const struct trace_sink *sink, struct trace_fault *fault)
 {
     struct trace_fault ignored;
-    tail_init(&copy->tail, sink, TRACE_SYNC_NONE, 0);
+    trace_tail_init(&copy->tail, sink, TRACE_SYNC_NONE, 0);
     buf_init(&copy->stored, RAW_SIZE_MAX + STORED_EXTRA_MAX);
-    TRY(walk_open(&copy->walk, arena, source, fault ? fault : &ignored));
+    TRY(trace_walk_open(&copy->walk, arena, source, fault ? fault : &ignored));
     /* The codec of the recording, so that an undisturbed copy is the same file. */
     copy->tail.zstd_level = copy->walk.chunk.codec == TRACE_CODEC_ZSTD ? 1 : 0;
     TRY(copy_header(copy));
@@ -107,8 +107,8 @@ static enum err copy_begin(struct copy *copy, struct arena *arena,
 
 static void copy_fini(struct copy *copy)
 {
-    walk_fini(&copy->walk);
-    tail_fini(&copy->tail);
+    trace_walk_fini(&copy->walk);
+    trace_tail_fini(&copy->tail);
     buf_fini(&copy->stored);
 }
 
@@ -122,7 +122,7 @@ enum err trace_recover(struct arena *arena, const struct trace_source *source,
     if (!err)
         err = copy_chunks(&copy, &damage);
     if (!err)
-        err = tail_finish(&copy.tail, &copy.position, true);
+        err = trace_tail_finish(&copy.tail, &copy.position, true);
     if (!err && fault)
         *fault = damage;
     if (!err && ret_identity)
@@ -147,11 +147,11 @@ enum err trace_join(struct arena *arena, const struct trace_source *source,
     for (size_t i = 1; !err && i < source_count && !copy.tail_copied; i++) {
         struct position position = copy.walk.expect;
         copy.walk.source = source[i];
-        walk_go(&copy.walk, 0, &position);
+        trace_walk_go(&copy.walk, 0, &position);
         err = copy_chunks(&copy, &damage);
     }
     if (!err)
-        err = tail_finish(&copy.tail, &copy.position, true);
+        err = trace_tail_finish(&copy.tail, &copy.position, true);
     if (!err && ret_identity)
         *ret_identity = copy.position.chain;
     copy_fini(&copy);

@@ -29,7 +29,7 @@ static enum err index_bodies(struct bytes payload, struct buf *bodies)
     while (wire_left(&wire)) {
         struct wire record = wire;
         uint64_t count, id;
-        if (!wire_skip(&wire))
+        if (!trace_wire_skip(&wire))
             return ERR_trace_canonical;
         if (!wire_array(&record, &count) || !wire_uint(&record, &id) ||
             id != TRACE_ID_blob)
@@ -45,7 +45,7 @@ static enum err fill_slot(struct trace_reader *reader, const struct trace_chunk 
 {
     size_t fault_offset;
     slot->chunk_offset = 0;
-    TRY(walk_load(&reader->walk, chunk, &slot->raw));
+    TRY(trace_walk_load(&reader->walk, chunk, &slot->raw));
     TRY(trace_validate(buf_bytes(&slot->raw), TRACE_CHUNK_EVENTS, &reader->walk.schema,
                        chunk->record_count, chunk->blob0, &fault_offset));
     TRY(index_bodies(buf_bytes(&slot->raw), &slot->bodies));
@@ -60,11 +60,11 @@ static enum err find_chunk(struct trace_reader *reader, uint64_t number,
 {
     const struct chunk_table *table = &reader->table;
     struct trace_chunk chunk, found = {0};
-    size_t low = 0, high = table_size(table);
+    size_t low = 0, high = trace_table_size(table);
     bool absent;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        const struct chunk_ref *ref = table_at(table, middle);
+        const struct chunk_ref *ref = trace_table_at(table, middle);
         bool before = ref->epoch < reader->epoch ||
                       (ref->epoch == reader->epoch && ref->at.blob_count <= number);
         if (before && ref->offset <= reader->chunk_offset)
@@ -74,10 +74,10 @@ static enum err find_chunk(struct trace_reader *reader, uint64_t number,
     }
     if (!low)
         return ERR_trace_blob;
-    uint64_t at = table_at(table, low - 1)->offset;
+    uint64_t at = trace_table_at(table, low - 1)->offset;
     /* With a thinned table it may be some chunks further. */
     for (; at <= reader->chunk_offset; at = chunk_end(&chunk)) {
-        if (walk_read_header(&reader->walk, at, &chunk, &absent))
+        if (trace_walk_read_header(&reader->walk, at, &chunk, &absent))
             break;
         if (chunk.kind != TRACE_CHUNK_EVENTS)
             continue;
@@ -112,8 +112,8 @@ static enum err find_slot(struct trace_reader *reader, uint64_t number,
     return ERR_ok;
 }
 
-enum err reader_blob(struct trace_reader *reader, uint64_t number,
-                     struct bytes *ret_bytes)
+enum err trace_reader_blob(struct trace_reader *reader, uint64_t number,
+                           struct bytes *ret_bytes)
 {
     struct blob_slot *slot;
     if (number >= reader_blob_count(reader))

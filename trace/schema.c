@@ -163,10 +163,10 @@ static bool row_put(struct buf *payload, const struct trace_kind *kind)
     uint8_t *at = buf_extend(payload, size_max);
     if (at && !fields.err) {
         struct packer packer = {.at = at, .end = at + size_max};
-        pack_array(&packer, 3);
-        pack_uint(&packer, kind->id);
-        pack_str(&packer, kind->wire);
-        pack_str(&packer, buf_string(&fields));
+        trace_pack_array(&packer, 3);
+        trace_pack_uint(&packer, kind->id);
+        trace_pack_str(&packer, kind->wire);
+        trace_pack_str(&packer, buf_string(&fields));
         payload->size = size_before + (size_t)(packer.at - at);
     }
     bool ok = at && !fields.err;
@@ -174,8 +174,8 @@ static bool row_put(struct buf *payload, const struct trace_kind *kind)
     return ok;
 }
 
-uint32_t schema_put(struct buf *payload, enum trace_guest guest,
-                    const enum trace_id *ids, size_t id_count)
+uint32_t trace_schema_put(struct buf *payload, enum trace_guest guest,
+                          const enum trace_id *ids, size_t id_count)
 {
     uint32_t count = 0;
     const struct trace_kind *kind;
@@ -285,7 +285,7 @@ static enum err row_parse(struct arena *arena, struct wire *wire,
     if (!wire_array(wire, &count) || count != 3 || !wire_uint(wire, &id) ||
         !wire_next(wire, &wire_name) || wire_name.class != WIRE_STR ||
         !wire_next(wire, &fields) || fields.class != WIRE_STR ||
-        !wire_text_valid(wire_name.bytes) || !wire_text_valid(fields.bytes))
+        !trace_wire_text_valid(wire_name.bytes) || !trace_wire_text_valid(fields.bytes))
         return ERR_trace_canonical;
     if (id > UINT32_MAX || !wire_name.bytes.size)
         return ERR_trace_schema;
@@ -294,14 +294,15 @@ static enum err row_parse(struct arena *arena, struct wire *wire,
     if (!kind.wire)
         return ERR_nomem;
     TRY(fields_parse(arena, fields.bytes, &kind));
-    if (!schema_row_fits(&kind))
+    if (!trace_schema_row_fits(&kind))
         return ERR_trace_schema;
     *ret_kind = kind;
     return ERR_ok;
 }
 
-enum err schema_parse(struct arena *arena, struct bytes payload, uint32_t record_count,
-                      size_t *fault_offset, struct trace_schema *ret_schema)
+enum err trace_schema_parse(struct arena *arena, struct bytes payload,
+                            uint32_t record_count, size_t *fault_offset,
+                            struct trace_schema *ret_schema)
 {
     *fault_offset = 0;
     if (record_count > SCHEMA_ROW_MAX || payload.size > SCHEMA_SIZE_MAX)
@@ -323,7 +324,7 @@ enum err schema_parse(struct arena *arena, struct bytes payload, uint32_t record
     return ERR_ok;
 }
 
-bool schema_row_fits(const struct trace_kind *row)
+bool trace_schema_row_fits(const struct trace_kind *row)
 {
     const struct trace_kind *own = trace_kind_of(row->id);
     if (!own)

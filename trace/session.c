@@ -106,7 +106,7 @@ enum err trace_replay_create(struct arena *arena, struct trace_reader *reader,
     arena_init(&session->scratch, session->options.memory_max
                                       ? session->options.memory_max
                                       : REPLAY_MEMORY_MAX);
-    blob_table_init(&session->blobs);
+    trace_blob_table_init(&session->blobs);
     buf_init(&session->numbers, 4 * RECORD_SIZE_MAX);
     *ret_trace = &session->head;
     return ERR_ok;
@@ -198,7 +198,7 @@ static bool from_outside(const struct session *session, const struct trace_kind 
 static void split_fields(const struct session *session, const struct trace_kind *kind,
                          struct split *split)
 {
-    split->count = record_split(&session->next, split->wire, SCHEMA_FIELD_MAX);
+    split->count = trace_record_split(&session->next, split->wire, SCHEMA_FIELD_MAX);
     for (uint32_t i = split->count; i < kind->field_count; i++)
         split->wire[i] = default_wire(&kind->field[i]);
     if (split->count < kind->field_count)
@@ -218,8 +218,8 @@ static enum err fill_in(struct session *session, const struct trace_kind *kind,
 {
     for (uint32_t i = 0; i < kind->field_count; i++) {
         if (split->taken[i].data)
-            TRY(decode_field(session->reader, &kind->field[i], split->taken[i],
-                             &session->scratch, event));
+            TRY(trace_decode_field(session->reader, &kind->field[i], split->taken[i],
+                                   &session->scratch, event));
     }
     return ERR_ok;
 }
@@ -231,13 +231,13 @@ static enum err read_blobs(struct session *session)
 {
     struct trace_reader *reader = session->reader;
     if (session->blobs_epoch != reader->epoch)
-        blob_table_clear(&session->blobs);
+        trace_blob_table_clear(&session->blobs);
     session->blobs_epoch = reader->epoch;
     while (session->blobs.count < reader_blob_count(reader)) {
         struct bytes content;
-        TRY(reader_blob(reader, session->blobs.count, &content));
+        TRY(trace_reader_blob(reader, session->blobs.count, &content));
         struct hash256 hash = hash256_of(content.data, content.size);
-        TRY(blob_table_add(&session->blobs, &hash));
+        TRY(trace_blob_table_add(&session->blobs, &hash));
     }
     return ERR_ok;
 }
@@ -248,7 +248,7 @@ static enum err number_piece(void *self, struct bytes piece)
     struct hash256 hash = hash256_of(piece.data, piece.size);
     uint32_t number = BLOB_NUMBER_UNKNOWN;
     TRY(read_blobs(session));
-    (void)blob_table_find(&session->blobs, &hash, &number);
+    (void)trace_blob_table_find(&session->blobs, &hash, &number);
     buf_put(&session->numbers, &number, sizeof number);
     return session->numbers.err;
 }
@@ -274,9 +274,9 @@ static enum err encode_produced(struct session *session, const struct trace_kind
     struct packer packer = {.at = session->produced,
                             .end = session->produced + RECORD_SIZE_MAX};
     buf_clear(&session->numbers);
-    TRY(encode_pieces(&encoding, event, number_piece, session));
+    TRY(trace_encode_pieces(&encoding, event, number_piece, session));
     encoding.blob = (const uint32_t *)(const void *)session->numbers.data;
-    TRY(encode_event(&packer, &encoding, event));
+    TRY(trace_encode_event(&packer, &encoding, event));
     struct bytes wire =
         bytes_of(session->produced, (size_t)(packer.at - session->produced));
     struct wire head = wire_of(wire);
@@ -338,7 +338,7 @@ static enum err compare_produced(struct session *session, const struct trace_kin
     /* Canonical: other bytes are another value.  Should a file manage otherwise, the
      * kinds are all there is to say. */
     if (trace_record_equal(recorded, &produced, &session->divergence))
-        compare_ends(recorded, kind->wire, clock, &session->divergence);
+        trace_compare_ends(recorded, kind->wire, clock, &session->divergence);
     return diverge(session);
 }
 
@@ -353,7 +353,7 @@ static enum err replay_event(struct session *session, enum trace_id id,
     enum err err = fetch_in_order(session);
     bool closed = trace_reader_state(session->reader) == TRACE_READER_CLOSED;
     if (err == ERR_trace_end && !session->has_next && closed) {
-        compare_ends(NULL, kind->wire, clock, &session->divergence);
+        trace_compare_ends(NULL, kind->wire, clock, &session->divergence);
         session->divergence.seq = session->seq;
         return diverge(session);
     }
@@ -361,7 +361,7 @@ static enum err replay_event(struct session *session, enum trace_id id,
     if (session->next.kind->id != (uint32_t)id) {
         if (stops_here(&session->next))
             return ERR_trace_end;
-        compare_ends(&session->next, kind->wire, clock, &session->divergence);
+        trace_compare_ends(&session->next, kind->wire, clock, &session->divergence);
         return diverge(session);
     }
     if (!session->begun)
@@ -499,7 +499,7 @@ enum err trace_expect_end(struct trace *trace)
                    ? ERR_ok
                    : ERR_trace_end;
     TRY(stick(session, err));
-    compare_ends(&session->next, NULL, &trace->clock, &session->divergence);
+    trace_compare_ends(&session->next, NULL, &trace->clock, &session->divergence);
     return stick(session, diverge(session));
 }
 
@@ -533,6 +533,6 @@ void trace_close(struct trace *trace)
     if (!trace->replaying)
         (void)flush_console(session); /* an error stays with the writer */
     arena_fini(&session->scratch);
-    blob_table_fini(&session->blobs);
+    trace_blob_table_fini(&session->blobs);
     buf_fini(&session->numbers);
 }

@@ -8,12 +8,12 @@
 
 enum { REF_COUNT_MAX = 1 << 17 };
 
-size_t table_size(const struct chunk_table *table)
+size_t trace_table_size(const struct chunk_table *table)
 {
     return table->refs.size / sizeof(struct chunk_ref);
 }
 
-const struct chunk_ref *table_at(const struct chunk_table *table, size_t index)
+const struct chunk_ref *trace_table_at(const struct chunk_table *table, size_t index)
 {
     return (const struct chunk_ref *)(const void *)table->refs.data + index;
 }
@@ -22,17 +22,17 @@ const struct chunk_ref *table_at(const struct chunk_table *table, size_t index)
 static void thin_out(struct chunk_table *table)
 {
     struct chunk_ref *ref = (struct chunk_ref *)(void *)table->refs.data;
-    size_t size = table_size(table);
+    size_t size = trace_table_size(table);
     for (size_t i = 0; 2 * i < size; i++)
         ref[i] = ref[2 * i];
     table->refs.size = (size + 1) / 2 * sizeof *ref;
     table->stride *= 2;
 }
 
-enum err table_note(struct chunk_table *table, const struct trace_chunk *chunk,
-                    const struct hash256 *chain_before, bool tail)
+enum err trace_table_note(struct chunk_table *table, const struct trace_chunk *chunk,
+                          const struct hash256 *chain_before, bool tail)
 {
-    size_t size = table_size(table);
+    size_t size = trace_table_size(table);
     bool events = chunk->kind == TRACE_CHUNK_EVENTS;
     if (chunk->offset < table->hop_offset)
         return ERR_ok;
@@ -40,7 +40,7 @@ enum err table_note(struct chunk_table *table, const struct trace_chunk *chunk,
         table->hop_offset = chunk_end(chunk);
         table->hop_chain = chunk->chain;
     }
-    if (!events || (size && table_at(table, size - 1)->offset == chunk->offset))
+    if (!events || (size && trace_table_at(table, size - 1)->offset == chunk->offset))
         return ERR_ok; /* the tail, seen open before */
     table->epoch += chunk->flags & TRACE_CHUNK_EPOCH ? 1 : 0;
     if (table->count++ % table->stride)
@@ -55,29 +55,29 @@ enum err table_note(struct chunk_table *table, const struct trace_chunk *chunk,
         .restarts = chunk->flags & TRACE_CHUNK_EPOCH,
     };
     buf_put(&table->refs, &ref, sizeof ref);
-    if (table_size(table) >= REF_COUNT_MAX)
+    if (trace_table_size(table) >= REF_COUNT_MAX)
         thin_out(table);
     return table->refs.err ? ERR_nomem : ERR_ok;
 }
 
-enum err table_extend(struct trace_reader *reader,
-                      bool (*enough)(const struct chunk_ref *last, uint64_t key),
-                      uint64_t key)
+enum err trace_table_extend(struct trace_reader *reader,
+                            bool (*enough)(const struct chunk_ref *last, uint64_t key),
+                            uint64_t key)
 {
     struct chunk_table *table = &reader->table;
     for (;;) {
         struct trace_chunk chunk;
         bool absent;
-        size_t size = table_size(table);
-        if (size && enough(table_at(table, size - 1), key))
+        size_t size = trace_table_size(table);
+        if (size && enough(trace_table_at(table, size - 1), key))
             return ERR_ok;
         enum err err =
-            walk_read_header(&reader->walk, table->hop_offset, &chunk, &absent);
+            trace_walk_read_header(&reader->walk, table->hop_offset, &chunk, &absent);
         if (err && !err_is_damage(err))
             return err;
         if (err || chunk.kind == TRACE_CHUNK_INDEX)
             return ERR_ok; /* reading will find out what is there */
         struct hash256 chain_before = table->hop_chain;
-        TRY(table_note(table, &chunk, &chain_before, false));
+        TRY(trace_table_note(table, &chunk, &chain_before, false));
     }
 }

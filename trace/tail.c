@@ -5,8 +5,8 @@
  */
 #include "trace/internal.h"
 
-void tail_init(struct tail *tail, const struct trace_sink *sink, enum trace_sync sync,
-               unsigned zstd_level)
+void trace_tail_init(struct tail *tail, const struct trace_sink *sink,
+                     enum trace_sync sync, unsigned zstd_level)
 {
     *tail = (struct tail){.sink = *sink, .sync = sync, .zstd_level = zstd_level};
     buf_init(&tail->stored, 2 * (size_t)RAW_SIZE_MAX);
@@ -20,18 +20,18 @@ static void unmap(struct tail *tail)
     tail->window = NULL;
 }
 
-void tail_fini(struct tail *tail)
+void trace_tail_fini(struct tail *tail)
 {
     unmap(tail);
-    codec_fini(&tail->codec);
+    trace_codec_fini(&tail->codec);
     buf_fini(&tail->stored);
     buf_fini(&tail->index);
 }
 
-enum err tail_put_header(struct tail *tail, struct trace_header *header)
+enum err trace_tail_put_header(struct tail *tail, struct trace_header *header)
 {
     buf_clear(&tail->stored);
-    header_put(&tail->stored, header);
+    trace_header_put(&tail->stored, header);
     TRY(tail->stored.err);
     tail->chain_init = header->chain_init;
     tail->end = tail->stored.size;
@@ -40,21 +40,21 @@ enum err tail_put_header(struct tail *tail, struct trace_header *header)
 
 /* ---- closed chunks ---- */
 
-void pack_index_row(struct packer *packer, const struct trace_chunk *chunk)
+void trace_pack_index_row(struct packer *packer, const struct trace_chunk *chunk)
 {
     const uint64_t item[] = {chunk->kind,         chunk->offset,  chunk->seq0,
                              chunk->icount0,      chunk->icount1, chunk->gas0,
                              chunk->record_count, chunk->blob0};
-    pack_array(packer, countof(item));
+    trace_pack_array(packer, countof(item));
     for (size_t i = 0; i < countof(item); i++)
-        pack_uint(packer, item[i]);
+        trace_pack_uint(packer, item[i]);
 }
 
-enum err tail_add_row(struct tail *tail, const struct trace_chunk *chunk)
+enum err trace_tail_add_row(struct tail *tail, const struct trace_chunk *chunk)
 {
     uint8_t row[INDEX_ROW_SIZE_MAX];
     struct packer packer = {.at = row, .end = row + sizeof row};
-    pack_index_row(&packer, chunk);
+    trace_pack_index_row(&packer, chunk);
     buf_put(&tail->index, row, (size_t)(packer.at - row));
     tail->index_count++;
     return tail->index.err == ERR_limit ? ERR_trace_full : tail->index.err;
@@ -71,19 +71,19 @@ static enum err write_chunk(struct tail *tail, const struct trace_chunk *chunk,
     size_t padding = (size_t)(chunk_end(chunk) - at - stored.size);
     if (chunk->offset > UINT64_MAX / 4)
         return ERR_trace_full;
-    chunk_header_put(chunk, &tail->chain_init, header);
+    trace_chunk_header_put(chunk, &tail->chain_init, header);
     if (stored.size)
         TRY(sink->write(sink->self, at, stored.data, stored.size));
     if (padding)
         TRY(sink->write(sink->self, at + stored.size, zero, padding));
     TRY(sink->write(sink->self, chunk->offset, header, sizeof header));
-    TRY(tail_add_row(tail, chunk));
+    TRY(trace_tail_add_row(tail, chunk));
     tail->end = chunk_end(chunk);
     return tail->sync == TRACE_SYNC_NONE ? ERR_ok : sink->sync(sink->self);
 }
 
-enum err tail_put_chunk(struct tail *tail, struct trace_chunk *chunk, struct bytes raw,
-                        struct hash256 *chain)
+enum err trace_tail_put_chunk(struct tail *tail, struct trace_chunk *chunk,
+                              struct bytes raw, struct hash256 *chain)
 {
     if (raw.size > RAW_SIZE_MAX)
         return ERR_limit;
@@ -94,7 +94,7 @@ enum err tail_put_chunk(struct tail *tail, struct trace_chunk *chunk, struct byt
     if (tail->zstd_level && raw.size) {
         buf_clear(&tail->stored);
         size_t size =
-            codec_compress(&tail->codec, tail->zstd_level, raw, &tail->stored);
+            trace_codec_compress(&tail->codec, tail->zstd_level, raw, &tail->stored);
         TRY(tail->stored.err);
         if (size) {
             chunk->codec = TRACE_CODEC_ZSTD;
@@ -103,14 +103,14 @@ enum err tail_put_chunk(struct tail *tail, struct trace_chunk *chunk, struct byt
     }
     chunk->stored_size = (uint32_t)stored.size;
     chunk->payload_crc = hash_crc32c(0, stored.data, stored.size);
-    if (chunk_chained(chunk))
-        *chain = chunk_chain(chain, chunk, raw);
+    if (trace_chunk_chained(chunk))
+        *chain = trace_chunk_chain(chain, chunk, raw);
     chunk->chain = *chain;
     return write_chunk(tail, chunk, stored);
 }
 
-enum err tail_copy_chunk(struct tail *tail, struct trace_chunk chunk,
-                         struct bytes stored)
+enum err trace_tail_copy_chunk(struct tail *tail, struct trace_chunk chunk,
+                               struct bytes stored)
 {
     chunk.offset = tail->end;
     return write_chunk(tail, &chunk, stored);
@@ -142,7 +142,8 @@ static enum err map_window(struct tail *tail)
     return ERR_ok;
 }
 
-enum err tail_open(struct tail *tail, const struct position *position, uint16_t flags)
+enum err trace_tail_open(struct tail *tail, const struct position *position,
+                         uint16_t flags)
 {
     uint8_t header[CHUNK_HEADER_SIZE];
     tail->at = (struct trace_chunk){
@@ -158,7 +159,7 @@ enum err tail_open(struct tail *tail, const struct position *position, uint16_t 
     struct trace_chunk open = tail->at;
     open.flags |= TRACE_CHUNK_OPEN;
     open.stored_size = WINDOW_CAPACITY;
-    chunk_header_put(&open, &tail->chain_init, header);
+    trace_chunk_header_put(&open, &tail->chain_init, header);
     TRY(map_window(tail));
     /* Commit word, fields, magic: in this order for a reader of the same memory.  No
      * magic before: where the old window was, it must not pair with the new word. */
@@ -174,13 +175,13 @@ enum err tail_open(struct tail *tail, const struct position *position, uint16_t 
     return tail->sink.sync_window(tail->sink.self, tail->window, WINDOW_SIZE);
 }
 
-struct packer tail_packer(struct tail *tail)
+struct packer trace_tail_packer(struct tail *tail)
 {
     uint8_t *at = tail->window + WINDOW_RECORDS + tail->raw_size;
     return (struct packer){.at = at, .end = at + RECORD_SIZE_MAX};
 }
 
-enum err tail_commit(struct tail *tail, const struct packer *packer)
+enum err trace_tail_commit(struct tail *tail, const struct packer *packer)
 {
     uint8_t *start = tail->window + WINDOW_RECORDS + tail->raw_size;
     size_t size = (size_t)(packer->at - start);
@@ -193,14 +194,14 @@ enum err tail_commit(struct tail *tail, const struct packer *packer)
     return tail->sink.sync_window(tail->sink.self, tail->window, WINDOW_SIZE);
 }
 
-enum err tail_close(struct tail *tail, struct position *position)
+enum err trace_tail_close(struct tail *tail, struct position *position)
 {
     if (!tail->record_count)
         return ERR_ok;
     tail->at.icount1 = position->clock.icount;
     tail->at.record_count = tail->record_count;
     struct bytes raw = bytes_of(tail->window + WINDOW_RECORDS, tail->raw_size);
-    TRY(tail_put_chunk(tail, &tail->at, raw, &position->chain));
+    TRY(trace_tail_put_chunk(tail, &tail->at, raw, &position->chain));
     tail->record_count = 0;
     return ERR_ok;
 }
@@ -224,7 +225,7 @@ static enum err put_index(struct tail *tail, const struct position *position)
     uint64_t at = tail->end;
     struct hash256 chain = position->chain;
     buf_init(&tail->index, RAW_SIZE_MAX);
-    enum err err = tail_put_chunk(tail, &chunk, buf_bytes(&index), &chain);
+    enum err err = trace_tail_put_chunk(tail, &chunk, buf_bytes(&index), &chain);
     buf_fini(&index);
     TRY(err);
     memcpy(trailer, chain.byte, HASH256_SIZE);
@@ -236,7 +237,8 @@ static enum err put_index(struct tail *tail, const struct position *position)
     return ERR_ok;
 }
 
-enum err tail_finish(struct tail *tail, const struct position *position, bool index)
+enum err trace_tail_finish(struct tail *tail, const struct position *position,
+                           bool index)
 {
     unmap(tail);
     TRY(tail->sink.truncate(tail->sink.self, tail->end));

@@ -5,7 +5,7 @@
  *
  * Nesting needs no stack of its own here: a record of these types is at most three
  * arrays deep (record, list, w).  Payloads without a schema (checkpoints) go through
- * wire_skip(), which has the stack of 8 counters.
+ * trace_wire_skip(), which has the stack of 8 counters.
  */
 #include "trace/internal.h"
 
@@ -88,9 +88,9 @@ static enum err fits(char letter, const struct wire_item *item)
     case 'f':
         return bin && (!size || size == 8) ? ERR_ok : ERR_trace_schema;
     case 's':
-        return item->class != WIRE_STR         ? ERR_trace_schema
-               : !wire_text_valid(item->bytes) ? ERR_trace_canonical
-                                               : ERR_ok;
+        return item->class != WIRE_STR               ? ERR_trace_schema
+               : !trace_wire_text_valid(item->bytes) ? ERR_trace_canonical
+                                                     : ERR_ok;
     default:
         return ERR_trace_schema;
     }
@@ -190,10 +190,10 @@ static enum err check_record(struct check_state *state, uint8_t chunk_kind,
     return ERR_ok;
 }
 
-enum err payload_validate(struct bytes payload, uint8_t chunk_kind,
-                          const struct trace_schema *schema, uint32_t record_count,
-                          uint64_t blob0, struct buf *ends, size_t *fault_offset,
-                          struct payload_totals *ret_totals)
+enum err trace_payload_validate(struct bytes payload, uint8_t chunk_kind,
+                                const struct trace_schema *schema,
+                                uint32_t record_count, uint64_t blob0, struct buf *ends,
+                                size_t *fault_offset, struct payload_totals *ret_totals)
 {
     struct check_state state = {
         .wire = wire_of(payload), .schema = schema, .blob_count = blob0};
@@ -233,6 +233,6 @@ enum err trace_validate(struct bytes payload, enum trace_chunk_kind chunk_kind,
                         uint64_t blob0, size_t *fault_offset)
 {
     struct payload_totals totals;
-    return payload_validate(payload, (uint8_t)chunk_kind, schema, record_count, blob0,
-                            NULL, fault_offset, &totals);
+    return trace_payload_validate(payload, (uint8_t)chunk_kind, schema, record_count,
+                                  blob0, NULL, fault_offset, &totals);
 }

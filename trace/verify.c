@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * `verify`, first pass: the container.  Chunks are walked like in salvage, so that
- * every defect is told; verify_events.c then looks at what the events mean.
+ * every defect is told; trace_verify_events.c then looks at what the events mean.
  */
 #include "trace/verify.h"
 
@@ -18,8 +18,8 @@ struct container {
     uint64_t open_at; /* where */
 };
 
-void verify_defect(struct verify *verify, enum err err, uint64_t chunk_offset,
-                   uint64_t payload_offset, const char *text)
+void trace_verify_defect(struct verify *verify, enum err err, uint64_t chunk_offset,
+                         uint64_t payload_offset, const char *text)
 {
     const struct trace_fault fault = {err, chunk_offset, payload_offset};
     verify->summary->defect_count++;
@@ -29,7 +29,8 @@ void verify_defect(struct verify *verify, enum err err, uint64_t chunk_offset,
 
 static void on_damage(void *self, const struct trace_fault *fault, const char *text)
 {
-    verify_defect(self, fault->err, fault->chunk_offset, fault->payload_offset, text);
+    trace_verify_defect(self, fault->err, fault->chunk_offset, fault->payload_offset,
+                        text);
 }
 
 /* ---- the cut rule [2.5] ---- */
@@ -51,8 +52,8 @@ static size_t cut_place(const struct trace_chunk *chunk, struct bytes payload,
     while (wire_left(&wire)) {
         struct wire head = wire;
         uint64_t count, id, dt;
-        if (!wire_skip(&wire) || !wire_array(&head, &count) || !wire_uint(&head, &id) ||
-            !wire_uint(&head, &dt))
+        if (!trace_wire_skip(&wire) || !wire_array(&head, &count) ||
+            !wire_uint(&head, &id) || !wire_uint(&head, &dt))
             break; /* validated before */
         icount += dt;
         size_t size = (size_t)(wire.at - payload.data);
@@ -72,11 +73,11 @@ static void check_cut(struct container *container)
     bool cut;
     size_t size = cut_place(chunk, walk->payload, &cut);
     if (container->events_open)
-        verify_defect(container->verify, ERR_trace_chunk, container->open_at, 0,
-                      "chunk was cut too early");
+        trace_verify_defect(container->verify, ERR_trace_chunk, container->open_at, 0,
+                            "chunk was cut too early");
     if (size < walk->payload.size)
-        verify_defect(container->verify, ERR_trace_chunk, chunk->offset, size,
-                      "chunk was cut too late");
+        trace_verify_defect(container->verify, ERR_trace_chunk, chunk->offset, size,
+                            "chunk was cut too late");
     container->events_open = !cut;
     container->open_at = chunk->offset;
 }
@@ -87,7 +88,7 @@ static void note_row(struct container *container, const struct trace_chunk *chun
 {
     uint8_t row[INDEX_ROW_SIZE_MAX];
     struct packer packer = {.at = row, .end = row + sizeof row};
-    pack_index_row(&packer, chunk);
+    trace_pack_index_row(&packer, chunk);
     buf_put(&container->rows, row, (size_t)(packer.at - row));
     container->row_count++;
 }
@@ -102,8 +103,8 @@ static void check_index(struct container *container)
     if (walk->chunk.record_count != container->row_count ||
         walk->payload.size != rows->size ||
         memcmp(walk->payload.data, buf_string(rows), rows->size) != 0)
-        verify_defect(container->verify, ERR_trace_chunk, walk->chunk.offset, 0,
-                      "index does not match the chunks");
+        trace_verify_defect(container->verify, ERR_trace_chunk, walk->chunk.offset, 0,
+                            "index does not match the chunks");
 }
 
 /* Chunks that carry the writer's position [2.2]. */
@@ -118,8 +119,8 @@ static void check_position(struct container *container)
         return;
     if (chunk->seq0 != at->seq || chunk->icount0 != at->clock.icount ||
         chunk->icount1 != at->clock.icount || chunk->gas0 != at->clock.gas)
-        verify_defect(container->verify, ERR_trace_sequence, chunk->offset, 0,
-                      "chunk has another position than the events before it");
+        trace_verify_defect(container->verify, ERR_trace_sequence, chunk->offset, 0,
+                            "chunk has another position than the events before it");
 }
 
 /* ---- the walk ---- */
@@ -152,7 +153,7 @@ static enum err walk_chunks(struct container *container)
     bool end = false;
     add_chunk(container); /* the schema */
     while (!end) {
-        enum err err = walk_next(walk, &end);
+        enum err err = trace_walk_next(walk, &end);
         if (err)
             return err;
         if (!end && walk->tail) /* open: it may end anywhere */
@@ -170,8 +171,8 @@ static void report_end(struct container *container)
     summary->state = walk->state;
     summary->identity = walk->expect.chain;
     if (walk->state == TRACE_READER_OPEN)
-        verify_defect(container->verify, ERR_trace_truncated, walk->next, 0,
-                      "trace is not finished: no index and trailer");
+        trace_verify_defect(container->verify, ERR_trace_truncated, walk->next, 0,
+                            "trace is not finished: no index and trailer");
     if (walk->state == TRACE_READER_CLOSED && summary->defect_count)
         summary->state = TRACE_READER_BROKEN;
 }
@@ -183,18 +184,18 @@ static enum err check_container(struct arena *arena, const struct trace_source *
     struct container container = {.verify = verify};
     struct walk *walk = &container.walk;
     buf_init(&container.rows, INDEX_SIZE_MAX);
-    enum err err = walk_open(walk, arena, source, &fault);
+    enum err err = trace_walk_open(walk, arena, source, &fault);
     walk->salvage = walk->thorough = true;
     walk->defect = on_damage;
     walk->defect_self = verify;
     if (!err)
         err = walk_chunks(&container);
     else if (err_is_damage(err))
-        verify_defect(verify, err, fault.chunk_offset, fault.payload_offset,
-                      err_text(err));
+        trace_verify_defect(verify, err, fault.chunk_offset, fault.payload_offset,
+                            err_text(err));
     if (!err)
         report_end(&container);
-    walk_fini(walk);
+    trace_walk_fini(walk);
     buf_fini(&container.rows);
     return err;
 }
@@ -214,7 +215,7 @@ enum err trace_verify(struct arena *arena, const struct trace_source *source,
     if (!err)
         err = check_container(arena, source, &verify);
     if (!err)
-        err = verify_events(arena, source, &verify);
+        err = trace_verify_events(arena, source, &verify);
     *ret_summary = summary; /* on an error too: what was found so far */
     return err;
 }

@@ -15,12 +15,12 @@ struct verify {
 };
 
 /* Report one defect; `text` is a line. */
-void verify_defect(struct verify *verify, enum err err, uint64_t chunk_offset,
-                   uint64_t payload_offset, const char *text);
+void trace_verify_defect(struct verify *verify, enum err err, uint64_t chunk_offset,
+                         uint64_t payload_offset, const char *text);
 
 /* Second pass: what the events mean, up to the first damage. */
-ERR_MUST_CHECK enum err verify_events(struct arena *arena,
-                                      const struct trace_source *source,
-                                      struct verify *verify);
+ERR_MUST_CHECK enum err trace_verify_events(struct arena *arena,
+                                            const struct trace_source *source,
+                                            struct verify *verify);
 
 #endif

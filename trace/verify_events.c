@@ -41,7 +41,8 @@ static void defect(struct events *events, enum err err, const char *text)
     struct trace_chunk chunk = trace_reader_chunk(events->reader);
     struct bytes payload = events->reader->walk.payload;
     uintptr_t at = (uintptr_t)events->record->wire.data - (uintptr_t)payload.data;
-    verify_defect(events->verify, err, chunk.offset, at < payload.size ? at : 0, text);
+    trace_verify_defect(events->verify, err, chunk.offset, at < payload.size ? at : 0,
+                        text);
 }
 
 /* ---- blobs [3.4] ---- */
@@ -51,7 +52,7 @@ static enum err pass_blobs(struct events *events)
 {
     struct trace_reader *reader = events->reader;
     if (events->blobs_epoch != reader->epoch) {
-        blob_table_clear(&events->blobs);
+        trace_blob_table_clear(&events->blobs);
         events->blobs_seen = 0;
     }
     events->blobs_epoch = reader->epoch;
@@ -60,11 +61,11 @@ static enum err pass_blobs(struct events *events)
            events->blobs.count < reader_blob_count(reader);) {
         struct bytes content;
         uint32_t number;
-        TRY(reader_blob(reader, events->blobs.count, &content));
+        TRY(trace_reader_blob(reader, events->blobs.count, &content));
         struct hash256 hash = hash256_of(content.data, content.size);
-        if (blob_table_find(&events->blobs, &hash, &number))
+        if (trace_blob_table_find(&events->blobs, &hash, &number))
             defect(events, ERR_trace_blob, "blob is stored twice");
-        TRY(blob_table_add(&events->blobs, &hash));
+        TRY(trace_blob_table_add(&events->blobs, &hash));
     }
     return ERR_ok;
 }
@@ -77,7 +78,7 @@ static enum err check_wide(struct events *events, const struct trace_value *valu
     while (value->blob_count && wire_uint(&wire, &number)) {
         struct bytes piece;
         uint64_t want = left < BLOB_SIZE_MAX ? left : BLOB_SIZE_MAX;
-        TRY(reader_blob(events->reader, number, &piece));
+        TRY(trace_reader_blob(events->reader, number, &piece));
         if (piece.size != want)
             defect(events, ERR_trace_blob, "blob has the wrong size for its place");
         if (number > events->blobs_next)
@@ -96,9 +97,9 @@ static enum err check_wides(struct events *events)
     for (uint32_t i = 0; i < record->field_count; i++) {
         const struct trace_field *field = &record->kind->field[i];
         struct trace_values values =
-            values_of(field, bytes_of(wire.at, wire_left(&wire)));
+            trace_values_of(field, bytes_of(wire.at, wire_left(&wire)));
         struct trace_value value;
-        if (!wire_skip(&wire))
+        if (!trace_wire_skip(&wire))
             return ERR_trace_canonical;
         if (!field->wide)
             continue;
@@ -355,13 +356,13 @@ static enum err walk_events(struct events *events)
     return ERR_ok;
 }
 
-enum err verify_events(struct arena *arena, const struct trace_source *source,
-                       struct verify *verify)
+enum err trace_verify_events(struct arena *arena, const struct trace_source *source,
+                             struct verify *verify)
 {
     struct events events = {.verify = verify};
     arena_init(&events.event, EVENT_MEMORY_MAX);
     arena_init(&events.programs, PROGRAM_MEMORY_MAX);
-    blob_table_init(&events.blobs);
+    trace_blob_table_init(&events.blobs);
     events.program =
         arena_new_array(&events.programs, struct program, PROGRAM_COUNT_MAX);
     enum err err = events.program ? ERR_ok : ERR_nomem;
@@ -370,7 +371,7 @@ enum err verify_events(struct arena *arena, const struct trace_source *source,
     if (!err)
         err = walk_events(&events);
     trace_reader_close(events.reader);
-    blob_table_fini(&events.blobs);
+    trace_blob_table_fini(&events.blobs);
     arena_fini(&events.event);
     arena_fini(&events.programs);
     return err;

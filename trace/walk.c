@@ -8,8 +8,8 @@
 enum { TRY_COUNT = 100, SCAN_BLOCK_SIZE = 65536 };
 
 /* Remember damage. */
-enum err walk_damaged(struct walk *walk, enum err err, uint64_t chunk_offset,
-                      size_t payload_offset)
+enum err trace_walk_damaged(struct walk *walk, enum err err, uint64_t chunk_offset,
+                            size_t payload_offset)
 {
     walk->fault = (struct trace_fault){
         .err = err, .chunk_offset = chunk_offset, .payload_offset = payload_offset};
@@ -19,7 +19,7 @@ enum err walk_damaged(struct walk *walk, enum err err, uint64_t chunk_offset,
 /* ---- does it belong here? ---- */
 
 /* Clocks, numbers and blobs go on where the chunk before stopped. */
-bool walk_position_fits(const struct walk *walk, const struct trace_chunk *chunk)
+bool trace_walk_position_fits(const struct walk *walk, const struct trace_chunk *chunk)
 {
     const struct position *expect = &walk->expect;
     uint32_t blob0 = chunk->flags & TRACE_CHUNK_EPOCH ? 0 : expect->blob_count;
@@ -35,7 +35,8 @@ static void adopt_position(struct walk *walk, const struct trace_chunk *chunk)
     walk->expect.blob_count = chunk->blob0;
 }
 
-enum err walk_pass_events(struct walk *walk, const struct trace_chunk *chunk, bool tail)
+enum err trace_walk_pass_events(struct walk *walk, const struct trace_chunk *chunk,
+                                bool tail)
 {
     const struct payload_totals *totals = &walk->totals;
     struct position after = walk->expect;
@@ -79,8 +80,8 @@ static enum err check_chain(struct walk *walk, const struct trace_chunk *chunk)
     bool ring_start = chunk->kind == TRACE_CHUNK_CHECKPOINT &&
                       (walk->header.flags & TRACE_HEADER_RING) &&
                       chunk->seq0 > walk->expect.seq;
-    if (chunk_chained(chunk))
-        want = chunk_chain(&walk->expect.chain, chunk, walk->payload);
+    if (trace_chunk_chained(chunk))
+        want = trace_chunk_chain(&walk->expect.chain, chunk, walk->payload);
     if (!walk->adopt && !ring_start && !hash256_equal(&want, &chunk->chain))
         return ERR_trace_chain;
     walk->expect.chain = chunk->chain;
@@ -111,7 +112,7 @@ static enum err check_values(struct bytes payload, uint32_t record_count,
     struct wire wire = wire_of(payload);
     for (uint32_t i = 0; i < record_count; i++) {
         *fault_offset = (size_t)(wire.at - payload.data);
-        if (!wire_skip(&wire))
+        if (!trace_wire_skip(&wire))
             return ERR_trace_canonical;
     }
     *fault_offset = (size_t)(wire.at - payload.data);
@@ -127,7 +128,7 @@ static enum err check_payload(struct walk *walk, const struct trace_chunk *chunk
     case TRACE_CHUNK_EVENTS:
     case TRACE_CHUNK_ANNOTATIONS:
     case TRACE_CHUNK_VOLATILE:
-        return payload_validate(
+        return trace_payload_validate(
             walk->payload, chunk->kind, &walk->schema, chunk->record_count,
             chunk->blob0, events ? &walk->ends : NULL, fault_offset, &walk->totals);
     case TRACE_CHUNK_CHECKPOINT:
@@ -147,20 +148,21 @@ static enum err take_chunk(struct walk *walk, const struct trace_chunk *chunk,
     walk->payload = (struct bytes){0};
     if (events && walk->adopt)
         adopt_position(walk, chunk);
-    if (events && !walk_position_fits(walk, chunk))
+    if (events && !trace_walk_position_fits(walk, chunk))
         return ERR_trace_sequence;
-    TRY(walk_check_bounds(walk, chunk));
+    TRY(trace_walk_check_bounds(walk, chunk));
     if (wanted) {
-        TRY(walk_load(walk, chunk, &walk->raw));
+        TRY(trace_walk_load(walk, chunk, &walk->raw));
         walk->payload = buf_bytes(&walk->raw);
     } else {
-        TRY(walk_check_crc(walk, chunk));
+        TRY(trace_walk_check_crc(walk, chunk));
     }
-    TRY(walk_check_padding(walk, chunk));
+    TRY(trace_walk_check_padding(walk, chunk));
     if (wanted)
         TRY(check_payload(walk, chunk, fault_offset));
     TRY(check_chain(walk, chunk));
-    return events ? walk_pass_events(walk, chunk, false) : pass_other(walk, chunk);
+    return events ? trace_walk_pass_events(walk, chunk, false)
+                  : pass_other(walk, chunk);
 }
 
 /* ---- the end of the file ---- */
@@ -175,14 +177,14 @@ static enum err read_trailer(struct walk *walk)
         walk->state = TRACE_READER_OPEN;
         return ERR_ok;
     }
-    TRY(walk_read(walk, at, trailer, sizeof trailer));
+    TRY(trace_walk_read(walk, at, trailer, sizeof trailer));
     if (memcmp(trailer + 44, TRAILER_MAGIC, 4) != 0 ||
         get32(trailer + 40) != hash_crc32c(0, trailer, 40))
-        return walk_damaged(walk, ERR_trace_crc, at, 0);
+        return trace_walk_damaged(walk, ERR_trace_crc, at, 0);
     if (memcmp(trailer, walk->expect.chain.byte, HASH256_SIZE) != 0 && !walk->adopt)
-        return walk_damaged(walk, ERR_trace_chain, at, 0);
+        return trace_walk_damaged(walk, ERR_trace_chain, at, 0);
     if (get64(trailer + 32) != walk->index_offset || file_size != at + sizeof trailer)
-        return walk_damaged(walk, ERR_trace_chunk, at, 0);
+        return trace_walk_damaged(walk, ERR_trace_chunk, at, 0);
     walk->state = TRACE_READER_CLOSED;
     return ERR_ok;
 }
@@ -200,7 +202,7 @@ static enum err scan(struct walk *walk, uint64_t from, uint64_t file_size,
             bool absent;
             if (memcmp(block + i, CHUNK_MAGIC, 4) != 0)
                 continue;
-            enum err err = walk_read_header(walk, from + i, &chunk, &absent);
+            enum err err = trace_walk_read_header(walk, from + i, &chunk, &absent);
             if (err && !err_is_damage(err))
                 return err;
             if (!err)
@@ -223,8 +225,8 @@ static enum err chunk_behind(struct walk *walk, bool *ret_nothing)
 
 /* ---- walking ---- */
 
-enum err walk_open(struct walk *walk, struct arena *arena,
-                   const struct trace_source *source, struct trace_fault *fault)
+enum err trace_walk_open(struct walk *walk, struct arena *arena,
+                         const struct trace_source *source, struct trace_fault *fault)
 {
     struct trace_chunk chunk;
     bool absent;
@@ -233,10 +235,10 @@ enum err walk_open(struct walk *walk, struct arena *arena,
     buf_init(&walk->stored, RAW_SIZE_MAX + STORED_EXTRA_MAX);
     buf_init(&walk->raw, RAW_SIZE_MAX + STORED_EXTRA_MAX);
     buf_init(&walk->ends, RAW_SIZE_MAX);
-    TRY(header_read(source, fault, &walk->header));
+    TRY(trace_header_read(source, fault, &walk->header));
     walk->next = walk->header.size;
     walk->expect.chain = walk->header.chain_init;
-    enum err err = walk_read_header(walk, walk->next, &chunk, &absent);
+    enum err err = trace_walk_read_header(walk, walk->next, &chunk, &absent);
     if (!err && chunk.kind != TRACE_CHUNK_SCHEMA)
         err = ERR_trace_chunk;
     if (!err && chunk.raw_size > SCHEMA_SIZE_MAX)
@@ -244,8 +246,8 @@ enum err walk_open(struct walk *walk, struct arena *arena,
     if (!err)
         err = take_chunk(walk, &chunk, &fault_offset);
     if (!err)
-        err = schema_parse(arena, walk->payload, chunk.record_count, &fault_offset,
-                           &walk->schema);
+        err = trace_schema_parse(arena, walk->payload, chunk.record_count,
+                                 &fault_offset, &walk->schema);
     if (err) {
         *fault = (struct trace_fault){err, walk->next, fault_offset};
         return err;
@@ -255,15 +257,15 @@ enum err walk_open(struct walk *walk, struct arena *arena,
     return ERR_ok;
 }
 
-void walk_fini(struct walk *walk)
+void trace_walk_fini(struct walk *walk)
 {
-    codec_fini(&walk->codec);
+    trace_codec_fini(&walk->codec);
     buf_fini(&walk->stored);
     buf_fini(&walk->raw);
     buf_fini(&walk->ends);
 }
 
-void walk_go(struct walk *walk, uint64_t offset, const struct position *position)
+void trace_walk_go(struct walk *walk, uint64_t offset, const struct position *position)
 {
     walk->next = offset;
     walk->expect = *position;
@@ -302,7 +304,7 @@ static enum err attempt_next(struct walk *walk, struct attempt *attempt)
     *attempt = (struct attempt){.end = walk->at_trailer, .last = walk->at_trailer};
     if (walk->at_trailer)
         return read_trailer(walk);
-    enum err err = walk_read_header(walk, walk->next, &attempt->chunk, &absent);
+    enum err err = trace_walk_read_header(walk, walk->next, &attempt->chunk, &absent);
     attempt->header_good = !err;
     if (!err)
         err = take_chunk(walk, &attempt->chunk, &fault_offset);
@@ -312,14 +314,14 @@ static enum err attempt_next(struct walk *walk, struct attempt *attempt)
     }
     if (!err_is_damage(err))
         return err;
-    TRY(walk_read_window(walk, &open, &window));
+    TRY(trace_walk_read_window(walk, &open, &window));
     if (window == WINDOW_TAKEN)
-        return walk_take_window(walk, &open);
+        return trace_walk_take_window(walk, &open);
     bool nothing = window == WINDOW_NONE && absent;
     if (nothing && walk->salvage)
         TRY(chunk_behind(walk, &nothing)); /* a hole, if a chunk is behind it */
     if (window == WINDOW_NONE && !absent)
-        TRY(walk_between_windows(walk, &nothing));
+        TRY(trace_walk_between_windows(walk, &nothing));
     if (window == WINDOW_SAME || nothing) {
         walk->state = TRACE_READER_OPEN;
         attempt->end = true;
@@ -327,8 +329,8 @@ static enum err attempt_next(struct walk *walk, struct attempt *attempt)
     }
     attempt->last = window != WINDOW_NONE;
     return attempt->last
-               ? walk_damaged(walk, ERR_trace_crc, window_offset(walk->next), 0)
-               : walk_damaged(walk, err, walk->next, fault_offset);
+               ? trace_walk_damaged(walk, ERR_trace_crc, window_offset(walk->next), 0)
+               : trace_walk_damaged(walk, err, walk->next, fault_offset);
 }
 
 /* What a writer at work would have changed. */
@@ -370,7 +372,7 @@ static enum err skip_damage(struct walk *walk, struct attempt *attempt)
     return scan(walk, walk->next + CHUNK_ALIGN, file_size, &walk->next);
 }
 
-enum err walk_next(struct walk *walk, bool *ret_end)
+enum err trace_walk_next(struct walk *walk, bool *ret_end)
 {
     struct attempt attempt = {.end = walk->state == TRACE_READER_CLOSED};
     struct snapshot before, now;

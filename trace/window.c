@@ -11,11 +11,11 @@ static bool window_fits(const struct walk *walk, const uint8_t bytes[CHUNK_HEADE
                         struct trace_chunk *ret_chunk)
 {
     struct trace_chunk chunk;
-    if (chunk_header_get(bytes, &walk->header.chain_init, &chunk) ||
+    if (trace_chunk_header_get(bytes, &walk->header.chain_init, &chunk) ||
         !(chunk.flags & TRACE_CHUNK_OPEN) || chunk.kind != TRACE_CHUNK_EVENTS ||
         chunk.codec != TRACE_CODEC_NONE || chunk.stored_size != WINDOW_CAPACITY ||
         chunk.raw_size || chunk.record_count || walk->adopt ||
-        !walk_position_fits(walk, &chunk) ||
+        !trace_walk_position_fits(walk, &chunk) ||
         !hash256_equal(&chunk.chain, &walk->expect.chain))
         return false;
     *ret_chunk = chunk;
@@ -46,8 +46,8 @@ static enum err copy_window(struct walk *walk, uint64_t at,
     return ERR_ok;
 }
 
-enum err walk_read_window(struct walk *walk, struct trace_chunk *ret_chunk,
-                          enum window *ret_window)
+enum err trace_walk_read_window(struct walk *walk, struct trace_chunk *ret_chunk,
+                                enum window *ret_window)
 {
     uint8_t head[WINDOW_RECORDS];
     uint64_t at = window_offset(walk->next);
@@ -57,11 +57,12 @@ enum err walk_read_window(struct walk *walk, struct trace_chunk *ret_chunk,
     if (got != sizeof head || !window_fits(walk, head, ret_chunk))
         return ERR_ok;
     uint64_t commit = get64(head + CHUNK_HEADER_SIZE);
-    if (walk->tail && walk->chunk.offset == walk->next && walk->tail_commit == commit)
+    if (walk->tail && walk->chunk.offset == walk->next &&
+        walk->trace_tail_commit == commit)
         return *ret_window = WINDOW_SAME, ERR_ok;
     TRY(copy_window(walk, at, head, ret_window));
     if (*ret_window == WINDOW_TAKEN) {
-        walk->tail_commit = commit;
+        walk->trace_tail_commit = commit;
         ret_chunk->raw_size = ret_chunk->stored_size = (uint32_t)commit;
     }
     return ERR_ok;
@@ -73,7 +74,7 @@ enum err walk_read_window(struct walk *walk, struct trace_chunk *ret_chunk,
  * what is at `next` is a piece of one.  The window of the closed chunk is still there,
  * or is being turned into the new one; and the file has not grown past the new one.
  */
-enum err walk_between_windows(struct walk *walk, bool *ret_between)
+enum err trace_walk_between_windows(struct walk *walk, bool *ret_between)
 {
     const struct trace_chunk *last = &walk->chunk;
     uint64_t file_size, at = window_offset(last->offset);
@@ -87,29 +88,29 @@ enum err walk_between_windows(struct walk *walk, bool *ret_between)
     TRY(walk->source.read(walk->source.self, at, head, sizeof head, &got));
     if (got != sizeof head || file_size > window_offset(walk->next) + WINDOW_SIZE)
         return ERR_ok;
-    if (all_zero(head, 4))
+    if (trace_all_zero(head, 4))
         *ret_between = at == window_offset(walk->next) &&
                        memcmp(head + 8, walk->header.chain_init.byte, 8) == 0;
     else
-        *ret_between = !chunk_header_get(head, &walk->header.chain_init, &old) &&
+        *ret_between = !trace_chunk_header_get(head, &walk->header.chain_init, &old) &&
                        (old.flags & TRACE_CHUNK_OPEN) && old.seq0 == last->seq0;
     return ERR_ok;
 }
 
 /* Make the copied window the current chunk, placed where it will be closed. */
-enum err walk_take_window(struct walk *walk, struct trace_chunk *chunk)
+enum err trace_walk_take_window(struct walk *walk, struct trace_chunk *chunk)
 {
     size_t fault_offset = 0;
     uint64_t at = window_offset(walk->next);
     walk->payload = buf_bytes(&walk->raw);
     buf_clear(&walk->ends);
-    enum err err = payload_validate(walk->payload, TRACE_CHUNK_EVENTS, &walk->schema,
-                                    RECORD_COUNT_UNKNOWN, chunk->blob0, &walk->ends,
-                                    &fault_offset, &walk->totals);
+    enum err err = trace_payload_validate(
+        walk->payload, TRACE_CHUNK_EVENTS, &walk->schema, RECORD_COUNT_UNKNOWN,
+        chunk->blob0, &walk->ends, &fault_offset, &walk->totals);
     if (!err)
-        err = walk_pass_events(walk, chunk, true);
+        err = trace_walk_pass_events(walk, chunk, true);
     if (err)
-        return walk_damaged(walk, err, at, fault_offset);
+        return trace_walk_damaged(walk, err, at, fault_offset);
     walk->tail = true;
     chunk->offset = walk->next;
     chunk->icount1 = chunk->icount0 + walk->totals.icount;

@@ -63,7 +63,7 @@ static inline bool take_long(struct wire *wire, enum wire_class class, unsigned 
     return true;
 }
 
-bool wire_next_long(struct wire *wire, struct wire_item *ret_item)
+bool trace_wire_next_long(struct wire *wire, struct wire_item *ret_item)
 {
     if (wire->at >= wire->end)
         return false;
@@ -148,7 +148,7 @@ static bool skip_items(struct wire *wire, uint64_t count)
     }
 }
 
-bool wire_skip(struct wire *wire)
+bool trace_wire_skip(struct wire *wire)
 {
     struct wire ahead = *wire;
     struct wire_item item;
@@ -187,7 +187,7 @@ static size_t sequence_size(const uint8_t *at, size_t left)
     return 0;
 }
 
-bool wire_text_valid(struct bytes text)
+bool trace_wire_text_valid(struct bytes text)
 {
     size_t at = 0;
     while (at < text.size) {

@@ -52,11 +52,11 @@ static inline size_t wire_left(const struct wire *wire)
 
 /* Read one item and advance; false (and nothing advanced) when the next bytes are no
  * canonical item, or do not fit.  Small numbers, the most frequent, are read here. */
-bool wire_next_long(struct wire *wire, struct wire_item *ret_item);
+bool trace_wire_next_long(struct wire *wire, struct wire_item *ret_item);
 static inline bool wire_next(struct wire *wire, struct wire_item *ret_item)
 {
     if (wire->at == wire->end || *wire->at >= 0x80)
-        return wire_next_long(wire, ret_item);
+        return trace_wire_next_long(wire, ret_item);
     *ret_item = (struct wire_item){.class = WIRE_UINT, .number = *wire->at++};
     return true;
 }
@@ -86,7 +86,7 @@ static inline bool wire_array(struct wire *wire, uint64_t *ret_count)
 }
 
 /* Skip one whole value, an array with its items; nesting is limited [2.13]. */
-bool wire_skip(struct wire *wire);
+bool trace_wire_skip(struct wire *wire);
 
 /* Is this value's wire form that of a default: 00, c4 00, a0, 90? */
 static inline bool wire_default(struct bytes value)
@@ -96,7 +96,7 @@ static inline bool wire_default(struct bytes value)
 }
 
 /* Well-formed UTF-8 without NUL? */
-bool wire_text_valid(struct bytes text);
+bool trace_wire_text_valid(struct bytes text);
 
 /* ---- little-endian integers of the container ---- */
 

@@ -31,7 +31,7 @@ static enum err next_segment(struct trace_writer *writer, struct bytes payload,
 {
     struct tail *tail = &writer->tail;
     struct trace_sink sink;
-    TRY(tail_finish(tail, &writer->position, false));
+    TRY(trace_tail_finish(tail, &writer->position, false));
     writer->segment_size[writer->segment % RING_KEEP_MAX] = tail->end;
     writer->ring_size += tail->end;
     TRY(writer->ring.open_segment(writer->ring.self, ++writer->segment, &sink));
@@ -45,7 +45,7 @@ static enum err next_segment(struct trace_writer *writer, struct bytes payload,
     tail->sink = sink;
     tail->end = 0;
     writer->segment_raw = 0;
-    blob_table_clear(&writer->blobs);
+    trace_blob_table_clear(&writer->blobs);
     writer->position.blob_count = 0;
     struct trace_chunk chunk = {
         .kind = TRACE_CHUNK_CHECKPOINT,
@@ -55,7 +55,7 @@ static enum err next_segment(struct trace_writer *writer, struct bytes payload,
         .gas0 = writer->position.clock.gas,
         .record_count = record_count,
     };
-    return tail_put_chunk(tail, &chunk, payload, &writer->position.chain);
+    return trace_tail_put_chunk(tail, &chunk, payload, &writer->position.chain);
 }
 
 /* Is it time for the next segment?  By raw bytes: a function of the events. */
@@ -84,22 +84,22 @@ static enum err cut(struct trace_writer *writer, bool behind_event)
 {
     uint16_t flags = 0;
     writer->segment_raw += writer->tail.raw_size;
-    TRY(tail_close(&writer->tail, &writer->position));
+    TRY(trace_tail_close(&writer->tail, &writer->position));
     if (writer->options.ring && behind_event)
         TRY(roll_ring(writer, &flags));
-    return tail_open(&writer->tail, &writer->position, flags);
+    return trace_tail_open(&writer->tail, &writer->position, flags);
 }
 
 static enum err put_blob(struct trace_writer *writer, struct bytes piece)
 {
-    struct packer packer = tail_packer(&writer->tail);
-    pack_array(&packer, 4);
-    pack_uint(&packer, TRACE_ID_blob);
-    pack_uint(&packer, 0);
-    pack_uint(&packer, 0);
-    pack_bin(&packer, piece);
+    struct packer packer = trace_tail_packer(&writer->tail);
+    trace_pack_array(&packer, 4);
+    trace_pack_uint(&packer, TRACE_ID_blob);
+    trace_pack_uint(&packer, 0);
+    trace_pack_uint(&packer, 0);
+    trace_pack_bin(&packer, piece);
     check(!packer.full);
-    TRY(tail_commit(&writer->tail, &packer));
+    TRY(trace_tail_commit(&writer->tail, &packer));
     writer->position.blob_count++;
     return writer->tail.raw_size >= CUT_SIZE ? cut(writer, false) : ERR_ok;
 }
@@ -110,9 +110,9 @@ static enum err number_piece(void *self, struct bytes piece)
     struct trace_writer *writer = self;
     struct hash256 hash = hash256_of(piece.data, piece.size);
     uint32_t number;
-    if (!blob_table_find(&writer->blobs, &hash, &number)) {
+    if (!trace_blob_table_find(&writer->blobs, &hash, &number)) {
         number = writer->blobs.count;
-        TRY(blob_table_add(&writer->blobs, &hash));
+        TRY(trace_blob_table_add(&writer->blobs, &hash));
         TRY(put_blob(writer, piece));
     }
     buf_put(&writer->numbers, &number, sizeof number);
@@ -132,11 +132,11 @@ static enum err put_event(struct trace_writer *writer, const struct trace_kind *
         .now = *clock,
     };
     buf_clear(&writer->numbers);
-    TRY(encode_pieces(&encoding, event, number_piece, writer));
+    TRY(trace_encode_pieces(&encoding, event, number_piece, writer));
     encoding.blob = (const uint32_t *)(const void *)writer->numbers.data;
-    struct packer packer = tail_packer(tail);
-    TRY(encode_event(&packer, &encoding, event));
-    TRY(tail_commit(tail, &packer));
+    struct packer packer = trace_tail_packer(tail);
+    TRY(trace_encode_event(&packer, &encoding, event));
+    TRY(trace_tail_commit(tail, &packer));
     position->clock = *clock;
     position->seq++;
     if (tail->raw_size >= CUT_SIZE ||
@@ -163,14 +163,14 @@ static enum err put_schema(struct trace_writer *writer)
     struct buf payload;
     buf_init(&payload, SCHEMA_SIZE_MAX);
     struct trace_chunk chunk = {.kind = TRACE_CHUNK_SCHEMA};
-    chunk.record_count =
-        schema_put(&payload, options->guest, options->kind_ids, options->kind_id_count);
+    chunk.record_count = trace_schema_put(&payload, options->guest, options->kind_ids,
+                                          options->kind_id_count);
     enum err err = payload.err;
     if (!err && !chunk.record_count)
         err = ERR_usage;
     if (!err)
-        err = tail_put_chunk(&writer->tail, &chunk, buf_bytes(&payload),
-                             &writer->position.chain);
+        err = trace_tail_put_chunk(&writer->tail, &chunk, buf_bytes(&payload),
+                                   &writer->position.chain);
     buf_fini(&payload);
     return err;
 }
@@ -185,10 +185,10 @@ static enum err begin(struct trace_writer *writer)
         .flags = (options->ring ? TRACE_HEADER_RING : 0u) |
                  (options->cut ? TRACE_HEADER_CUT : 0u),
     };
-    TRY(tail_put_header(&writer->tail, &header));
+    TRY(trace_tail_put_header(&writer->tail, &header));
     writer->position.chain = header.chain_init;
     TRY(put_schema(writer));
-    return tail_open(&writer->tail, &writer->position, 0);
+    return trace_tail_open(&writer->tail, &writer->position, 0);
 }
 
 enum err trace_writer_create(struct arena *arena, const struct trace_sink *sink,
@@ -205,8 +205,8 @@ enum err trace_writer_create(struct arena *arena, const struct trace_sink *sink,
     if (options->ring)
         writer->ring = *options->ring;
     writer->segment_oldest = 1;
-    tail_init(&writer->tail, sink, options->sync, options->zstd_level);
-    blob_table_init(&writer->blobs);
+    trace_tail_init(&writer->tail, sink, options->sync, options->zstd_level);
+    trace_blob_table_init(&writer->blobs);
     buf_init(&writer->numbers, 4 * RECORD_SIZE_MAX);
     buf_init(&writer->volatile_rows, RAW_SIZE_MAX);
     enum err err = begin(writer);
@@ -221,12 +221,12 @@ static enum err put_base(struct trace_writer *writer, uint64_t seq,
                          const struct trace_clock *clock,
                          const struct trace_base_part *part, size_t part_count)
 {
-    TRY(tail_close(&writer->tail, &writer->position));
-    TRY(tail_finish(&writer->tail, &writer->position, false));
+    TRY(trace_tail_close(&writer->tail, &writer->position));
+    TRY(trace_tail_finish(&writer->tail, &writer->position, false));
     writer->position.seq = seq;
     writer->position.clock = *clock;
     writer->position.blob_count = 0;
-    blob_table_clear(&writer->blobs);
+    trace_blob_table_clear(&writer->blobs);
     for (size_t i = 0; i < part_count; i++) {
         struct trace_chunk chunk = {
             .kind = TRACE_CHUNK_CHECKPOINT,
@@ -237,10 +237,10 @@ static enum err put_base(struct trace_writer *writer, uint64_t seq,
             .gas0 = clock->gas,
             .record_count = part[i].record_count,
         };
-        TRY(tail_put_chunk(&writer->tail, &chunk, part[i].payload,
-                           &writer->position.chain));
+        TRY(trace_tail_put_chunk(&writer->tail, &chunk, part[i].payload,
+                                 &writer->position.chain));
     }
-    return tail_open(&writer->tail, &writer->position, TRACE_CHUNK_EPOCH);
+    return trace_tail_open(&writer->tail, &writer->position, TRACE_CHUNK_EPOCH);
 }
 
 void trace_writer_base(struct trace_writer *writer, uint64_t seq,
@@ -267,7 +267,7 @@ void trace_writer_add_volatile(struct trace_writer *writer, const char *key,
         return;
     }
     struct packer packer = {.at = at, .end = at + room};
-    writer->err = encode_event(&packer, &encoding, &fact);
+    writer->err = trace_encode_event(&packer, &encoding, &fact);
     writer->volatile_rows.size = before + (size_t)(packer.at - at);
     writer->volatile_count++;
 }
@@ -285,7 +285,7 @@ uint64_t trace_writer_seq(const struct trace_writer *writer)
 static enum err finish(struct trace_writer *writer)
 {
     struct position *position = &writer->position;
-    TRY(tail_close(&writer->tail, position));
+    TRY(trace_tail_close(&writer->tail, position));
     if (writer->volatile_count) {
         struct trace_chunk chunk = {
             .kind = TRACE_CHUNK_VOLATILE,
@@ -296,11 +296,11 @@ static enum err finish(struct trace_writer *writer)
             .record_count = writer->volatile_count,
             .blob0 = position->blob_count,
         };
-        TRY(tail_put_chunk(&writer->tail, &chunk, buf_bytes(&writer->volatile_rows),
-                           &position->chain));
+        TRY(trace_tail_put_chunk(&writer->tail, &chunk,
+                                 buf_bytes(&writer->volatile_rows), &position->chain));
     }
     /* Ring segments are joined into one file by the owner. */
-    return tail_finish(&writer->tail, position, !writer->options.ring);
+    return trace_tail_finish(&writer->tail, position, !writer->options.ring);
 }
 
 enum err trace_writer_finish(struct trace_writer *writer, struct hash256 *ret_identity)
@@ -318,8 +318,8 @@ void trace_writer_abandon(struct trace_writer *writer)
 {
     if (!writer)
         return;
-    tail_fini(&writer->tail);
-    blob_table_fini(&writer->blobs);
+    trace_tail_fini(&writer->tail);
+    trace_blob_table_fini(&writer->blobs);
     buf_fini(&writer->numbers);
     buf_fini(&writer->volatile_rows);
 }
