@@ -7,6 +7,7 @@
 #define REPLAY_CHECKPOINT_H
 
 #include "replay/session.h"
+#include "trace/checkpoint.h"
 
 enum { CHECKPOINT_PART_SIZE = 32 << 20, CHECKPOINT_PART_COUNT = 256 };
 

@@ -8,6 +8,7 @@
  * machine = [registers, access, devices, charged, hash_at, digest_count]: the canonical
  * state of 7.2 without memory, and where the recorder stood with its state hashes.
  */
+#include "trace/checkpoint.h"
 #include "trace/internal.h"
 
 enum {

@@ -2,6 +2,7 @@
  *
  * The writer: events to records, blobs stored once, chunks cut by the events alone.
  */
+#include "trace/checkpoint.h"
 #include "trace/internal.h"
 
 enum { RING_SEGMENT_COUNT = 8, RING_KEEP_MAX = 64 };

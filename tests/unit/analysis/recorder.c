@@ -3,6 +3,7 @@
 
 #include "base/os.h"
 #include "tests/test.h"
+#include "trace/checkpoint.h"
 
 #include <string.h>
 
