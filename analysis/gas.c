@@ -6,7 +6,8 @@
  * Clocks.  A segment is written when it ends, so its own clock is that of its end.  It
  * began where the boundary event before it left the machine: at that event's clock,
  * one instruction later behind an ecall, which retires (trace-replay.md 1, point 3).
- * state.hash does not count: it may be written in the middle of a segment.
+ * state.hash does not count: it may be written in the middle of a segment.  Behind a
+ * gap, where the boundary event is missing, the beginning is the end less the path.
  */
 #include "analysis/internal.h"
 
@@ -314,11 +315,24 @@ static uint64_t segment_icount(const struct walk *w, const struct trace_pvm_segm
     return w->origin + w->passed + insns;
 }
 
-static enum err expand(struct walk *w, const struct trace_pvm_segment *segment)
+/* Only the path counts: where is the last block, and what lies before it? */
+static bool on_path(void *self, const struct trace_charge *t)
+{
+    struct walk *w = self;
+    if (t->kind == ANALYSIS_CHARGE_BLOCK) {
+        w->passed = t->insn_count;
+        w->charge.where = t->pc;
+    }
+    return true;
+}
+
+static enum err expand(struct walk *w, const struct trace_pvm_segment *segment,
+                       bool (*charge)(void *self, const struct trace_charge *charge))
 {
     struct trace_ledger_fault fault = {0};
-    enum err err =
-        trace_ledger_expand(&w->current->ledger, segment, on_segment_charge, w, &fault);
+    w->origin = w->icount - rank_in_block(w->current, segment->pc);
+    w->passed = 0;
+    enum err err = trace_ledger_expand(&w->current->ledger, segment, charge, w, &fault);
     if (err == ERR_trace_ledger) {
         w->fault->bit = fault.bit;
         return wrong(w, fault.text);
@@ -357,6 +371,13 @@ static enum err on_segment(struct walk *w, const struct trace_record *record)
     TRY(check_table(w, s.pc));
     if (!check_kinds(&s))
         return wrong(w, "a page charge of another kind");
+    /* A halting jump retires, and nothing comes between it and the record. */
+    uint64_t halted = s.end == TRACE_SEGMENT_HALT;
+    if (w->resumed) {
+        TRY(expand(w, &s, on_path));
+        w->icount += record->clock.icount - segment_icount(w, &s) - halted;
+        w->gas = record->clock.gas - s.gas;
+    }
     TRY(enter(w, s.frame, s.pc, false));
     if (record->clock.gas - s.gas != w->gas)
         return wrong(w, "the gas clock is not the sum of the charges");
@@ -364,13 +385,8 @@ static enum err on_segment(struct walk *w, const struct trace_record *record)
         w->n += s.n + s.extra.count;
         w->gas += s.gas;
     } else {
-        w->origin = w->icount - rank_in_block(w->current, s.pc);
-        w->passed = 0;
-        w->charge.seq = record->seq;
-        TRY(expand(w, &s));
-        /* A halting jump retires, and nothing comes between it and the record. */
-        uint64_t retired = s.end == TRACE_SEGMENT_HALT;
-        if (segment_icount(w, &s) + retired != record->clock.icount)
+        TRY(expand(w, &s, on_segment_charge));
+        if (segment_icount(w, &s) + halted != record->clock.icount)
             return wrong(w, "the clock does not fit the path");
     }
     w->icount = record->clock.icount;
@@ -395,10 +411,13 @@ static enum err on_charge(struct walk *w, const struct trace_record *record)
             blocks->block[row].cost != e.cost)
             return wrong(w, "a block charge that the block table does not have");
     }
+    if (w->resumed) {
+        w->gas = record->clock.gas - e.cost;
+        w->icount = record->clock.icount;
+        TRY(enter(w, 0, e.pc, true));
+    }
     if (record->clock.gas - e.cost != w->gas)
         return wrong(w, "the gas clock is not the sum of the charges");
-    if (w->resumed)
-        TRY(enter(w, 0, e.pc, true));
     w->charge.seq = record->seq;
     w->charge.kind = e.kind;
     w->charge.where = e.where;
@@ -417,6 +436,8 @@ static enum err on_summary(struct walk *w, const struct trace_record *record)
         return ERR_unsupported;
     TRY(find_program(w, s.prog));
     TRY(check_table(w, s.pc));
+    if (w->resumed)
+        w->gas = record->clock.gas - s.gas;
     TRY(enter(w, s.frame, s.pc, false));
     if (record->clock.gas - s.gas != w->gas)
         return wrong(w, "the gas clock is not the sum of the charges");
@@ -444,8 +465,8 @@ static enum err on_config(struct walk *w, const struct trace_record *record)
     return ERR_ok;
 }
 
-/* The first record, or the first behind a gap (a dropped ring segment, a cut): the run
- * goes on from a checkpoint, whose clock is that of the chunk. */
+/* The first record, or the first behind a gap (a dropped ring segment, a cut), where
+ * the run goes on from a checkpoint. */
 static void begin(struct walk *w)
 {
     struct trace_chunk chunk = trace_reader_chunk(w->reader);

@@ -89,7 +89,7 @@ static void put_checkpoint(struct recorder *r, const struct pvm_state *state)
     struct buf payload;
     uint8_t registers[120] = {0};
     buf_init(&payload, 1 << 16);
-    set_clock(r, state->icount, state->gas);
+    set_clock(r, state->icount - 1, state->gas); /* of the call, the last event */
     trace_checkpoint_put(
         &payload, &(struct trace_pvm_checkpoint){
                       .clock = r->clock, .registers = {registers, sizeof registers}});
