@@ -251,7 +251,8 @@ struct pvm_walk {
 struct pvm_walk pvm_code_walk(const struct pvm_code *code,
                               const struct pvm_config *config, uint32_t pc);
 
-enum pvm_charge_kind { /* trace-replay.md 5.1 */
+/* trace-replay.md 5.1 */
+enum pvm_charge_kind {
     PVM_CHARGE_BLOCK = 0,
     PVM_CHARGE_COW = 2,
     PVM_CHARGE_OPERATION = 4,
@@ -288,8 +289,8 @@ ERR_MUST_CHECK enum err pvm_mem_protect(struct pvm_mem *mem, uint32_t start,
 /* Host access [5.4]: checks the whole range before it moves a byte; does not wrap.
  * pvm_access.  A write changes page states as a guest store does; *ret_cow_count,
  * when not NULL, gets the number of pages that went from clean to written. */
-ERR_MUST_CHECK enum err pvm_mem_read(struct pvm_mem *mem, uint32_t address,
-                                     size_t size, void *ret_bytes);
+ERR_MUST_CHECK enum err pvm_mem_read(struct pvm_mem *mem, uint32_t address, size_t size,
+                                     void *ret_bytes);
 ERR_MUST_CHECK enum err pvm_mem_write(struct pvm_mem *mem, uint32_t address,
                                       const void *bytes, size_t size,
                                       uint32_t *ret_cow_count);
@@ -418,7 +419,7 @@ struct pvm_observer {
     int64_t gas_stop; /* of the first deadline; PVM_GAS_STOP_NEVER: none */
 };
 
-#define PVM_GAS_STOP_NEVER ((int64_t) -1)
+#define PVM_GAS_STOP_NEVER ((int64_t)-1)
 
 /* ---- engine ---------------------------------------------------------------------- */
 
@@ -476,7 +477,7 @@ bool pvm_step(struct pvm_engine *engine, const struct pvm_program *program,
 /* Debit by a handler: tests before it debits [7.5].  False: not enough, unchanged. */
 bool pvm_state_debit(struct pvm_state *state, uint64_t cost);
 
-/* ---- digests (trace-replay.md 7.2) ------------------------------------------------ */
+/* ---- digests (trace-replay.md 7.2) ---------------------------------------------- */
 
 /* An incremental Merkle tree over an address space; only pages that changed since the
  * last call are hashed again. */
@@ -486,7 +487,8 @@ ERR_MUST_CHECK enum err pvm_digest_create(struct arena *arena, struct pvm_mem *m
 
 /* Register digest: blake2b-256 of phi0..12, pc, gas as u64. */
 struct hash256;
-void pvm_state_digest_registers(const struct pvm_state *state, struct hash256 *ret_hash);
+void pvm_state_digest_registers(const struct pvm_state *state,
+                                struct hash256 *ret_hash);
 ERR_MUST_CHECK enum err pvm_digest_memory(struct pvm_digest *digest,
                                           struct hash256 *ret_hash);
 
@@ -495,7 +497,7 @@ ERR_MUST_CHECK enum err pvm_digest_machine(struct pvm_digest *digest,
                                            const struct pvm_state *state,
                                            struct hash256 *ret_hash);
 
-/* ---- text -------------------------------------------------------------------------- */
+/* ---- text ----------------------------------------------------------------------- */
 
 /* Append one instruction as text, without a newline: "add_imm_64 a1, sp, 0x100".
  * Jump targets are absolute: "jump @24". */

@@ -16,8 +16,9 @@ union generated {
 
 /* Fill the struct of `kind`; lists and bytes live in `arena`.  w values are up to
  * `wide_max` bytes, some of them equal to earlier ones. */
-void generate_event(struct arena *arena, uint64_t *random, const struct trace_kind *kind,
-                    size_t wide_max, union generated *event);
+void generate_event(struct arena *arena, uint64_t *random,
+                    const struct trace_kind *kind, size_t wide_max,
+                    union generated *event);
 
 /* A kind of `guest` that may stand between events. */
 const struct trace_kind *generate_kind(uint64_t *random, enum trace_guest guest);
