@@ -199,7 +199,8 @@ struct cli {
     bool color; /* of stdout */
 
     /* private to cli/ui.c */
-    struct ui_json *object;
+    struct ui_json *object;      /* NULL between two objects */
+    struct ui_json *object_kept; /* its memory, used again */
     uint64_t progress_ns;
     bool progress_on;
     bool progress_shown;

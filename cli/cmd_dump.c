@@ -3,19 +3,19 @@
  * lockstep dump: the events of a trace as text or JSON (trace-replay.md 3.8, 10.2).
  * Kinds that this build does not know are printed by the file's own schema.
  */
-#include "cli/cli.h"
+#include "cli/guest.h"
 
-#include "base/os.h"
 #include "replay/position.h"
 #include "replay/sink_file.h"
-#include "trace/trace.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #define WORK_SIZE_MAX ((size_t)256 << 20)
 
-enum { W_SIZE_MAX = 64 << 20, SHOWN_SIZE_MAX = 1 << 16 };
+/* A list is cut at SHOWN_SIZE_MAX; one value is at most a record of 128 KiB, of which
+ * each byte may take four characters. */
+enum { W_SIZE_MAX = 64 << 20, SHOWN_SIZE_MAX = 1 << 16, LINE_SIZE_MAX = 1 << 20 };
 
 struct dump_options {
     const char *from;
@@ -116,21 +116,32 @@ static enum err json_value(struct dump *d, const char *key,
 
 /* ---- one event ---- */
 
+static enum err json_list(struct dump *d, struct trace_values *values)
+{
+    struct trace_value value;
+    enum err err = ERR_ok;
+    ui_json_array(d->cli, values->field->name);
+    while (!err && trace_values_next(values, &value))
+        err = json_value(d, NULL, &value);
+    ui_json_close(d->cli);
+    return err;
+}
+
+/* An object of their own: kinds have fields called `gas` and `kind` too. */
 static enum err json_fields(struct dump *d, const struct trace_record *record)
 {
-    struct cli *cli = d->cli;
-    for (uint32_t i = 0; i < record->kind->field_count; i++) {
+    enum err err = ERR_ok;
+    ui_json_object(d->cli, "fields");
+    for (uint32_t i = 0; !err && i < record->kind->field_count; i++) {
         struct trace_values values = trace_record_values(record, i);
-        const struct trace_field *field = values.field;
         struct trace_value value;
-        if (field->list)
-            ui_json_array(cli, field->name);
-        while (trace_values_next(&values, &value))
-            TRY(json_value(d, field->list ? NULL : field->name, &value));
-        if (field->list)
-            ui_json_close(cli);
+        if (values.field->list)
+            err = json_list(d, &values);
+        else if (trace_values_next(&values, &value))
+            err = json_value(d, values.field->name, &value);
     }
-    return ERR_ok;
+    ui_json_close(d->cli);
+    return err;
 }
 
 static enum err json_event(struct dump *d, const struct trace_record *record,
@@ -185,9 +196,12 @@ static enum err text_event(struct dump *d, const struct trace_record *record,
     struct cli *cli = d->cli;
     buf_clear(&d->line);
     text_fields(d, record);
-    ui_out(cli, "%8" PRIu64 " %12" PRIu64 " %12" PRIu64 "  %s%s%s", record->seq,
+    ui_out(cli, "%8" PRIu64 " %12" PRIu64 " %12" PRIu64 "  %s", record->seq,
            record->clock.icount, has_sub ? record->clock.sub : record->clock.gas,
-           ui_color(cli, UI_BOLD), record->kind->wire, ui_color(cli, UI_PLAIN));
+           ui_color(cli, UI_BOLD));
+    ui_out_escaped(cli, bytes_of(record->kind->wire, strlen(record->kind->wire)),
+                   false);
+    ui_out(cli, "%s", ui_color(cli, UI_PLAIN));
     ui_out_escaped(cli, buf_bytes(&d->line), false);
     ui_out(cli, "\n");
     return d->line.err;
@@ -203,18 +217,34 @@ static bool wanted(const struct dump *d, const struct trace_record *record)
     return !kinds->count;
 }
 
+/* A kind that no event of the file can have is a mistake, not an empty answer. */
+static int check_kinds(struct dump *d)
+{
+    const struct trace_schema *schema = trace_reader_schema(d->reader);
+    const struct cli_list *kinds = &d->options->kind;
+    for (size_t i = 0; i < kinds->count; i++) {
+        bool found = false;
+        for (size_t k = 0; !found && k < schema->count; k++)
+            found = strcmp(kinds->item[i], schema->kind[k].wire) == 0;
+        if (!found)
+            return ui_usage(d->cli, "'%s' is no kind of event of this trace",
+                            kinds->item[i]);
+    }
+    return CLI_YES;
+}
+
 /* ---- the range ---- */
 
 /* The number of the first event at or behind a position of the file. */
 static enum err find_seq(const struct trace_source *source,
+                         const struct trace_reader_options *options,
                          const struct replay_position *position, uint64_t *ret_seq)
 {
-    struct trace_reader_options none = {0};
     struct trace_reader *reader = NULL;
     struct trace_clock clock;
     struct arena arena;
     arena_init(&arena, WORK_SIZE_MAX);
-    enum err err = trace_reader_open(&arena, source, &none, NULL, &reader);
+    enum err err = trace_reader_open(&arena, source, options, NULL, &reader);
     if (!err)
         err = replay_position_find(reader, position, 0, ret_seq, &clock);
     trace_reader_close(reader);
@@ -237,8 +267,9 @@ static int find_event(struct dump *d, const struct trace_source *source,
         *ret_seq = position.kind == REPLAY_AT_END ? UINT64_MAX : position.value;
         return CLI_YES;
     }
-    enum err err = find_seq(source, &position, ret_seq);
-    return err ? ui_fail(d->cli, err, path) : CLI_YES;
+    struct trace_reader_options options = {.salvage = d->options->salvage};
+    enum err err = find_seq(source, &options, &position, ret_seq);
+    return err ? cli_trace_fail(d->cli, err, source, path) : CLI_YES;
 }
 
 /* ---- the walk ---- */
@@ -248,20 +279,35 @@ static enum err walk(struct dump *d, uint64_t to)
     bool has_sub = trace_reader_header(d->reader)->guest == TRACE_GUEST_PC, end = false;
     struct trace_record record;
     uint64_t gaps = 0;
-    while (!d->cli->out_failed && !os_interrupted()) {
+    while (!d->cli->out_failed) {
         TRY(trace_reader_next(d->reader, &record, &end));
-        if (end || record.seq >= to)
-            break;
+        bool over = end || record.seq >= to;
         if (trace_reader_gap_count(d->reader) != gaps) {
             gaps = trace_reader_gap_count(d->reader);
-            ui_note(d->cli, "damage before event %" PRIu64 ": some are missing",
-                    record.seq);
+            if (end)
+                ui_note(d->cli, "damage behind the last event: some may be missing");
+            else
+                ui_note(d->cli, "damage before event %" PRIu64 ": some are missing",
+                        record.seq);
         }
+        if (over)
+            break;
         if (wanted(d, &record))
             TRY(d->cli->json ? json_event(d, &record, has_sub)
                              : text_event(d, &record, has_sub));
     }
     return ERR_ok;
+}
+
+static int dump_range(struct dump *d, const struct trace_source *source,
+                      const char *path, uint64_t from, uint64_t to)
+{
+    enum err err = from ? trace_reader_seek_seq(d->reader, from) : ERR_ok;
+    if (!err)
+        err = walk(d, to);
+    if (err)
+        return cli_trace_fail(d->cli, err, source, path);
+    return trace_reader_gap_count(d->reader) ? CLI_NO : CLI_YES;
 }
 
 static int dump_file(struct dump *d, const struct trace_source *source,
@@ -276,19 +322,15 @@ static int dump_file(struct dump *d, const struct trace_source *source,
     if (status)
         return status;
     arena_init(&arena, WORK_SIZE_MAX);
-    buf_init(&d->line, 4 * SHOWN_SIZE_MAX);
+    buf_init(&d->line, LINE_SIZE_MAX);
     enum err err = trace_reader_open(&arena, source, &options, NULL, &d->reader);
-    if (!err && from)
-        err = trace_reader_seek_seq(d->reader, from);
-    if (!err)
-        err = walk(d, to);
-    bool gaps = d->reader && trace_reader_gap_count(d->reader);
+    status = err ? cli_trace_fail(d->cli, err, source, path) : check_kinds(d);
+    if (!status)
+        status = dump_range(d, source, path, from, to);
     trace_reader_close(d->reader);
     buf_fini(&d->line);
     arena_fini(&arena);
-    if (err)
-        return ui_fail(d->cli, err, path);
-    return gaps ? CLI_NO : CLI_YES;
+    return status;
 }
 
 int cmd_dump(struct cli *cli, int argc, char **argv)

@@ -261,6 +261,17 @@ int cli_output_check(struct cli *cli, const char *path)
                 : ui_usage(cli, "%s exists and is no trace; not overwritten", path);
 }
 
+int cli_trace_fail(struct cli *cli, enum err err, const struct trace_source *source,
+                   const char *path)
+{
+    uint16_t major, minor;
+    if (err != ERR_trace_version || trace_file_version(source, &major, &minor))
+        return ui_fail(cli, err, path);
+    ui_error(cli, "%s: trace format %u.%u, this version reads %u.x", path, major, minor,
+             (unsigned)TRACE_MAJOR);
+    return CLI_UNKNOWN;
+}
+
 void cli_hash_text(const struct hash256 *hash, char ret_text[CLI_HASH_TEXT_SIZE])
 {
     for (unsigned i = 0; i < HASH256_SIZE; i++)

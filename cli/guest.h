@@ -104,6 +104,11 @@ int cli_guest_status(const struct replay_result *result, const struct pvm_state 
  */
 int cli_output_check(struct cli *cli, const char *path);
 
+/* ui_fail for a trace that was opened; tells both versions of the format when that is
+ * the reason. */
+int cli_trace_fail(struct cli *cli, enum err err, const struct trace_source *source,
+                   const char *path);
+
 /* 64 hex digits. */
 enum { CLI_HASH_TEXT_SIZE = 65 };
 void cli_hash_text(const struct hash256 *hash, char ret_text[CLI_HASH_TEXT_SIZE]);

@@ -279,8 +279,11 @@ void ui_json_begin(struct cli *cli)
 {
     char schema[64];
     check(!cli->object && cli->command);
-    cli->object = arena_new(&cli->arena, struct ui_json);
-    check(cli->object);
+    if (!cli->object_kept)
+        cli->object_kept = arena_new(&cli->arena, struct ui_json);
+    check(cli->object_kept);
+    cli->object = cli->object_kept;
+    cli->object->depth = 0;
     json_push(cli, json_object_new_object());
     (void)snprintf(schema, sizeof schema, "lockstep.%s.1", cli->command->name);
     ui_json_text(cli, "schema", schema);
