@@ -226,7 +226,7 @@ struct trace_ring {
     enum err (*open_segment)(void *self, uint32_t number, struct trace_sink *ret_sink);
     enum err (*drop_segment)(void *self, uint32_t number);
     /* Append the checkpoint's canonical records [2.9] for the moment after the last
-     * event.  False: not possible now, ask again at the next chunk. */
+     * event.  False: not possible now, ask again behind the next event. */
     bool (*checkpoint)(void *self, struct buf *payload, uint32_t *ret_record_count);
 };
 

@@ -99,6 +99,10 @@ static enum err fits(char letter, const struct wire_item *item)
 static enum err check_value(struct check_state *state, char letter)
 {
     const uint8_t *at = state->wire.at;
+    if (letter == 'u' && at < state->wire.end && *at < 0x80) { /* most values are */
+        state->wire.at++;
+        return ERR_ok;
+    }
     struct wire_item item;
     TRY(next(state, &item));
     if (letter == 'w' && item.class == WIRE_ARRAY)

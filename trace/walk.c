@@ -84,7 +84,6 @@ static enum err check_chain(struct walk *walk, const struct trace_chunk *chunk)
         want = trace_chunk_chain(&walk->expect.chain, chunk, walk->payload);
     if (!walk->adopt && !ring_start && !hash256_equal(&want, &chunk->chain))
         return ERR_trace_chain;
-    walk->expect.chain = chunk->chain;
     return ERR_ok;
 }
 
@@ -161,8 +160,9 @@ static enum err take_chunk(struct walk *walk, const struct trace_chunk *chunk,
     if (wanted)
         TRY(check_payload(walk, chunk, fault_offset));
     TRY(check_chain(walk, chunk));
-    return events ? trace_walk_pass_events(walk, chunk, false)
-                  : pass_other(walk, chunk);
+    TRY(events ? trace_walk_pass_events(walk, chunk, false) : pass_other(walk, chunk));
+    walk->expect.chain = chunk->chain; /* all is well: now, and not before */
+    return ERR_ok;
 }
 
 /* ---- the end of the file ---- */

@@ -148,7 +148,7 @@ static bool skip_items(struct wire *wire, uint64_t count)
     }
 }
 
-bool trace_wire_skip(struct wire *wire)
+bool trace_wire_skip_long(struct wire *wire)
 {
     struct wire ahead = *wire;
     struct wire_item item;

@@ -86,7 +86,15 @@ static inline bool wire_array(struct wire *wire, uint64_t *ret_count)
 }
 
 /* Skip one whole value, an array with its items; nesting is limited [2.13]. */
-bool trace_wire_skip(struct wire *wire);
+bool trace_wire_skip_long(struct wire *wire);
+static inline bool trace_wire_skip(struct wire *wire)
+{
+    if (wire->at < wire->end && *wire->at < 0x80) {
+        wire->at++;
+        return true;
+    }
+    return trace_wire_skip_long(wire);
+}
 
 /* Is this value's wire form that of a default: 00, c4 00, a0, 90? */
 static inline bool wire_default(struct bytes value)

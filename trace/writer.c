@@ -59,8 +59,12 @@ static enum err next_segment(struct trace_writer *writer, struct bytes payload,
     return trace_tail_put_chunk(tail, &chunk, payload, &writer->position.chain);
 }
 
-/* Is it time for the next segment?  By raw bytes: a function of the events. */
-static enum err roll_ring(struct trace_writer *writer, uint16_t *flags)
+/*
+ * Is it time for the next segment?  By raw bytes: a function of the events.  Asked
+ * behind every event, because a blob belongs to the event that follows, and where a
+ * chunk is cut may always be behind a blob; so the segment's last chunk may be short.
+ */
+static enum err roll_ring(struct trace_writer *writer)
 {
     struct buf payload;
     uint32_t record_count = 0;
@@ -71,8 +75,11 @@ static enum err roll_ring(struct trace_writer *writer, uint16_t *flags)
     if (writer->ring.checkpoint(writer->ring.self, &payload, &record_count)) {
         err = payload.err;
         if (!err)
+            err = trace_tail_close(&writer->tail, &writer->position);
+        if (!err)
             err = next_segment(writer, buf_bytes(&payload), record_count);
-        *flags = TRACE_CHUNK_EPOCH;
+        if (!err)
+            err = trace_tail_open(&writer->tail, &writer->position, TRACE_CHUNK_EPOCH);
     }
     buf_fini(&payload);
     return err;
@@ -80,15 +87,11 @@ static enum err roll_ring(struct trace_writer *writer, uint16_t *flags)
 
 /* ---- records ---- */
 
-/* A segment ends behind an event only: a blob belongs to the event that follows. */
-static enum err cut(struct trace_writer *writer, bool behind_event)
+static enum err cut(struct trace_writer *writer)
 {
-    uint16_t flags = 0;
     writer->segment_raw += writer->tail.raw_size;
     TRY(trace_tail_close(&writer->tail, &writer->position));
-    if (writer->options.ring && behind_event)
-        TRY(roll_ring(writer, &flags));
-    return trace_tail_open(&writer->tail, &writer->position, flags);
+    return trace_tail_open(&writer->tail, &writer->position, 0);
 }
 
 static enum err put_blob(struct trace_writer *writer, struct bytes piece)
@@ -102,7 +105,7 @@ static enum err put_blob(struct trace_writer *writer, struct bytes piece)
     check(!packer.full);
     TRY(trace_tail_commit(&writer->tail, &packer));
     writer->position.blob_count++;
-    return writer->tail.raw_size >= CUT_SIZE ? cut(writer, false) : ERR_ok;
+    return writer->tail.raw_size >= CUT_SIZE ? cut(writer) : ERR_ok;
 }
 
 /* Number the piece, writing it if this epoch has not seen it. */
@@ -142,8 +145,8 @@ static enum err put_event(struct trace_writer *writer, const struct trace_kind *
     position->seq++;
     if (tail->raw_size >= CUT_SIZE ||
         clock->icount >> CUT_ICOUNT_SHIFT != tail->at.icount0 >> CUT_ICOUNT_SHIFT)
-        return cut(writer, true);
-    return ERR_ok;
+        TRY(cut(writer));
+    return writer->options.ring ? roll_ring(writer) : ERR_ok;
 }
 
 void trace_writer_put(struct trace_writer *writer, enum trace_id id,
