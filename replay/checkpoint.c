@@ -109,7 +109,7 @@ enum err replay_checkpoint_take(struct replay_session *s, const struct pvm_state
 {
     struct checkpoint *c = ret_checkpoint;
     struct buf runs;
-    uint8_t registers[REGISTERS_SIZE];
+    uint8_t registers[REGISTERS_SIZE] = {0};
     struct trace_pvm_checkpoint head = {
         .clock = {.icount = state->icount, .gas = s->setup->gas - state->gas},
         .registers = bytes_of(registers, sizeof registers),
