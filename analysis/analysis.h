@@ -104,6 +104,7 @@ struct analysis_entry {
     uint64_t frame;
     uint64_t pc;
     uint64_t icount;
+    uint64_t before; /* icount where what came before ended: less, behind a gap */
     bool begin;
 };
 

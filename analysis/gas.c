@@ -32,6 +32,7 @@ struct walk {
     bool resumed;    /* the next segment begins behind a gap */
     uint64_t seq;    /* of the next event */
     uint64_t icount; /* where the next segment begins */
+    uint64_t before; /* resumed: clock of the last event in front of the gap */
     uint64_t gas;    /* the gas clock by our own sum */
     uint64_t n;      /* charges so far */
     uint64_t hash;   /* rolling, of the run in progress */
@@ -229,6 +230,7 @@ static enum err enter(struct walk *w, uint64_t frame, uint64_t pc, bool is_new)
                                    .frame = frame,
                                    .pc = pc,
                                    .icount = w->icount,
+                                   .before = w->resumed ? w->before : w->icount,
                                    .begin = is_new || w->resumed};
     w->resumed = false;
     return !v->enter || v->enter(v->self, &entry) ? ERR_ok : ERR_interrupted;
@@ -471,6 +473,7 @@ static void begin(struct walk *w)
 {
     struct trace_chunk chunk = trace_reader_chunk(w->reader);
     end_run(w, w->run_charged, w->hash);
+    w->before = w->totals->insn_count;
     w->icount = chunk.icount0;
     w->gas = chunk.gas0;
     w->resumed = w->begun;

@@ -93,7 +93,8 @@ static void settle(struct analysis_profile *p, uint64_t icount)
 static bool on_enter(void *self, const struct analysis_entry *entry)
 {
     struct analysis_profile *p = self;
-    settle(p, entry->icount);
+    settle(p, entry->before);
+    p->last_icount = entry->icount;
     if (entry->begin)
         p->last = NULL;
     if (entry->program != p->current && !use_program(p, entry->program))
@@ -107,8 +108,11 @@ static bool on_enter(void *self, const struct analysis_entry *entry)
 /* A slice of a trace may begin in the middle of a run. */
 static bool enter_middle(struct analysis_profile *p, const struct analysis_charge *c)
 {
-    struct analysis_entry entry = {
-        .program = c->program, .pc = c->pc, .icount = c->icount, .begin = true};
+    struct analysis_entry entry = {.program = c->program,
+                                   .pc = c->pc,
+                                   .icount = c->icount,
+                                   .before = c->icount,
+                                   .begin = true};
     return on_enter(p, &entry);
 }
 

@@ -383,6 +383,39 @@ static void test_range(void **unused)
     recording_fini(&rec);
 }
 
+/* Nobody executed the instructions of a gap. */
+static void test_gap(void **unused)
+{
+    (void)unused;
+    static const char *const text = "    load_imm a0, 10\n"
+                                    "    ecalli 8\n"
+                                    "loop:\n"
+                                    "    add_imm_64 a0, a0, -1\n"
+                                    "    branch_ne_imm a0, 0, loop\n"
+                                    "    ecalli 8\n"
+                                    "    load_imm a0, 5\n"
+                                    "    ecalli 0\n"
+                                    "    trap\n";
+    for (unsigned form = 0; form < 2; form++) {
+        struct recording rec;
+        struct profiled p;
+        unsigned depth;
+        struct recorder_options o =
+            recorder_options(form ? PVM_GAS_LOG_EACH : PVM_GAS_LOG_LEDGER);
+        o.gap = true;
+        record(&rec, text, &o);
+        profile(&p, &rec.source, ANALYSIS_PROFILE_STACKS, NULL,
+                (struct analysis_gas_options){.verify = true});
+        uint64_t insns = weigh(collapsed(&p, ANALYSIS_WEIGHT_INSN), &depth);
+        /* The calls at both ends of the gap have no event behind them. */
+        assert_in_range(insns, rec.insn_count - 20 - 2, rec.insn_count - 20);
+        assert_int_equal(weigh(collapsed(&p, ANALYSIS_WEIGHT_GAS), &depth),
+                         p.totals.gas);
+        done(&p);
+        recording_fini(&rec);
+    }
+}
+
 /* ---- symbols ---- */
 
 static enum err parse(struct arena *arena, const char *map,
@@ -451,11 +484,11 @@ static void test_symbols_refused(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tables_add_up),   cmocka_unit_test(test_functions),
-        cmocka_unit_test(test_stacks),          cmocka_unit_test(test_tail_call),
-        cmocka_unit_test(test_long_return),     cmocka_unit_test(test_deep),
-        cmocka_unit_test(test_range),           cmocka_unit_test(test_symbols),
-        cmocka_unit_test(test_symbols_refused),
+        cmocka_unit_test(test_tables_add_up), cmocka_unit_test(test_functions),
+        cmocka_unit_test(test_stacks),        cmocka_unit_test(test_tail_call),
+        cmocka_unit_test(test_long_return),   cmocka_unit_test(test_deep),
+        cmocka_unit_test(test_gap),           cmocka_unit_test(test_range),
+        cmocka_unit_test(test_symbols),       cmocka_unit_test(test_symbols_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
