@@ -56,6 +56,7 @@ struct dump {
     const struct dump_options *options;
     struct trace_reader *reader;
     struct buf line;
+    bool passed_gap; /* on the way to --from */
 };
 
 /* ---- one value ---- */
@@ -238,7 +239,8 @@ static int check_kinds(struct dump *d)
 /* The number of the first event at or behind a position of the file. */
 static enum err find_seq(const struct trace_source *source,
                          const struct trace_reader_options *options,
-                         const struct replay_position *position, uint64_t *ret_seq)
+                         const struct replay_position *position, uint64_t *ret_seq,
+                         bool *ret_gap)
 {
     struct trace_reader *reader = NULL;
     struct trace_clock clock;
@@ -247,6 +249,7 @@ static enum err find_seq(const struct trace_source *source,
     enum err err = trace_reader_open(&arena, source, options, NULL, &reader);
     if (!err)
         err = replay_position_find(reader, position, 0, ret_seq, &clock);
+    *ret_gap = reader && trace_reader_gap_count(reader);
     trace_reader_close(reader);
     arena_fini(&arena);
     return err;
@@ -254,7 +257,8 @@ static enum err find_seq(const struct trace_source *source,
 
 /* The event that --from or --to names; relative positions make no sense here. */
 static int find_event(struct dump *d, const struct trace_source *source,
-                      const char *path, const char *text, uint64_t *ret_seq)
+                      const char *path, const char *text, uint64_t *ret_seq,
+                      bool *ret_gap)
 {
     struct replay_position position;
     if (!text)
@@ -268,7 +272,7 @@ static int find_event(struct dump *d, const struct trace_source *source,
         return CLI_YES;
     }
     struct trace_reader_options options = {.salvage = d->options->salvage};
-    enum err err = find_seq(source, &options, &position, ret_seq);
+    enum err err = find_seq(source, &options, &position, ret_seq, ret_gap);
     return err ? cli_trace_fail(d->cli, err, source, path) : CLI_YES;
 }
 
@@ -303,11 +307,14 @@ static int dump_range(struct dump *d, const struct trace_source *source,
                       const char *path, uint64_t from, uint64_t to)
 {
     enum err err = from ? trace_reader_seek_seq(d->reader, from) : ERR_ok;
+    if (d->passed_gap)
+        ui_note(d->cli, "damage on the way to event %" PRIu64 ": some may be missing",
+                from);
     if (!err)
         err = walk(d, to);
     if (err)
         return cli_trace_fail(d->cli, err, source, path);
-    return trace_reader_gap_count(d->reader) ? CLI_NO : CLI_YES;
+    return d->passed_gap || trace_reader_gap_count(d->reader) ? CLI_NO : CLI_YES;
 }
 
 static int dump_file(struct dump *d, const struct trace_source *source,
@@ -316,9 +323,10 @@ static int dump_file(struct dump *d, const struct trace_source *source,
     struct trace_reader_options options = {.salvage = d->options->salvage};
     uint64_t from = 0, to = UINT64_MAX;
     struct arena arena;
-    int status = find_event(d, source, path, d->options->from, &from);
+    bool to_gap; /* if it matters, the walk comes upon it too */
+    int status = find_event(d, source, path, d->options->from, &from, &d->passed_gap);
     if (!status)
-        status = find_event(d, source, path, d->options->to, &to);
+        status = find_event(d, source, path, d->options->to, &to, &to_gap);
     if (status)
         return status;
     arena_init(&arena, WORK_SIZE_MAX);
