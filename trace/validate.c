@@ -33,11 +33,10 @@ static enum err next_uint(struct check_state *state, uint64_t *ret_number)
 {
     const uint8_t *at = state->wire.at;
     struct wire_item item;
-    TRY(next(state, &item));
-    if (item.class != WIRE_UINT)
-        return fail_at(state, at, ERR_trace_schema);
-    *ret_number = item.number;
-    return ERR_ok;
+    if (wire_uint(&state->wire, ret_number))
+        return ERR_ok;
+    TRY(next(state, &item)); /* why not? */
+    return fail_at(state, at, ERR_trace_schema);
 }
 
 /* `item` is the header of [length, n0, n1, ...]. */
@@ -99,10 +98,9 @@ static enum err fits(char letter, const struct wire_item *item)
 static enum err check_value(struct check_state *state, char letter)
 {
     const uint8_t *at = state->wire.at;
-    if (letter == 'u' && at < state->wire.end && *at < 0x80) { /* most values are */
-        state->wire.at++;
+    uint64_t number;
+    if ((letter == 'u' || letter == 'd') && wire_uint(&state->wire, &number))
         return ERR_ok;
-    }
     struct wire_item item;
     TRY(next(state, &item));
     if (letter == 'w' && item.class == WIRE_ARRAY)

@@ -61,17 +61,31 @@ static inline bool wire_next(struct wire *wire, struct wire_item *ret_item)
     return true;
 }
 
-/* Read an unsigned integer. */
+/* Read an unsigned integer: a number is most of what there is to read. */
 static inline bool wire_uint(struct wire *wire, uint64_t *ret_number)
 {
-    if (wire->at < wire->end && *wire->at < 0x80) {
-        *ret_number = *wire->at++;
+    const uint8_t *at = wire->at;
+    size_t left = wire_left(wire), size;
+    uint64_t number = 0, least;
+    if (!left)
+        return false;
+    if (*at < 0x80) {
+        *ret_number = *at;
+        wire->at++;
         return true;
     }
-    struct wire_item item;
-    if (!wire_next(wire, &item) || item.class != WIRE_UINT)
+    if (*at < 0xcc || *at > 0xcf)
         return false;
-    *ret_number = item.number;
+    size = (size_t)1 << (*at - 0xcc);
+    least = size == 1 ? 0x80 : (uint64_t)1 << (4 * size);
+    if (left <= size)
+        return false;
+    for (size_t i = 1; i <= size; i++)
+        number = number << 8 | at[i];
+    if (number < least)
+        return false;
+    *ret_number = number;
+    wire->at += 1 + size;
     return true;
 }
 
