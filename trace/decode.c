@@ -131,14 +131,20 @@ static enum err decode_list(struct trace_reader *reader,
     return ERR_ok;
 }
 
+enum err trace_decode_next(struct trace_reader *reader, const struct trace_field *field,
+                           struct wire *wire, struct arena *arena, void *event)
+{
+    void *value = (uint8_t *)event + field->offset;
+    return field->list ? decode_list(reader, field, wire, arena, value)
+                       : decode_value(reader, wire, field->letters[0], arena, value);
+}
+
 enum err trace_decode_field(struct trace_reader *reader,
                             const struct trace_field *field, struct bytes bytes,
                             struct arena *arena, void *event)
 {
     struct wire wire = wire_of(bytes);
-    void *value = (uint8_t *)event + field->offset;
-    return field->list ? decode_list(reader, field, &wire, arena, value)
-                       : decode_value(reader, &wire, field->letters[0], arena, value);
+    return trace_decode_next(reader, field, &wire, arena, event);
 }
 
 enum err trace_decode(struct trace_reader *reader, const struct trace_record *record,
@@ -156,12 +162,7 @@ enum err trace_decode(struct trace_reader *reader, const struct trace_record *re
             *(const char **)(void *)((uint8_t *)&event + field->offset) = "";
     }
     for (uint32_t i = 0; i < record->field_count && i < kind->field_count; i++) {
-        const uint8_t *start = wire.at;
-        if (!trace_wire_skip(&wire))
-            return ERR_trace_canonical;
-        TRY(trace_decode_field(reader, &kind->field[i],
-                               bytes_of(start, (size_t)(wire.at - start)), arena,
-                               &event));
+        TRY(trace_decode_next(reader, &kind->field[i], &wire, arena, &event));
     }
     memcpy(ret_event, &event, kind->struct_size);
     return ERR_ok;

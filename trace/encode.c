@@ -146,10 +146,10 @@ struct any_list {
     size_t count;
 };
 
-static enum err encode_field(struct packer *packer, struct encoding *encoding,
-                             const struct trace_field *field, const uint8_t *event)
+enum err trace_encode_field(struct packer *packer, struct encoding *encoding,
+                            const struct trace_field *field, const void *event)
 {
-    const void *value = event + field->offset;
+    const void *value = (const uint8_t *)event + field->offset;
     if (!field->list && field->plain) {
         put_uint(packer, *(const uint64_t *)value);
         return ERR_ok;
@@ -176,9 +176,9 @@ static enum err encode_field(struct packer *packer, struct encoding *encoding,
     return ERR_ok;
 }
 
-static bool is_default(const struct trace_field *field, const uint8_t *event)
+bool trace_field_is_default(const struct trace_field *field, const void *event)
 {
-    const void *value = event + field->offset;
+    const void *value = (const uint8_t *)event + field->offset;
     if (field->list)
         return ((const struct any_list *)value)->count == 0;
     if (field->plain)
@@ -214,9 +214,10 @@ static uint32_t field_count(const struct encoding *encoding, const uint8_t *even
         count = encoding->taken_count;
     for (; count; count--) {
         const struct bytes *wire = taken(encoding, count - 1);
-        if (wire ? !wire_default(*wire)
-                 : count <= encoding->field_count &&
-                       !is_default(&encoding->kind->field[count - 1], event))
+        if (wire
+                ? !wire_default(*wire)
+                : count <= encoding->field_count &&
+                      !trace_field_is_default(&encoding->kind->field[count - 1], event))
             break;
     }
     return count;
@@ -238,7 +239,7 @@ enum err trace_encode_event(struct packer *packer, struct encoding *encoding,
         if (wire)
             pack_raw(packer, *wire);
         else
-            TRY(encode_field(packer, encoding, &encoding->kind->field[i], event));
+            TRY(trace_encode_field(packer, encoding, &encoding->kind->field[i], event));
     }
     return packer->full ? ERR_limit : ERR_ok;
 }

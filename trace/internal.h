@@ -81,6 +81,13 @@ struct encoding {
         taken_count; /* >= field_count: more are fields unknown to the built-in row */
 };
 
+/* Append one field; whether it holds its default. */
+ERR_MUST_CHECK enum err trace_encode_field(struct packer *packer,
+                                           struct encoding *encoding,
+                                           const struct trace_field *field,
+                                           const void *event);
+bool trace_field_is_default(const struct trace_field *field, const void *event);
+
 /* Append one event.  ERR_limit (record, bytes or text too long), ERR_trace_canonical
  * (a text that is no UTF-8), ERR_trace_sequence (a clock that falls). */
 ERR_MUST_CHECK enum err
@@ -461,7 +468,11 @@ uint32_t trace_record_split(const struct trace_record *record, struct bytes *ret
 struct trace_values trace_values_of(const struct trace_field *field,
                                     struct bytes bytes);
 
-/* Decode one field into the struct at `event`. */
+/* Decode one field into the struct at `event`; trace_decode_next() moves on. */
+ERR_MUST_CHECK enum err trace_decode_next(struct trace_reader *reader,
+                                          const struct trace_field *field,
+                                          struct wire *wire, struct arena *arena,
+                                          void *event);
 ERR_MUST_CHECK enum err trace_decode_field(struct trace_reader *reader,
                                            const struct trace_field *field,
                                            struct bytes wire, struct arena *arena,

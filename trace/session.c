@@ -318,49 +318,73 @@ static void set_default(const struct trace_field *field, void *event)
         memset(value, 0, sizeof(uint64_t));
 }
 
-/* An event that the guest knows to be answered outside: take all that is not output
- * from the trace, in one walk.  False: it is not, or something is unusual. */
-static bool fill_outside(struct session *session, const struct trace_kind *kind,
-                         void *event)
+/* The bytes of an output field are those at `wire`?  Moves on. */
+static bool output_fits(struct session *session, const struct trace_field *field,
+                        const void *event, struct wire *wire)
+{
+    struct encoding none = {0};
+    struct packer packer = {.at = session->produced,
+                            .end = session->produced + RECORD_SIZE_MAX};
+    const struct bytes *bytes = (const void *)((const uint8_t *)event + field->offset);
+    if (field->wide && (field->list || bytes->size > WIDE_INLINE_MAX))
+        return false; /* blobs: the long way */
+    if (trace_encode_field(&packer, &none, field, event) || packer.full)
+        return false;
+    size_t size = (size_t)(packer.at - session->produced);
+    if (size > wire_left(wire) || memcmp(session->produced, wire->at, size) != 0)
+        return false;
+    wire->at += size;
+    return true;
+}
+
+static bool field_fits(struct session *session, const struct trace_field *field,
+                       bool there, void *event, struct wire *wire)
+{
+    bool output = field->role == TRACE_ROLE_O;
+    if (output && there)
+        return output_fits(session, field, event, wire);
+    if (output)
+        return trace_field_is_default(field, event);
+    if (there)
+        return !trace_decode_next(session->reader, field, wire, &session->scratch,
+                                  event);
+    set_default(field, event);
+    return true;
+}
+
+/* The same for an event that the guest knows to be answered outside, in one walk along
+ * the record: outputs are compared, all else is taken. */
+static bool is_same_outside(struct session *session, const struct trace_kind *kind,
+                            const struct trace_clock *clock, void *event)
 {
     const struct trace_record *next = &session->next;
     uint8_t origin = session->roles[kind->id].origin;
     struct wire wire = wire_of(next->fields);
     if (origin == NO_FIELD || session->roles[kind->id].inputs ||
         session->options.compare_all || next->kind->field_count != kind->field_count ||
-        next->field_count <= origin)
+        next->field_count <= origin || next->clock.icount != clock->icount ||
+        next->clock.sub != clock->sub || next->clock.gas != clock->gas)
         return false;
     for (uint32_t i = 0; i < kind->field_count; i++) {
-        const struct trace_field *field = &kind->field[i];
-        const uint8_t *start = wire.at;
-        bool there = i < next->field_count;
         if (i == origin && wire.at < wire.end && *wire.at == 0)
             return false;
-        if (there && !trace_wire_skip(&wire))
-            return false;
-        if (field->role == TRACE_ROLE_O)
-            continue;
-        if (!there)
-            set_default(field, event);
-        else if (trace_decode_field(session->reader, field,
-                                    bytes_of(start, (size_t)(wire.at - start)),
-                                    &session->scratch, event))
+        if (!field_fits(session, &kind->field[i], i < next->field_count, event, &wire))
             return false;
     }
     return true;
 }
 
-/* The short way, for most events: what the guest produced, with what came from outside,
- * are the recorded bytes.  Then the event is equal, whatever the roles.  False: look
- * closer. */
+/* The short way, for most events: what the guest produced are the recorded bytes.  Then
+ * the event is equal, whatever the roles.  False: look closer. */
 static bool is_same(struct session *session, const struct trace_kind *kind,
                     const struct trace_clock *clock, void *event)
 {
     static const struct split none;
     struct trace_record produced;
     struct bytes recorded = session->next.wire;
-    return (is_derived(session, kind, event) || fill_outside(session, kind, event)) &&
-           !encode_produced(session, kind, clock, &none, event, &produced) &&
+    if (!is_derived(session, kind, event))
+        return is_same_outside(session, kind, clock, event);
+    return !encode_produced(session, kind, clock, &none, event, &produced) &&
            produced.wire.size == recorded.size &&
            memcmp(produced.wire.data, recorded.data, recorded.size) == 0;
 }
