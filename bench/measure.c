@@ -91,7 +91,7 @@ static void say_json(const struct bench *bench, const struct bench_figure *f,
 /* Four digits are all that a median of nine is worth. */
 static unsigned places(double value)
 {
-    return value < 10 ? 3 : value < 100 ? 2 : value < 1000 ? 1 : 0;
+    return value < 0.1 ? 5 : value < 10 ? 3 : value < 100 ? 2 : value < 1000 ? 1 : 0;
 }
 
 void bench_say(struct bench *bench, const struct bench_figure *f)
