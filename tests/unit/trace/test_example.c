@@ -136,6 +136,31 @@ static void test_replay(void **state)
     buf_fini(&file);
 }
 
+/* The hex dump in docs/format-trace.md is the file. */
+static void test_format_document(void **state)
+{
+    (void)state;
+    struct buf text, want = golden(), got;
+    buf_init(&text, 1 << 20);
+    buf_init(&got, 1 << 20);
+    assert_int_equal(os_file_read("docs/format-trace.md", &text), ERR_ok);
+    const char *at = strstr(buf_string(&text), "```hex\n");
+    assert_non_null(at);
+    for (at += 7; *at != '`';) {
+        unsigned byte;
+        assert_int_equal(sscanf(at, "%2x", &byte), 1);
+        buf_byte(&got, (uint8_t)byte);
+        at += 2;
+        at += *at == '\n';
+    }
+    assert_int_equal(got.size, want.size);
+    assert_memory_equal(got.data, want.data, want.size);
+    assert_non_null(strstr(buf_string(&text), identity_text));
+    buf_fini(&text);
+    buf_fini(&got);
+    buf_fini(&want);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +168,7 @@ int main(void)
         cmocka_unit_test(test_open_tail),
         cmocka_unit_test(test_read),
         cmocka_unit_test(test_replay),
+        cmocka_unit_test(test_format_document),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
