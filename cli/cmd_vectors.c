@@ -31,11 +31,14 @@ const struct cli_spec cli_spec_vectors = {
     .positional = {{"FILE", 1, CLI_MANY, "a JSON file, or a folder: all *.json in it"}},
     .example = {{"lockstep vectors corpus/vectors", "run all that comes with lockstep"},
                 {"lockstep vectors --json my.json", "one object per failure"}},
-    .about = "The kind of a file is told by its content: a program in the w3f "
-             "conformance format, edge cases (\"format\": \"lockstep-pvm-edge\") with "
-             "loader cases, or gas blocks (\"lockstep-pvm-gas-singlepass\").  Every "
-             "program is run with each dispatch loop, step by step, and with each gas "
-             "log.  An expected field that is absent is not compared.",
+    .about =
+        "The kind of a file is told by its content: a program in the w3f "
+        "conformance format, edge cases (\"format\": \"lockstep-pvm-edge\") with "
+        "loader cases, or gas blocks (\"lockstep-pvm-gas-singlepass\").  Every "
+        "program is run with each dispatch loop, step by step, and with each gas "
+        "log.  An expected field that is absent is not compared.  A case that takes "
+        "more than 2^24 instructions or maps more than 2^16 pages makes the file "
+        "malformed.",
     .exit_yes = "all cases passed",
     .exit_no = "some failed",
     .prints_json = true,

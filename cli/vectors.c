@@ -17,6 +17,8 @@ enum { JSON_DEPTH_MAX = 32 };
 
 enum err cli_vectors_init(struct cli_vectors *v)
 {
+    v->step_max = CLI_VECTORS_STEP_MAX;
+    v->page_max = CLI_VECTORS_PAGE_MAX;
     arena_init(&v->engine_arena, ARENA_SIZE_MAX);
     arena_init(&v->arena, ARENA_SIZE_MAX);
     TRY(pvm_engine_create(&v->engine_arena, &v->engine));

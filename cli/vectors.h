@@ -8,7 +8,7 @@
  *   edge cases     "format": "lockstep-pvm-edge", both profiles, and loader cases
  *   gas blocks     "format": "lockstep-pvm-gas-singlepass"
  *
- * A case is run in every mode (dispatch loop, single steps, gas logs), whose results
+ * A case is run in every mode (single steps, dispatch loops, gas logs), whose results
  * must not differ.  An expected field that is absent is not compared.
  * Nothing is printed here; what differs goes to `differs`.
  */
@@ -32,9 +32,15 @@ struct cli_vectors_difference {
     const char *actual;
 };
 
+/* What a case may need; more makes the file malformed.  Gas cannot be the bound: cases
+ * with the largest gas are among the best. */
+enum { CLI_VECTORS_STEP_MAX = 1 << 24, CLI_VECTORS_PAGE_MAX = 1 << 16 };
+
 struct cli_vectors {
     void (*differs)(void *self, const struct cli_vectors_difference *difference);
     void *self;
+    uint64_t step_max; /* instructions in a profile; the constants above, or less */
+    uint64_t page_max; /* in page maps, those of resumes included */
 
     /* cases so far; a case with any difference is failed */
     uint64_t pass_count;
@@ -52,7 +58,7 @@ struct cli_vectors {
     bool differing;
 };
 
-/* ERR_nomem. */
+/* Sets the limits and the private part.  ERR_nomem. */
 ERR_MUST_CHECK enum err cli_vectors_init(struct cli_vectors *vectors);
 void cli_vectors_fini(struct cli_vectors *vectors);
 

@@ -7,6 +7,7 @@
 
 #include "base/os.h"
 
+#include <inttypes.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,11 +23,12 @@ struct mode {
     const char *name;
 };
 
-/* In order of `log`: each form of a program is predecoded once. */
+/* Steps first: only they can be counted, and the other modes do as many.  In order of
+ * `log`: each form of a program is predecoded once. */
 static const struct mode mode_list[] = {
+    {PVM_GAS_LOG_NONE, PVM_DISPATCH_LOOP, true, false, "step"},
     {PVM_GAS_LOG_NONE, PVM_DISPATCH_LOOP, false, false, "loop"},
     {PVM_GAS_LOG_NONE, PVM_DISPATCH_THREADED, false, false, "threaded"},
-    {PVM_GAS_LOG_NONE, PVM_DISPATCH_LOOP, true, false, "step"},
     {PVM_GAS_LOG_LEDGER, PVM_DISPATCH_LOOP, false, false, "loop ledger unheard"},
     {PVM_GAS_LOG_LEDGER, PVM_DISPATCH_LOOP, false, true, "loop ledger"},
     {PVM_GAS_LOG_LEDGER, PVM_DISPATCH_THREADED, false, true, "threaded ledger"},
@@ -220,16 +222,21 @@ static void compare_record(struct cli_vectors *v, const struct vectors_case *c,
 /* ---- all modes ---------------------------------------------------------------------
  */
 
+static bool run_steps(struct cli_vectors *v, const struct pvm_program *program,
+                      struct pvm_state *state, uint64_t *left,
+                      struct pvm_outcome *ret_outcome)
+{
+    while (pvm_step(v->engine, program, state, ret_outcome))
+        if (!(*left)--)
+            return cli_vectors_bad(v, "more than %" PRIu64 " instructions",
+                                   v->step_max);
+    return true;
+}
+
 static struct pvm_outcome run_once(struct cli_vectors *v, const struct mode *mode,
                                    const struct pvm_program *program,
                                    struct pvm_state *state, struct heard *heard)
 {
-    struct pvm_outcome outcome;
-    if (mode->step) {
-        while (pvm_step(v->engine, program, state, &outcome))
-            ;
-        return outcome;
-    }
     struct pvm_observer observer = {.self = heard, .gas_stop = PVM_GAS_STOP_NEVER};
     if (mode->listen) {
         observer.segment = hear_segment;
@@ -262,6 +269,7 @@ static bool run_mode(struct cli_vectors *v, const struct vectors_case *c,
         return cli_vectors_bad(v, "page map: %s", err_text(err));
     uint64_t given = c->gas;
     struct heard heard = {0};
+    uint64_t steps_left = v->step_max;
     for (size_t i = 0; i < c->record_count && !v->differing; i++) {
         if (i) {
             if (!apply_resume(v, &c->resume[i - 1], &state))
@@ -269,7 +277,11 @@ static bool run_mode(struct cli_vectors *v, const struct vectors_case *c,
             given += c->resume[i - 1].add_gas;
         }
         set_mode(v, c, mode, i);
-        struct pvm_outcome outcome = run_once(v, mode, program, &state, &heard);
+        struct pvm_outcome outcome;
+        if (!mode->step)
+            outcome = run_once(v, mode, program, &state, &heard);
+        else if (!run_steps(v, program, &state, &steps_left, &outcome))
+            return false;
         compare_record(v, c, &c->record[i], &state, outcome);
         if (!mode->listen)
             continue;
@@ -283,10 +295,35 @@ static bool run_mode(struct cli_vectors *v, const struct vectors_case *c,
     return true;
 }
 
+static bool count_pages(struct cli_vectors *v, const struct vectors_map *map,
+                        size_t count, uint64_t *left)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint64_t pages = map[i].size / PVM_PAGE_SIZE;
+        if (pages > *left)
+            return cli_vectors_bad(v, "more than %" PRIu64 " pages", v->page_max);
+        *left -= pages;
+    }
+    return true;
+}
+
+static bool check_pages(struct cli_vectors *v, const struct vectors_case *c)
+{
+    uint64_t left = v->page_max;
+    if (!count_pages(v, c->map, c->map_count, &left))
+        return false;
+    for (size_t i = 0; i < c->resume_count; i++)
+        if (!count_pages(v, c->resume[i].map, c->resume[i].map_count, &left))
+            return false;
+    return true;
+}
+
 /* Stops at the first mode that differs: the rest would say the same again. */
 static bool run_modes(struct cli_vectors *v, const struct vectors_case *c)
 {
     struct pvm_program *program = NULL;
+    if (!check_pages(v, c))
+        return false;
     for (size_t i = 0; i < countof(mode_list) && !v->differing; i++) {
         if (!program || mode_list[i].log != mode_list[i - 1].log) {
             enum err err = pvm_program_create(&v->arena, &c->code, &c->config,

@@ -140,17 +140,36 @@ sed 's/"expected-pc": [0-9]*/"expected-pc": 77/' "$case" >"$dir/set/wrong.json"
 run 1 vectors "$dir/set"
 sed "s|$dir/||" "$dir/out" >"$dir/short" && mv "$dir/short" "$dir/out"
 out 'vectors that fail' <<'EOF'
-set/wrong.json: inst_add_32 [loop]: pc: expected 77, got 3
+set/wrong.json: inst_add_32 [step]: pc: expected 77, got 3
 1 passed, 1 failed
 EOF
 run 1 vectors --json "$dir/set"
 sed "s|$dir/||" "$dir/out" >"$dir/short" && mv "$dir/short" "$dir/out"
 out 'vectors --json' <<'EOF'
-{"schema":"lockstep.vectors.1","file":"set/wrong.json","case":"inst_add_32","mode":"loop","field":"pc","expected":"77","actual":"3"}
+{"schema":"lockstep.vectors.1","file":"set/wrong.json","case":"inst_add_32","mode":"step","field":"pc","expected":"77","actual":"3"}
 {"schema":"lockstep.vectors.1","passed":1,"failed":1}
 EOF
 run 125 vectors "$dir/set/read.me" "$case"
 run 125 vectors "$dir/missing.json"
+# A file can ask for more than anybody has.
+cat >"$dir/endless.json" <<'EOF'
+{"name": "endless", "program": [0, 0, 2, 40, 0, 1],
+ "initial-regs": [0,0,0,0,0,0,0,0,0,0,0,0,0], "initial-pc": 0,
+ "initial-gas": 18446744073709551615, "initial-page-map": [], "initial-memory": [],
+ "expected-status": "halt"}
+EOF
+run 125 vectors "$dir/endless.json"
+sed "s|$dir/||" "$dir/err" >"$dir/short" && mv "$dir/short" "$dir/err"
+err 'endless' <<'EOF'
+lockstep vectors: endless.json: case endless: more than 16777216 instructions
+EOF
+sed -e 's/18446744073709551615/1000/' -e 's/"initial-page-map": \[\]/"initial-page-map": [{"address": 0, "length": 4294967296, "is-writable": true}]/' \
+    "$dir/endless.json" >"$dir/giant.json"
+run 125 vectors "$dir/giant.json"
+sed "s|$dir/||" "$dir/err" >"$dir/short" && mv "$dir/short" "$dir/err"
+err 'giant' <<'EOF'
+lockstep vectors: giant.json: case endless: more than 65536 pages
+EOF
 run 125 vectors docs
 run 129 vectors --engine=none "$case"
 run 129 vectors
