@@ -320,7 +320,12 @@ enum err trace_schema_parse(struct arena *arena, struct bytes payload,
     *fault_offset = (size_t)(wire.at - payload.data);
     if (wire_left(&wire))
         return ERR_trace_canonical;
-    *ret_schema = (struct trace_schema){.kind = kind, .count = record_count};
+    struct trace_schema schema = {.kind = kind, .count = record_count};
+    for (uint32_t i = 0; i < record_count && i < UINT8_MAX; i++) {
+        if (kind[i].id < countof(schema.row))
+            schema.row[kind[i].id] = (uint8_t)(i + 1);
+    }
+    *ret_schema = schema;
     return ERR_ok;
 }
 
@@ -343,6 +348,8 @@ bool trace_schema_row_fits(const struct trace_kind *row)
 const struct trace_kind *trace_schema_kind(const struct trace_schema *schema,
                                            uint64_t id)
 {
+    if (id < countof(schema->row) && schema->row[id])
+        return &schema->kind[schema->row[id] - 1];
     size_t low = 0, high = schema->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;

@@ -325,7 +325,10 @@ static bool output_fits(struct session *session, const struct trace_field *field
     struct encoding none = {0};
     struct packer packer = {.at = session->produced,
                             .end = session->produced + RECORD_SIZE_MAX};
-    const struct bytes *bytes = (const void *)((const uint8_t *)event + field->offset);
+    const void *value = (const uint8_t *)event + field->offset;
+    const struct bytes *bytes = value;
+    if (field->plain && !field->list && *(const uint64_t *)value < 0x80)
+        return wire->at < wire->end && *wire->at++ == *(const uint64_t *)value;
     if (field->wide && (field->list || bytes->size > WIDE_INLINE_MAX))
         return false; /* blobs: the long way */
     if (trace_encode_field(&packer, &none, field, event) || packer.full)

@@ -161,6 +161,7 @@ const struct trace_kind *trace_kind_named(const char *wire);
 struct trace_schema {
     const struct trace_kind *kind;
     size_t count;
+    uint8_t row[128]; /* by id: 1 + index, or 0 for "search" */
 };
 const struct trace_kind *trace_schema_kind(const struct trace_schema *schema,
                                            uint64_t id);
