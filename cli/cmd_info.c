@@ -197,9 +197,9 @@ static void info_summary(struct cli *cli, const struct trace_summary *summary)
         return;
     }
     ui_out(cli, "state      %s%s\n", state,
-           closed                ? ""
+           closed                       ? ""
            : strcmp(state, "open") == 0 ? "; lockstep recover closes it"
-                                 : "; lockstep verify says what is wrong");
+                                        : "; lockstep verify says what is wrong");
     ui_out(cli, "identity   %s\n", closed ? hex : "-");
     ui_out(cli, "clocks     %" PRIu64 " instructions, %" PRIu64 " gas\n",
            summary->end.icount, summary->end.gas);
