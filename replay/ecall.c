@@ -120,6 +120,8 @@ static enum err apply(const struct trace_pvm_ecall *event, struct bytes written,
         state->reg[event->out.item[i].a] = event->out.item[i].b;
     for (size_t i = 0; i < event->writes.count; i++) {
         struct trace_uu range = event->writes.item[i];
+        if (!range.b)
+            continue;
         TRY(pvm_mem_write(state->mem, (uint32_t)range.a, written.data, (size_t)range.b,
                           NULL));
         written = bytes_of(written.data + range.b, written.size - (size_t)range.b);
