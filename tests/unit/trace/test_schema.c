@@ -10,7 +10,6 @@
 
 #include "base/os.h"
 
-#include <glob.h>
 #include <string.h>
 
 static const char snapshot_path[] = "tests/unit/trace/events.snapshot";
@@ -145,40 +144,12 @@ static void test_schema_chunk(void **state)
     }
 }
 
-/* msgpack-c functions that would leave the canonical form [3.6]. */
-static void test_forbidden_functions(void **state)
-{
-    (void)state;
-    static const char *const forbidden[] = {
-        "msgpack_pack_fix_",      "msgpack_pack_v4raw", "msgpack_pack_float",
-        "msgpack_pack_double",    "msgpack_pack_nil",   "msgpack_pack_true",
-        "msgpack_pack_false",     "msgpack_pack_map",   "msgpack_pack_ext",
-        "msgpack_pack_timestamp", "msgpack_unpack"};
-    glob_t found;
-    assert_int_equal(glob("*/*.[ch]", 0, NULL, &found), 0);
-    assert_true(found.gl_pathc > 20);
-    for (size_t i = 0; i < found.gl_pathc; i++) {
-        struct buf text;
-        buf_init(&text, 1 << 22);
-        assert_int_equal(os_file_read(found.gl_pathv[i], &text), ERR_ok);
-        for (size_t k = 0; k < countof(forbidden); k++) {
-            if (strstr(buf_string(&text), forbidden[k])) {
-                print_message("%s calls %s\n", found.gl_pathv[i], forbidden[k]);
-                fail();
-            }
-        }
-        buf_fini(&text);
-    }
-    globfree(&found);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_snapshot),
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_schema_chunk),
-        cmocka_unit_test(test_forbidden_functions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
