@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum { PROGRAM_SIZE_MAX = 1 << 28, FAULT_STATUS = 134, INTERRUPTED_STATUS = 130 };
-#define MEMORY_MAX ((size_t)2 << 30)
+#define MEMORY_MAX ((size_t)1 << 30) /* as a replay has */
 
 const char *const cli_container_word[] = {"auto", "raw", "spi", "polkavm", NULL};
 const char *const cli_profile_word[] = {"vectors", "javm", NULL};

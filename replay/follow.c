@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MEMORY_DEFAULT ((size_t)2 << 30)
+#define MEMORY_DEFAULT ((size_t)1 << 30)
 #define EVENT_MEMORY ((size_t)96 << 20) /* a program's code, data and arguments */
 
 const char *replay_class_name(enum replay_class class)

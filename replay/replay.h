@@ -193,7 +193,7 @@ struct replay_options {
     struct trace_writer *copy; /* record what the replay produces; NULL */
     bool locate;               /* after a divergence, look for its first instruction */
     enum pvm_dispatch dispatch;
-    size_t memory_max; /* for program, arguments and events; 0: 2 GiB */
+    size_t memory_max; /* for program, arguments and events; 0: 1 GiB */
     uint64_t gas_max;  /* stop there with REPLAY_FAILED, ERR_limit; 0: none */
     bool (*interrupted)(void);
     void (*output)(void *self, uint64_t dev, struct bytes data);
