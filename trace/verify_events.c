@@ -32,7 +32,9 @@ struct events {
     uint32_t blobs_next; /* the next one that must be used for the first time */
     char *config_key;    /* of the previous session.config */
     enum gas_mode mode;
-    bool ended; /* session.end was there */
+    uint64_t next_seq;
+    uint64_t gap_gas; /* that a cut has left out */
+    bool ended;       /* session.end was there */
     bool charges_overflow;
 };
 
@@ -236,7 +238,8 @@ static void check_sum(struct events *events)
     const struct trace_summary *summary = events->verify->summary;
     if (events->mode == GAS_OTHER)
         return;
-    if (events->charges_overflow || summary->charge_sum != summary->end.gas)
+    if (events->charges_overflow ||
+        summary->charge_sum != summary->end.gas - events->gap_gas)
         defect(events, ERR_trace_ledger, "charges do not add up to the gas clock");
 }
 
@@ -313,6 +316,10 @@ static enum err check_event(struct events *events)
     if (!summary->event_count && !(header->flags & TRACE_HEADER_CUT) &&
         id != TRACE_ID_session_begin)
         defect(events, ERR_trace_event, "first event is not session.begin");
+    if (record->seq != events->next_seq)
+        events->gap_gas +=
+            trace_reader_clock_before(events->reader).gas - summary->end.gas;
+    events->next_seq = record->seq + 1;
     summary->event_count++;
     summary->kind_count[id < countof(summary->kind_count) ? id : 0]++;
     summary->end = record->clock;
