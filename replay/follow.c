@@ -202,31 +202,20 @@ void replay_follow_close(struct follow *f)
 
 /* Behind this record, can a session stop?  At a block entry, whose gas clock finds it
  * again, or behind an ecall. */
-static enum err note_boundary(struct follow *f, struct trace_reader *reader,
-                              const struct trace_record *record, uint64_t icount,
-                              struct follow_stop *stop)
+static void note_boundary(const struct trace_record *record, uint64_t icount,
+                          struct follow_stop *stop)
 {
-    struct arena *arena = &f->arena;
-    struct trace_pvm_segment segment;
-    switch (record->kind->id) {
-    case TRACE_ID_pvm_ecall:
-        if (record->clock.icount < icount)
-            stop->limit = (struct replay_limit){UINT64_MAX, record->seq + 1};
-        return ERR_ok;
-    case TRACE_ID_pvm_segment:
-        TRY(trace_decode_pvm_segment(reader, record, arena, &segment));
-        if (segment.end == PVM_SEGMENT_SPLIT_BLOCK)
-            stop->limit = (struct replay_limit){record->clock.gas, UINT64_MAX};
-        return ERR_ok;
-    default:
-        return ERR_ok;
-    }
+    if (record->kind->id == TRACE_ID_pvm_ecall && record->clock.icount < icount)
+        stop->limit = (struct replay_limit){UINT64_MAX, record->seq + 1};
+    if (replay_session_segment_end(record) == PVM_SEGMENT_SPLIT_BLOCK)
+        stop->limit = (struct replay_limit){record->clock.gas, UINT64_MAX};
 }
 
 enum err replay_follow_find_stop(struct follow *f, uint64_t icount, uint64_t seq_max,
                                  struct follow_stop *ret_stop)
 {
     struct follow_stop stop = {.limit = {0, UINT64_MAX}, .icount = icount};
+    uint64_t next_seq = 0;
     struct trace_reader *reader;
     TRY(open_reader(f, &reader));
     enum err err = ERR_ok;
@@ -236,9 +225,10 @@ enum err replay_follow_find_stop(struct follow *f, uint64_t icount, uint64_t seq
         err = trace_reader_next(reader, &record, &end);
         if (err || end || record.clock.icount > icount || record.seq >= seq_max)
             break;
-        err = note_boundary(f, reader, &record, icount, &stop);
-        if (err)
-            break;
+        if (record.seq != next_seq) /* behind a gap: from its checkpoint */
+            stop.limit = (struct replay_limit){UINT64_MAX, record.seq};
+        next_seq = record.seq + 1;
+        note_boundary(&record, icount, &stop);
     }
     trace_reader_close(reader);
     if (!err)
@@ -323,7 +313,7 @@ static void diverged(struct follow *f)
         static_name(f->report->divergence.recorded_name);
     f->report->divergence.produced_name =
         static_name(f->report->divergence.produced_name);
-    f->report->event_count = f->report->divergence.seq;
+    f->report->event_count = f->report->divergence.seq - f->report->result.gap_size;
 }
 
 static void judge(struct follow *f, enum err err)
@@ -363,7 +353,7 @@ static void run(struct follow *f, const struct follow_stop *stop)
 {
     struct replay_report *report = f->report;
     enum err err = replay_session_run(f->session, &report->result);
-    report->event_count = trace_seq(f->trace);
+    report->event_count = trace_seq(f->trace) - report->result.gap_size;
     if (!err && report->result.end == REPLAY_END_STOPPED && stop->icount != UINT64_MAX)
         step_to(f, stop->icount);
     report->state = *replay_session_state(f->session);

@@ -134,6 +134,7 @@ struct replay_result {
     uint64_t reason;            /* of session.end */
     struct trace_clock clock;
     uint64_t ecall_count;
+    uint64_t gap_size; /* events that the trace has left out */
     struct replay_hash_place hash;
 };
 
@@ -224,7 +225,7 @@ struct replay_report {
     char detail[160];        /* one line for people; "" when there is nothing to say */
     bool finished;           /* the trace has its session.end and index */
     struct hash256 identity; /* chain over what was read; the identity if finished */
-    uint64_t event_count;    /* equal ones */
+    uint64_t event_count;    /* equal ones that are in the trace */
     struct replay_result result;
     struct pvm_state state; /* at the end; `mem` is NULL */
     /* REPLAY_DIVERGED: the trace's words */

@@ -160,18 +160,22 @@ static int64_t gas_stop(const struct replay_session *s, uint64_t now)
     return at > s->setup->gas ? PVM_GAS_STOP_NEVER : (int64_t)(s->setup->gas - at);
 }
 
-/* Does this record say that the recording was stopped at its clock? */
-static bool is_stop(const struct trace_record *record)
+uint64_t replay_session_segment_end(const struct trace_record *record)
 {
     enum { FIELD_END = 6 }; /* of pvm.segment and pvm.summary */
     uint32_t id = record->kind->id;
-    if (id == TRACE_ID_session_end)
-        return true;
     if (id != TRACE_ID_pvm_segment && id != TRACE_ID_pvm_summary)
-        return false;
+        return UINT64_MAX;
     struct trace_values values = trace_record_values(record, FIELD_END);
     struct trace_value end = {0};
-    return trace_values_next(&values, &end) && end.number == PVM_SEGMENT_STOPPED;
+    return trace_values_next(&values, &end) ? end.number : UINT64_MAX;
+}
+
+/* Does this record say that the recording was stopped at its clock? */
+static bool is_stop(const struct trace_record *record)
+{
+    return record->kind->id == TRACE_ID_session_end ||
+           replay_session_segment_end(record) == PVM_SEGMENT_STOPPED;
 }
 
 /* Replay: the guest has run past what comes next in the trace.  Nothing that it
@@ -351,8 +355,10 @@ static bool cross_gap(struct replay_session *s)
     s->err = replay_checkpoint_restore(s, s->options.source, seq);
     if (s->err)
         return false;
+    s->result.gap_size += seq - trace_seq(s->trace);
     trace_resume(s->trace);
-    s->muted = false;
+    s->muted = seq >= s->options.limit.seq;
+    s->end = s->muted ? REPLAY_END_STOPPED : REPLAY_END_GUEST;
     return true;
 }
 
@@ -360,9 +366,9 @@ static struct pvm_outcome run(struct replay_session *s)
 {
     const struct pvm_host host = {.ecall = replay_session_ecall, .self = s};
     struct pvm_outcome outcome = {0};
+    s->end = REPLAY_END_GUEST;
     (void)(!s->err && cross_gap(s));
-    while (!s->err) {
-        s->end = REPLAY_END_GUEST;
+    while (!s->err && s->end == REPLAY_END_GUEST) {
         s->observer.gas_stop = gas_stop(s, s->setup->gas - s->state.gas);
         outcome = pvm_run(s->engine, s->program, &s->state, &host, &s->observer);
         if (s->err != ERR_trace_end || !cross_gap(s))

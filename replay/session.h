@@ -45,6 +45,9 @@ static inline bool session_replays(const struct replay_session *s)
     return s->trace && s->trace->replaying;
 }
 
+/* Why the segment of this record ended; UINT64_MAX: it is none. */
+uint64_t replay_session_segment_end(const struct trace_record *record);
+
 /* Write or compare one event at the trace's clock; false once there is an error. */
 bool replay_session_emit(struct replay_session *s, enum trace_id id, void *event);
 

@@ -231,7 +231,8 @@ rings()
         pvm "$bin/sieve.pvm" --reg a0=200000
     [ "$(wc -c <"$work/ring.lks")" -lt 3000000 ] || complain "a ring of 1 MiB is larger"
     want 0 "$lockstep" replay "$work/ring.lks"
-    says ': same: 605625 events'
+    says ': same: [0-9]'
+    want 0 "$lockstep" verify "$work/ring.lks"
     want 125 "$lockstep" replay --record "$work/again.lks" "$work/ring.lks"
     one_line
     for log in ledger summary; do
@@ -239,7 +240,7 @@ rings()
             pvm "$work/loop.pvm" --gas 300000
         [ "$(wc -c <"$work/ring.lks")" -lt 3000000 ] || complain "a ring is too large"
         want 0 "$lockstep" replay "$work/ring.lks"
-        says ': same: 2'
+        says ': same: [0-9]'
     done
     [ -z "$(ls "$work" | grep 'ring.lks.')" ] || complain "segments are left"
     touch "$work/ring.lks.000"
@@ -256,6 +257,7 @@ cuts()
     want 0 "$lockstep" cut -o "$work/part.lks" "$work/whole.lks" 50%..
     want 0 "$lockstep" replay "$work/part.lks"
     says ': same: '
+    want 0 "$lockstep" verify "$work/part.lks"
     want 0 "$lockstep" cut -o "$work/part.lks" "$work/whole.lks" 20%..+5000000
     want 0 "$lockstep" replay "$work/part.lks"
     says ': open: '
