@@ -100,20 +100,6 @@ __attribute__((noinline)) static void rare(PARAMETERS)
     NEXT(ip);
 }
 
-/* The 64th outcome has been shifted in: store the group, then enter header `i`. */
-__attribute__((noinline)) static void flush(PARAMETERS)
-{
-    e->gas_shown = gas;
-    e->acc = acc;
-    pvm_segment_flush(e);
-    const struct record *ip = pvm_enter_block(e, i);
-    if (!ip)
-        return;
-    gas = e->gas_shown;
-    acc = e->acc;
-    NEXT(ip);
-}
-
 /* ---- instructions as inline functions of their operands ----
  *
  * step_NAME: false, with nothing changed, when mem.c has to be asked.
@@ -203,12 +189,24 @@ __attribute__((noinline)) static void flush(PARAMETERS)
 #undef LOG_TARGET
 
 #define LOG_BLOCK(h) (void)0
+
+/* The 64th outcome has been shifted in: store the group, then enter header `i`.  A full
+ * segment shows no gas, so that the entry goes the long way and splits. */
+__attribute__((noinline)) static void flush(PARAMETERS)
+{
+    e->gas_shown = gas;
+    e->acc = acc;
+    pvm_segment_flush(e);
+    gas = e->gas_shown;
+    acc = e->acc;
+    ENTER(i);
+}
+
 #define LOG_OUTCOME(taken, header)                                                     \
     do {                                                                               \
-        bool full = acc >> 63;                                                         \
+        if (unlikely((int64_t)acc < 0)) /* the sentinel is at the top: test, js */     \
+            TAIL flush(header, e, mem, gas, acc << 1 | (taken), last);                 \
         acc = acc << 1 | (taken);                                                      \
-        if (unlikely(full))                                                            \
-            TAIL flush(header, e, mem, gas, acc, last);                                \
     } while (0)
 #define LOG_TARGET(index)                                                              \
     do {                                                                               \
