@@ -349,6 +349,168 @@ static void test_blob_bomb(void **state)
     craft_fini(&craft);
 }
 
+/* A piece of the wrong size must not be copied; a number must be there. */
+static void test_wrong_pieces(void **state)
+{
+    (void)state;
+    static uint8_t room[70000], blob[600];
+    struct craft craft;
+    struct trace_reader *reader;
+    struct trace_record record;
+    struct trace_console_out out;
+    struct arena arena;
+    struct bytes piece;
+    bool end;
+    struct packer packer = {room, room + sizeof room, false};
+    trace_pack_array(&packer, 4);
+    for (unsigned i = 0; i < 3; i++)
+        trace_pack_uint(&packer, i ? 0 : 1);
+    trace_pack_bin(&packer, bytes_of(blob, sizeof blob));
+    trace_pack_array(&packer, 5);
+    trace_pack_uint(&packer, TRACE_ID_console_out);
+    for (unsigned i = 0; i < 3; i++)
+        trace_pack_uint(&packer, 0);
+    trace_pack_array(&packer, 2);
+    trace_pack_uint(&packer, 601);
+    trace_pack_uint(&packer, 0);
+    craft_begin(&craft, (struct bytes){0}, 0);
+    craft_events(&craft, bytes_of(room, (size_t)(packer.at - room)), 2, 1, 0, 0, 1);
+    craft_end(&craft);
+    arena_init(&arena, 16 << 20);
+    assert_int_equal(trace_reader_open(&arena, &craft.source, NULL, NULL, &reader),
+                     ERR_ok);
+    assert_int_equal(trace_reader_next(reader, &record, &end), ERR_ok);
+    assert_int_equal(trace_decode_console_out(reader, &record, &arena, &out),
+                     ERR_trace_blob);
+    assert_int_equal(trace_reader_blob(reader, 0, &piece), ERR_ok);
+    assert_int_equal(trace_reader_blob(reader, 1, &piece), ERR_trace_blob);
+    assert_int_equal(trace_reader_blob(reader, UINT64_MAX, &piece), ERR_trace_blob);
+    trace_reader_close(reader);
+    arena_fini(&arena);
+    craft_fini(&craft);
+}
+
+/* No cut rule leaves this much in a chunk of events: refused by the header alone. */
+static void test_chunk_too_large(void **state)
+{
+    (void)state;
+    static uint8_t payload[393216];
+    struct craft craft;
+    struct trace_fault fault;
+    uint64_t count;
+    for (size_t i = 0; i < sizeof payload; i += 4)
+        memcpy(payload + i, "\x93\x07\0\0", 4);
+    for (unsigned less = 0; less < 2; less++) {
+        uint32_t records = sizeof payload / 4 - less;
+        craft_begin(&craft, (struct bytes){0}, 0);
+        craft_events(&craft, bytes_of(payload, 4 * records), records, records, 0, 0, 0);
+        craft_end(&craft);
+        assert_int_equal(read_all(&craft.source, &count, &fault),
+                         less ? ERR_ok : ERR_trace_chunk);
+        assert_int_equal(count, less ? records : 0);
+        craft_fini(&craft);
+    }
+}
+
+/* Bytes in the right place that look like an open window, but for the chain value: a
+ * guest could have had them recorded. */
+static void test_forged_window(void **state)
+{
+    (void)state;
+    for (unsigned forged = 0; forged < 2; forged++) {
+        struct craft craft;
+        struct trace_reader *reader;
+        struct trace_record record;
+        struct arena arena;
+        bool end;
+        craft_begin(&craft, (struct bytes){0}, 0);
+        craft_events(&craft, BYTES(0x93, 7, 0, 0), 1, 1, 0, 0, 0);
+        assert_int_equal(trace_tail_open(&craft.tail, &craft.position, 0), ERR_ok);
+        struct packer packer = trace_tail_packer(&craft.tail);
+        trace_pack_array(&packer, 3);
+        trace_pack_uint(&packer, 7);
+        trace_pack_uint(&packer, 0);
+        trace_pack_uint(&packer, 0);
+        assert_int_equal(trace_tail_commit(&craft.tail, &packer), ERR_ok);
+        trace_memory_flush(&craft.memory);
+        uint8_t *window = craft.memory.file.data + craft.tail.window_at;
+        if (forged) {
+            window[64] ^= 1;
+            put32(window + 100, hash_crc32c(0, window, 100));
+        }
+        struct bytes bytes = buf_bytes(&craft.memory.file);
+        struct trace_source source = trace_bytes_source(&bytes);
+        arena_init(&arena, 1 << 20);
+        assert_int_equal(trace_reader_open(&arena, &source, NULL, NULL, &reader),
+                         ERR_ok);
+        assert_int_equal(trace_reader_next(reader, &record, &end), ERR_ok);
+        assert_false(end);
+        assert_int_equal(trace_reader_next(reader, &record, &end), ERR_ok);
+        assert_int_equal(end, forged);
+        trace_reader_close(reader);
+        arena_fini(&arena);
+        craft_fini(&craft);
+    }
+}
+
+/* More chunks than the table keeps: seeking and blobs still find everything. */
+static void test_many_chunks(void **state)
+{
+    (void)state;
+    enum { CHUNK_COUNT = 300000, BLOB_EVERY = 10000 };
+    static uint8_t room[1024], blob[600];
+    struct craft craft;
+    struct arena arena;
+    struct trace_reader *reader;
+    struct trace_record record;
+    uint64_t random = 3;
+    bool end;
+    craft_begin(&craft, (struct bytes){0}, 0);
+    for (uint32_t i = 0; i < CHUNK_COUNT; i++) {
+        struct packer packer = {room, room + sizeof room, false};
+        if (i % BLOB_EVERY == 0) {
+            memset(blob, (int)(i / BLOB_EVERY), sizeof blob);
+            trace_pack_array(&packer, 4);
+            for (unsigned k = 0; k < 3; k++)
+                trace_pack_uint(&packer, k ? 0 : 1);
+            trace_pack_bin(&packer, bytes_of(blob, sizeof blob));
+        }
+        uint32_t blobs = packer.at > room;
+        trace_pack_array(&packer, 4);
+        trace_pack_uint(&packer, 7);
+        trace_pack_uint(&packer, 1);
+        trace_pack_uint(&packer, 2);
+        trace_pack_uint(&packer, i + 1);
+        craft_events(&craft, bytes_of(room, (size_t)(packer.at - room)), 1 + blobs, 1,
+                     1, 2, blobs);
+    }
+    craft_end(&craft);
+    arena_init(&arena, 1 << 20);
+    assert_int_equal(trace_reader_open(&arena, &craft.source, NULL, NULL, &reader),
+                     ERR_ok);
+    for (unsigned k = 0; k < 200; k++) {
+        struct trace_chaos chaos;
+        struct bytes piece;
+        uint64_t i = k ? test_random(&random) % CHUNK_COUNT : CHUNK_COUNT - 1;
+        assert_int_equal(trace_reader_seek_seq(reader, i), ERR_ok);
+        assert_int_equal(trace_reader_next(reader, &record, &end), ERR_ok);
+        assert_int_equal(trace_decode_chaos(reader, &record, &arena, &chaos), ERR_ok);
+        assert_int_equal(chaos.site, i + 1);
+        assert_int_equal(record.clock.icount, i + 1);
+        assert_int_equal(record.clock.gas, 2 * (i + 1));
+        uint64_t number = test_random(&random) % (i / BLOB_EVERY + 1);
+        assert_int_equal(trace_reader_blob(reader, number, &piece), ERR_ok);
+        assert_int_equal(piece.size, sizeof blob);
+        assert_int_equal(piece.data[0], number);
+        assert_int_equal(trace_reader_blob(reader, i / BLOB_EVERY + 1, &piece),
+                         ERR_trace_blob);
+    }
+    assert_true(reader->table.stride > 1);
+    trace_reader_close(reader);
+    arena_fini(&arena);
+    craft_fini(&craft);
+}
+
 /* ---- versions [2.15, 3.5] ---- */
 
 static void set_version(struct craft *craft, uint16_t major, uint16_t minor)
@@ -554,6 +716,10 @@ int main(void)
         cmocka_unit_test(test_lying_sizes),
         cmocka_unit_test(test_lying_frames),
         cmocka_unit_test(test_blob_bomb),
+        cmocka_unit_test(test_wrong_pieces),
+        cmocka_unit_test(test_chunk_too_large),
+        cmocka_unit_test(test_forged_window),
+        cmocka_unit_test(test_many_chunks),
         cmocka_unit_test(test_newer_files),
         cmocka_unit_test(test_older_file),
         cmocka_unit_test(test_bad_schemas),

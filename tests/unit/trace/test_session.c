@@ -371,6 +371,30 @@ static void test_console_replay(void **state)
     world_fini(&world);
 }
 
+/* A session begins where its reader stands. */
+static void test_from_the_middle(void **state)
+{
+    (void)state;
+    struct world world;
+    struct trace_chaos chaos = {0};
+    record_begin(&world);
+    for (unsigned i = 1; i <= 5; i++) {
+        world.trace->clock = (struct trace_clock){.icount = i * 10, .gas = i * 3};
+        chaos.site = i;
+        assert_int_equal(trace_chaos(world.trace, &chaos), ERR_ok);
+    }
+    replay_begin(&world, NULL);
+    assert_int_equal(trace_reader_seek_icount(world.reader, 31), ERR_ok);
+    for (unsigned i = 4; i <= 5; i++) {
+        world.trace->clock = (struct trace_clock){.icount = i * 10, .gas = i * 3};
+        chaos = (struct trace_chaos){0};
+        assert_int_equal(trace_chaos(world.trace, &chaos), ERR_ok);
+        assert_int_equal(chaos.site, i);
+    }
+    assert_int_equal(trace_expect_end(world.trace), ERR_ok);
+    world_fini(&world);
+}
+
 /* Without `require` the guest never learns that its recorder failed. */
 static void test_writer_error_stays_away(void **state)
 {
@@ -406,6 +430,7 @@ int main(void)
         cmocka_unit_test(test_stopped),
         cmocka_unit_test(test_open_end),
         cmocka_unit_test(test_console_replay),
+        cmocka_unit_test(test_from_the_middle),
         cmocka_unit_test(test_writer_error_stays_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
