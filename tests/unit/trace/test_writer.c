@@ -177,6 +177,23 @@ static void test_cut_behind_blob(void **state)
     world_fini(&world);
 }
 
+/* Exactly at the border, and one byte short of it. */
+static void test_cut_exactly_behind_blob(void **state)
+{
+    (void)state;
+    static const uint8_t data[600] = {1};
+    for (unsigned less = 0; less < 2; less++) {
+        struct world world;
+        world_init(&world, TRACE_GUEST_PVM);
+        fill_to(&world, 262144 - less - (sizeof data + 7)); /* 94 01 00 00 c5 n n */
+        put_bytes(&world, data, sizeof data);
+        read_back(&world);
+        assert_int_equal(world.blob_count, 1);
+        assert_int_equal(world.chunk_count, less ? 1 : 2);
+        world_fini(&world);
+    }
+}
+
 /* ---- blobs [3.4] ---- */
 
 static void test_blob_once(void **state)
@@ -515,6 +532,7 @@ int main(void)
         cmocka_unit_test(test_cut_by_size),
         cmocka_unit_test(test_cut_by_icount),
         cmocka_unit_test(test_cut_behind_blob),
+        cmocka_unit_test(test_cut_exactly_behind_blob),
         cmocka_unit_test(test_blob_once),
         cmocka_unit_test(test_clock_must_not_fall),
         cmocka_unit_test(test_limits),
