@@ -50,6 +50,13 @@ ERR_MUST_CHECK enum err trace_schema_parse(struct arena *arena, struct bytes pay
                                            uint32_t record_count, size_t *fault_offset,
                                            struct trace_schema *ret_schema);
 
+/* May it stand in a chunk of events, other than as a blob? */
+static inline bool trace_id_is_event(uint64_t id)
+{
+    return id != TRACE_ID_blob && id != TRACE_ID_note && id != TRACE_ID_bookmark &&
+           id != TRACE_ID_volatile;
+}
+
 /* Does the row agree with the built-in one, up to fields appended by either? */
 bool trace_schema_row_fits(const struct trace_kind *row);
 

@@ -361,7 +361,5 @@ const struct trace_kind *trace_schema_kind(const struct trace_schema *schema,
     if (low < schema->count && schema->kind[low].id == id)
         return &schema->kind[low];
     /* The container's own kinds are read without a row. */
-    bool own = id == TRACE_ID_blob || id == TRACE_ID_note || id == TRACE_ID_bookmark ||
-               id == TRACE_ID_volatile;
-    return own ? trace_kind_of(id) : NULL;
+    return trace_id_is_event(id) ? NULL : trace_kind_of(id);
 }

@@ -140,11 +140,6 @@ static enum err check_blob(struct check_state *state, const uint8_t *at, uint64_
     return ERR_ok;
 }
 
-static bool note_like(uint64_t id)
-{
-    return id == TRACE_ID_note || id == TRACE_ID_bookmark || id == TRACE_ID_volatile;
-}
-
 static enum err check_fields(struct check_state *state, const struct trace_kind *kind,
                              uint64_t count)
 {
@@ -179,7 +174,9 @@ static enum err check_record(struct check_state *state, uint8_t chunk_kind,
     TRY(next_uint(state, &step->icount));
     TRY(next_uint(state, &step->gas));
     bool in_events = chunk_kind == TRACE_CHUNK_EVENTS;
-    if (note_like(id) == in_events)
+    bool fits_chunk = in_events ? trace_id_is_event(id) || id == TRACE_ID_blob
+                                : !trace_id_is_event(id) && id != TRACE_ID_blob;
+    if (!fits_chunk)
         return fail_at(state, at, ERR_trace_event);
     if (id == TRACE_ID_blob) {
         step->blob_count = 1;

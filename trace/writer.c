@@ -142,6 +142,8 @@ static enum err put_event(struct trace_writer *writer, const struct trace_kind *
     TRY(trace_encode_event(&packer, &encoding, event));
     TRY(trace_tail_commit(tail, &packer));
     position->clock = *clock;
+    if (encoding.pc)
+        position->clock.gas = 0; /* [2.2] */
     position->seq++;
     if (tail->raw_size >= CUT_SIZE ||
         clock->icount >> CUT_ICOUNT_SHIFT != tail->at.icount0 >> CUT_ICOUNT_SHIFT)
@@ -155,7 +157,7 @@ void trace_writer_put(struct trace_writer *writer, enum trace_id id,
     if (writer->err)
         return;
     const struct trace_kind *kind = trace_kind_of(id);
-    check(kind && (kind->guests & writer->options.guest) && id != TRACE_ID_blob);
+    check(kind && (kind->guests & writer->options.guest) && trace_id_is_event(id));
     writer->err = put_event(writer, kind, clock, event);
 }
 
