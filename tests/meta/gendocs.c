@@ -123,7 +123,7 @@ static const char *role_text(const char *role)
 static void print_events(void)
 {
     head("Trace events", "trace/events.def");
-    puts("A record is `[id, delta of icount, field, ...]` (docs/format-trace.md).  "
+    puts("A record is `[id, dt, dx, field, ...]` (docs/format-trace.md).  "
          "Types: "
          "u and i\nintegers, b bytes, w bytes stored once, h blake2b-256 or none, d "
          "64-bit digest, s text;\n`X[]` is a list of tuples with these types.  Role: "
