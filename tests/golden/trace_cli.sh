@@ -8,6 +8,7 @@ set -u
 LC_ALL=C
 export LC_ALL
 lockstep=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+[ -x "$lockstep" ] || { echo "trace_cli.sh: no program $1" >&2 && exit 1; }
 bin=$PWD/corpus/pvm/bin
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
