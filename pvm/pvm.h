@@ -449,6 +449,50 @@ uint32_t pvm_program_block_of(const struct pvm_program *program, uint32_t pc);
 void pvm_program_put_blocks(const struct pvm_program *program, uint32_t start_pc,
                             struct buf *buf);
 
+/* ---- recompiler [10.3] -------------------------------------------------------------- */
+
+struct pvm_recomp_options {
+    /* Opcodes whose emitter is switched off: the interpreter executes them (bit op%64
+     * of word op/64). */
+    uint64_t interp_only[4];
+    /* Test the rights of each access in code instead of taking a signal for what may
+     * not go ahead [10.4].  Slower; for sanitizers, and hosts that own SIGSEGV. */
+    bool explicit_checks;
+    /* No gas: nothing is charged, tested or counted (gas, icount and `charged` mean
+     * nothing at the end), and neither budget nor deadline stops the run.  For
+     * measurements. */
+    bool unmetered;
+};
+
+/* Can this machine and build run recompiled code? */
+bool pvm_recomp_available(void);
+
+/*
+ * The same program for the recompiler: pvm_run() then runs native code, with the same
+ * results in every respect.  `options` may be NULL.  The code memory belongs to the
+ * program: pvm_program_close() gives it back.  ERR_unsupported where
+ * pvm_recomp_available() is false, ERR_nomem also without code memory.
+ */
+ERR_MUST_CHECK enum err pvm_program_recompile(struct arena *arena,
+                                              const struct pvm_code *code,
+                                              const struct pvm_config *config,
+                                              enum pvm_gas_log log,
+                                              const struct pvm_recomp_options *options,
+                                              struct pvm_program **ret_program);
+
+/* Give back what the arena does not own; NULL and interpreted programs are fine. */
+void pvm_program_close(struct pvm_program *program);
+
+/* Is it a recompiled one? */
+bool pvm_program_native(const struct pvm_program *program);
+
+/* The native code, borrowed, and where the code of an instruction begins in it.  For
+ * listings; false: `pc` is no instruction that was compiled, or nothing is native. */
+struct bytes pvm_program_native_code(const struct pvm_program *program,
+                                     const void **ret_address);
+bool pvm_program_native_range(const struct pvm_program *program, uint32_t pc,
+                              uint32_t *ret_offset, uint32_t *ret_size);
+
 /* Per-run memory of an engine: segment buffers and the like.  Allocated once, used by
  * any number of runs of any program, one at a time. */
 struct pvm_engine;
