@@ -133,5 +133,6 @@ void bench_pvm(struct bench *bench);
 void bench_guest(struct bench *bench);
 void bench_record(struct bench *bench);
 void bench_trace(struct bench *bench);
+void bench_worker(struct bench *bench);
 
 #endif

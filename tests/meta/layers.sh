@@ -37,6 +37,7 @@ msgpack.h trace/
 msgpack/* trace/
 zstd.h trace/
 zstd_errors.h trace/
+seccomp.h base/os_worker_filter.c
 capstone/* analysis/
 json-c/* cli/
 cmocka.h tests/

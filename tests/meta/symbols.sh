@@ -95,6 +95,19 @@ check_printing() # FOLDER ARCHIVE
     done <"$list"
 }
 
+# What runs in a worker process has nothing but its own section (base/os_worker_child.c):
+# no relocation of it may lead elsewhere.
+check_worker() # OBJECT
+{
+    objdump -r -j os_worker_code "$1" | awk '$2 ~ /^R_/ { sub("[-+].*", "", $3); print $3 }' |
+        sort -u >"$list"
+    objdump -t "$1" | awk '/ os_worker_code/ { print $NF }' >"$list.own"
+    for name in $(cat "$list"); do
+        grep -qx "$name" "$list.own" || complain "base: worker code asks for $name"
+    done
+    rm -f "$list.own"
+}
+
 main() # BUILD
 {
     list=$(mktemp)
@@ -108,6 +121,9 @@ main() # BUILD
         printf '%s\n' "$imports" | grep -q "^$folder:" && check_asked "$folder" "$archive"
         check_forbidden "$folder" "$archive"
         check_printing "$folder" "$archive"
+    done
+    for object in "$1"/base/CMakeFiles/lockstep-base.dir/os_worker_child.c.o; do
+        [ ! -e "$object" ] || check_worker "$object"
     done
     [ "$seen" -gt 1 ] || complain "found $seen archives in $1"
     finish symbols
@@ -147,6 +163,19 @@ self_test()
         'int pvm_run(void); int analysis_x(void){ return pvm_run(); }'
     violate 'only cli/ui.c prints' replay \
         'int puts(const char *); int replay_x(void){ return puts("x"); }'
+    object=base/CMakeFiles/lockstep-base.dir/os_worker_child.c.o
+    mkdir -p "$tree/${object%/*}"
+    for body in 'return 1' 'return x[n]' 'return memcmp(&n, &n, n)'; do
+        echo 'int memcmp(const void *, const void *, unsigned long); extern int x[];
+            __attribute__((section("os_worker_code"))) int os_y(int n) { '"$body; }" |
+            ${CC:-cc} -O2 -fno-builtin -w -c -x c -o "$tree/$object" -
+        case $body in
+        *x*) expect 1 'worker code asks for x' "$tree" ;;
+        *memcmp*) expect 1 'worker code asks for memcmp' "$tree" ;;
+        *) expect 0 'symbols: ok' "$tree" ;;
+        esac
+    done
+    rm "$tree/$object"
     rm -rf "$tree/trace"
     expect 1 'found 1 archives' "$tree"
     finish symbols-self-test
