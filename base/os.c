@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "base/os.h"
 
+#include "base/os_private.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -50,6 +52,11 @@ static enum err fail(void)
     default:
         return ERR_io;
     }
+}
+
+enum err os_fail(void)
+{
+    return fail();
 }
 
 /* ---- whole files ---- */

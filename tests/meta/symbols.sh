@@ -18,10 +18,11 @@ analysis: analysis_
 cli: cli_ ui_ cmd_
 '
 
-# folder: what it may ask of other archives and libraries.
+# folder: what it may ask of other archives and libraries.  (os_ in pvm: layers.sh sees
+# to it that only the recompiler gets at it.)
 imports='
 trace: msgpack_ ZSTD_
-pvm:
+pvm: os_
 emu:
 v86fs:
 link: pvm_
