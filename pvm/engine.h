@@ -122,6 +122,10 @@ struct pvm_engine {
      * flows on to, and that of its static or table target. */
     struct record step[3];
     uint64_t step_left; /* visits of its block from step[0] on, itself included */
+    /* Native code: where it goes on behind the call that ended the run, if it was one,
+     * and the `charged` that it left; 0: it was none. */
+    uint32_t site_next;
+    bool call_charged;
     struct segment segment;
 };
 
@@ -219,12 +223,24 @@ static inline uint32_t summary_term(uint32_t kind, uint32_t where, uint64_t cost
     return (uint32_t)(sum & 0x7fffffff);
 }
 
+#define SUMMARY_FACTOR 0x517cc1b727220a95u
+
 static inline uint64_t summary_step(uint64_t hash, uint32_t term)
 {
-    return ((hash << 5 | hash >> 59) ^ term) * 0x517cc1b727220a95u;
+    return ((hash << 5 | hash >> 59) ^ term) * SUMMARY_FACTOR;
 }
 
+/* Visits of walk(pc). */
+uint64_t pvm_visits_from(const struct pvm_program *program, uint32_t pc);
+
+/* Begin at the state's pc without records: pay for its block where that is due, and
+ * decode into e->step; false after pvm_engine_exit(). */
+bool pvm_step_resume(struct pvm_engine *e);
+
 /* ---- dispatch ---- */
+
+/* Run a recompiled program from the state's pc until an exit. */
+void pvm_native_run(struct pvm_engine *e);
 
 /* The loop's handlers by opcode: the definition of the machine.  Answers as above; a
  * header means "arrived there, not paid". */

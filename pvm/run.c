@@ -156,6 +156,27 @@ void pvm_step_decode(struct pvm_engine *e, uint32_t pc, uint64_t left)
     e->step[0].target = &e->step[2];
 }
 
+uint64_t pvm_visits_from(const struct pvm_program *program, uint32_t pc)
+{
+    return pvm_code_walk(program->code, &program->config, pc).visit_count;
+}
+
+bool pvm_step_resume(struct pvm_engine *e)
+{
+    struct pvm_state *s = &e->state;
+    uint64_t left = pvm_visits_from(e->program, s->pc);
+    if (s->charged) {
+        s->icount += left;
+    } else {
+        uint32_t block = pvm_program_block_of(e->program, s->pc);
+        struct block_entry entry = pvm_block_entry(e->program, block, left);
+        if (!pvm_pay_block(e, &entry, s->pc))
+            return false;
+    }
+    pvm_step_decode(e, s->pc, left);
+    return true;
+}
+
 /* ---- running ---- */
 
 enum err pvm_engine_create(struct arena *arena, struct pvm_engine **ret_engine)
@@ -272,6 +293,7 @@ static void attach(struct pvm_engine *e, const struct pvm_program *program,
     e->observer = observer;
     e->jump = program->jump;
     e->jump_count = program->code->jump_count;
+    e->site_next = 0;
     e->armed = false;
     if (observer && observer->deadline)
         arm(e, observer->gas_stop);
@@ -293,12 +315,15 @@ struct pvm_outcome pvm_run(struct pvm_engine *e, const struct pvm_program *progr
                            const struct pvm_observer *observer)
 {
     attach(e, program, state, observer);
-    const struct record *ip = resume(e);
+    const struct record *ip = program->unit ? NULL : resume(e);
     for (;;) {
-        if (ip)
+        if (program->unit)
+            pvm_native_run(e);
+        else if (ip)
             dispatch(ip, e);
         ip = e->exit_ip;
         bool call = complete(e);
+        e->call_charged = e->state.charged;
         uint32_t next_pc = e->state.pc, pc = ip ? ip->pc : next_pc;
         pvm_segment_finish(e, segment_end_of(e->outcome.exit), pc);
         state_out(e);
@@ -308,26 +333,41 @@ struct pvm_outcome pvm_run(struct pvm_engine *e, const struct pvm_program *progr
                 PVM_ANSWER_EXIT)
             return outcome;
         begin(e);
-        ip = resume_behind(e, ip, next_pc);
+        if (!program->unit)
+            ip = resume_behind(e, ip, next_pc);
     }
+}
+
+/* After an instruction that has retired: undo what its block has counted ahead. */
+static void complete_step(struct pvm_engine *e, const struct record *ip,
+                          const struct record *next)
+{
+    struct pvm_state *s = &e->state;
+    bool ends = pvm_op_terminates(e->program->config.profile, ip->op);
+    if (!ends && e->program->unit)
+        s->icount -= e->step_left - 1;
+    else if (!ends)
+        s->icount -= pvm_unretired(e, next);
+    s->gas = gas_true(e);
+    s->pc = next->pc;
+    s->charged = !ends;
 }
 
 bool pvm_step(struct pvm_engine *e, const struct pvm_program *program,
               struct pvm_state *state, struct pvm_outcome *ret_outcome)
 {
     attach(e, program, state, NULL);
-    struct pvm_state *s = &e->state;
-    const struct record *ip = resume(e);
-    const struct record *next = ip ? pvm_loop_handler[ip->op](ip, e) : NULL;
-    if (next) { /* retired: undo what the block has counted ahead */
-        bool ends = next->op == RECORD_HEADER;
-        s->icount -= ends ? 0 : pvm_unretired(e, next);
-        s->gas = gas_true(e);
-        s->pc = next->pc;
-        s->charged = !ends;
-    } else {
+    const struct record *ip = NULL, *next = NULL;
+    if (!program->unit)
+        ip = resume(e);
+    else if (pvm_step_resume(e))
+        ip = &e->step[0];
+    if (ip)
+        next = pvm_loop_handler[ip->op](ip, e);
+    if (next)
+        complete_step(e, ip, next);
+    else
         (void)complete(e);
-    }
     state_out(e);
     if (!next)
         *ret_outcome = e->outcome;
