@@ -25,10 +25,8 @@ static const struct {
     const char *name;
     void (*run)(struct bench *bench);
 } table[] = {
-    {"pvm", bench_pvm},
-    {"record", bench_record},
-    {"trace", bench_trace},
-    {"guest", bench_guest},
+    {"pvm", bench_pvm},     {"record", bench_record}, {"trace", bench_trace},
+    {"guest", bench_guest}, {"recomp", bench_recomp},
 };
 
 static _Noreturn void usage(const char *word)
