@@ -92,7 +92,8 @@ void os_unmap(void *data, size_t size);
 ERR_MUST_CHECK enum err os_reserve(size_t size, void **ret_data);
 void os_release(void *data, size_t size);
 
-/* Give the pages back; they read as zero again. */
+/* Give the pages of a reservation back: they read as zero again, and have no page
+ * protection. */
 void os_discard(void *data, size_t size);
 
 /* ---- the world's inputs ---- */

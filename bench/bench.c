@@ -26,7 +26,7 @@ static const struct {
     void (*run)(struct bench *bench);
 } table[] = {
     {"pvm", bench_pvm},     {"record", bench_record}, {"trace", bench_trace},
-    {"guest", bench_guest}, {"worker", bench_worker},
+    {"guest", bench_guest}, {"recomp", bench_recomp}, {"worker", bench_worker},
 };
 
 static _Noreturn void usage(const char *word)

@@ -112,13 +112,21 @@ struct bench_program bench_program_load(struct arena *arena, const char *name,
 struct bench_machine {
     struct pvm_engine *engine;
     const struct bench_program *row;
-    const struct pvm_program *program;
+    struct pvm_program *program;
     void *reservation;
     struct pvm_state state;
 };
+
+/* How a program runs: interpreted, or recompiled with these options. */
+struct bench_way {
+    enum pvm_gas_log log;
+    enum pvm_profile profile;
+    bool native;
+    struct pvm_recomp_options options;
+};
 struct bench_machine bench_machine_create(struct arena *arena,
                                           const struct bench_program *row,
-                                          enum pvm_gas_log log);
+                                          const struct bench_way *way);
 void bench_machine_reset(struct bench_machine *machine);
 void bench_machine_close(struct bench_machine *machine);
 
@@ -131,6 +139,7 @@ bool bench_native(const struct bench_program *row, uint64_t *ret_result,
 
 void bench_pvm(struct bench *bench);
 void bench_guest(struct bench *bench);
+void bench_recomp(struct bench *bench);
 void bench_record(struct bench *bench);
 void bench_trace(struct bench *bench);
 void bench_worker(struct bench *bench);

@@ -80,20 +80,22 @@ size_t bench_programs(const struct bench *bench, struct arena *arena,
     return count;
 }
 
-/* ---- in the interpreter ---- */
+/* ---- in an engine ---- */
 
 struct bench_machine bench_machine_create(struct arena *arena,
                                           const struct bench_program *row,
-                                          enum pvm_gas_log log)
+                                          const struct bench_way *way)
 {
     struct bench_machine machine = {.row = row};
-    struct pvm_config config = pvm_config_default(PVM_PROFILE_VECTORS);
-    struct pvm_program *program;
-    if (pvm_program_create(arena, &row->container.code, &config, log, &program) ||
-        pvm_engine_create(arena, &machine.engine) ||
+    struct pvm_config config = pvm_config_default(way->profile);
+    const struct pvm_code *code = &row->container.code;
+    enum err err = way->native ? pvm_program_recompile(arena, code, &config, way->log,
+                                                       &way->options, &machine.program)
+                               : pvm_program_create(arena, code, &config, way->log,
+                                                    &machine.program);
+    if (err || pvm_engine_create(arena, &machine.engine) ||
         os_reserve(PVM_MEM_RESERVE_SIZE, &machine.reservation))
-        bench_die("%s: out of memory", row->name);
-    machine.program = program;
+        bench_die("%s: %s", row->name, err ? err_text(err) : "out of memory");
     return machine;
 }
 
@@ -115,6 +117,7 @@ void bench_machine_reset(struct bench_machine *machine)
 void bench_machine_close(struct bench_machine *machine)
 {
     os_release(machine->reservation, PVM_MEM_RESERVE_SIZE);
+    pvm_program_close(machine->program);
 }
 
 /* ---- natively ---- */

@@ -78,7 +78,7 @@ static void measure(const struct bench *bench, const struct bench_program *row,
     *m = (struct measured){.native = {.row = row}};
     for (size_t i = 0; i < dispatch_count; i++) {
         m->engine[i] = (struct engine_run){
-            .machine = bench_machine_create(&arena, row, PVM_GAS_LOG_NONE),
+            .machine = bench_machine_create(&arena, row, &(struct bench_way){0}),
             .dispatch = dispatch[i]};
         m->variant[i] =
             (struct bench_variant){.run = run_engine, .self = &m->engine[i]};

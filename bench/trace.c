@@ -252,7 +252,8 @@ static void bench_ledger(struct bench *bench)
     for (size_t i = 0; i < count; i++) {
         if (!row[i].counts)
             continue;
-        run.machine = bench_machine_create(&arena, &row[i], PVM_GAS_LOG_LEDGER);
+        run.machine = bench_machine_create(
+            &arena, &row[i], &(struct bench_way){.log = PVM_GAS_LOG_LEDGER});
         record(&run, &arena);
         expand.recorded = &run;
         struct bench_variant variant = {.run = run_expand, .self = &expand};

@@ -65,11 +65,13 @@ struct pvm_program {
     const struct pvm_code *code;
     struct pvm_config config;
     enum pvm_gas_log log;
-    struct record *record; /* record[0] is a header */
+    struct native_unit *unit; /* native code: then there are no records */
+    struct record *record;    /* record[0] is a header */
     uint32_t record_count;
     uint32_t *header; /* indices of the header records, ascending */
     uint32_t header_count;
-    uint8_t *start;             /* bit set of block starts, |c| + 1 bits */
+    uint64_t *start; /* bit set of block starts, |c| + 1 bits */
+    uint32_t start_count;
     const struct record **jump; /* by table index; NULL: panics */
 };
 
@@ -115,14 +117,22 @@ struct pvm_engine {
     struct pvm_outcome outcome;
     const struct record *exit_ip;
     bool exit_retired;
-    struct record start_trap; /* a run that begins where no instruction is */
+    /* An instruction that has no record in its program (there is none at a position
+     * that is not ok, and recompiled programs have none at all), the header that it
+     * flows on to, and that of its static or table target. */
+    struct record step[3];
+    uint64_t step_left; /* visits of its block from step[0] on, itself included */
+    /* Native code: where it goes on behind the call that ended the run, if it was one,
+     * and the `charged` that it left; 0: it was none. */
+    uint32_t site_next;
+    bool call_charged;
     struct segment segment;
 };
 
 /* The accumulator of an empty group of path bits: the sentinel of 5.5. */
 #define ACC_EMPTY ((uint64_t)1)
 
-/* ---- shared slow paths (interp.c, segment.c) ----
+/* ---- shared slow paths (run.c, interp.c, segment.c) ----
  * Those that answer a record: the one to go on with, or NULL after pvm_engine_exit().
  * Gas and accumulator are in the engine, pc and gas of the state are not current. */
 
@@ -132,6 +142,30 @@ const struct record *pvm_engine_exit(struct pvm_engine *e, const struct record *
 
 /* Arrive at header `h`, uncharged: split, deadline, gas check, charge, log. */
 const struct record *pvm_enter_block(struct pvm_engine *e, const struct record *h);
+
+/* What entering a straight run costs and counts. */
+struct block_entry {
+    uint32_t block;       /* the pc that is charged */
+    uint64_t visit_count; /* instructions that now follow, a final trap included */
+    uint64_t need, need_reserve;
+};
+
+/* The same for an entry at `pc` that is described; false after pvm_engine_exit(). */
+bool pvm_pay_block(struct pvm_engine *e, const struct block_entry *entry, uint32_t pc);
+
+/* The cost of the block at `block`, entered where `visit_count` visits follow. */
+struct block_entry pvm_block_entry(const struct pvm_program *program, uint32_t block,
+                                   uint64_t visit_count);
+
+/* Report a charge that has been debited, to a summary or an observer of each. */
+void pvm_log_charge(struct pvm_engine *e, enum pvm_charge_kind kind, uint32_t where,
+                    uint64_t cost);
+
+/* Instructions of the current straight run that have not retired before `ip`. */
+uint64_t pvm_unretired(const struct pvm_engine *e, const struct record *ip);
+
+/* Set up e->step for the instruction at `pc`, a trap where there is none. */
+void pvm_step_decode(struct pvm_engine *e, uint32_t pc, uint64_t left);
 
 /* A store of 1..8 bytes with all it takes: faults, page states, page gas. */
 const struct record *pvm_store_slow(struct pvm_engine *e, const struct record *ip,
@@ -189,12 +223,24 @@ static inline uint32_t summary_term(uint32_t kind, uint32_t where, uint64_t cost
     return (uint32_t)(sum & 0x7fffffff);
 }
 
+#define SUMMARY_FACTOR 0x517cc1b727220a95u
+
 static inline uint64_t summary_step(uint64_t hash, uint32_t term)
 {
-    return ((hash << 5 | hash >> 59) ^ term) * 0x517cc1b727220a95u;
+    return ((hash << 5 | hash >> 59) ^ term) * SUMMARY_FACTOR;
 }
 
+/* Visits of walk(pc). */
+uint64_t pvm_visits_from(const struct pvm_program *program, uint32_t pc);
+
+/* Begin at the state's pc without records: pay for its block where that is due, and
+ * decode into e->step; false after pvm_engine_exit(). */
+bool pvm_step_resume(struct pvm_engine *e);
+
 /* ---- dispatch ---- */
+
+/* Run a recompiled program from the state's pc until an exit. */
+void pvm_native_run(struct pvm_engine *e);
 
 /* The loop's handlers by opcode: the definition of the machine.  Answers as above; a
  * header means "arrived there, not paid". */
@@ -207,6 +253,13 @@ void pvm_threaded_set_handlers(struct pvm_program *program);
 
 /* Run from `ip`, which has a threaded handler, until an exit. */
 void pvm_threaded_run(const struct record *ip, struct pvm_engine *e);
+
+/* A program with its block starts, and neither records nor native code yet. */
+ERR_MUST_CHECK enum err pvm_program_begin(struct arena *arena,
+                                          const struct pvm_code *code,
+                                          const struct pvm_config *config,
+                                          enum pvm_gas_log log,
+                                          struct pvm_program **ret_program);
 
 /* The header of the straight run of code that `ip` belongs to. */
 const struct record *pvm_program_header_of(const struct pvm_program *program,

@@ -49,6 +49,73 @@ static bool may_write(uint8_t info)
     return (info & all) == all;
 }
 
+/* ---- page protection: the rights once more, for native code ---- */
+
+static void guard_give_up(struct pvm_mem *mem)
+{
+    mem->unguardable = true;
+    (void)mem->protect(mem->base, (size_t)1 << 32, MEM_HOST);
+    mem->protect = NULL;
+}
+
+static unsigned host_wanted(uint8_t info)
+{
+    return may_write(info) ? MEM_HOST : may_read(info) ? MEM_HOST_READ : 0u;
+}
+
+static bool set_host(struct pvm_mem *mem, uint32_t first, uint32_t count, unsigned host)
+{
+    if (!mem->protect(mem->base + (size_t)first * PVM_PAGE_SIZE,
+                      (size_t)count * PVM_PAGE_SIZE, host)) {
+        guard_give_up(mem);
+        return false;
+    }
+    for (uint32_t page = first; page < first + count; page++)
+        mem->info[page] = (uint8_t)((mem->info[page] & ~(unsigned)MEM_HOST) | host);
+    return true;
+}
+
+/* Bring the protection of some pages up to date, in runs of equal ones. */
+static void guard_update(struct pvm_mem *mem, uint32_t first, uint32_t count)
+{
+    uint32_t end = first + count;
+    while (mem->protect && first < end) {
+        unsigned host = host_wanted(mem->info[first]);
+        uint32_t run = first;
+        while (run < end && host_wanted(mem->info[run]) == host &&
+               (mem->info[run] & MEM_HOST) != host)
+            run++;
+        if (run > first && !set_host(mem, first, run - first, host))
+            return;
+        first = run > first ? run : first + 1;
+    }
+}
+
+/* We are about to write to a page that the guest may not. */
+static void guard_open(struct pvm_mem *mem, uint32_t page)
+{
+    if (mem->protect && (mem->info[page] & MEM_HOST) != MEM_HOST)
+        (void)set_host(mem, page, 1, MEM_HOST);
+}
+
+bool pvm_mem_guard(struct pvm_mem *mem, mem_protect_fn *protect)
+{
+    if (mem->protect || mem->unguardable)
+        return !mem->unguardable;
+    mem->protect = protect;
+    if (!protect(mem->base, PVM_MEM_RESERVE_SIZE - OFFSET_BASE, 0)) {
+        guard_give_up(mem);
+        return false;
+    }
+    for (uint32_t page = pvm_mem_next_page(mem, 0); page < PVM_PAGE_COUNT;
+         page = pvm_mem_next_page(mem, page)) {
+        uint32_t group_end = (page / MEM_GROUP_SIZE + 1) * MEM_GROUP_SIZE;
+        guard_update(mem, page, group_end - page);
+        page = group_end;
+    }
+    return !mem->unguardable;
+}
+
 static void rights_update_one(struct pvm_mem *mem, uint32_t page)
 {
     uint8_t info = mem->info[page];
@@ -75,11 +142,13 @@ static void page_fill(struct pvm_mem *mem, uint32_t page)
 {
     if (mem->info[page] & MEM_FILLED)
         return;
+    guard_open(mem, page);
     if (mem->source[page])
         memcpy(mem->base + (size_t)page * PVM_PAGE_SIZE, mem->source[page],
                PVM_PAGE_SIZE);
     mem->info[page] |= MEM_FILLED;
     rights_update(mem, page);
+    guard_update(mem, page, 1);
 }
 
 bool pvm_mem_touch(struct pvm_mem *mem, uint32_t page)
@@ -89,6 +158,7 @@ bool pvm_mem_touch(struct pvm_mem *mem, uint32_t page)
     mem->info[page] |= MEM_WRITTEN | MEM_DIRTY;
     mem->group_dirty[page / MEM_GROUP_SIZE] = true;
     rights_update(mem, page);
+    guard_update(mem, page, 1);
     return clean;
 }
 
@@ -96,6 +166,7 @@ void pvm_mem_clean(struct pvm_mem *mem, uint32_t page)
 {
     mem->info[page] &= (uint8_t)~MEM_DIRTY;
     rights_update(mem, page);
+    guard_update(mem, page, 1);
 }
 
 /* ---- guest access of up to 8 bytes: at most two pages, in access order ---- */
@@ -167,22 +238,25 @@ enum err pvm_mem_map(struct pvm_mem *mem, uint32_t start, uint64_t size,
     size_t whole = initial.size / PVM_PAGE_SIZE, rest = initial.size % PVM_PAGE_SIZE;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t page = first + i;
-        mem->info[page] = (uint8_t)access;
+        mem->info[page] = (uint8_t)(access | (mem->info[page] & MEM_HOST));
         if (i < whole)
             mem->source[page] = initial.data + (size_t)i * PVM_PAGE_SIZE;
         else
             mem->info[page] |= MEM_FILLED; /* zero, as reserved */
         mem->group_mapped[page / MEM_GROUP_SIZE]++;
     }
-    if (rest) /* the owner's bytes end inside this page, so it cannot be shared */
+    if (rest) { /* the owner's bytes end inside this page, so it cannot be shared */
+        guard_open(mem, first + (uint32_t)whole);
         memcpy(mem->base + start + whole * PVM_PAGE_SIZE,
                initial.data + whole * PVM_PAGE_SIZE, rest);
+    }
     for (uint32_t i = 0; i < count; i++) {
         if (initial.size) /* contents the digest has not seen */
             mem->info[first + i] |= i < whole + (rest != 0) ? MEM_DIRTY : 0;
         mem->group_dirty[(first + i) / MEM_GROUP_SIZE] |= initial.size != 0;
         rights_update(mem, first + i);
     }
+    guard_update(mem, first, count);
     return ERR_ok;
 }
 
@@ -193,13 +267,16 @@ enum err pvm_mem_unmap(struct pvm_mem *mem, uint32_t start, uint64_t size)
     for (uint32_t page = first; page - first < count; page++) {
         if (!(mem->info[page] & MEM_ACCESS))
             continue;
+        guard_open(mem, page);
         memset(mem->base + (size_t)page * PVM_PAGE_SIZE, 0, PVM_PAGE_SIZE);
-        mem->info[page] = MEM_DIRTY; /* its digest changes to that of zeros */
+        /* Its digest changes to that of zeros. */
+        mem->info[page] = (uint8_t)(MEM_DIRTY | (mem->info[page] & MEM_HOST));
         mem->source[page] = NULL;
         mem->group_mapped[page / MEM_GROUP_SIZE]--;
         mem->group_dirty[page / MEM_GROUP_SIZE] = true;
         rights_update(mem, page);
     }
+    guard_update(mem, first, count);
     return ERR_ok;
 }
 
@@ -216,6 +293,7 @@ enum err pvm_mem_protect(struct pvm_mem *mem, uint32_t start, uint64_t size,
         mem->info[page] = (uint8_t)((mem->info[page] & ~(unsigned)MEM_ACCESS) | access);
         rights_update(mem, page);
     }
+    guard_update(mem, first, count);
     return ERR_ok;
 }
 

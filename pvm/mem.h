@@ -33,14 +33,24 @@ enum mem_info {
     MEM_FILLED = 4,  /* the initial bytes have been copied */
     MEM_WRITTEN = 8, /* page state of [7.6] */
     MEM_DIRTY = 16,  /* stored to since the last digest */
+    /* The page protection that is in force, while there is one. */
+    MEM_HOST_READ = 32,
+    MEM_HOST_WRITE = 64,
+    MEM_HOST = MEM_HOST_READ | MEM_HOST_WRITE,
 };
+
+/* Let the host's CPU read, or read and write, or not touch some pages; MEM_HOST flags.
+ * False: the host cannot. */
+typedef bool mem_protect_fn(void *start, size_t size, unsigned host);
 
 enum { MEM_GROUP_SIZE = 1024, MEM_GROUP_COUNT = PVM_PAGE_COUNT / MEM_GROUP_SIZE };
 
 struct pvm_mem {
     uint8_t *base;
     uint8_t *info;
-    const uint8_t **source; /* initial bytes of a page that is not filled; or NULL */
+    const uint8_t **source;  /* initial bytes of a page that is not filled; or NULL */
+    mem_protect_fn *protect; /* NULL: every page is open to the host's CPU */
+    bool unguardable;        /* `protect` has failed once */
     /* Groups of pages: one that is dirty; the number of mapped ones. */
     bool group_dirty[MEM_GROUP_COUNT];
     uint16_t group_mapped[MEM_GROUP_COUNT];
@@ -53,6 +63,11 @@ static inline uint8_t *mem_rights(struct pvm_mem *mem)
 {
     return mem->base - MEM_LINE_COUNT;
 }
+
+/* From now on let the host's CPU at a page only as far as its rights go, so that native
+ * code needs no tests of its own [10.4].  False: the host cannot; then everything stays
+ * open, and `unguardable` says so. */
+bool pvm_mem_guard(struct pvm_mem *mem, mem_protect_fn *protect);
 
 /* What is wrong with an access, if anything [5.2]. */
 enum mem_fault { MEM_OK, MEM_UNMAPPED, MEM_READ_ONLY };

@@ -11,24 +11,43 @@
 
 bool pvm_program_block_start(const struct pvm_program *program, uint32_t pc)
 {
-    return pc < program->code->code.size && (program->start[pc >> 3] >> (pc & 7) & 1);
+    return pc < program->code->code.size && (program->start[pc / 64] >> pc % 64 & 1);
 }
 
-static void find_block_starts(struct pvm_program *program)
+/* Each marked position in turn: what follows a terminator is a block start, if it can
+ * be reached from there (a skip is cut at 24) and is an instruction. */
+static uint32_t find_block_starts(const struct pvm_program *program)
 {
     const struct pvm_code *code = program->code;
     enum pvm_profile profile = program->config.profile;
-    uint32_t size = (uint32_t)code->code.size;
-    if (pvm_code_ok(code, profile, 0))
-        program->start[0] |= 1;
-    for (uint32_t pc = 0; pc < size; pc++) {
-        if (!pvm_code_marked(code, pc) ||
-            !pvm_op_terminates(profile, code->code.data[pc]))
-            continue;
-        uint32_t next = pc + 1 + pvm_code_skip(code, pc);
-        if (pvm_code_ok(code, profile, next))
-            program->start[next >> 3] |= (uint8_t)(1u << (next & 7));
+    size_t size = (code->code.size + 7) / 8;
+    uint32_t behind = 0, count = 0; /* may what is at or before `behind` be a start? */
+    for (size_t at = 0; at < size; at += 8) {
+        uint64_t word = 0, starts = 0;
+        memcpy(&word, code->bitmask + at, size - at < 8 ? size - at : 8);
+        for (; word; word &= word - 1) {
+            uint32_t pc = (uint32_t)(at * 8) + (uint32_t)__builtin_ctzll(word);
+            if (pc >= code->code.size)
+                break;
+            uint8_t op = code->code.data[pc];
+            if (pc <= behind && pvm_op_assigned(profile, op))
+                starts |= word & (0 - word);
+            behind = pvm_op_terminates(profile, op) ? pc + 1 + PVM_SKIP_MAX : 0;
+        }
+        program->start[at / 8] = starts;
+        count += (uint32_t)__builtin_popcountll(starts);
     }
+    return count;
+}
+
+/* The greatest block start <= pc; UINT32_MAX: there is none. */
+static uint32_t start_before(const struct pvm_program *program, uint32_t pc)
+{
+    uint32_t word = pc / 64;
+    uint64_t starts = program->start[word] << (63 - pc % 64) >> (63 - pc % 64);
+    while (!starts && word)
+        starts = program->start[--word];
+    return starts ? word * 64 + 63 - (uint32_t)__builtin_clzll(starts) : UINT32_MAX;
 }
 
 /* ---- records ---- */
@@ -188,9 +207,9 @@ static void resolve_jumps(struct pvm_program *program)
         program->jump[i] = target_header(program, pvm_code_jump(program->code, i));
 }
 
-enum err pvm_program_create(struct arena *arena, const struct pvm_code *code,
-                            const struct pvm_config *config, enum pvm_gas_log log,
-                            struct pvm_program **ret_program)
+enum err pvm_program_begin(struct arena *arena, const struct pvm_code *code,
+                           const struct pvm_config *config, enum pvm_gas_log log,
+                           struct pvm_program **ret_program)
 {
     TRY(pvm_config_check(config));
     if (code->code.size > PVM_CODE_SIZE_MAX || code->jump_count > PVM_JUMP_COUNT_MAX)
@@ -201,12 +220,23 @@ enum err pvm_program_create(struct arena *arena, const struct pvm_code *code,
     program->code = code;
     program->config = *config;
     program->log = log;
-    program->start = arena_new_array(arena, uint8_t, code->code.size / 8 + 1);
-    program->jump = arena_new_array(arena, const struct record *, code->jump_count);
-    if (!program->start || !program->jump)
+    program->start = arena_new_array(arena, uint64_t, code->code.size / 64 + 1);
+    if (!program->start)
         return ERR_nomem;
-    find_block_starts(program);
+    program->start_count = find_block_starts(program);
+    *ret_program = program;
+    return ERR_ok;
+}
 
+enum err pvm_program_create(struct arena *arena, const struct pvm_code *code,
+                            const struct pvm_config *config, enum pvm_gas_log log,
+                            struct pvm_program **ret_program)
+{
+    struct pvm_program *program = NULL;
+    TRY(pvm_program_begin(arena, code, config, log, &program));
+    program->jump = arena_new_array(arena, const struct record *, code->jump_count);
+    if (!program->jump)
+        return ERR_nomem;
     struct emitter em = {.program = program};
     emit_all(&em);
     /* Two spare records: fused handlers look one record ahead. */
@@ -270,13 +300,25 @@ const struct record *pvm_program_record_at(const struct pvm_program *program,
     return &program->record[index];
 }
 
+/* Does walk(start) visit pc? */
+static bool walk_visits(const struct pvm_program *program, uint32_t start, uint32_t pc)
+{
+    struct pvm_insn insn;
+    while (start < pc) {
+        if (!pvm_insn_decode(program->code, program->config.profile, start, &insn) ||
+            pvm_op_terminates(program->config.profile, insn.op))
+            return false;
+        start += insn.size;
+    }
+    return start == pc;
+}
+
 uint32_t pvm_program_block_of(const struct pvm_program *program, uint32_t pc)
 {
-    const struct record *ip = pvm_program_record_at(program, pc);
-    if (!ip)
+    if (!pvm_code_ok(program->code, program->config.profile, pc))
         return pc;
-    uint32_t start = pvm_program_header_of(program, ip)->pc;
-    return pvm_program_block_start(program, start) ? start : pc;
+    uint32_t start = start_before(program, pc);
+    return start != UINT32_MAX && walk_visits(program, start, pc) ? start : pc;
 }
 
 /* ---- the block table (trace-replay.md 5.2) ---- */
@@ -319,59 +361,85 @@ static unsigned block_kind(const struct pvm_program *program,
     return kind + (valid ? 0u : BLOCK_BAD_TARGET);
 }
 
+/* The last instruction that walk(pc) visits; false: it ends at no instruction. */
+static bool last_visit(const struct pvm_program *program, uint32_t pc,
+                       struct pvm_insn *ret_insn)
+{
+    enum pvm_profile profile = program->config.profile;
+    for (;;) {
+        if (!pvm_insn_decode(program->code, profile, pc, ret_insn))
+            return false;
+        if (pvm_op_terminates(profile, ret_insn->op))
+            return true;
+        pc += ret_insn->size;
+    }
+}
+
 static void put_block(const struct pvm_program *program, uint32_t pc,
                       uint32_t *previous_pc, struct buf *buf)
 {
-    struct pvm_insn insn, *last = NULL;
+    struct pvm_insn insn;
     struct pvm_walk walk = pvm_code_walk(program->code, &program->config, pc);
-    const struct record *ip = pvm_program_record_at(program, pc);
-    if (ip) { /* the last visit */
-        ip += walk.visit_count - 1;
-        if (pvm_insn_decode(program->code, program->config.profile, ip->pc, &insn))
-            last = &insn;
-    }
+    const struct pvm_insn *last = last_visit(program, pc, &insn) ? &insn : NULL;
     unsigned kind = block_kind(program, last);
     put_leb128(buf, pc - *previous_pc);
     put_leb128(buf, walk.need);
     put_leb128(buf, walk.visit_count);
     buf_byte(buf, (uint8_t)kind);
     put_leb128(buf, walk.end - pc);
-    if ((kind & 7) == BLOCK_JUMP || (kind & 7) == BLOCK_COND) {
+    if (last && ((kind & 7) == BLOCK_JUMP || (kind & 7) == BLOCK_COND)) {
         int64_t offset = last->target - pc;
         put_leb128(buf, (uint64_t)offset << 1 ^ (uint64_t)(offset >> 63));
     }
     *previous_pc = pc;
 }
 
-/* Can a charge occur at this header?  At block starts, and where flow falls onto a
- * position that is no instruction. */
-static bool header_charges(const struct pvm_program *program, const struct record *h)
+/* Does control reach `next`, which is no instruction, from the terminator at `pc`? */
+static bool falls_off(const struct pvm_program *program, uint32_t pc, uint32_t next)
 {
-    if (pvm_program_block_start(program, h->pc))
-        return true;
-    if (h == program->record ||
-        pvm_code_ok(program->code, program->config.profile, h->pc))
-        return false;
-    const struct record *before = h - 1;
     struct pvm_insn insn;
-    return pvm_insn_decode(program->code, program->config.profile, before->pc, &insn) &&
-           before->pc + insn.size == h->pc && flows_on(pvm_op_info[insn.op].flags);
+    enum pvm_profile profile = program->config.profile;
+    return !pvm_code_ok(program->code, profile, next) &&
+           pvm_insn_decode(program->code, profile, pc, &insn) &&
+           flows_on(pvm_op_info[insn.op].flags);
 }
 
+/* The rows in ascending order, the extra one among them. */
+struct block_rows {
+    const struct pvm_program *program;
+    struct buf *buf;
+    uint32_t previous_pc;
+    uint32_t extra;
+    bool pending; /* the extra row is still to come */
+};
+
+static void put_row(struct block_rows *rows, uint32_t pc)
+{
+    if (rows->pending && rows->extra < pc)
+        put_block(rows->program, rows->extra, &rows->previous_pc, rows->buf);
+    rows->pending = rows->pending && rows->extra > pc;
+    if (pc != UINT32_MAX)
+        put_block(rows->program, pc, &rows->previous_pc, rows->buf);
+}
+
+/* A charge can occur at block starts, and where control falls behind a terminator onto
+ * a position that is no instruction. */
 void pvm_program_put_blocks(const struct pvm_program *program, uint32_t start_pc,
                             struct buf *buf)
 {
-    uint32_t extra = pvm_program_block_of(program, start_pc), previous_pc = 0;
-    bool pending = !pvm_program_block_start(program, extra);
-    for (uint32_t i = 0; i < program->header_count; i++) {
-        const struct record *h = &program->record[program->header[i]];
-        if (!header_charges(program, h))
+    const struct pvm_code *code = program->code;
+    struct block_rows rows = {.program = program, .buf = buf};
+    rows.extra = pvm_program_block_of(program, start_pc);
+    rows.pending = !pvm_program_block_start(program, rows.extra);
+    if (pvm_program_block_start(program, 0))
+        put_row(&rows, 0);
+    for (uint32_t pc = 0; pc < code->code.size; pc++) {
+        if (!pvm_code_marked(code, pc) ||
+            !pvm_op_terminates(program->config.profile, code->code.data[pc]))
             continue;
-        if (pending && extra < h->pc)
-            put_block(program, extra, &previous_pc, buf);
-        pending = pending && extra > h->pc;
-        put_block(program, h->pc, &previous_pc, buf);
+        uint32_t next = pc + 1 + pvm_code_skip(code, pc);
+        if (pvm_program_block_start(program, next) || falls_off(program, pc, next))
+            put_row(&rows, next);
     }
-    if (pending)
-        put_block(program, extra, &previous_pc, buf);
+    put_row(&rows, UINT32_MAX);
 }

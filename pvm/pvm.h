@@ -449,7 +449,8 @@ uint32_t pvm_program_block_of(const struct pvm_program *program, uint32_t pc);
 void pvm_program_put_blocks(const struct pvm_program *program, uint32_t start_pc,
                             struct buf *buf);
 
-/* ---- recompiler [10.3] -------------------------------------------------------------- */
+/* ---- recompiler [10.3] --------------------------------------------------------------
+ */
 
 struct pvm_recomp_options {
     /* Opcodes whose emitter is switched off: the interpreter executes them (bit op%64
@@ -460,8 +461,9 @@ struct pvm_recomp_options {
     bool explicit_checks;
     /* No gas: nothing is charged, tested or counted (gas, icount and `charged` mean
      * nothing at the end), and neither budget nor deadline stops the run.  For
-     * measurements. */
+     * measurements; not with page gas (ERR_usage). */
     bool unmetered;
+    bool keep_map; /* remember what pvm_program_native_range() answers */
 };
 
 /* Can this machine and build run recompiled code? */
@@ -487,7 +489,7 @@ void pvm_program_close(struct pvm_program *program);
 bool pvm_program_native(const struct pvm_program *program);
 
 /* The native code, borrowed, and where the code of an instruction begins in it.  For
- * listings; false: `pc` is no instruction that was compiled, or nothing is native. */
+ * listings; false: `pc` is no instruction that was compiled, or there is no map. */
 struct bytes pvm_program_native_code(const struct pvm_program *program,
                                      const void **ret_address);
 bool pvm_program_native_range(const struct pvm_program *program, uint32_t pc,

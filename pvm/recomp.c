@@ -1,12 +1,350 @@
 /* SPDX-License-Identifier: MIT
  *
- * The recompiler's front: programs that run as native code [10.3].
+ * Recompiled programs: their memory, and the C around running native code [10.3-10.5].
+ * The only file of pvm/ that asks the operating system for anything.
+ *
+ * Native code answers every unusual thing by leaving with a complete set of registers
+ * before it has begun; what happens then is the interpreter's business, with its
+ * handlers, so that there is one definition of everything.
  */
-#include "pvm/engine.h"
+#include "base/os.h"
+#include "base/os_code.h"
+#include "pvm/gas.h"
+#include "pvm/native.h"
+
+/* ---- what native code runs on this thread ---- */
+
+struct frame {
+    const struct native_unit *unit;
+    uint8_t *base; /* guest memory */
+};
+static _Thread_local struct frame running;
+
+/* An address space without a page, for states that have no memory. */
+static _Thread_local struct pvm_mem *no_memory;
+
+static struct native_context *context_of(uint8_t *base)
+{
+    return (struct native_context *)(void *)(base + NATIVE_CONTEXT);
+}
+
+/* The site of the access at an offset of the code; NULL: none. */
+static const struct native_site *site_at(const struct native_unit *unit,
+                                         uint64_t offset)
+{
+    uint32_t low = 0, high = unit->site_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (unit->site[middle].at < offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < unit->site_count && unit->site[low].at == offset ? &unit->site[low]
+                                                                  : NULL;
+}
+
+/* A fault of the running code on its guest memory becomes the question whether the
+ * interpreter would please execute this instruction.  Nothing of it has happened. */
+static bool on_fault(void *self, void *ucontext)
+{
+    (void)self;
+    const struct native_unit *unit = running.unit;
+    if (!unit || unit->options.explicit_checks)
+        return false;
+    uint64_t offset = os_fault_ip(ucontext) - (uintptr_t)unit->code;
+    uint64_t distance = os_fault_address(ucontext) - (uintptr_t)running.base;
+    const struct native_site *site = site_at(unit, offset);
+    if (!site || distance >= ((uint64_t)1 << 32) + PVM_PAGE_SIZE)
+        return false;
+    os_fault_register_set(ucontext, SCRATCH,
+                          (uint64_t)EXIT_STEP << EXIT_SHIFT |
+                              (uint64_t)(site - unit->site));
+    os_fault_ip_set(ucontext, (uintptr_t)unit->code + unit->leave);
+    return true;
+}
+
+/* ---- between C and native code ---- */
+
+typedef void enter_fn(void);
+
+static void meter_show(struct pvm_engine *e, struct native_context *context)
+{
+    uint64_t shown = e->gas_shown < METER_GAS_MAX ? e->gas_shown : METER_GAS_MAX;
+    if (e->program->log == PVM_GAS_LOG_EACH)
+        shown = 0; /* every block is somebody's business */
+    e->gas_hidden += e->gas_shown - shown;
+    e->gas_shown = shown;
+    context->meter = shown << METER_GAS_SHIFT | METER_FULL;
+}
+
+static void meter_read(struct pvm_engine *e, uint64_t meter)
+{
+    e->gas_shown = meter >> METER_GAS_SHIFT;
+    e->segment.n += METER_BLOCK_MASK - (meter >> METER_BLOCK_SHIFT & METER_BLOCK_MASK);
+    e->state.icount += METER_INSN_MASK - (meter & METER_INSN_MASK);
+}
+
+/* The list of table jumps: as long as the segment's, less the last one, which the
+ * interpreter makes, because it ends the segment. */
+static void log_begin(const struct pvm_engine *e, struct native_context *context)
+{
+    uint8_t *end = (uint8_t *)context + NATIVE_LOG_OFFSET;
+    uint32_t room = SEGMENT_TARGETS_MAX - 1 - e->segment.target_count;
+    context->log_end = (uintptr_t)end;
+    context->log_start = (uintptr_t)(end + 8 * (size_t)room);
+    context->log_rsp = context->log_start;
+}
+
+static void log_read(struct pvm_engine *e, const struct native_context *context)
+{
+    for (uint64_t at = context->log_start; at > context->log_rsp;) {
+        at -= 8;
+        pvm_segment_target(e, (uint32_t) * (const uint64_t *)(uintptr_t)at);
+    }
+}
+
+/* Run native code from `at` until it asks; answers enum native_exit and index. */
+static uint32_t enter(struct pvm_engine *e, struct native_context *context,
+                      const uint8_t *at)
+{
+    const struct native_unit *unit = e->program->unit;
+    meter_show(e, context);
+    log_begin(e, context);
+    context->acc = e->acc;
+    context->resume = (uintptr_t)at;
+    memcpy(context->reg, e->state.reg, sizeof context->reg);
+    ((enter_fn *)(uintptr_t)(unit->code + unit->enter))();
+    memcpy(e->state.reg, context->reg, sizeof context->reg);
+    e->acc = context->acc;
+    uint32_t exit = (uint32_t)context->exit;
+    if (unit->options.unmetered)
+        return exit;
+    /* A check that lowers first has lowered too far. */
+    if (exit >> EXIT_SHIFT == EXIT_GAS && !unit->pages_cost)
+        context->meter += *native_cost(unit, exit & EXIT_INDEX);
+    meter_read(e, context->meter);
+    if (unit->keeps_path)
+        log_read(e, context);
+    return exit;
+}
+
+/* ---- what native code asks; answers the address to go on at, or NULL at an exit ----
+ */
+
+static const uint8_t *bridge(struct pvm_engine *e);
+
+static const uint8_t *arrive(struct pvm_engine *e, uint32_t pc)
+{
+    const struct native_unit *unit = e->program->unit;
+    e->state.pc = pc;
+    e->state.charged = false;
+    if (pvm_program_block_start(e->program, pc))
+        return unit->code + unit->block[native_block_at(e->program, pc)].label;
+    return bridge(e);
+}
+
+/* Execute the instruction in e->step; *ret_next is where it flows on to, with NULL
+ * answered, unless it jumped or ended. */
+static const uint8_t *step(struct pvm_engine *e, uint32_t *ret_next)
+{
+    uint8_t op = e->step[0].op;
+    const struct record *next = pvm_loop_handler[op](&e->step[0], e);
+    if (!next)
+        return NULL;
+    if (pvm_op_terminates(e->program->config.profile, op))
+        return arrive(e, next->pc);
+    *ret_next = next->pc;
+    return NULL;
+}
+
+/* From a place that native code cannot be entered at (inside a block, or no
+ * instruction) to the next block start, interpreted. */
+static const uint8_t *bridge(struct pvm_engine *e)
+{
+    e->site_next = 0;
+    if (!pvm_step_resume(e))
+        return NULL;
+    for (;;) {
+        uint32_t next = UINT32_MAX;
+        const uint8_t *at = step(e, &next);
+        if (next == UINT32_MAX)
+            return at;
+        pvm_step_decode(e, next, e->step_left - 1);
+    }
+}
+
+static const uint8_t *pay(struct pvm_engine *e, uint32_t number)
+{
+    const struct native_unit *unit = e->program->unit;
+    const struct native_block *block = &unit->block[number];
+    const uint64_t *cost = native_cost(unit, number);
+    struct block_entry entry = {
+        .block = block->pc,
+        .visit_count = cost[0] & METER_INSN_MASK,
+        .need = cost[0] >> METER_GAS_SHIFT,
+        .need_reserve = cost[0] >> METER_GAS_SHIFT,
+    };
+    if (cost[0] == METER_ASK)
+        entry = pvm_block_entry(e->program, block->pc,
+                                pvm_visits_from(e->program, block->pc));
+    else if (unit->pages_cost)
+        entry.need_reserve =
+            cost[unit->keeps_path || unit->keeps_hash ? 2 : 1] >> METER_GAS_SHIFT;
+    return pvm_pay_block(e, &entry, block->pc) ? unit->code + block->entry : NULL;
+}
+
+static const uint8_t *step_site(struct pvm_engine *e, const struct native_site *site)
+{
+    const struct native_unit *unit = e->program->unit;
+    uint64_t cost = *native_cost(unit, site->block), left;
+    if (cost == METER_ASK || unit->options.unmetered)
+        left = pvm_visits_from(e->program, site->pc);
+    else
+        left = (cost & METER_INSN_MASK) - site->index;
+    uint32_t next = UINT32_MAX;
+    pvm_step_decode(e, site->pc, left);
+    e->site_next = site->next;
+    const uint8_t *at = step(e, &next);
+    return next == UINT32_MAX ? at : unit->code + site->next;
+}
+
+static const uint8_t *answer(struct pvm_engine *e, uint32_t exit)
+{
+    const struct native_unit *unit = e->program->unit;
+    uint32_t index = exit & EXIT_INDEX;
+    switch (exit >> EXIT_SHIFT) {
+    case EXIT_GAS:
+        return pay(e, index);
+    case EXIT_STEP:
+        return step_site(e, &unit->site[index]);
+    case EXIT_GOTO:
+        return arrive(e, unit->site[index].pc);
+    default:
+        check(!"an exit that no stub makes");
+        return NULL;
+    }
+}
+
+/* ---- running ---- */
+
+static bool protect(void *start, size_t size, unsigned host)
+{
+    enum os_protection protection = host == MEM_HOST        ? OS_PROTECT_RW
+                                    : host == MEM_HOST_READ ? OS_PROTECT_R
+                                                            : OS_PROTECT_NONE;
+    return !os_protect(start, size, protection);
+}
+
+/* The memory to run on, guarded where the code relies on it; NULL: cannot be. */
+static struct pvm_mem *memory_of(struct pvm_engine *e)
+{
+    struct pvm_mem *mem = e->state.mem;
+    if (!mem && !no_memory) {
+        void *reservation = NULL;
+        if (os_reserve(PVM_MEM_RESERVE_SIZE, &reservation))
+            return NULL;
+        no_memory = pvm_mem_init(reservation);
+    }
+    if (!mem)
+        mem = no_memory;
+    if (e->program->unit->options.explicit_checks)
+        return mem;
+    if (os_fault_stack_ensure() || !pvm_mem_guard(mem, protect))
+        return NULL;
+    return mem;
+}
+
+/* Without memory that the code can run on: all of it interpreted, block by block. */
+static void interpret(struct pvm_engine *e)
+{
+    while (bridge(e))
+        continue;
+}
+
+static bool begins_behind_call(const struct pvm_engine *e)
+{
+    return e->site_next && e->step[1].pc == e->state.pc &&
+           e->state.charged == e->call_charged;
+}
+
+/* The address to begin at: behind the call that has just been answered, if so. */
+static const uint8_t *begin_at(struct pvm_engine *e)
+{
+    const uint8_t *at = NULL;
+    if (begins_behind_call(e) && e->state.charged) {
+        e->state.icount += e->step_left - 1;
+        at = e->program->unit->code + e->site_next;
+    } else if (e->state.charged) {
+        at = bridge(e);
+    } else {
+        at = arrive(e, e->state.pc);
+    }
+    e->site_next = 0;
+    return at;
+}
+
+void pvm_native_run(struct pvm_engine *e)
+{
+    struct frame outer = running;
+    void *outer_gs = os_gs_base_get();
+    struct pvm_mem *mem = memory_of(e);
+    if (!mem) {
+        interpret(e);
+        return;
+    }
+    running = (struct frame){e->program->unit, mem->base};
+    os_gs_base_set(mem->base);
+    struct native_context *context = context_of(mem->base);
+    const uint8_t *at = begin_at(e);
+    while (at)
+        at = answer(e, enter(e, context, at));
+    os_gs_base_set(outer_gs);
+    running = outer;
+}
+
+/* ---- programs ---- */
 
 bool pvm_recomp_available(void)
 {
+#ifdef __x86_64__
+    return true;
+#else
     return false;
+#endif
+}
+
+static void drop_unit(struct native_unit *unit)
+{
+    os_release(unit->tables, unit->tables_size);
+    os_code_free(unit->memory);
+}
+
+/* Compile into memory that was just made; the unit keeps what it needs. */
+static enum err compile(struct native_compiler *c)
+{
+    struct native_unit *unit = c->unit;
+    unit->tables_size = pvm_native_tables(c, NULL);
+    TRY(os_reserve(unit->tables_size, &unit->tables));
+    (void)pvm_native_tables(c, unit->tables);
+    TRY(os_code_create(pvm_native_code_size(c), false, unit->memory));
+    unit->code = unit->memory->data;
+    c->limit = unit->code + unit->memory->size;
+    if (!pvm_native_compile(c))
+        return ERR_nomem;
+    TRY(os_code_seal(unit->memory, unit->code_size));
+    return unit->options.explicit_checks ? ERR_ok
+                                         : os_fault_handler_add(on_fault, NULL);
+}
+
+static void choose_emitters(struct native_compiler *c)
+{
+    const uint64_t *off = c->unit->options.interp_only;
+    pvm_native_emitters(c->features, c->emitter);
+    for (unsigned op = 0; op < 256; op++) {
+        if (off[op / 64] >> op % 64 & 1)
+            c->emitter[op] = NULL;
+    }
 }
 
 enum err pvm_program_recompile(struct arena *arena, const struct pvm_code *code,
@@ -14,31 +352,71 @@ enum err pvm_program_recompile(struct arena *arena, const struct pvm_code *code,
                                const struct pvm_recomp_options *options,
                                struct pvm_program **ret_program)
 {
-    (void)arena, (void)code, (void)config, (void)log, (void)options, (void)ret_program;
-    return ERR_unsupported;
+    if (!pvm_recomp_available())
+        return ERR_unsupported;
+    if (options && options->unmetered && gas_charges_pages(config))
+        return ERR_usage;
+    struct pvm_program *program = NULL;
+    TRY(pvm_program_begin(arena, code, config, log, &program));
+    struct native_unit *unit = arena_new(arena, struct native_unit);
+    struct os_code *memory = arena_new(arena, struct os_code);
+    if (!unit || !memory)
+        return ERR_nomem;
+    unit->memory = memory;
+    if (options)
+        unit->options = *options;
+    unit->keeps_path = log == PVM_GAS_LOG_LEDGER;
+    unit->keeps_hash = log == PVM_GAS_LOG_SUMMARY;
+    unit->pages_cost = gas_charges_pages(config);
+    program->unit = unit;
+    struct native_compiler c = {
+        .program = program, .unit = unit, .features = os_cpu_features()};
+    choose_emitters(&c);
+    enum err err = compile(&c);
+    if (err) {
+        drop_unit(unit);
+        return err;
+    }
+    *ret_program = program;
+    return ERR_ok;
 }
 
 void pvm_program_close(struct pvm_program *program)
 {
-    (void)program;
-}
-
-bool pvm_program_native(const struct pvm_program *program)
-{
-    (void)program;
-    return false;
-}
-
-struct bytes pvm_program_native_code(const struct pvm_program *program,
-                                     const void **ret_address)
-{
-    (void)program, (void)ret_address;
-    return (struct bytes){0};
+    if (program && program->unit)
+        drop_unit(program->unit);
 }
 
 bool pvm_program_native_range(const struct pvm_program *program, uint32_t pc,
                               uint32_t *ret_offset, uint32_t *ret_size)
 {
-    (void)program, (void)pc, (void)ret_offset, (void)ret_size;
-    return false;
+    const struct native_unit *unit = program->unit;
+    uint32_t low = 0, high = unit ? unit->place_count : 0;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (unit->place[middle].pc < pc)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (!unit || low == unit->place_count || unit->place[low].pc != pc)
+        return false;
+    *ret_offset = unit->place[low].at;
+    *ret_size = unit->place[low].end - unit->place[low].at;
+    return true;
+}
+
+bool pvm_program_native(const struct pvm_program *program)
+{
+    return program->unit != NULL;
+}
+
+struct bytes pvm_program_native_code(const struct pvm_program *program,
+                                     const void **ret_address)
+{
+    const struct native_unit *unit = program->unit;
+    if (!unit)
+        return (struct bytes){0};
+    *ret_address = unit->code;
+    return bytes_of(unit->code, unit->code_size);
 }

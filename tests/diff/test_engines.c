@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The interpreter against itself: both dispatch loops, single steps, every gas log,
- * and the ledger's expansion against the charges as they were made.
+ * The engines against each other: both dispatch loops, single steps, recompiled code
+ * in each of its ways, every gas log, and the ledger's expansion against the charges as
+ * they were made.
  */
 #include "tests/diff/progen.h"
 
@@ -151,13 +152,31 @@ static bool mend(struct pvm_state *state, struct pvm_outcome outcome, unsigned r
     }
 }
 
-static void run(enum pvm_gas_log log, enum pvm_dispatch dispatch, bool steps,
-                struct shown *shown)
+/* How a program is executed. */
+struct mode {
+    const char *name;
+    enum pvm_dispatch dispatch;
+    bool steps;
+    bool native;
+    struct pvm_recomp_options options;
+};
+
+static struct pvm_program *make_program(const struct mode *mode, enum pvm_gas_log log)
 {
-    struct pvm_program *program;
+    struct pvm_program *program = NULL;
+    if (mode->native)
+        check(!pvm_program_recompile(&bench.scratch, &bench.p.program, &bench.p.config,
+                                     log, &mode->options, &program));
+    else
+        check(!pvm_program_create(&bench.scratch, &bench.p.program, &bench.p.config,
+                                  log, &program));
+    return program;
+}
+
+static void run(enum pvm_gas_log log, const struct mode *mode, struct shown *shown)
+{
     arena_init(&bench.scratch, 64 << 20);
-    check(!pvm_program_create(&bench.scratch, &bench.p.program, &bench.p.config, log,
-                              &program));
+    struct pvm_program *program = make_program(mode, log);
     progen_map(&bench.p, bench.mem);
     memset(shown, 0, offsetof(struct shown, charge));
     shown->charge_count = 0;
@@ -168,12 +187,12 @@ static void run(enum pvm_gas_log log, enum pvm_dispatch dispatch, bool steps,
         make_ledger(program);
     struct pvm_observer observer = {
         .self = &bench, .segment = on_segment, .charge = on_charge, .gas_stop = -1};
-    pvm_engine_set_dispatch(bench.engine, dispatch);
+    pvm_engine_set_dispatch(bench.engine, mode->dispatch);
     struct pvm_state state = bench.p.start;
     state.mem = bench.mem;
     for (unsigned i = 0; i < RESUME_MAX; i++) {
         struct pvm_outcome outcome;
-        if (steps)
+        if (mode->steps)
             while (pvm_step(bench.engine, program, &state, &outcome))
                 ;
         else
@@ -185,6 +204,7 @@ static void run(enum pvm_gas_log log, enum pvm_dispatch dispatch, bool steps,
             break;
     }
     shown->memory = memory_hash();
+    pvm_program_close(program);
     arena_fini(&bench.scratch);
 }
 
@@ -203,32 +223,9 @@ static bool equal(const struct shown *a, const struct shown *b)
     return true;
 }
 
-static const char *compare_all(struct shown *want, struct shown *got)
+/* The summary of a run in one segment is the sum of its charges. */
+static const char *compare_sums(const struct shown *want, const struct shown *got)
 {
-    run(PVM_GAS_LOG_EACH, PVM_DISPATCH_LOOP, false, want);
-    run(PVM_GAS_LOG_NONE, PVM_DISPATCH_LOOP, true, got);
-    if (!equal(want, got))
-        return "single steps";
-    run(PVM_GAS_LOG_NONE, PVM_DISPATCH_THREADED, false, got);
-    if (!equal(want, got))
-        return "threaded";
-    for (unsigned d = 0; d < 2; d++) {
-        enum pvm_dispatch dispatch = d ? PVM_DISPATCH_THREADED : PVM_DISPATCH_LOOP;
-        bench.bad = NULL;
-        run(PVM_GAS_LOG_LEDGER, dispatch, false, got);
-        if (bench.bad)
-            return bench.bad;
-        if (!equal(want, got))
-            return d ? "threaded ledger" : "loop ledger";
-        if (want->charge_count != got->charge_count ||
-            memcmp(want->charge, got->charge,
-                   sizeof *want->charge * want->charge_count) != 0)
-            return "expanded charges";
-        run(PVM_GAS_LOG_SUMMARY, dispatch, false, got);
-        if (!equal(want, got))
-            return d ? "threaded summary" : "loop summary";
-    }
-    /* The summary of a run in one segment is the sum of its charges. */
     uint64_t hash = 0, gas = 0, n = 0;
     for (size_t i = 0; i < want->charge_count; i++) {
         const struct charge *c = &want->charge[i];
@@ -241,6 +238,73 @@ static const char *compare_all(struct shown *want, struct shown *got)
     return want->count == 1 && hash != got->segment_hash ? "summary hash" : NULL;
 }
 
+static const char *compare_charges(const struct shown *want, const struct shown *got)
+{
+    return want->charge_count == got->charge_count &&
+                   memcmp(want->charge, got->charge,
+                          sizeof *want->charge * want->charge_count) == 0
+               ? NULL
+               : "charges";
+}
+
+/* Run in one mode under a gas log and compare all that the log allows. */
+static const char *compare_log(struct shown *want, struct shown *got,
+                               const struct mode *mode, enum pvm_gas_log log)
+{
+    bench.bad = NULL;
+    run(log, mode, got);
+    if (bench.bad)
+        return bench.bad;
+    if (!equal(want, got))
+        return "state";
+    if (log == PVM_GAS_LOG_SUMMARY)
+        return compare_sums(want, got);
+    return log == PVM_GAS_LOG_NONE ? NULL : compare_charges(want, got);
+}
+
+static const struct mode loop = {.name = "loop", .dispatch = PVM_DISPATCH_LOOP};
+static const struct mode steps = {
+    .name = "steps", .dispatch = PVM_DISPATCH_LOOP, .steps = true};
+static const struct mode modes[] = {
+    {.name = "loop", .dispatch = PVM_DISPATCH_LOOP},
+    {.name = "threaded", .dispatch = PVM_DISPATCH_THREADED},
+    {.name = "native", .native = true},
+    {.name = "native with checks",
+     .native = true,
+     .options = {.explicit_checks = true}},
+    {.name = "native, all holes",
+     .native = true,
+     .options = {.interp_only = {~0ull, ~0ull, ~0ull, ~0ull}}},
+};
+static const struct mode native_steps = {
+    .name = "native steps", .native = true, .steps = true};
+
+/* NULL, or what differs, with the mode in *ret_mode and the log in *ret_log. */
+static const char *compare_all(struct shown *want, struct shown *got,
+                               const char **ret_mode, unsigned *ret_log)
+{
+    const char *what = NULL;
+    run(PVM_GAS_LOG_EACH, &loop, want);
+    *ret_log = PVM_GAS_LOG_NONE;
+    *ret_mode = steps.name;
+    what = compare_log(want, got, &steps, PVM_GAS_LOG_NONE);
+    for (unsigned m = 0; m < sizeof modes / sizeof modes[0] && !what; m++) {
+        if (modes[m].native && !pvm_recomp_available())
+            continue;
+        for (unsigned log = PVM_GAS_LOG_NONE; log <= PVM_GAS_LOG_SUMMARY && !what;
+             log++) {
+            *ret_mode = modes[m].name;
+            *ret_log = log;
+            what = compare_log(want, got, &modes[m], (enum pvm_gas_log)log);
+        }
+    }
+    if (what || !pvm_recomp_available())
+        return what;
+    *ret_mode = native_steps.name;
+    *ret_log = PVM_GAS_LOG_NONE;
+    return compare_log(want, got, &native_steps, PVM_GAS_LOG_NONE);
+}
+
 static void test_random_programs(void **unused)
 {
     (void)unused;
@@ -249,10 +313,12 @@ static void test_random_programs(void **unused)
     unsigned ends[17] = {0};
     for (uint64_t i = 0; i < count; i++) {
         progen_make(&bench.p, seed + i);
-        const char *what = compare_all(want, got);
+        const char *mode = "";
+        unsigned log = 0;
+        const char *what = compare_all(want, got, &mode, &log);
         if (what) {
-            test_reproduce("diff_interp", seed + i);
-            fail_msg("engines differ: %s", what);
+            test_reproduce("diff_engines", seed + i);
+            fail_msg("engines differ: %s, gas log %u: %s", mode, log, what);
         }
         ends[want->outcome[0].exit]++;
     }

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pvm/native.h - native code, its tables, and what it shares with the C around it.
+ * Private to pvm/.
+ *
+ * A unit is the native code of one program: for each block start a gas check and the
+ * block's instructions.  Code runs until something unusual comes up; then a stub puts
+ * all guest registers and a word that says what it was into the context and returns to
+ * C, which does with it what the interpreter does and enters the code again:
+ *
+ *   EXIT_GAS   at a block entry that the shown gas does not pay for
+ *   EXIT_STEP  before an instruction that the interpreter shall execute, with nothing
+ *              of it done: calls, traps, bad jumps, rare cases, switched-off emitters
+ *   EXIT_GOTO  behind an instruction, at a position that is no block start
+ *   EXIT_FAULT at a memory access that the page protection stopped: as EXIT_STEP
+ *
+ * Registers: 13 guest registers in host registers (NATIVE_REG), rdx is scratch, gs is
+ * the base of guest memory, so that an access is one instruction:
+ * gs:[r32 + disp32] with 32-bit address arithmetic, which wraps as [5.1] wants it.
+ * rsp is the top of the list of table jumps while a ledger is kept, and a stack.
+ *
+ * The meter is one word of three counts that a block entry lowers in one subtraction:
+ *
+ *   63..44 shown gas    43..24 blocks that may still be entered    23..0 instructions
+ *
+ * The two lower fields begin full and cannot run out before the gas does: a block costs
+ * at least 1 and at least (visits - 4) / 4.  So the subtraction borrows exactly when
+ * the shown gas is less than the block's cost.  Without a log the meter is in r15 and
+ * the test is `sub r15, [cost]; jb`.  With one, r15 is the accumulator (path bits or
+ * rolling hash), and the meter is in xmm0, whose sign tells the same.
+ */
+#ifndef PVM_NATIVE_H
+#define PVM_NATIVE_H
+
+#include "pvm/engine.h"
+#include "pvm/x64.h"
+
+struct os_code;
+
+enum {
+    METER_GAS_SHIFT = 44,
+    METER_BLOCK_SHIFT = 24,
+    METER_GAS_MAX = (1 << 19) - 1,
+    METER_BLOCK_MASK = (1 << 20) - 1,
+    METER_INSN_MASK = (1 << 24) - 1,
+};
+
+/* The lower fields when nothing has been counted yet. */
+#define METER_FULL (((uint64_t)1 << METER_GAS_SHIFT) - 1)
+
+/* The cost of a block that the meter cannot express: the entry always asks. */
+#define METER_ASK ((uint64_t)1 << 63)
+
+enum native_exit {
+    EXIT_GAS = 0,
+    EXIT_STEP = 1,
+    EXIT_GOTO = 2,
+    EXIT_FAULT = 3,
+    EXIT_SHIFT = 28, /* the exit above, the number of a block or site below */
+    EXIT_INDEX = (1 << EXIT_SHIFT) - 1,
+};
+
+/* Shared with native code, which reaches it at NATIVE_CONTEXT from gs. */
+struct native_context {
+    uint64_t reg[PVM_REG_COUNT];
+    uint64_t meter;
+    uint64_t acc;
+    uint64_t exit;     /* enum native_exit and index */
+    uint64_t resume;   /* address to enter at */
+    uint64_t host_rsp; /* of the C side */
+    uint64_t log_rsp;  /* top of the list of table jumps, which grows downwards */
+    uint64_t log_end;  /* where it is full */
+    uint64_t log_start;
+    uint64_t fault_ip; /* EXIT_FAULT: address of the access */
+};
+
+enum {
+    NATIVE_AREA_SIZE = 1 << 16,      /* right below the rights of mem.h */
+    NATIVE_LOG_OFFSET = 8192,        /* of the list's lower end in the area */
+    NATIVE_STACK_ROOM = 4096 - 1024, /* below it, for what code pushes */
+};
+#define NATIVE_CONTEXT (-(MEM_LINE_COUNT + NATIVE_AREA_SIZE))
+
+/* A place in the code that C must know: an access, or where code asks. */
+struct native_site {
+    uint32_t at;    /* offset of the access, or of the instruction's code */
+    uint32_t next;  /* offset behind the instruction's code */
+    uint32_t pc;    /* EXIT_GOTO: where to go on */
+    uint32_t block; /* number of its block */
+    uint32_t index; /* instructions before it in the block */
+};
+
+struct native_block {
+    uint32_t pc;
+    uint32_t label; /* offset of its gas check */
+    uint32_t entry; /* offset behind the check */
+};
+
+/* The code of an instruction, a gas check in front of it included. */
+struct native_place {
+    uint32_t pc, at, end;
+};
+
+struct native_unit {
+    uint8_t *code;         /* tables, then code; below 2 GiB */
+    uint32_t code_size;    /* bytes in use */
+    uint32_t enter, leave; /* offsets */
+    uint32_t cost_stride;  /* bytes between the costs of blocks, at the code's start */
+    struct pvm_recomp_options options;
+    bool keeps_path, keeps_hash; /* by the gas log */
+    bool pages_cost;             /* entries test the reserve first */
+    bool table_has_holes;        /* a table jump may lead nowhere */
+    const uint64_t *hash_factor; /* in the code memory */
+    struct native_block *block;
+    struct native_site *site;
+    struct native_place *place; /* options.keep_map */
+    uint32_t block_count, site_count, place_count;
+    const uint32_t *rank; /* blocks before each 64 bytes of code */
+    void *tables;         /* the reservation that holds all of these */
+    size_t tables_size;
+    struct os_code *memory;
+};
+
+/* A block's cost in the meter's units; with page gas that of its reserve behind it. */
+static inline const uint64_t *native_cost(const struct native_unit *unit,
+                                          uint32_t block)
+{
+    return (const uint64_t *)(const void *)(unit->code +
+                                            (size_t)block * unit->cost_stride);
+}
+
+/* The number of the block that starts at `pc`, which is a block start. */
+static inline uint32_t native_block_at(const struct pvm_program *program, uint32_t pc)
+{
+    uint64_t below = program->start[pc / 64] & (((uint64_t)1 << pc % 64) - 1);
+    return program->unit->rank[pc / 64] + (uint32_t)__builtin_popcountll(below);
+}
+
+/* Guest registers: ra sp t0 t1 t2 s0 s1 a0 a1 a2 a3 a4 a5. */
+#define NATIVE_REG                                                                     \
+    {                                                                                  \
+        R14, RBP, R10, R11, R12, RBX, R13, RDI, RSI, R8, R9, RAX, RCX                  \
+    }
+enum { SCRATCH = RDX, METER = R15, ACC = R15 };
+
+/* ---- compiling ---- */
+
+/* An instruction with host registers in place of the guest's. */
+struct native_insn {
+    uint8_t op;
+    uint8_t a, b, d;
+    uint8_t size;
+    uint32_t pc;
+    int64_t x, y;
+    int64_t target;
+};
+
+struct native_stub {
+    uint8_t *jump; /* displacement to patch */
+    uint32_t exit; /* what the stub tells */
+};
+
+struct native_fixup {
+    uint8_t *jump;
+    uint32_t block;
+};
+
+struct native_compiler;
+typedef void native_emit_fn(struct native_compiler *c, const struct native_insn *i);
+
+/* The compiler: everything it appends to has room (recomp_compile.c sees to it). */
+struct native_compiler {
+    struct x64 as;
+    const struct pvm_program *program;
+    struct native_unit *unit;
+    unsigned features;    /* enum os_cpu_feature */
+    uint32_t block;       /* the one that is being compiled */
+    uint32_t index;       /* instructions before this one in it */
+    uint32_t jump_table;  /* address of native table-jump targets */
+    const uint8_t *limit; /* of the code memory */
+    native_emit_fn *emitter[256];
+    struct native_stub *stub;
+    uint32_t stub_count;
+    struct native_fixup *fixup;
+    uint32_t fixup_count;
+    uint32_t insn_count; /* marked positions: a bound on instructions */
+};
+
+/* Emitters by opcode; NULL is a hole, which the interpreter fills.  Which are there
+ * depends on the CPU. */
+void pvm_native_emitters(unsigned features, native_emit_fn *ret_emitter[256]);
+void pvm_native_alu_emitters(unsigned features, native_emit_fn *emitter[256]);
+void pvm_native_memory_emitters(native_emit_fn *emitter[256]);
+void pvm_native_control_emitters(native_emit_fn *emitter[256]);
+
+/* A site for `i` at the current place; answers its number.  It ends where the emitter
+ * of the instruction ends. */
+uint32_t pvm_native_site(struct native_compiler *c, const struct native_insn *i);
+
+/* A conditional jump out to the stub that has the interpreter execute `i`. */
+void pvm_native_ask_if(struct native_compiler *c, const struct native_insn *i,
+                       unsigned cond);
+
+/* Have the interpreter execute `i`, always. */
+void pvm_native_ask(struct native_compiler *c, const struct native_insn *i);
+
+/* Go on at pc: a block start, or a position that pays for a trap. */
+void pvm_native_flow_to(struct native_compiler *c, const struct native_insn *i,
+                        uint32_t pc);
+
+/* The code that C calls to enter native code and that stubs leave it by. */
+void pvm_native_frame(struct native_compiler *c);
+
+/* The gas check of the current block. */
+void pvm_native_check(struct native_compiler *c);
+
+/* Lay the tables of the program's unit out in a reservation, which is larger than what
+ * they will take; with NULL only say how large.  Sets the unit's and c's pointers. */
+size_t pvm_native_tables(struct native_compiler *c, void *reservation);
+
+/* Code memory that is enough for all but the strangest programs, in bytes. */
+size_t pvm_native_code_size(const struct native_compiler *c);
+
+/* Compile into unit->code up to c->limit.  False: that is too small. */
+bool pvm_native_compile(struct native_compiler *c);
+
+#endif

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From code bytes to native code, in one pass over the blocks [10.3].
+ *
+ * Blocks come in order of their pcs, so a block that is flowed into from the one before
+ * it stands right behind it.  No walk from a block start runs into the next one: what
+ * comes before a start in the code is a terminator (or nothing).
+ */
+#include "pvm/gas.h"
+#include "pvm/native.h"
+
+#include <string.h>
+
+/* ---- tables ---- */
+
+enum {
+    SITES_PER_INSN = 4, /* the most that an emitter makes */
+    STUB_SIZE = 10,
+    INSN_NATIVE_MAX = 256, /* bytes that an emitter appends at most */
+    INSN_NATIVE_USUAL = 48,
+};
+
+static uint32_t marked_count(const struct pvm_code *code)
+{
+    size_t size = (code->code.size + 7) / 8, at = 0;
+    uint64_t word = 0;
+    uint32_t count = 0;
+    for (; at + 8 <= size; at += 8) {
+        memcpy(&word, code->bitmask + at, 8);
+        count += (uint32_t)__builtin_popcountll(word);
+    }
+    for (; at < size; at++)
+        count += (uint32_t)__builtin_popcount(code->bitmask[at]);
+    return count;
+}
+
+/* Hand out parts of a reservation, each aligned to 64 bytes; counts only without one.
+ */
+struct parts {
+    uint8_t *base;
+    size_t size;
+};
+
+static void *part(struct parts *parts, size_t item_size, size_t count)
+{
+    size_t at = parts->size;
+    parts->size += (item_size * count + 63) / 64 * 64;
+    return parts->base ? parts->base + at : NULL;
+}
+
+static void fill_rank(const struct pvm_program *program, uint32_t *rank, size_t count)
+{
+    uint32_t before = 0;
+    for (size_t k = 0; k < count; k++) {
+        rank[k] = before;
+        before += (uint32_t)__builtin_popcountll(program->start[k]);
+    }
+}
+
+size_t pvm_native_tables(struct native_compiler *c, void *reservation)
+{
+    struct native_unit *unit = c->unit;
+    const struct pvm_program *program = c->program;
+    struct parts parts = {.base = reservation};
+    c->insn_count = marked_count(program->code);
+    unit->block_count = program->start_count;
+    size_t sites = (size_t)SITES_PER_INSN * c->insn_count + 2u * unit->block_count;
+    size_t words = program->code->code.size / 64 + 1;
+    uint32_t *rank = part(&parts, sizeof *rank, words);
+    unit->block = part(&parts, sizeof *unit->block, unit->block_count);
+    unit->site = part(&parts, sizeof *unit->site, sites);
+    c->stub = part(&parts, sizeof *c->stub, sites);
+    c->fixup = part(&parts, sizeof *c->fixup, c->insn_count);
+    if (unit->options.keep_map)
+        unit->place = part(&parts, sizeof *unit->place, c->insn_count);
+    unit->rank = rank;
+    if (reservation)
+        fill_rank(program, rank, words);
+    return parts.size;
+}
+
+static size_t cost_stride(const struct native_unit *unit)
+{
+    bool logs = unit->keeps_path || unit->keeps_hash;
+    return (logs ? 16u : 8u) << unit->pages_cost;
+}
+
+size_t pvm_native_code_size(const struct native_compiler *c)
+{
+    size_t usual = INSN_NATIVE_USUAL + SITES_PER_INSN / 2 * STUB_SIZE;
+    return 4096 + cost_stride(c->unit) * c->unit->block_count +
+           8 * (size_t)c->program->code->jump_count +
+           64 * (size_t)c->unit->block_count + usual * c->insn_count + INSN_NATIVE_MAX;
+}
+
+/* ---- costs ---- */
+
+static uint64_t meter_cost(uint64_t need, uint64_t visits)
+{
+    if (need > METER_GAS_MAX || visits > FAST_VISITS_MAX)
+        return METER_ASK;
+    return (need << METER_GAS_SHIFT) + ((uint64_t)1 << METER_BLOCK_SHIFT) + visits;
+}
+
+static void put_cost(struct native_compiler *c, const struct gas_meter *meter,
+                     uint64_t stores)
+{
+    struct native_unit *unit = c->unit;
+    uint64_t *cost = (uint64_t *)(uintptr_t)native_cost(unit, c->block);
+    uint64_t need = pvm_gas_meter_need(meter);
+    uint64_t all = need + pvm_gas_reserve(&c->program->config, stores);
+    bool logs = unit->keeps_path || unit->keeps_hash;
+    cost[0] = meter_cost(need, meter->visits);
+    if (logs)
+        cost[1] = summary_term(PVM_CHARGE_BLOCK, unit->block[c->block].pc, need);
+    if (!unit->pages_cost)
+        return;
+    if (all > METER_GAS_MAX) /* then only the slow way tells them apart */
+        cost[0] = METER_ASK;
+    cost[logs ? 2 : 1] = cost[0] == METER_ASK ? METER_ASK : all << METER_GAS_SHIFT;
+}
+
+/* ---- blocks ---- */
+
+static const uint8_t host_reg[PVM_REG_COUNT] = NATIVE_REG;
+
+static void put_place(struct native_compiler *c, uint32_t pc)
+{
+    struct native_unit *unit = c->unit;
+    uint32_t end = (uint32_t)(c->as.at - unit->code);
+    uint32_t at = unit->block[c->block].label;
+    if (c->index)
+        at = unit->place[unit->place_count - 1].end;
+    unit->place[unit->place_count++] = (struct native_place){pc, at, end};
+}
+
+static void emit_insn(struct native_compiler *c, const struct pvm_insn *insn)
+{
+    struct native_insn i = {
+        .op = insn->op,
+        .a = host_reg[insn->a],
+        .b = host_reg[insn->b],
+        .d = host_reg[insn->d],
+        .size = insn->size,
+        .pc = insn->pc,
+        .x = insn->x,
+        .y = insn->y,
+        .target = insn->target,
+    };
+    struct native_unit *unit = c->unit;
+    uint32_t site = unit->site_count;
+    if (c->emitter[i.op])
+        c->emitter[i.op](c, &i);
+    else
+        pvm_native_ask(c, &i);
+    for (; site < unit->site_count; site++)
+        unit->site[site].next = (uint32_t)(c->as.at - unit->code);
+    if (unit->options.keep_map)
+        put_place(c, i.pc);
+    c->index++;
+}
+
+/* Where control goes that leaves the block at its end without a jump. */
+static void flow_off(struct native_compiler *c, const struct pvm_insn *last)
+{
+    unsigned flags = pvm_op_info[last->op].flags;
+    uint32_t next = last->pc + last->size;
+    struct native_insn i = {.pc = last->pc};
+    if (flags & (PVM_OP_SINK | PVM_OP_JUMP | PVM_OP_DYN))
+        return;
+    if (!pvm_program_block_start(c->program, next))
+        pvm_native_flow_to(c, &i, next);
+}
+
+static bool has_room(const struct native_compiler *c)
+{
+    return c->limit - c->as.at >
+           (ptrdiff_t)INSN_NATIVE_MAX + (ptrdiff_t)STUB_SIZE * c->stub_count;
+}
+
+static bool compile_block(struct native_compiler *c, uint32_t pc)
+{
+    const struct pvm_program *program = c->program;
+    enum pvm_profile profile = program->config.profile;
+    struct gas_meter meter;
+    uint64_t stores = 0;
+    struct pvm_insn insn;
+    c->unit->block[c->block].pc = pc;
+    c->index = 0;
+    pvm_gas_meter_begin(&meter, &program->config);
+    pvm_native_check(c);
+    for (;;) {
+        if (!has_room(c))
+            return false;
+        if (!pvm_insn_decode(program->code, profile, pc, &insn)) {
+            struct native_insn trap = {.pc = pc};
+            pvm_gas_meter_visit(&meter, program->code, NULL);
+            pvm_native_ask(c, &trap);
+            break;
+        }
+        pvm_gas_meter_visit(&meter, program->code, &insn);
+        stores += (pvm_op_info[insn.op].flags & PVM_OP_STORE) != 0;
+        emit_insn(c, &insn);
+        if (pvm_op_terminates(profile, insn.op)) {
+            flow_off(c, &insn);
+            break;
+        }
+        pc += insn.size;
+    }
+    put_cost(c, &meter, stores);
+    return true;
+}
+
+static bool compile_blocks(struct native_compiler *c)
+{
+    const struct pvm_program *program = c->program;
+    c->block = 0;
+    for (uint32_t k = 0; k < program->code->code.size / 64 + 1; k++) {
+        for (uint64_t word = program->start[k]; word; word &= word - 1) {
+            if (!compile_block(c, k * 64 + (uint32_t)__builtin_ctzll(word)))
+                return false;
+            c->block++;
+        }
+    }
+    return true;
+}
+
+static void resolve(struct native_compiler *c)
+{
+    struct native_unit *unit = c->unit;
+    for (uint32_t k = 0; k < c->fixup_count; k++)
+        x64_patch(c->fixup[k].jump, unit->code + unit->block[c->fixup[k].block].label);
+    for (uint32_t k = 0; k < c->stub_count; k++) {
+        x64_patch(c->stub[k].jump, c->as.at);
+        x64_u8(&c->as, 0xb8 | SCRATCH);
+        x64_u32(&c->as, c->stub[k].exit);
+        x64_patch(x64_jmp(&c->as), unit->code + unit->leave);
+    }
+}
+
+/* Native addresses of table entries; 0: not a block start. */
+static void put_jump_table(struct native_compiler *c, uint64_t *table)
+{
+    const struct pvm_code *code = c->program->code;
+    for (uint32_t k = 0; k < code->jump_count; k++) {
+        uint64_t target = pvm_code_jump(code, k);
+        bool valid = target <= UINT32_MAX &&
+                     pvm_program_block_start(c->program, (uint32_t)target);
+        table[k] = 0;
+        if (valid)
+            table[k] =
+                (uintptr_t)c->unit->code +
+                c->unit->block[native_block_at(c->program, (uint32_t)target)].label;
+    }
+}
+
+/* Does an entry lead nowhere?  Known before the code of table jumps is made. */
+static bool table_has_holes(const struct pvm_program *program)
+{
+    for (uint32_t k = 0; k < program->code->jump_count; k++) {
+        uint64_t target = pvm_code_jump(program->code, k);
+        if (target > UINT32_MAX || !pvm_program_block_start(program, (uint32_t)target))
+            return true;
+    }
+    return false;
+}
+
+bool pvm_native_compile(struct native_compiler *c)
+{
+    struct native_unit *unit = c->unit;
+    unit->cost_stride = (uint32_t)cost_stride(unit);
+    uint8_t *at = unit->code + (size_t)unit->cost_stride * unit->block_count;
+    uint64_t *table = (uint64_t *)(void *)at, factor = SUMMARY_FACTOR;
+    at += 8 * (size_t)c->program->code->jump_count;
+    memcpy(at, &factor, 8);
+    unit->hash_factor = (const uint64_t *)(void *)at;
+    c->as.at = at + 8;
+    c->jump_table = (uint32_t)(uintptr_t)table;
+    unit->table_has_holes = table_has_holes(c->program);
+    if (!has_room(c))
+        return false;
+    pvm_native_frame(c);
+    if (!compile_blocks(c))
+        return false;
+    resolve(c);
+    put_jump_table(c, table);
+    unit->code_size = (uint32_t)(c->as.at - unit->code);
+    return true;
+}
+
+void pvm_native_emitters(unsigned features, native_emit_fn *ret_emitter[256])
+{
+    pvm_native_alu_emitters(features, ret_emitter);
+    pvm_native_memory_emitters(ret_emitter);
+    pvm_native_control_emitters(ret_emitter);
+}

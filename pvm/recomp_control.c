@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Emitters of control flow, the gas check, and the ways into and out of the code
+ * [10.5-10.7].
+ */
+#include "pvm/native.h"
+
+#include <stddef.h>
+
+#define EMIT(name)                                                                     \
+    static void emit_##name(struct native_compiler *c, const struct native_insn *i)
+
+/* ---- the context: gs:[NATIVE_CONTEXT + offset], no address-size prefix ---- */
+
+#define CONTEXT(member)                                                                \
+    (uint32_t)(NATIVE_CONTEXT + (int)offsetof(struct native_context, member))
+
+static void context_op(struct x64 *as, unsigned w, unsigned opcode, unsigned reg,
+                       uint32_t at)
+{
+    x64_u8(as, 0x65);
+    x64_rex(as, w, reg, 0, 0);
+    x64_u8(as, opcode);
+    x64_mem_absolute(as, reg, at);
+}
+
+static void context_load(struct x64 *as, unsigned reg, uint32_t at)
+{
+    context_op(as, W64, 0x8b, reg, at);
+}
+
+static void context_store(struct x64 *as, unsigned reg, uint32_t at)
+{
+    context_op(as, W64, 0x89, reg, at);
+}
+
+/* movq xmm0, gs:[at] and back. */
+static void context_meter(struct x64 *as, bool is_store, uint32_t at)
+{
+    x64_bytes(as, is_store ? 0xd60f6665 : 0x7e0ff365, 4);
+    x64_mem_absolute(as, 0, at);
+}
+
+/* ---- in and out ---- */
+
+static const uint8_t saved[] = {RBX, RBP, R12, R13, R14, R15};
+enum { SAVED_COUNT = sizeof saved };
+static const uint8_t guest_reg[PVM_REG_COUNT] = NATIVE_REG;
+
+static bool logs(const struct native_unit *unit)
+{
+    return unit->keeps_path || unit->keeps_hash;
+}
+
+static void emit_enter(struct native_compiler *c)
+{
+    struct x64 *as = &c->as;
+    for (unsigned k = 0; k < SAVED_COUNT; k++)
+        x64_push(as, saved[k]);
+    context_store(as, RSP, CONTEXT(host_rsp));
+    context_load(as, RSP, CONTEXT(log_rsp));
+    if (logs(c->unit)) {
+        context_meter(as, false, CONTEXT(meter));
+        context_load(as, ACC, CONTEXT(acc));
+    } else {
+        context_load(as, METER, CONTEXT(meter));
+    }
+    for (unsigned k = 0; k < PVM_REG_COUNT; k++)
+        context_load(as, guest_reg[k], CONTEXT(reg) + 8 * k);
+    context_op(as, W32, 0xff, 4, CONTEXT(resume)); /* jmp [resume] */
+}
+
+/* In: edx is what to tell. */
+static void emit_leave(struct native_compiler *c)
+{
+    struct x64 *as = &c->as;
+    context_store(as, SCRATCH, CONTEXT(exit));
+    if (logs(c->unit)) {
+        context_meter(as, true, CONTEXT(meter));
+        context_store(as, ACC, CONTEXT(acc));
+    } else {
+        context_store(as, METER, CONTEXT(meter));
+    }
+    for (unsigned k = 0; k < PVM_REG_COUNT; k++)
+        context_store(as, guest_reg[k], CONTEXT(reg) + 8 * k);
+    context_store(as, RSP, CONTEXT(log_rsp));
+    context_load(as, RSP, CONTEXT(host_rsp));
+    for (unsigned k = SAVED_COUNT; k-- > 0;)
+        x64_pop(as, saved[k]);
+    x64_u8(as, 0xc3);
+}
+
+void pvm_native_frame(struct native_compiler *c)
+{
+    c->unit->enter = (uint32_t)(c->as.at - c->unit->code);
+    emit_enter(c);
+    c->unit->leave = (uint32_t)(c->as.at - c->unit->code);
+    emit_leave(c);
+}
+
+/* ---- asking ---- */
+
+uint32_t pvm_native_site(struct native_compiler *c, const struct native_insn *i)
+{
+    uint32_t number = c->unit->site_count++;
+    c->unit->site[number] = (struct native_site){
+        .at = (uint32_t)(c->as.at - c->unit->code),
+        .pc = i->pc,
+        .block = c->block,
+        .index = c->index,
+    };
+    return number;
+}
+
+static void add_stub(struct native_compiler *c, uint8_t *jump, enum native_exit exit,
+                     uint32_t index)
+{
+    c->stub[c->stub_count++] =
+        (struct native_stub){jump, (uint32_t)exit << EXIT_SHIFT | index};
+}
+
+void pvm_native_ask_if(struct native_compiler *c, const struct native_insn *i,
+                       unsigned cond)
+{
+    uint32_t site = pvm_native_site(c, i);
+    add_stub(c, x64_jcc(&c->as, cond), EXIT_STEP, site);
+}
+
+static void leave_with(struct native_compiler *c, enum native_exit exit, uint32_t index)
+{
+    x64_load_imm(&c->as, SCRATCH, (uint32_t)exit << EXIT_SHIFT | index);
+    x64_patch(x64_jmp(&c->as), c->unit->code + c->unit->leave);
+}
+
+void pvm_native_ask(struct native_compiler *c, const struct native_insn *i)
+{
+    leave_with(c, EXIT_STEP, pvm_native_site(c, i));
+}
+
+void pvm_native_flow_to(struct native_compiler *c, const struct native_insn *i,
+                        uint32_t pc)
+{
+    uint32_t site = pvm_native_site(c, i);
+    c->unit->site[site].pc = pc;
+    leave_with(c, EXIT_GOTO, site);
+}
+
+/* ---- the gas check ---- */
+
+/* op reg, [the current block's cost]: the tables are below 2 GiB. */
+static void cost_op(struct native_compiler *c, unsigned w, unsigned opcode,
+                    unsigned reg, unsigned offset)
+{
+    const void *cost = native_cost(c->unit, c->block);
+    x64_rex(&c->as, w, reg, 0, 0);
+    x64_u8(&c->as, opcode);
+    x64_mem_absolute(&c->as, reg, (uint32_t)(uintptr_t)cost + offset);
+}
+
+/* psubq xmmN, [cost]. */
+static void meter_lower(struct native_compiler *c, unsigned xmm, unsigned offset)
+{
+    x64_bytes(&c->as, 0xfb0f66, 3);
+    x64_mem_absolute(&c->as, xmm,
+                     (uint32_t)(uintptr_t)native_cost(c->unit, c->block) + offset);
+}
+
+/* Jump out if xmmN has become negative. */
+static void meter_test(struct native_compiler *c, unsigned xmm)
+{
+    x64_bytes(&c->as, 0x500f66 | (uint64_t)x64_modrm(3, SCRATCH, xmm) << 24, 4);
+    x64_bytes(&c->as, 0x01c2f6, 3); /* movmskpd edx, xmm; test dl, 1 */
+    add_stub(c, x64_jcc(&c->as, CC_NE), EXIT_GAS, c->block);
+}
+
+static void check_logged(struct native_compiler *c)
+{
+    if (c->unit->pages_cost) {
+        x64_bytes(&c->as, 0xc86f0f66, 4); /* movdqa xmm1, xmm0 */
+        meter_lower(c, 1, 16);
+        meter_test(c, 1);
+        meter_lower(c, 0, 0);
+    } else {
+        meter_lower(c, 0, 0);
+        meter_test(c, 0);
+    }
+    if (!c->unit->keeps_hash)
+        return;
+    x64_shift_imm(&c->as, W64, 0, ACC, 5);
+    cost_op(c, W64, 0x33, ACC, 8);
+    x64_rex(&c->as, W64, ACC, 0, 0);
+    x64_bytes(&c->as, 0xaf0f, 2);
+    x64_mem_absolute(&c->as, ACC, (uint32_t)(uintptr_t)c->unit->hash_factor);
+}
+
+void pvm_native_check(struct native_compiler *c)
+{
+    struct native_block *block = &c->unit->block[c->block];
+    block->label = (uint32_t)(c->as.at - c->unit->code);
+    if (c->unit->options.unmetered) {
+        /* nothing */
+    } else if (logs(c->unit)) {
+        check_logged(c);
+    } else if (c->unit->pages_cost) {
+        cost_op(c, W64, 0x3b, METER, 8); /* cmp */
+        add_stub(c, x64_jcc(&c->as, CC_B), EXIT_GAS, c->block);
+        cost_op(c, W64, 0x2b, METER, 0); /* sub */
+    } else {
+        cost_op(c, W64, 0x2b, METER, 0);
+        add_stub(c, x64_jcc(&c->as, CC_B), EXIT_GAS, c->block);
+    }
+    block->entry = (uint32_t)(c->as.at - c->unit->code);
+}
+
+/* ---- jumps ---- */
+
+static bool valid_target(const struct native_compiler *c, int64_t target)
+{
+    return target >= 0 && target <= UINT32_MAX &&
+           pvm_program_block_start(c->program, (uint32_t)target);
+}
+
+/* Aim a displacement at a block: now, or when its code is there. */
+static void aim(struct native_compiler *c, uint8_t *jump, uint32_t pc)
+{
+    uint32_t block = native_block_at(c->program, pc);
+    if (block <= c->block)
+        x64_patch(jump, c->unit->code + c->unit->block[block].label);
+    else
+        c->fixup[c->fixup_count++] = (struct native_fixup){jump, block};
+}
+
+/* A jump that is taken with nothing left to do for this instruction. */
+static void jump_to(struct native_compiler *c, int64_t target)
+{
+    aim(c, x64_jmp(&c->as), (uint32_t)target);
+}
+
+EMIT(jump)
+{
+    if (valid_target(c, i->target))
+        jump_to(c, i->target);
+    else
+        pvm_native_ask(c, i);
+}
+
+EMIT(load_imm_jump)
+{
+    if (!valid_target(c, i->target)) {
+        pvm_native_ask(c, i);
+        return;
+    }
+    x64_load_imm(&c->as, i->a, (uint64_t)i->x);
+    jump_to(c, i->target);
+}
+
+EMIT(fallthrough)
+{
+    (void)c, (void)i;
+}
+
+/* Behind the comparison.  With a path, its bits are shifted in on both ways; the full
+ * accumulator has been seen to before. */
+static void branch(struct native_compiler *c, const struct native_insn *i,
+                   unsigned cond)
+{
+    struct x64 *as = &c->as;
+    if (!valid_target(c, i->target)) {
+        pvm_native_ask_if(c, i, cond);
+        if (c->unit->keeps_path)
+            x64_alu(as, W64, ALU_ADD, ACC, ACC);
+        return;
+    }
+    if (!c->unit->keeps_path) {
+        aim(c, x64_jcc(as, cond), (uint32_t)i->target);
+        return;
+    }
+    uint8_t *other = x64_jcc_short(as, cond ^ 1);
+    x64_lea_index(as, W64, ACC, ACC, ACC, 0, 1);
+    jump_to(c, i->target);
+    x64_patch_short(other, as->at);
+    x64_alu(as, W64, ALU_ADD, ACC, ACC);
+}
+
+static void room_for_bit(struct native_compiler *c, const struct native_insn *i)
+{
+    if (!c->unit->keeps_path)
+        return;
+    x64_test(&c->as, W64, ACC, ACC);
+    pvm_native_ask_if(c, i, CC_S);
+}
+
+static void branch_imm(struct native_compiler *c, const struct native_insn *i,
+                       unsigned cond)
+{
+    room_for_bit(c, i);
+    if (i->x == 0 && (cond == CC_E || cond == CC_NE))
+        x64_test(&c->as, W64, i->a, i->a);
+    else
+        x64_alu_imm(&c->as, W64, ALU_CMP, i->a, (int32_t)i->x);
+    branch(c, i, cond);
+}
+
+static void branch_reg(struct native_compiler *c, const struct native_insn *i,
+                       unsigned cond)
+{
+    room_for_bit(c, i);
+    x64_alu(&c->as, W64, ALU_CMP, i->a, i->b);
+    branch(c, i, cond);
+}
+
+#define BRANCH(shape, name, cond)                                                      \
+    EMIT(name)                                                                         \
+    {                                                                                  \
+        branch_##shape(c, i, cond);                                                    \
+    }
+#define BRANCHES                                                                       \
+    BRANCH(imm, branch_eq_imm, CC_E)                                                   \
+    BRANCH(imm, branch_ne_imm, CC_NE)                                                  \
+    BRANCH(imm, branch_lt_u_imm, CC_B)                                                 \
+    BRANCH(imm, branch_le_u_imm, CC_BE)                                                \
+    BRANCH(imm, branch_ge_u_imm, CC_AE)                                                \
+    BRANCH(imm, branch_gt_u_imm, CC_A)                                                 \
+    BRANCH(imm, branch_lt_s_imm, CC_L)                                                 \
+    BRANCH(imm, branch_le_s_imm, CC_LE)                                                \
+    BRANCH(imm, branch_ge_s_imm, CC_GE)                                                \
+    BRANCH(imm, branch_gt_s_imm, CC_G)                                                 \
+    BRANCH(reg, branch_eq, CC_E)                                                       \
+    BRANCH(reg, branch_ne, CC_NE)                                                      \
+    BRANCH(reg, branch_lt_u, CC_B)                                                     \
+    BRANCH(reg, branch_lt_s, CC_L)                                                     \
+    BRANCH(reg, branch_ge_u, CC_AE)                                                    \
+    BRANCH(reg, branch_ge_s, CC_GE)
+BRANCHES
+#undef BRANCH
+
+/* ---- table jumps ---- */
+
+/* In: edx is the address.  The index is ror32(address, 1) - 1, which is past any table
+ * for 0 and odd addresses; entries that are no block start, and whatever else is wrong,
+ * have been pointed at code that asks. */
+static void jump_table(struct native_compiler *c, const struct native_insn *i,
+                       bool loads)
+{
+    struct x64 *as = &c->as;
+    x64_shift_imm(as, W32, 1, SCRATCH, 1);
+    x64_alu_imm(as, W32, ALU_SUB, SCRATCH, 1);
+    x64_alu_imm(as, W32, ALU_CMP, SCRATCH, (int32_t)c->program->code->jump_count);
+    pvm_native_ask_if(c, i, CC_AE);
+    if (c->unit->table_has_holes) { /* cmp qword [table + rdx * 8], 0 */
+        x64_bytes(as, 0xd53c8348, 4);
+        x64_u32(as, c->jump_table);
+        x64_u8(as, 0);
+        pvm_native_ask_if(c, i, CC_E);
+    }
+    if (c->unit->keeps_path) { /* is there room in the list? */
+        context_op(as, W64, 0x3b, RSP, CONTEXT(log_end));
+        pvm_native_ask_if(c, i, CC_BE);
+        x64_push(as, SCRATCH);
+    }
+    if (loads)
+        x64_load_imm(as, i->a, (uint64_t)i->x);
+    x64_bytes(as, 0xd524ff, 3); /* jmp [table + rdx * 8] */
+    x64_u32(as, c->jump_table);
+}
+
+EMIT(jump_ind)
+{
+    x64_lea(&c->as, W32, SCRATCH, i->a, (int32_t)i->x);
+    jump_table(c, i, false);
+}
+
+EMIT(load_imm_jump_ind)
+{
+    x64_lea(&c->as, W32, SCRATCH, i->b, (int32_t)i->y);
+    jump_table(c, i, true);
+}
+
+void pvm_native_control_emitters(native_emit_fn *emitter[256])
+{
+#define OP(name) emitter[PVM_OP_##name] = emit_##name;
+#define BRANCH(shape, name, cond) OP(name)
+    BRANCHES
+    OP(jump)
+    OP(load_imm_jump)
+    OP(jump_ind)
+    OP(load_imm_jump_ind)
+#undef BRANCH
+#undef OP
+    emitter[PVM_OP_fallthrough] = emit_fallthrough;
+    emitter[PVM_OP_unlikely] = emit_fallthrough;
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Emitters of loads and stores [5, 10.4].
+ *
+ * An access is one instruction, gs:[r32 + disp32] with the address-size prefix, and no
+ * register changes unless it succeeds.  What may not go ahead is stopped by the page
+ * protection, or by the test of the page's rights in front of it (explicit checks);
+ * either way the interpreter then executes the instruction.
+ */
+#include "pvm/native.h"
+
+#define EMIT(name)                                                                     \
+    static void emit_##name(struct native_compiler *c, const struct native_insn *i)
+
+enum { NO_BASE = 16 };
+
+/* How the host spells an access: opcode bytes, and what is in front of them. */
+struct access {
+    uint8_t size;   /* bytes */
+    uint8_t prefix; /* 66, or 0 */
+    uint8_t w;      /* W32, W64 */
+    bool escape;    /* 0f in front of the opcode */
+    uint8_t opcode;
+    bool byte_reg; /* names a byte register: 4..7 want REX */
+};
+
+/* op reg, gs:[base + x]; the immediate of a store of one is the caller's. */
+static void guest(struct x64 *as, struct access access, unsigned reg, unsigned base,
+                  int64_t x)
+{
+    unsigned rm = base == NO_BASE ? 0 : base;
+    bool rex = access.byte_reg && reg >= RSP && reg < R8 && !(rm & 8);
+    x64_bytes(as, 0x6765, 2);
+    if (access.prefix)
+        x64_u8(as, access.prefix);
+    if (rex)
+        x64_u8(as, 0x40);
+    else
+        x64_rex(as, access.w, reg, 0, rm);
+    if (access.escape)
+        x64_u8(as, 0x0f);
+    x64_u8(as, access.opcode);
+    if (base == NO_BASE)
+        x64_mem_absolute(as, reg, (uint32_t)x);
+    else
+        x64_mem(as, reg, base, (int32_t)x);
+}
+
+/* Test the right that covers the whole access: test byte gs:[rdx - lines], right. */
+static void check_rights(struct native_compiler *c, const struct native_insn *i,
+                         unsigned right, unsigned base, int64_t x)
+{
+    struct x64 *as = &c->as;
+    if (base == NO_BASE)
+        x64_load_imm(as, SCRATCH, (uint32_t)x);
+    else
+        x64_lea(as, W32, SCRATCH, base, (int32_t)x);
+    x64_shift_imm(as, W32, 5, SCRATCH, __builtin_ctz(MEM_LINE_SIZE));
+    x64_bytes(as, 0xf665 | (uint64_t)x64_modrm(2, 0, SCRATCH) << 16, 3);
+    x64_u32(as, (uint32_t)-MEM_LINE_COUNT);
+    x64_u8(as, right);
+    pvm_native_ask_if(c, i, CC_E);
+}
+
+/* Everything in front of the access itself, and the site it belongs to. */
+static void prepare(struct native_compiler *c, const struct native_insn *i,
+                    bool is_store, unsigned size, unsigned base, int64_t x)
+{
+    unsigned right = is_store ? MEM_WRITE_ON : MEM_READ_ON;
+    if (size == 1)
+        right = is_store ? MEM_WRITE : MEM_READ;
+    if (c->unit->options.explicit_checks)
+        check_rights(c, i, right, base, x);
+    else
+        (void)pvm_native_site(c, i);
+}
+
+static const struct access load_u8 = {1, 0, W32, true, 0xb6, false};
+static const struct access load_i8 = {1, 0, W64, true, 0xbe, false};
+static const struct access load_u16 = {2, 0, W32, true, 0xb7, false};
+static const struct access load_i16 = {2, 0, W64, true, 0xbf, false};
+static const struct access load_u32 = {4, 0, W32, false, 0x8b, false};
+static const struct access load_i32 = {4, 0, W64, false, 0x63, false};
+static const struct access load_u64 = {8, 0, W64, false, 0x8b, false};
+
+static const struct access store_u8 = {1, 0, W32, false, 0x88, true};
+static const struct access store_u16 = {2, 0x66, W32, false, 0x89, false};
+static const struct access store_u32 = {4, 0, W32, false, 0x89, false};
+static const struct access store_u64 = {8, 0, W64, false, 0x89, false};
+
+static const struct access store_imm_u8 = {1, 0, W32, false, 0xc6, false};
+static const struct access store_imm_u16 = {2, 0x66, W32, false, 0xc7, false};
+static const struct access store_imm_u32 = {4, 0, W32, false, 0xc7, false};
+static const struct access store_imm_u64 = {8, 0, W64, false, 0xc7, false};
+
+static void load(struct native_compiler *c, const struct native_insn *i,
+                 struct access access, unsigned base)
+{
+    prepare(c, i, false, access.size, base, i->x);
+    guest(&c->as, access, i->a, base, i->x);
+}
+
+static void store(struct native_compiler *c, const struct native_insn *i,
+                  struct access access, unsigned base)
+{
+    prepare(c, i, true, access.size, base, i->x);
+    guest(&c->as, access, i->a, base, i->x);
+}
+
+/* Y fits 32 bits, and the host extends it as the definition does. */
+static void store_imm(struct native_compiler *c, const struct native_insn *i,
+                      struct access access, unsigned base)
+{
+    prepare(c, i, true, access.size, base, i->x);
+    guest(&c->as, access, 0, base, i->x);
+    x64_u32(&c->as, (uint32_t)i->y);
+    c->as.at -= access.size == 1 ? 3 : access.size == 2 ? 2 : 0;
+}
+
+#define LOAD(type)                                                                     \
+    EMIT(load_##type)                                                                  \
+    {                                                                                  \
+        load(c, i, load_##type, NO_BASE);                                              \
+    }                                                                                  \
+    EMIT(load_ind_##type)                                                              \
+    {                                                                                  \
+        load(c, i, load_##type, i->b);                                                 \
+    }
+LOAD(u8)
+LOAD(i8)
+LOAD(u16)
+LOAD(i16)
+LOAD(u32)
+LOAD(i32)
+LOAD(u64)
+#undef LOAD
+
+#define STORE(type)                                                                    \
+    EMIT(store_##type)                                                                 \
+    {                                                                                  \
+        store(c, i, store_##type, NO_BASE);                                            \
+    }                                                                                  \
+    EMIT(store_ind_##type)                                                             \
+    {                                                                                  \
+        store(c, i, store_##type, i->b);                                               \
+    }                                                                                  \
+    EMIT(store_imm_##type)                                                             \
+    {                                                                                  \
+        store_imm(c, i, store_imm_##type, NO_BASE);                                    \
+    }                                                                                  \
+    EMIT(store_imm_ind_##type)                                                         \
+    {                                                                                  \
+        store_imm(c, i, store_imm_##type, i->a);                                       \
+    }
+STORE(u8)
+STORE(u16)
+STORE(u32)
+STORE(u64)
+#undef STORE
+
+void pvm_native_memory_emitters(native_emit_fn *emitter[256])
+{
+#define OP(name) emitter[PVM_OP_##name] = emit_##name
+#define LOAD(type)                                                                     \
+    OP(load_##type);                                                                   \
+    OP(load_ind_##type)
+    LOAD(u8);
+    LOAD(i8);
+    LOAD(u16);
+    LOAD(i16);
+    LOAD(u32);
+    LOAD(i32);
+    LOAD(u64);
+#undef LOAD
+#define STORE(type)                                                                    \
+    OP(store_##type);                                                                  \
+    OP(store_ind_##type);                                                              \
+    OP(store_imm_##type);                                                              \
+    OP(store_imm_ind_##type)
+    STORE(u8);
+    STORE(u16);
+    STORE(u32);
+    STORE(u64);
+#undef STORE
+#undef OP
+}

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pvm/x64.h - an x86-64 assembler for the recompiler.  Private to pvm/.
+ *
+ * One function per shape of instruction; the caller passes the opcode byte of the
+ * manual (Intel SDM volume 2).  An instruction is built in one 64-bit word (prefixes
+ * first) and stored with one write, so whoever calls keeps X64_SPARE bytes free behind
+ * `at`.  Registers are numbered as in the encoding.
+ */
+#ifndef PVM_X64_H
+#define PVM_X64_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+enum x64_reg {
+    RAX,
+    RCX,
+    RDX,
+    RBX,
+    RSP,
+    RBP,
+    RSI,
+    RDI,
+    R8,
+    R9,
+    R10,
+    R11,
+    R12,
+    R13,
+    R14,
+    R15,
+};
+
+/* Condition codes: the low nibble of jcc, setcc and cmovcc.  Odd ones negate. */
+enum x64_cond {
+    CC_B = 2,
+    CC_AE = 3,
+    CC_E = 4,
+    CC_NE = 5,
+    CC_BE = 6,
+    CC_A = 7,
+    CC_S = 8,
+    CC_NS = 9,
+    CC_L = 12,
+    CC_GE = 13,
+    CC_LE = 14,
+    CC_G = 15,
+};
+
+/* Register-to-register ALU: opcode of "op r/m, r"; its digit in 81 /n. */
+enum x64_alu {
+    ALU_ADD = 0,
+    ALU_OR = 1,
+    ALU_AND = 4,
+    ALU_SUB = 5,
+    ALU_XOR = 6,
+    ALU_CMP = 7,
+};
+
+enum { X64_SPARE = 32 };
+
+enum { W32 = 0, W64 = 8 }; /* REX.W */
+
+struct x64 {
+    uint8_t *at;
+};
+
+static inline void x64_bytes(struct x64 *as, uint64_t bytes, unsigned size)
+{
+    memcpy(as->at, &bytes, 8);
+    as->at += size;
+}
+
+static inline void x64_u32(struct x64 *as, uint32_t value)
+{
+    memcpy(as->at, &value, 4);
+    as->at += 4;
+}
+
+static inline void x64_u8(struct x64 *as, unsigned value)
+{
+    *as->at++ = (uint8_t)value;
+}
+
+/* A REX prefix where one is needed. */
+static inline void x64_rex(struct x64 *as, unsigned w, unsigned reg, unsigned index,
+                           unsigned rm)
+{
+    unsigned rex = w | (reg >> 3) << 2 | (index >> 3) << 1 | rm >> 3;
+    *as->at = (uint8_t)(0x40 | rex);
+    as->at += rex != 0;
+}
+
+static inline unsigned x64_modrm(unsigned mod, unsigned reg, unsigned rm)
+{
+    return mod << 6 | (reg & 7) << 3 | (rm & 7);
+}
+
+/* op reg, rm between registers. */
+static inline void x64_rr(struct x64 *as, unsigned w, unsigned opcode, unsigned reg,
+                          unsigned rm)
+{
+    x64_rex(as, w, reg, 0, rm);
+    x64_bytes(as, opcode | x64_modrm(3, reg, rm) << 8, 2);
+}
+
+/* 0f op reg, rm. */
+static inline void x64_0f_rr(struct x64 *as, unsigned w, unsigned opcode, unsigned reg,
+                             unsigned rm)
+{
+    x64_rex(as, w, reg, 0, rm);
+    x64_bytes(as, 0x0f | opcode << 8 | x64_modrm(3, reg, rm) << 16, 3);
+}
+
+/* f3 0f op reg, rm: popcnt, lzcnt, tzcnt. */
+static inline void x64_f3_rr(struct x64 *as, unsigned w, unsigned opcode, unsigned reg,
+                             unsigned rm)
+{
+    x64_u8(as, 0xf3);
+    x64_0f_rr(as, w, opcode, reg, rm);
+}
+
+static inline void x64_mov(struct x64 *as, unsigned d, unsigned s)
+{
+    x64_rr(as, W64, 0x8b, d, s);
+}
+
+static inline void x64_mov32(struct x64 *as, unsigned d, unsigned s)
+{
+    x64_rr(as, W32, 0x8b, d, s);
+}
+
+/* Sign-extend the low half. */
+static inline void x64_movsxd(struct x64 *as, unsigned d, unsigned s)
+{
+    x64_rr(as, W64, 0x63, d, s);
+}
+
+/* d = d op s. */
+static inline void x64_alu(struct x64 *as, unsigned w, enum x64_alu op, unsigned d,
+                           unsigned s)
+{
+    x64_rr(as, w, (unsigned)op << 3 | 3, d, s);
+}
+
+static inline void x64_alu_imm(struct x64 *as, unsigned w, enum x64_alu op, unsigned d,
+                               int32_t imm)
+{
+    bool small = imm == (int8_t)imm;
+    x64_rr(as, w, small ? 0x83 : 0x81, (unsigned)op, d);
+    x64_u32(as, (uint32_t)imm);
+    as->at -= small ? 3 : 0;
+}
+
+static inline void x64_test(struct x64 *as, unsigned w, unsigned a, unsigned b)
+{
+    x64_rr(as, w, 0x85, b, a);
+}
+
+/* d = an immediate of 64 bits, in the shortest form; changes flags. */
+static inline void x64_load_imm(struct x64 *as, unsigned d, uint64_t value)
+{
+    if (!value) {
+        x64_rr(as, W32, 0x33, d, d);
+    } else if (value <= UINT32_MAX) {
+        x64_rex(as, W32, 0, 0, d);
+        x64_u8(as, 0xb8 | (d & 7));
+        x64_u32(as, (uint32_t)value);
+    } else if ((int64_t)value == (int32_t)value) {
+        x64_rr(as, W64, 0xc7, 0, d);
+        x64_u32(as, (uint32_t)value);
+    } else {
+        x64_rex(as, W64, 0, 0, d);
+        x64_u8(as, 0xb8 | (d & 7));
+        x64_bytes(as, value, 8);
+    }
+}
+
+/* Shifts and rotates by an immediate: digit 0 rol, 1 ror, 4 shl, 5 shr, 7 sar. */
+static inline void x64_shift_imm(struct x64 *as, unsigned w, unsigned digit, unsigned d,
+                                 unsigned amount)
+{
+    x64_rr(as, w, 0xc1, digit, d);
+    x64_u8(as, amount);
+}
+
+/* The same by cl. */
+static inline void x64_shift_cl(struct x64 *as, unsigned w, unsigned digit, unsigned d)
+{
+    x64_rr(as, w, 0xd3, digit, d);
+}
+
+/* f7 /digit: 2 not, 3 neg, 4 mul, 5 imul, 6 div, 7 idiv. */
+static inline void x64_f7(struct x64 *as, unsigned w, unsigned digit, unsigned rm)
+{
+    x64_rr(as, w, 0xf7, digit, rm);
+}
+
+static inline void x64_imul(struct x64 *as, unsigned w, unsigned d, unsigned s)
+{
+    x64_0f_rr(as, w, 0xaf, d, s);
+}
+
+static inline void x64_imul_imm(struct x64 *as, unsigned w, unsigned d, unsigned s,
+                                int32_t imm)
+{
+    bool small = imm == (int8_t)imm;
+    x64_rr(as, w, small ? 0x6b : 0x69, d, s);
+    x64_u32(as, (uint32_t)imm);
+    as->at -= small ? 3 : 0;
+}
+
+static inline void x64_push(struct x64 *as, unsigned r)
+{
+    x64_rex(as, W32, 0, 0, r);
+    x64_u8(as, 0x50 | (r & 7));
+}
+
+static inline void x64_pop(struct x64 *as, unsigned r)
+{
+    x64_rex(as, W32, 0, 0, r);
+    x64_u8(as, 0x58 | (r & 7));
+}
+
+/* d's low byte = condition. */
+static inline void x64_setcc(struct x64 *as, unsigned cond, unsigned d)
+{
+    x64_u8(as, 0x40 | d >> 3); /* with REX, 4..7 are spl, bpl, sil, dil */
+    x64_bytes(as, 0x0f | (0x90 | cond) << 8 | x64_modrm(3, 0, d) << 16, 3);
+}
+
+static inline void x64_movzx8(struct x64 *as, unsigned d, unsigned s)
+{
+    x64_u8(as, 0x40 | (d >> 3) << 2 | s >> 3);
+    x64_bytes(as, 0x0f | 0xb6 << 8 | x64_modrm(3, d, s) << 16, 3);
+}
+
+static inline void x64_cmov(struct x64 *as, unsigned w, unsigned cond, unsigned d,
+                            unsigned s)
+{
+    x64_0f_rr(as, w, 0x40 | cond, d, s);
+}
+
+/* ---- VEX: three operands (BMI1, BMI2) ---- */
+
+/* pp: 0 none, 1 66, 2 f3, 3 f2; map: 2 = 0f38, 3 = 0f3a. */
+static inline void x64_vex(struct x64 *as, unsigned w, unsigned map, unsigned pp,
+                           unsigned opcode, unsigned reg, unsigned vvvv, unsigned rm)
+{
+    uint64_t p1 = (~reg >> 3 & 1) << 7 | 1u << 6 | (~rm >> 3 & 1) << 5 | map;
+    uint64_t p2 = (w ? 0x80u : 0u) | (~vvvv & 15) << 3 | pp;
+    x64_bytes(as,
+              0xc4 | p1 << 8 | p2 << 16 | (uint64_t)opcode << 24 |
+                  (uint64_t)x64_modrm(3, reg, rm) << 32,
+              5);
+}
+
+enum x64_shift { SHIFT_LEFT = 1, SHIFT_ARITHMETIC = 2, SHIFT_RIGHT = 3 };
+
+/* shlx, sarx, shrx: d = s shifted by amount. */
+static inline void x64_shiftx(struct x64 *as, unsigned w, enum x64_shift kind,
+                              unsigned d, unsigned s, unsigned amount)
+{
+    x64_vex(as, w, 2, kind, 0xf7, d, amount, s);
+}
+
+static inline void x64_rorx(struct x64 *as, unsigned w, unsigned d, unsigned s,
+                            unsigned amount)
+{
+    x64_vex(as, w, 3, 3, 0xf0, d, 0, s);
+    x64_u8(as, amount);
+}
+
+/* high:low = rdx * s; with high == low the high half stays. */
+static inline void x64_mulx(struct x64 *as, unsigned high, unsigned low, unsigned s)
+{
+    x64_vex(as, W64, 2, 3, 0xf6, high, low, s);
+}
+
+/* d = ~a & b. */
+static inline void x64_andn(struct x64 *as, unsigned d, unsigned a, unsigned b)
+{
+    x64_vex(as, W64, 2, 0, 0xf2, d, a, b);
+}
+
+/* ---- memory operands ---- */
+
+/* The tail of an instruction: modrm, sib, disp32 for [base + disp]. */
+static inline void x64_mem(struct x64 *as, unsigned reg, unsigned base, int32_t disp)
+{
+    bool small = disp == (int8_t)disp;
+    unsigned mod = disp == 0 && (base & 7) != RBP ? 0u : small ? 1u : 2u;
+    x64_u8(as, x64_modrm(mod, reg, base));
+    if ((base & 7) == RSP)
+        x64_u8(as, 0x24);
+    x64_u32(as, (uint32_t)disp);
+    as->at -= mod == 0 ? 4 : mod == 1 ? 3 : 0;
+}
+
+/* For an absolute address of 32 bits (no base, no rip). */
+static inline void x64_mem_absolute(struct x64 *as, unsigned reg, uint32_t address)
+{
+    x64_bytes(as, x64_modrm(0, reg, 4) | 0x25 << 8, 2);
+    x64_u32(as, address);
+}
+
+/* lea d, [base + disp]. */
+static inline void x64_lea(struct x64 *as, unsigned w, unsigned d, unsigned base,
+                           int32_t disp)
+{
+    x64_rex(as, w, d, 0, base);
+    x64_u8(as, 0x8d);
+    x64_mem(as, d, base, disp);
+}
+
+/* lea d, [base + index * 2^scale + disp8]; index is not rsp. */
+static inline void x64_lea_index(struct x64 *as, unsigned w, unsigned d, unsigned base,
+                                 unsigned index, unsigned scale, int8_t disp)
+{
+    bool plain = disp == 0 && (base & 7) != RBP;
+    x64_rex(as, w, d, index, base);
+    x64_bytes(as,
+              0x8d | x64_modrm(plain ? 0 : 1, d, 4) << 8 |
+                  x64_modrm(scale, index, base) << 16 | (uint64_t)(uint8_t)disp << 24,
+              plain ? 3 : 4);
+}
+
+/* ---- jumps; the displacement counts from behind the instruction ---- */
+
+/* Append a jump with four bytes of displacement to patch; answers where they are. */
+static inline uint8_t *x64_jcc(struct x64 *as, unsigned cond)
+{
+    x64_bytes(as, 0x0f | (0x80 | cond) << 8, 6);
+    return as->at - 4;
+}
+
+static inline uint8_t *x64_jmp(struct x64 *as)
+{
+    x64_bytes(as, 0xe9, 5);
+    return as->at - 4;
+}
+
+static inline void x64_patch(uint8_t *site, const uint8_t *target)
+{
+    int32_t distance = (int32_t)(target - (site + 4));
+    memcpy(site, &distance, 4);
+}
+
+/* A jump of one byte over what comes now, to patch at its end. */
+static inline uint8_t *x64_jcc_short(struct x64 *as, unsigned cond)
+{
+    x64_bytes(as, 0x70 | cond, 2);
+    return as->at - 1;
+}
+
+static inline uint8_t *x64_jmp_short(struct x64 *as)
+{
+    x64_bytes(as, 0xeb, 2);
+    return as->at - 1;
+}
+
+static inline void x64_patch_short(uint8_t *site, const uint8_t *target)
+{
+    *site = (uint8_t)(target - (site + 1));
+}
+
+#endif
