@@ -54,7 +54,7 @@ static bool may_write(uint8_t info)
 static void guard_give_up(struct pvm_mem *mem)
 {
     mem->unguardable = true;
-    (void)mem->protect(mem->base, (size_t)1 << 32, MEM_HOST);
+    (void)mem->protect(mem, mem->base, (size_t)1 << 32, MEM_HOST);
     mem->protect = NULL;
 }
 
@@ -65,7 +65,7 @@ static unsigned host_wanted(uint8_t info)
 
 static bool set_host(struct pvm_mem *mem, uint32_t first, uint32_t count, unsigned host)
 {
-    if (!mem->protect(mem->base + (size_t)first * PVM_PAGE_SIZE,
+    if (!mem->protect(mem, mem->base + (size_t)first * PVM_PAGE_SIZE,
                       (size_t)count * PVM_PAGE_SIZE, host)) {
         guard_give_up(mem);
         return false;
@@ -98,12 +98,25 @@ static void guard_open(struct pvm_mem *mem, uint32_t page)
         (void)set_host(mem, page, 1, MEM_HOST);
 }
 
+void pvm_mem_unguard(struct pvm_mem *mem)
+{
+    if (!mem->protect)
+        return;
+    (void)mem->protect(mem, mem->base, (size_t)1 << 32, MEM_HOST);
+    mem->protect = NULL;
+    for (uint32_t page = 0; page < PVM_PAGE_COUNT; page++)
+        mem->info[page] &= (uint8_t)~MEM_HOST;
+}
+
 bool pvm_mem_guard(struct pvm_mem *mem, mem_protect_fn *protect)
 {
-    if (mem->protect || mem->unguardable)
-        return !mem->unguardable;
+    if (mem->unguardable)
+        return false;
+    if (mem->protect == protect)
+        return true;
+    pvm_mem_unguard(mem);
     mem->protect = protect;
-    if (!protect(mem->base, PVM_MEM_RESERVE_SIZE - OFFSET_BASE, 0)) {
+    if (!protect(mem, mem->base, PVM_MEM_RESERVE_SIZE - OFFSET_BASE, 0)) {
         guard_give_up(mem);
         return false;
     }

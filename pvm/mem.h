@@ -39,9 +39,20 @@ enum mem_info {
     MEM_HOST = MEM_HOST_READ | MEM_HOST_WRITE,
 };
 
-/* Let the host's CPU read, or read and write, or not touch some pages; MEM_HOST flags.
- * False: the host cannot. */
-typedef bool mem_protect_fn(void *start, size_t size, unsigned host);
+struct pvm_mem;
+
+/* Let the CPU that runs native code read, or read and write, or not touch some pages;
+ * MEM_HOST flags.  False: the host cannot. */
+typedef bool mem_protect_fn(struct pvm_mem *mem, void *start, size_t size,
+                            unsigned host);
+
+/* A change of protection that a worker has not been told of yet. */
+struct mem_change {
+    void *start;
+    size_t size;
+    unsigned host;
+};
+enum { MEM_CHANGE_MAX = 32 };
 
 enum { MEM_GROUP_SIZE = 1024, MEM_GROUP_COUNT = PVM_PAGE_COUNT / MEM_GROUP_SIZE };
 
@@ -51,6 +62,11 @@ struct pvm_mem {
     const uint8_t **source;  /* initial bytes of a page that is not filled; or NULL */
     mem_protect_fn *protect; /* NULL: every page is open to the host's CPU */
     bool unguardable;        /* `protect` has failed once */
+    /* For sandbox.h: the object that this is, 0 for none, and changes; or too many. */
+    uint64_t space;
+    struct mem_change change[MEM_CHANGE_MAX];
+    uint32_t change_count;
+    bool change_all;
     /* Groups of pages: one that is dirty; the number of mapped ones. */
     bool group_dirty[MEM_GROUP_COUNT];
     uint16_t group_mapped[MEM_GROUP_COUNT];
@@ -68,6 +84,9 @@ static inline uint8_t *mem_rights(struct pvm_mem *mem)
  * code needs no tests of its own [10.4].  False: the host cannot; then everything stays
  * open, and `unguardable` says so. */
 bool pvm_mem_guard(struct pvm_mem *mem, mem_protect_fn *protect);
+
+/* Open everything again, as before. */
+void pvm_mem_unguard(struct pvm_mem *mem);
 
 /* What is wrong with an access, if anything [5.2]. */
 enum mem_fault { MEM_OK, MEM_UNMAPPED, MEM_READ_ONLY };

@@ -56,6 +56,7 @@ enum native_exit {
     EXIT_STEP = 1,
     EXIT_GOTO = 2,
     EXIT_FAULT = 3,
+    EXIT_LOST = 4,   /* of the C side: the worker is lost */
     EXIT_SHIFT = 28, /* the exit above, the number of a block or site below */
     EXIT_INDEX = (1 << EXIT_SHIFT) - 1,
 };
@@ -119,6 +120,7 @@ struct native_unit {
     void *tables;         /* the reservation that holds all of these */
     size_t tables_size;
     struct os_code *memory;
+    uint64_t id; /* for sandbox.h */
 };
 
 /* A block's cost in the meter's units; with page gas that of its reserve behind it. */

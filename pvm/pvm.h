@@ -329,6 +329,9 @@ enum pvm_exit {
     PVM_EXIT_ECALL = 6,      /* arg: lo(phi11) */
     PVM_EXIT_TRAP = 7,
     PVM_EXIT_STOPPED = 16, /* by the observer, at an uncharged block entry */
+    /* No exit of the machine: the sandbox is lost.  The caller's state, and what the
+     * observer has seen, are those of the last exit or report. */
+    PVM_EXIT_LOST = 17,
 };
 
 /* "halt", "panic", "out-of-gas", … */
@@ -452,6 +455,38 @@ void pvm_program_put_blocks(const struct pvm_program *program, uint32_t start_pc
 /* ---- recompiler [10.3] --------------------------------------------------------------
  */
 
+/*
+ * A sandbox: a process in which native code runs, and can do nothing but run
+ * (docs/sandbox.md).  Results are the same; a call costs half a microsecond instead of
+ * nanoseconds.  Losing it is no exit of the machine: pvm_run() then answers
+ * PVM_EXIT_LOST, and all programs of the sandbox from then on.  One run at a time.
+ */
+struct pvm_sandbox;
+
+struct pvm_sandbox_options {
+    /* Serves one program in one address space: gives up the system calls with which it
+     * could map more.  Another program or space is still possible, in a new process. */
+    bool single;
+    uint64_t timeout_ns; /* of native code between two exits; 0: none */
+    unsigned without_walls, require_walls; /* base/os_worker.h */
+};
+
+/* Start it; the process lives until the close.  `options` may be NULL.
+ * ERR_unsupported, ERR_nomem, ERR_worker_lost, ERR_io. */
+ERR_MUST_CHECK enum err pvm_sandbox_create(struct arena *arena,
+                                           const struct pvm_sandbox_options *options,
+                                           struct pvm_sandbox **ret_sandbox);
+
+/* Kill the process; NULL and twice are fine. */
+void pvm_sandbox_close(struct pvm_sandbox *sandbox);
+
+/* Why runs answer PVM_EXIT_LOST: ERR_worker_lost, ERR_worker_timeout, ERR_nomem, … */
+enum err pvm_sandbox_err(const struct pvm_sandbox *sandbox);
+
+/* The walls that stand (enum os_worker_wall), and the process; 0: none. */
+unsigned pvm_sandbox_walls(const struct pvm_sandbox *sandbox);
+int pvm_sandbox_worker_pid(const struct pvm_sandbox *sandbox);
+
 struct pvm_recomp_options {
     /* Opcodes whose emitter is switched off: the interpreter executes them (bit op%64
      * of word op/64). */
@@ -463,6 +498,7 @@ struct pvm_recomp_options {
      * nothing at the end), and neither budget nor deadline stops the run.  For
      * measurements; not with page gas (ERR_usage). */
     bool unmetered;
+    struct pvm_sandbox *sandbox; /* run there, not in this process; NULL: here */
     bool keep_map; /* remember what pvm_program_native_range() answers */
 };
 

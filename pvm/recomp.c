@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Recompiled programs: their memory, and the C around running native code [10.3-10.5].
- * The only file of pvm/ that asks the operating system for anything.
+ * With recomp_sandbox.c all of pvm/ that asks the operating system for anything.
  *
  * Native code answers every unusual thing by leaving with a complete set of registers
  * before it has begun; what happens then is the interpreter's business, with its
@@ -10,13 +10,13 @@
 #include "base/os.h"
 #include "base/os_code.h"
 #include "pvm/gas.h"
-#include "pvm/native.h"
+#include "pvm/sandbox.h"
 
 /* ---- what native code runs on this thread ---- */
 
 struct frame {
     const struct native_unit *unit;
-    uint8_t *base; /* guest memory */
+    struct pvm_mem *mem;
 };
 static _Thread_local struct frame running;
 
@@ -50,10 +50,10 @@ static bool on_fault(void *self, void *ucontext)
 {
     (void)self;
     const struct native_unit *unit = running.unit;
-    if (!unit || unit->options.explicit_checks)
+    if (!unit || unit->options.explicit_checks || unit->options.sandbox)
         return false;
     uint64_t offset = os_fault_ip(ucontext) - (uintptr_t)unit->code;
-    uint64_t distance = os_fault_address(ucontext) - (uintptr_t)running.base;
+    uint64_t distance = os_fault_address(ucontext) - (uintptr_t)running.mem->base;
     const struct native_site *site = site_at(unit, offset);
     if (!site || distance >= ((uint64_t)1 << 32) + PVM_PAGE_SIZE)
         return false;
@@ -87,10 +87,12 @@ static void meter_read(struct pvm_engine *e, uint64_t meter)
 
 /* The list of table jumps: as long as the segment's, less the last one, which the
  * interpreter makes, because it ends the segment. */
-static void log_begin(const struct pvm_engine *e, struct native_context *context)
+static void log_begin(const struct pvm_engine *e, uint8_t *area,
+                      struct native_context *context)
 {
-    uint8_t *end = (uint8_t *)context + NATIVE_LOG_OFFSET;
-    uint32_t room = SEGMENT_TARGETS_MAX - 1 - e->segment.target_count;
+    uint8_t *end = area + NATIVE_LOG_OFFSET;
+    uint32_t used = e->segment.target_count;
+    uint32_t room = used < SEGMENT_TARGETS_MAX ? SEGMENT_TARGETS_MAX - 1 - used : 0;
     context->log_end = (uintptr_t)end;
     context->log_start = (uintptr_t)(end + 8 * (size_t)room);
     context->log_rsp = context->log_start;
@@ -104,17 +106,76 @@ static void log_read(struct pvm_engine *e, const struct native_context *context)
     }
 }
 
+/* Fill in the context, which lies in `area` or will be copied there. */
+static void context_fill(struct pvm_engine *e, uint8_t *area, const uint8_t *at,
+                         struct native_context *context)
+{
+    meter_show(e, context);
+    log_begin(e, area, context);
+    context->acc = e->acc;
+    context->resume = (uintptr_t)at;
+    memcpy(context->reg, e->state.reg, sizeof context->reg);
+}
+
+/* Could code of ours have left with this?  Whatever a worker says must not lead the C
+ * side out of its tables; a wrong but possible answer is a wrong result, no more. */
+static bool is_possible(const struct pvm_engine *e, const struct native_context *sent,
+                        const struct native_context *seen)
+{
+    const struct native_unit *unit = e->program->unit;
+    const struct segment *segment = &e->segment;
+    uint32_t kind = (uint32_t)seen->exit >> EXIT_SHIFT;
+    uint32_t index = (uint32_t)seen->exit & EXIT_INDEX;
+    bool full = segment->bits_size >= SEGMENT_BITS_MAX / 8 ||
+                segment->target_count >= SEGMENT_TARGETS_MAX;
+    if (kind > EXIT_GOTO ||
+        index >= (kind == EXIT_GAS ? unit->block_count : unit->site_count))
+        return false;
+    if (!unit->keeps_path)
+        return true;
+    return seen->acc != 0 && (!full || kind == EXIT_GAS) &&
+           seen->log_rsp <= sent->log_start && seen->log_rsp >= sent->log_end &&
+           (sent->log_start - seen->log_rsp) % 8 == 0;
+}
+
+/* In the worker.  False: it is lost, or might as well be. */
+static bool enter_sandbox(struct pvm_engine *e, uint8_t *area, const uint8_t *at,
+                          struct native_context *ret_seen)
+{
+    const struct native_unit *unit = e->program->unit;
+    struct native_context sent = {.exit = 0};
+    context_fill(e, area, at, &sent);
+    if (!pvm_sandbox_enter(unit->options.sandbox, unit, running.mem, &sent, ret_seen))
+        return false;
+    if (ret_seen->fault_ip) {
+        const struct native_site *site =
+            site_at(unit, ret_seen->fault_ip - (uintptr_t)unit->code);
+        if (!site)
+            return false;
+        ret_seen->exit =
+            (uint64_t)EXIT_STEP << EXIT_SHIFT | (uint64_t)(site - unit->site);
+    }
+    if (!is_possible(e, &sent, ret_seen))
+        return false;
+    ret_seen->log_start = sent.log_start;
+    return true;
+}
+
 /* Run native code from `at` until it asks; answers enum native_exit and index. */
 static uint32_t enter(struct pvm_engine *e, struct native_context *context,
                       const uint8_t *at)
 {
     const struct native_unit *unit = e->program->unit;
-    meter_show(e, context);
-    log_begin(e, context);
-    context->acc = e->acc;
-    context->resume = (uintptr_t)at;
-    memcpy(context->reg, e->state.reg, sizeof context->reg);
-    ((enter_fn *)(uintptr_t)(unit->code + unit->enter))();
+    struct native_context seen;
+    if (!unit->options.sandbox) {
+        context_fill(e, (uint8_t *)context, at, context);
+        ((enter_fn *)(uintptr_t)(unit->code + unit->enter))();
+    } else if (enter_sandbox(e, (uint8_t *)context, at, &seen)) {
+        context = &seen;
+    } else {
+        return (uint32_t)EXIT_LOST << EXIT_SHIFT;
+    }
+    uint64_t shown = e->gas_shown;
     memcpy(e->state.reg, context->reg, sizeof context->reg);
     e->acc = context->acc;
     uint32_t exit = (uint32_t)context->exit;
@@ -126,13 +187,29 @@ static uint32_t enter(struct pvm_engine *e, struct native_context *context,
     meter_read(e, context->meter);
     if (unit->keeps_path)
         log_read(e, context);
-    return exit;
+    return e->gas_shown <= shown ? exit : (uint32_t)EXIT_LOST << EXIT_SHIFT;
 }
 
 /* ---- what native code asks; answers the address to go on at, or NULL at an exit ----
  */
 
 static const uint8_t *bridge(struct pvm_engine *e);
+
+static const uint8_t *lost(struct pvm_engine *e)
+{
+    pvm_sandbox_give_up(e->program->unit->options.sandbox);
+    pvm_engine_exit(e, NULL, PVM_EXIT_LOST, 0, false);
+    return NULL;
+}
+
+/* A store relies on the reserve of its block, which a worker may say has been spent. */
+static bool is_unpayable(const struct pvm_engine *e, uint8_t op)
+{
+    const struct native_unit *unit = e->program->unit;
+    return unit->options.sandbox && unit->pages_cost &&
+           (pvm_op_info[op].flags & PVM_OP_STORE) &&
+           gas_true(e) < pvm_gas_reserve(&e->program->config, 1);
+}
 
 static const uint8_t *arrive(struct pvm_engine *e, uint32_t pc)
 {
@@ -149,6 +226,8 @@ static const uint8_t *arrive(struct pvm_engine *e, uint32_t pc)
 static const uint8_t *step(struct pvm_engine *e, uint32_t *ret_next)
 {
     uint8_t op = e->step[0].op;
+    if (is_unpayable(e, op))
+        return lost(e);
     const struct record *next = pvm_loop_handler[op](&e->step[0], e);
     if (!next)
         return NULL;
@@ -220,6 +299,8 @@ static const uint8_t *answer(struct pvm_engine *e, uint32_t exit)
         return step_site(e, &unit->site[index]);
     case EXIT_GOTO:
         return arrive(e, unit->site[index].pc);
+    case EXIT_LOST:
+        return lost(e);
     default:
         check(!"an exit that no stub makes");
         return NULL;
@@ -228,8 +309,9 @@ static const uint8_t *answer(struct pvm_engine *e, uint32_t exit)
 
 /* ---- running ---- */
 
-static bool protect(void *start, size_t size, unsigned host)
+static bool protect(struct pvm_mem *mem, void *start, size_t size, unsigned host)
 {
+    (void)mem;
     enum os_protection protection = host == MEM_HOST        ? OS_PROTECT_RW
                                     : host == MEM_HOST_READ ? OS_PROTECT_R
                                                             : OS_PROTECT_NONE;
@@ -248,7 +330,13 @@ static struct pvm_mem *memory_of(struct pvm_engine *e)
     }
     if (!mem)
         mem = no_memory;
-    if (e->program->unit->options.explicit_checks)
+    const struct pvm_recomp_options *options = &e->program->unit->options;
+    if (options->sandbox)
+        return pvm_sandbox_prepare(options->sandbox, e->program->unit, mem,
+                                   !options->explicit_checks)
+                   ? mem
+                   : NULL;
+    if (options->explicit_checks)
         return mem;
     if (os_fault_stack_ensure() || !pvm_mem_guard(mem, protect))
         return NULL;
@@ -289,11 +377,16 @@ void pvm_native_run(struct pvm_engine *e)
     struct frame outer = running;
     void *outer_gs = os_gs_base_get();
     struct pvm_mem *mem = memory_of(e);
+    const struct pvm_sandbox *sandbox = e->program->unit->options.sandbox;
+    if (!mem && sandbox && pvm_sandbox_err(sandbox)) {
+        (void)lost(e);
+        return;
+    }
     if (!mem) {
         interpret(e);
         return;
     }
-    running = (struct frame){e->program->unit, mem->base};
+    running = (struct frame){e->program->unit, mem};
     os_gs_base_set(mem->base);
     struct native_context *context = context_of(mem->base);
     const uint8_t *at = begin_at(e);
@@ -327,14 +420,17 @@ static enum err compile(struct native_compiler *c)
     unit->tables_size = pvm_native_tables(c, NULL);
     TRY(os_reserve(unit->tables_size, &unit->tables));
     (void)pvm_native_tables(c, unit->tables);
-    TRY(os_code_create(pvm_native_code_size(c), false, unit->memory));
+    TRY(os_code_create(pvm_native_code_size(c), unit->options.sandbox != NULL,
+                       unit->memory));
     unit->code = unit->memory->data;
     c->limit = unit->code + unit->memory->size;
     if (!pvm_native_compile(c))
         return ERR_nomem;
     TRY(os_code_seal(unit->memory, unit->code_size));
-    return unit->options.explicit_checks ? ERR_ok
-                                         : os_fault_handler_add(on_fault, NULL);
+    unit->id = pvm_sandbox_new_id();
+    return unit->options.explicit_checks || unit->options.sandbox
+               ? ERR_ok
+               : os_fault_handler_add(on_fault, NULL);
 }
 
 static void choose_emitters(struct native_compiler *c)

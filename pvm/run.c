@@ -260,6 +260,7 @@ static enum pvm_segment_end segment_end_of(enum pvm_exit exit)
         return PVM_SEGMENT_ECALL;
     case PVM_EXIT_STOPPED:
         return PVM_SEGMENT_STOPPED;
+    case PVM_EXIT_LOST: /* ends no segment */
     case PVM_EXIT_TRAP:
     default:
         return PVM_SEGMENT_TRAP;
@@ -321,6 +322,8 @@ struct pvm_outcome pvm_run(struct pvm_engine *e, const struct pvm_program *progr
             pvm_native_run(e);
         else if (ip)
             dispatch(ip, e);
+        if (e->outcome.exit == PVM_EXIT_LOST)
+            return e->outcome;
         ip = e->exit_ip;
         bool call = complete(e);
         e->call_charged = e->state.charged;
@@ -393,6 +396,8 @@ const char *pvm_exit_name(enum pvm_exit exit)
         return "trap";
     case PVM_EXIT_STOPPED:
         return "stopped";
+    case PVM_EXIT_LOST:
+        return "lost";
     default:
         return "?";
     }

@@ -39,6 +39,7 @@ struct bench {
     struct arena scratch;
     struct shown *shown;
     const char *bad;
+    struct pvm_sandbox *sandbox;
 };
 
 static struct bench bench;
@@ -147,6 +148,7 @@ static bool mend(struct pvm_state *state, struct pvm_outcome outcome, unsigned r
     case PVM_EXIT_PANIC:
     case PVM_EXIT_TRAP:
     case PVM_EXIT_STOPPED:
+    case PVM_EXIT_LOST:
     default:
         return false;
     }
@@ -159,14 +161,17 @@ struct mode {
     bool steps;
     bool native;
     struct pvm_recomp_options options;
+    bool sandboxed;
 };
 
 static struct pvm_program *make_program(const struct mode *mode, enum pvm_gas_log log)
 {
     struct pvm_program *program = NULL;
+    struct pvm_recomp_options options = mode->options;
+    options.sandbox = mode->sandboxed ? bench.sandbox : NULL;
     if (mode->native)
         check(!pvm_program_recompile(&bench.scratch, &bench.p.program, &bench.p.config,
-                                     log, &mode->options, &program));
+                                     log, &options, &program));
     else
         check(!pvm_program_create(&bench.scratch, &bench.p.program, &bench.p.config,
                                   log, &program));
@@ -272,6 +277,11 @@ static const struct mode modes[] = {
     {.name = "native with checks",
      .native = true,
      .options = {.explicit_checks = true}},
+    {.name = "sandboxed", .native = true, .sandboxed = true},
+    {.name = "sandboxed with checks",
+     .native = true,
+     .sandboxed = true,
+     .options = {.explicit_checks = true}},
     {.name = "native, all holes",
      .native = true,
      .options = {.interp_only = {~0ull, ~0ull, ~0ull, ~0ull}}},
@@ -279,8 +289,15 @@ static const struct mode modes[] = {
 static const struct mode native_steps = {
     .name = "native steps", .native = true, .steps = true};
 
+/* A process takes its time: it gets every 16th program. */
+static bool wants(const struct mode *mode, uint64_t i)
+{
+    return !mode->native ||
+           (pvm_recomp_available() && (!mode->sandboxed || i % 16 == 0));
+}
+
 /* NULL, or what differs, with the mode in *ret_mode and the log in *ret_log. */
-static const char *compare_all(struct shown *want, struct shown *got,
+static const char *compare_all(uint64_t i, struct shown *want, struct shown *got,
                                const char **ret_mode, unsigned *ret_log)
 {
     const char *what = NULL;
@@ -289,7 +306,7 @@ static const char *compare_all(struct shown *want, struct shown *got,
     *ret_mode = steps.name;
     what = compare_log(want, got, &steps, PVM_GAS_LOG_NONE);
     for (unsigned m = 0; m < sizeof modes / sizeof modes[0] && !what; m++) {
-        if (modes[m].native && !pvm_recomp_available())
+        if (!wants(&modes[m], i))
             continue;
         for (unsigned log = PVM_GAS_LOG_NONE; log <= PVM_GAS_LOG_SUMMARY && !what;
              log++) {
@@ -315,7 +332,7 @@ static void test_random_programs(void **unused)
         progen_make(&bench.p, seed + i);
         const char *mode = "";
         unsigned log = 0;
-        const char *what = compare_all(want, got, &mode, &log);
+        const char *what = compare_all(i, want, got, &mode, &log);
         if (what) {
             test_reproduce("diff_engines", seed + i);
             fail_msg("engines differ: %s, gas log %u: %s", mode, log, what);
@@ -337,6 +354,8 @@ static int setup(void **unused)
     check(!os_reserve(PVM_MEM_RESERVE_SIZE, &bench.reservation));
     bench.mem = pvm_mem_init(bench.reservation);
     check(!pvm_engine_create(&bench.arena, &bench.engine));
+    if (pvm_recomp_available())
+        check(!pvm_sandbox_create(&bench.arena, NULL, &bench.sandbox));
     return 0;
 }
 
@@ -344,6 +363,7 @@ static int teardown(void **unused)
 {
     (void)unused;
     os_release(bench.reservation, PVM_MEM_RESERVE_SIZE);
+    pvm_sandbox_close(bench.sandbox);
     arena_fini(&bench.arena);
     return 0;
 }
