@@ -28,6 +28,10 @@
  * the shown gas is less than the block's cost.  Without a log the meter is in r15 and
  * the test is `sub r15, [cost]; jb`.  With one, r15 is the accumulator (path bits or
  * rolling hash), and the meter is in xmm0, whose sign tells the same.
+ *
+ * Under gas model 0 a block costs what it counts.  Without a log the meter is then the
+ * shown gas alone and the cost an immediate, which is faster (the CPU fuses `sub r15,
+ * imm; jb`, and there is no load).
  */
 #ifndef PVM_NATIVE_H
 #define PVM_NATIVE_H
@@ -47,6 +51,10 @@ enum {
 
 /* The lower fields when nothing has been counted yet. */
 #define METER_FULL (((uint64_t)1 << METER_GAS_SHIFT) - 1)
+
+/* A meter of gas alone: the most that it shows, and the cost that is more than that. */
+#define METER_PLAIN_MAX ((uint64_t)INT32_MAX - 1)
+#define METER_PLAIN_ASK ((uint64_t)INT32_MAX)
 
 /* The cost of a block that the meter cannot express: the entry always asks. */
 #define METER_ASK ((uint64_t)1 << 63)
@@ -89,6 +97,7 @@ struct native_site {
     uint32_t pc;    /* EXIT_GOTO: where to go on */
     uint32_t block; /* number of its block */
     uint32_t index; /* instructions before it in the block */
+    uint32_t count; /* instructions that its code executes at once */
 };
 
 struct native_block {
@@ -110,6 +119,7 @@ struct native_unit {
     struct pvm_recomp_options options;
     bool keeps_path, keeps_hash; /* by the gas log */
     bool pages_cost;             /* entries test the reserve first */
+    bool plain_meter;            /* of gas alone */
     bool table_has_holes;        /* a table jump may lead nowhere */
     const uint64_t *hash_factor; /* in the code memory */
     struct native_block *block;
@@ -178,6 +188,8 @@ struct native_compiler {
     unsigned features;    /* enum os_cpu_feature */
     uint32_t block;       /* the one that is being compiled */
     uint32_t index;       /* instructions before this one in it */
+    uint32_t count;       /* instructions that are being emitted as one */
+    uint8_t *check_cost;  /* the immediate cost of the current block, to patch */
     uint32_t jump_table;  /* address of native table-jump targets */
     const uint8_t *limit; /* of the code memory */
     native_emit_fn *emitter[256];
@@ -193,7 +205,21 @@ struct native_compiler {
 void pvm_native_emitters(unsigned features, native_emit_fn *ret_emitter[256]);
 void pvm_native_alu_emitters(unsigned features, native_emit_fn *emitter[256]);
 void pvm_native_memory_emitters(native_emit_fn *emitter[256]);
+
+/* A load by `i`, from gs:[base + index * 2^scale + i->x] instead of its own address;
+ * its instructions are those that c->count says, from `first` on. */
+void pvm_native_load_indexed(struct native_compiler *c, const struct native_insn *first,
+                             const struct native_insn *i, unsigned base, unsigned index,
+                             unsigned scale);
 void pvm_native_control_emitters(native_emit_fn *emitter[256]);
+
+/* How many of the `count` instructions at `i` (1..NATIVE_FUSED_MAX, one behind the
+ * other in a block) can be emitted as one: at least 1.  And emit that many, > 1. */
+enum { NATIVE_FUSED_MAX = 3 };
+uint32_t pvm_native_fusable(const struct native_compiler *c,
+                            const struct native_insn *i, uint32_t count);
+void pvm_native_emit_fused(struct native_compiler *c, const struct native_insn *i,
+                           uint32_t count);
 
 /* A site for `i` at the current place; answers its number.  It ends where the emitter
  * of the instruction ends. */

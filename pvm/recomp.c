@@ -70,19 +70,35 @@ typedef void enter_fn(void);
 
 static void meter_show(struct pvm_engine *e, struct native_context *context)
 {
-    uint64_t shown = e->gas_shown < METER_GAS_MAX ? e->gas_shown : METER_GAS_MAX;
+    bool plain = e->program->unit->plain_meter;
+    uint64_t most = plain ? METER_PLAIN_MAX : METER_GAS_MAX;
+    uint64_t shown = e->gas_shown < most ? e->gas_shown : most;
     if (e->program->log == PVM_GAS_LOG_EACH)
         shown = 0; /* every block is somebody's business */
     e->gas_hidden += e->gas_shown - shown;
     e->gas_shown = shown;
-    context->meter = shown << METER_GAS_SHIFT | METER_FULL;
+    context->meter = plain ? shown : shown << METER_GAS_SHIFT | METER_FULL;
 }
 
 static void meter_read(struct pvm_engine *e, uint64_t meter)
 {
+    if (e->program->unit->plain_meter) {
+        e->state.icount += e->gas_shown - meter;
+        e->gas_shown = meter;
+        return;
+    }
     e->gas_shown = meter >> METER_GAS_SHIFT;
     e->segment.n += METER_BLOCK_MASK - (meter >> METER_BLOCK_SHIFT & METER_BLOCK_MASK);
     e->state.icount += METER_INSN_MASK - (meter & METER_INSN_MASK);
+}
+
+/* What a check that lowers first has taken when it did not pass. */
+static uint64_t taken_back(const struct native_unit *unit, uint32_t block)
+{
+    uint64_t cost = *native_cost(unit, block);
+    if (!unit->plain_meter)
+        return cost;
+    return cost == METER_ASK ? METER_PLAIN_ASK : cost >> METER_GAS_SHIFT;
 }
 
 /* The list of table jumps: as long as the segment's, less the last one, which the
@@ -181,9 +197,8 @@ static uint32_t enter(struct pvm_engine *e, struct native_context *context,
     uint32_t exit = (uint32_t)context->exit;
     if (unit->options.unmetered)
         return exit;
-    /* A check that lowers first has lowered too far. */
     if (exit >> EXIT_SHIFT == EXIT_GAS && !unit->pages_cost)
-        context->meter += *native_cost(unit, exit & EXIT_INDEX);
+        context->meter += taken_back(unit, exit & EXIT_INDEX);
     meter_read(e, context->meter);
     if (unit->keeps_path)
         log_read(e, context);
@@ -281,10 +296,15 @@ static const uint8_t *step_site(struct pvm_engine *e, const struct native_site *
         left = pvm_visits_from(e->program, site->pc);
     else
         left = (cost & METER_INSN_MASK) - site->index;
-    uint32_t next = UINT32_MAX;
-    pvm_step_decode(e, site->pc, left);
+    const uint8_t *at = NULL;
+    uint32_t pc = site->pc, next = pc;
     e->site_next = site->next;
-    const uint8_t *at = step(e, &next);
+    for (uint32_t k = 0; k < site->count && next != UINT32_MAX; k++) {
+        pc = next;
+        next = UINT32_MAX;
+        pvm_step_decode(e, pc, left - k);
+        at = step(e, &next);
+    }
     return next == UINT32_MAX ? at : unit->code + site->next;
 }
 
@@ -464,6 +484,7 @@ enum err pvm_program_recompile(struct arena *arena, const struct pvm_code *code,
     unit->keeps_path = log == PVM_GAS_LOG_LEDGER;
     unit->keeps_hash = log == PVM_GAS_LOG_SUMMARY;
     unit->pages_cost = gas_charges_pages(config);
+    unit->plain_meter = !unit->keeps_path && !unit->keeps_hash && config->model == 0;
     program->unit = unit;
     struct native_compiler c = {
         .program = program, .unit = unit, .features = os_cpu_features()};

@@ -16,7 +16,7 @@
 enum {
     SITES_PER_INSN = 4, /* the most that an emitter makes */
     STUB_SIZE = 10,
-    INSN_NATIVE_MAX = 256, /* bytes that an emitter appends at most */
+    INSN_NATIVE_MAX = 1024, /* bytes that one step of the loop appends at most */
     INSN_NATIVE_USUAL = 48,
 };
 
@@ -111,6 +111,10 @@ static void put_cost(struct native_compiler *c, const struct gas_meter *meter,
     uint64_t all = need + pvm_gas_reserve(&c->program->config, stores);
     bool logs = unit->keeps_path || unit->keeps_hash;
     cost[0] = meter_cost(need, meter->visits);
+    if (c->check_cost) {
+        uint32_t now = (uint32_t)(cost[0] == METER_ASK ? METER_PLAIN_ASK : need);
+        memcpy(c->check_cost, &now, 4);
+    }
     if (logs)
         cost[1] = summary_term(PVM_CHARGE_BLOCK, unit->block[c->block].pc, need);
     if (!unit->pages_cost)
@@ -134,9 +138,9 @@ static void put_place(struct native_compiler *c, uint32_t pc)
     unit->place[unit->place_count++] = (struct native_place){pc, at, end};
 }
 
-static void emit_insn(struct native_compiler *c, const struct pvm_insn *insn)
+static struct native_insn to_host(const struct pvm_insn *insn)
 {
-    struct native_insn i = {
+    return (struct native_insn){
         .op = insn->op,
         .a = host_reg[insn->a],
         .b = host_reg[insn->b],
@@ -147,17 +151,28 @@ static void emit_insn(struct native_compiler *c, const struct pvm_insn *insn)
         .y = insn->y,
         .target = insn->target,
     };
+}
+
+/* Emit `count` instructions that stand one behind the other. */
+static void emit_insns(struct native_compiler *c, const struct native_insn *i,
+                       uint32_t count)
+{
     struct native_unit *unit = c->unit;
     uint32_t site = unit->site_count;
-    if (c->emitter[i.op])
-        c->emitter[i.op](c, &i);
+    c->count = count;
+    if (count > 1)
+        pvm_native_emit_fused(c, i, count);
+    else if (c->emitter[i->op])
+        c->emitter[i->op](c, i);
     else
-        pvm_native_ask(c, &i);
+        pvm_native_ask(c, i);
     for (; site < unit->site_count; site++)
         unit->site[site].next = (uint32_t)(c->as.at - unit->code);
-    if (unit->options.keep_map)
-        put_place(c, i.pc);
-    c->index++;
+    for (uint32_t k = 0; k < count; k++) {
+        if (unit->options.keep_map)
+            put_place(c, i[k].pc);
+        c->index++;
+    }
 }
 
 /* Where control goes that leaves the block at its end without a jump. */
@@ -178,34 +193,58 @@ static bool has_room(const struct native_compiler *c)
            (ptrdiff_t)INSN_NATIVE_MAX + (ptrdiff_t)STUB_SIZE * c->stub_count;
 }
 
+/* The block that is being compiled: instructions that are decoded and paid for, and
+ * not emitted yet, because they may become one with those behind them. */
+struct window {
+    struct native_insn insn[NATIVE_FUSED_MAX];
+    uint32_t count;
+};
+
+static void window_drop(struct window *window, uint32_t count)
+{
+    window->count -= count;
+    memmove(window->insn, window->insn + count, window->count * sizeof *window->insn);
+}
+
+/* Emit what is known to be alone or complete; all of it when `all`. */
+static void window_emit(struct native_compiler *c, struct window *window, bool all)
+{
+    while (window->count && (all || window->count == NATIVE_FUSED_MAX)) {
+        uint32_t count = pvm_native_fusable(c, window->insn, window->count);
+        emit_insns(c, window->insn, count);
+        window_drop(window, count);
+    }
+}
+
 static bool compile_block(struct native_compiler *c, uint32_t pc)
 {
     const struct pvm_program *program = c->program;
     enum pvm_profile profile = program->config.profile;
     struct gas_meter meter;
+    struct window window = {.count = 0};
     uint64_t stores = 0;
     struct pvm_insn insn;
     c->unit->block[c->block].pc = pc;
     c->index = 0;
     pvm_gas_meter_begin(&meter, &program->config);
     pvm_native_check(c);
-    for (;;) {
+    for (bool ended = false; !ended; pc += insn.size) {
         if (!has_room(c))
             return false;
         if (!pvm_insn_decode(program->code, profile, pc, &insn)) {
             struct native_insn trap = {.pc = pc};
             pvm_gas_meter_visit(&meter, program->code, NULL);
-            pvm_native_ask(c, &trap);
+            window_emit(c, &window, true);
+            emit_insns(c, &trap, 1); /* opcode 0: no emitter */
             break;
         }
         pvm_gas_meter_visit(&meter, program->code, &insn);
         stores += (pvm_op_info[insn.op].flags & PVM_OP_STORE) != 0;
-        emit_insn(c, &insn);
-        if (pvm_op_terminates(profile, insn.op)) {
+        ended = pvm_op_terminates(profile, insn.op);
+        window.insn[window.count++] = to_host(&insn);
+        window_emit(c, &window, ended);
+        if (ended)
             flow_off(c, &insn);
-            break;
-        }
-        pc += insn.size;
     }
     put_cost(c, &meter, stores);
     return true;

@@ -108,6 +108,7 @@ uint32_t pvm_native_site(struct native_compiler *c, const struct native_insn *i)
         .pc = i->pc,
         .block = c->block,
         .index = c->index,
+        .count = c->count,
     };
     return number;
 }
@@ -201,6 +202,11 @@ void pvm_native_check(struct native_compiler *c)
         /* nothing */
     } else if (logs(c->unit)) {
         check_logged(c);
+    } else if (c->unit->plain_meter) {
+        x64_rr(&c->as, W64, 0x81, ALU_SUB, METER);
+        c->check_cost = c->as.at;
+        c->as.at += 4;
+        add_stub(c, x64_jcc(&c->as, CC_B), EXIT_GAS, c->block);
     } else if (c->unit->pages_cost) {
         cost_op(c, W64, 0x3b, METER, 8); /* cmp */
         add_stub(c, x64_jcc(&c->as, CC_B), EXIT_GAS, c->block);

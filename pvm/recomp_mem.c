@@ -14,6 +14,18 @@
 
 enum { NO_BASE = 16 };
 
+/* Where an access is: [base + index * 2^scale + x]; without a base, x alone. */
+struct place {
+    unsigned base, index, scale;
+    bool indexed;
+    int64_t x;
+};
+
+static struct place at(unsigned base, int64_t x)
+{
+    return (struct place){.base = base, .x = x};
+}
+
 /* How the host spells an access: opcode bytes, and what is in front of them. */
 struct access {
     uint8_t size;   /* bytes */
@@ -24,55 +36,75 @@ struct access {
     bool byte_reg; /* names a byte register: 4..7 want REX */
 };
 
-/* op reg, gs:[base + x]; the immediate of a store of one is the caller's. */
-static void guest(struct x64 *as, struct access access, unsigned reg, unsigned base,
-                  int64_t x)
+/* modrm and what follows it for [base + index * 2^scale + x], always with disp32. */
+static void indexed_mem(struct x64 *as, unsigned reg, struct place place)
 {
-    unsigned rm = base == NO_BASE ? 0 : base;
-    bool rex = access.byte_reg && reg >= RSP && reg < R8 && !(rm & 8);
+    x64_bytes(
+        as, x64_modrm(2, reg, 4) | x64_modrm(place.scale, place.index, place.base) << 8,
+        2);
+    x64_u32(as, (uint32_t)place.x);
+}
+
+static void put_mem(struct x64 *as, unsigned reg, struct place place)
+{
+    if (place.indexed)
+        indexed_mem(as, reg, place);
+    else if (place.base == NO_BASE)
+        x64_mem_absolute(as, reg, (uint32_t)place.x);
+    else
+        x64_mem(as, reg, place.base, (int32_t)place.x);
+}
+
+/* op reg, gs:[place]; the immediate of a store of one is the caller's. */
+static void guest(struct x64 *as, struct access access, unsigned reg,
+                  struct place place)
+{
+    unsigned rm = place.base == NO_BASE ? 0 : place.base;
+    unsigned index = place.indexed ? place.index : 0;
+    bool low = access.byte_reg && reg >= RSP && reg < R8 && !(rm & 8);
     x64_bytes(as, 0x6765, 2);
     if (access.prefix)
         x64_u8(as, access.prefix);
-    if (rex)
+    if (low)
         x64_u8(as, 0x40);
     else
-        x64_rex(as, access.w, reg, 0, rm);
+        x64_rex(as, access.w, reg, index, rm);
     if (access.escape)
         x64_u8(as, 0x0f);
     x64_u8(as, access.opcode);
-    if (base == NO_BASE)
-        x64_mem_absolute(as, reg, (uint32_t)x);
-    else
-        x64_mem(as, reg, base, (int32_t)x);
+    put_mem(as, reg, place);
 }
 
 /* Test the right that covers the whole access: test byte gs:[rdx - lines], right. */
-static void check_rights(struct native_compiler *c, const struct native_insn *i,
-                         unsigned right, unsigned base, int64_t x)
+static void check_rights(struct native_compiler *c, const struct native_insn *first,
+                         unsigned right, struct place place)
 {
     struct x64 *as = &c->as;
-    if (base == NO_BASE)
-        x64_load_imm(as, SCRATCH, (uint32_t)x);
-    else
-        x64_lea(as, W32, SCRATCH, base, (int32_t)x);
+    if (place.base == NO_BASE) {
+        x64_load_imm(as, SCRATCH, (uint32_t)place.x);
+    } else {
+        x64_rex(as, W32, SCRATCH, place.indexed ? place.index : 0, place.base);
+        x64_u8(as, 0x8d); /* lea */
+        put_mem(as, SCRATCH, place);
+    }
     x64_shift_imm(as, W32, 5, SCRATCH, __builtin_ctz(MEM_LINE_SIZE));
     x64_bytes(as, 0xf665 | (uint64_t)x64_modrm(2, 0, SCRATCH) << 16, 3);
     x64_u32(as, (uint32_t)-MEM_LINE_COUNT);
     x64_u8(as, right);
-    pvm_native_ask_if(c, i, CC_E);
+    pvm_native_ask_if(c, first, CC_E);
 }
 
 /* Everything in front of the access itself, and the site it belongs to. */
-static void prepare(struct native_compiler *c, const struct native_insn *i,
-                    bool is_store, unsigned size, unsigned base, int64_t x)
+static void prepare(struct native_compiler *c, const struct native_insn *first,
+                    bool is_store, unsigned size, struct place place)
 {
     unsigned right = is_store ? MEM_WRITE_ON : MEM_READ_ON;
     if (size == 1)
         right = is_store ? MEM_WRITE : MEM_READ;
     if (c->unit->options.explicit_checks)
-        check_rights(c, i, right, base, x);
+        check_rights(c, first, right, place);
     else
-        (void)pvm_native_site(c, i);
+        (void)pvm_native_site(c, first);
 }
 
 static const struct access load_u8 = {1, 0, W32, true, 0xb6, false};
@@ -96,25 +128,38 @@ static const struct access store_imm_u64 = {8, 0, W64, false, 0xc7, false};
 static void load(struct native_compiler *c, const struct native_insn *i,
                  struct access access, unsigned base)
 {
-    prepare(c, i, false, access.size, base, i->x);
-    guest(&c->as, access, i->a, base, i->x);
+    prepare(c, i, false, access.size, at(base, i->x));
+    guest(&c->as, access, i->a, at(base, i->x));
 }
 
 static void store(struct native_compiler *c, const struct native_insn *i,
                   struct access access, unsigned base)
 {
-    prepare(c, i, true, access.size, base, i->x);
-    guest(&c->as, access, i->a, base, i->x);
+    prepare(c, i, true, access.size, at(base, i->x));
+    guest(&c->as, access, i->a, at(base, i->x));
 }
 
 /* Y fits 32 bits, and the host extends it as the definition does. */
 static void store_imm(struct native_compiler *c, const struct native_insn *i,
                       struct access access, unsigned base)
 {
-    prepare(c, i, true, access.size, base, i->x);
-    guest(&c->as, access, 0, base, i->x);
+    prepare(c, i, true, access.size, at(base, i->x));
+    guest(&c->as, access, 0, at(base, i->x));
     x64_u32(&c->as, (uint32_t)i->y);
     c->as.at -= access.size == 1 ? 3 : access.size == 2 ? 2 : 0;
+}
+
+void pvm_native_load_indexed(struct native_compiler *c, const struct native_insn *first,
+                             const struct native_insn *i, unsigned base, unsigned index,
+                             unsigned scale)
+{
+    static const struct access *const access[] = {
+        &load_u8, &load_i8, &load_u16, &load_i16, &load_u32, &load_i32, &load_u64};
+    const struct access *how = access[i->op - PVM_OP_load_ind_u8];
+    struct place place = {
+        .base = base, .index = index, .scale = scale, .indexed = true, .x = i->x};
+    prepare(c, first, false, how->size, place);
+    guest(&c->as, *how, i->a, place);
 }
 
 #define LOAD(type)                                                                     \
