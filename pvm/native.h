@@ -195,6 +195,7 @@ struct native_compiler {
     uint32_t stub_count;
     struct native_fixup *fixup;
     uint32_t fixup_count;
+    bool joins;          /* the last block ended in a fallthrough */
     uint32_t insn_count; /* marked positions: a bound on instructions */
 };
 

@@ -14,6 +14,9 @@
 /* ---- tables ---- */
 
 enum {
+    /* Of a block that the one before it falls through to: compilers' loops begin so,
+     * and a loop wants few lines of the CPU's decoded code. */
+    LOOP_ALIGNMENT = 32,
     SITES_PER_INSN = 4, /* the most that an emitter makes */
     STUB_SIZE = 10,
     INSN_NATIVE_MAX = 1024, /* bytes that one step of the loop appends at most */
@@ -227,6 +230,8 @@ static bool compile_block(struct native_compiler *c, uint32_t pc)
     c->unit->block[c->block].pc = pc;
     c->index = 0;
     pvm_gas_meter_begin(&meter, &program->config);
+    if (c->joins)
+        x64_align(&c->as, LOOP_ALIGNMENT);
     pvm_native_check(c);
     for (bool ended = false; !ended; pc += insn.size) {
         if (!has_room(c))
@@ -245,6 +250,7 @@ static bool compile_block(struct native_compiler *c, uint32_t pc)
         window_emit(c, &window, ended);
         if (ended)
             flow_off(c, &insn);
+        c->joins = insn.op == PVM_OP_fallthrough;
     }
     put_cost(c, &meter, stores);
     return true;
