@@ -197,6 +197,7 @@ struct native_compiler {
     uint32_t stub_count;
     struct native_fixup *fixup;
     uint32_t fixup_count;
+    bool joins;          /* the last block ended in a fallthrough */
     uint32_t insn_count; /* marked positions: a bound on instructions */
 };
 
@@ -213,8 +214,10 @@ void pvm_native_load_indexed(struct native_compiler *c, const struct native_insn
                              unsigned scale);
 void pvm_native_control_emitters(native_emit_fn *emitter[256]);
 
-/* How many of the `count` instructions at `i` (1..NATIVE_FUSED_MAX, one behind the
- * other in a block) can be emitted as one: at least 1.  And emit that many, > 1. */
+/* How many of the `count` instructions at `i`, which stand one behind the other in a
+ * block, can be emitted as one: 1..NATIVE_FUSED_MAX.  The more there are to look at,
+ * the better: whether a result is still needed is told by those behind.  And emit that
+ * many, if more than 1. */
 enum { NATIVE_FUSED_MAX = 3 };
 uint32_t pvm_native_fusable(const struct native_compiler *c,
                             const struct native_insn *i, uint32_t count);

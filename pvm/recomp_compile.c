@@ -14,9 +14,14 @@
 /* ---- tables ---- */
 
 enum {
+    /* Of a block that the one before it falls through to: compilers' loops begin so,
+     * and a loop wants few lines of the CPU's decoded code. */
+    LOOP_ALIGNMENT = 32,
     SITES_PER_INSN = 4, /* the most that an emitter makes */
     STUB_SIZE = 10,
-    INSN_NATIVE_MAX = 1024, /* bytes that one step of the loop appends at most */
+    /* Bytes that are appended between two looks at the room: a window of the longest
+     * instructions, and its stubs. */
+    STEP_NATIVE_MAX = 64 * 256,
     INSN_NATIVE_USUAL = 48,
 };
 
@@ -90,7 +95,7 @@ size_t pvm_native_code_size(const struct native_compiler *c)
     size_t usual = INSN_NATIVE_USUAL + SITES_PER_INSN / 2 * STUB_SIZE;
     return 4096 + cost_stride(c->unit) * c->unit->block_count +
            8 * (size_t)c->program->code->jump_count +
-           64 * (size_t)c->unit->block_count + usual * c->insn_count + INSN_NATIVE_MAX;
+           64 * (size_t)c->unit->block_count + usual * c->insn_count + STEP_NATIVE_MAX;
 }
 
 /* ---- costs ---- */
@@ -190,30 +195,40 @@ static void flow_off(struct native_compiler *c, const struct pvm_insn *last)
 static bool has_room(const struct native_compiler *c)
 {
     return c->limit - c->as.at >
-           (ptrdiff_t)INSN_NATIVE_MAX + (ptrdiff_t)STUB_SIZE * c->stub_count;
+           (ptrdiff_t)STEP_NATIVE_MAX + (ptrdiff_t)STUB_SIZE * c->stub_count;
 }
 
-/* The block that is being compiled: instructions that are decoded and paid for, and
- * not emitted yet, because they may become one with those behind them. */
+/* Instructions of the current block that are decoded and paid for, and not emitted yet:
+ * fusing looks WINDOW_AHEAD of them ahead. */
+enum { WINDOW_SIZE = 64, WINDOW_AHEAD = 12 };
 struct window {
-    struct native_insn insn[NATIVE_FUSED_MAX];
-    uint32_t count;
+    struct native_insn insn[WINDOW_SIZE];
+    uint32_t first, end;
 };
 
-static void window_drop(struct window *window, uint32_t count)
+/* Emit all but the last `keep`. */
+static void window_emit(struct native_compiler *c, struct window *w, uint32_t keep)
 {
-    window->count -= count;
-    memmove(window->insn, window->insn + count, window->count * sizeof *window->insn);
+    while (w->end - w->first > keep) {
+        const struct native_insn *i = &w->insn[w->first];
+        uint32_t count = pvm_native_fusable(c, i, w->end - w->first);
+        emit_insns(c, i, count);
+        w->first += count;
+    }
+    memmove(w->insn, w->insn + w->first, (w->end - w->first) * sizeof *w->insn);
+    w->end -= w->first;
+    w->first = 0;
 }
 
-/* Emit what is known to be alone or complete; all of it when `all`. */
-static void window_emit(struct native_compiler *c, struct window *window, bool all)
+/* Begin the current block: its gas check, whose cost is known at the end. */
+static void begin_block(struct native_compiler *c, uint32_t pc, struct gas_meter *meter)
 {
-    while (window->count && (all || window->count == NATIVE_FUSED_MAX)) {
-        uint32_t count = pvm_native_fusable(c, window->insn, window->count);
-        emit_insns(c, window->insn, count);
-        window_drop(window, count);
-    }
+    c->unit->block[c->block].pc = pc;
+    c->index = 0;
+    pvm_gas_meter_begin(meter, &c->program->config);
+    if (c->joins)
+        x64_align(&c->as, LOOP_ALIGNMENT);
+    pvm_native_check(c);
 }
 
 static bool compile_block(struct native_compiler *c, uint32_t pc)
@@ -221,30 +236,32 @@ static bool compile_block(struct native_compiler *c, uint32_t pc)
     const struct pvm_program *program = c->program;
     enum pvm_profile profile = program->config.profile;
     struct gas_meter meter;
-    struct window window = {.count = 0};
+    struct window window;
     uint64_t stores = 0;
     struct pvm_insn insn;
-    c->unit->block[c->block].pc = pc;
-    c->index = 0;
-    pvm_gas_meter_begin(&meter, &program->config);
-    pvm_native_check(c);
+    window.first = window.end = 0;
+    begin_block(c, pc, &meter);
     for (bool ended = false; !ended; pc += insn.size) {
+        if (window.end == WINDOW_SIZE)
+            window_emit(c, &window, WINDOW_AHEAD);
         if (!has_room(c))
             return false;
         if (!pvm_insn_decode(program->code, profile, pc, &insn)) {
             struct native_insn trap = {.pc = pc};
             pvm_gas_meter_visit(&meter, program->code, NULL);
-            window_emit(c, &window, true);
+            window_emit(c, &window, 0);
             emit_insns(c, &trap, 1); /* opcode 0: no emitter */
             break;
         }
         pvm_gas_meter_visit(&meter, program->code, &insn);
         stores += (pvm_op_info[insn.op].flags & PVM_OP_STORE) != 0;
         ended = pvm_op_terminates(profile, insn.op);
-        window.insn[window.count++] = to_host(&insn);
-        window_emit(c, &window, ended);
-        if (ended)
+        window.insn[window.end++] = to_host(&insn);
+        if (ended) {
+            window_emit(c, &window, 0);
             flow_off(c, &insn);
+        }
+        c->joins = insn.op == PVM_OP_fallthrough;
     }
     put_cost(c, &meter, stores);
     return true;

@@ -11,6 +11,58 @@
 
 #include "base/os_code.h"
 
+/* ---- what others see of a register ---- */
+
+/* Can nothing leave the code at `i`, and is it emitted? */
+static bool only_computes(const struct native_compiler *c, const struct native_insn *i)
+{
+    unsigned flags = pvm_op_info[i->op].flags;
+    unsigned leaves = PVM_OP_T | PVM_OP_TJ | PVM_OP_LOAD | PVM_OP_STORE | PVM_OP_CALL;
+    return !(flags & leaves) && c->emitter[i->op];
+}
+
+static bool is_cmov(uint8_t op)
+{
+    return op == PVM_OP_cmov_iz || op == PVM_OP_cmov_nz || op == PVM_OP_cmov_iz_imm ||
+           op == PVM_OP_cmov_nz_imm;
+}
+
+/* Of an instruction that only computes: the register it writes, and does it read r? */
+static unsigned written(const struct native_insn *i)
+{
+    uint8_t format = pvm_op_info[i->op].format;
+    return format == PVM_FORMAT_D_A || format == PVM_FORMAT_D_A_B ? i->d : i->a;
+}
+
+static bool reads(const struct native_insn *i, unsigned r)
+{
+    if (is_cmov(i->op) && written(i) == r)
+        return true;
+    switch (pvm_op_info[i->op].format) {
+    case PVM_FORMAT_D_A:
+        return i->a == r;
+    case PVM_FORMAT_A_B_X:
+        return i->b == r;
+    case PVM_FORMAT_D_A_B:
+        return i->a == r || i->b == r;
+    default:
+        return false;
+    }
+}
+
+/* Is r overwritten before anybody can see it?  False where the window ends. */
+static bool is_dead(const struct native_compiler *c, unsigned r,
+                    const struct native_insn *i, uint32_t count)
+{
+    for (uint32_t k = 0; k < count && only_computes(c, &i[k]); k++) {
+        if (reads(&i[k], r))
+            return false;
+        if (written(&i[k]) == r)
+            return true;
+    }
+    return false;
+}
+
 /* ---- x << k, + y ---- */
 
 /* t = x << k (1..3); t = y + t.  The sum replaces the shifted value. */
@@ -132,21 +184,69 @@ static bool is_carry(const struct native_insn *i)
     return other != i[0].d && (other == i[0].a || other == i[0].b);
 }
 
+/* d = a + b, with the carry in the flags. */
+static void add_with_flags(struct x64 *as, const struct native_insn *i)
+{
+    if (i->d == i->b) {
+        x64_alu(as, W64, ALU_ADD, i->d, i->a);
+        return;
+    }
+    if (i->d != i->a)
+        x64_mov(as, i->d, i->a);
+    x64_alu(as, W64, ALU_ADD, i->d, i->b);
+}
+
+/* d = the carry flag. */
+static void set_carry(struct x64 *as, unsigned d)
+{
+    x64_rex(as, W32, 0, 0, d); /* mov keeps the flags */
+    x64_u8(as, 0xb8 | (d & 7));
+    x64_u32(as, 0);
+    x64_setcc(as, CC_B, d);
+}
+
 static void emit_carry(struct native_compiler *c, const struct native_insn *i)
 {
-    struct x64 *as = &c->as;
-    unsigned d = i[0].d, a = i[0].a, b = i[0].b;
-    if (d == b) {
-        x64_alu(as, W64, ALU_ADD, d, a);
-    } else {
-        if (d != a)
-            x64_mov(as, d, a);
-        x64_alu(as, W64, ALU_ADD, d, b);
-    }
-    x64_rex(as, W32, 0, 0, i[1].d); /* mov keeps the flags */
-    x64_u8(as, 0xb8 | (i[1].d & 7));
-    x64_u32(as, 0);
-    x64_setcc(as, CC_B, i[1].d);
+    add_with_flags(&c->as, i);
+    set_carry(&c->as, i[1].d);
+}
+
+/* The carry is added to g: f = e + g, and e is not seen again. */
+static bool is_carry_add(const struct native_compiler *c, const struct native_insn *i,
+                         uint32_t count)
+{
+    unsigned e = i[1].d;
+    if (!is_carry(i) || i[2].op != PVM_OP_add_64 || (i[2].a == e) == (i[2].b == e))
+        return false;
+    return i[2].d == e || is_dead(c, e, i + 3, count - 3);
+}
+
+static void emit_carry_add(struct native_compiler *c, const struct native_insn *i)
+{
+    unsigned f = i[2].d, g = summand(&i[2], i[1].d);
+    add_with_flags(&c->as, i);
+    if (f != g)
+        x64_mov(&c->as, f, g);
+    x64_rr(&c->as, W64, 0x83, 2, f); /* adc f, 0 */
+    x64_u8(&c->as, 0);
+}
+
+/* ---- a difference and its borrow ---- */
+
+/* e = a < b; d = a - b. */
+static bool is_borrow(const struct native_insn *i)
+{
+    return i[0].op == PVM_OP_set_lt_u && i[1].op == PVM_OP_sub_64 && i[0].a == i[1].a &&
+           i[0].b == i[1].b && i[0].d != i[0].a && i[0].d != i[0].b &&
+           i[1].d != i[0].b && i[1].d != i[0].d;
+}
+
+static void emit_borrow(struct native_compiler *c, const struct native_insn *i)
+{
+    if (i[1].d != i[1].a)
+        x64_mov(&c->as, i[1].d, i[1].a);
+    x64_alu(&c->as, W64, ALU_SUB, i[1].d, i[1].b);
+    set_carry(&c->as, i[0].d);
 }
 
 /* ---- choosing ---- */
@@ -164,17 +264,21 @@ static bool all_native(const struct native_compiler *c, const struct native_insn
 uint32_t pvm_native_fusable(const struct native_compiler *c,
                             const struct native_insn *i, uint32_t count)
 {
-    if (count >= 3 && is_scaled_load(i) && all_native(c, i, 3))
+    if (count >= 3 && (is_scaled_load(i) || is_carry_add(c, i, count)) &&
+        all_native(c, i, 3))
         return 3;
-    bool two = count >= 2 && (is_add_load(i) || is_scaled_add(i) || is_constant(i) ||
-                              is_extension(i) || is_product(c, i) || is_carry(i));
+    bool two = count >= 2 &&
+               (is_add_load(i) || is_scaled_add(i) || is_constant(i) ||
+                is_extension(i) || is_product(c, i) || is_carry(i) || is_borrow(i));
     return two && all_native(c, i, 2) ? 2 : 1;
 }
 
 void pvm_native_emit_fused(struct native_compiler *c, const struct native_insn *i,
                            uint32_t count)
 {
-    if (count == 3)
+    if (count == 3 && is_carry(i))
+        emit_carry_add(c, i);
+    else if (count == 3)
         pvm_native_load_indexed(c, i, &i[2], summand(&i[1], i[0].a), i[0].b,
                                 (unsigned)i[0].x);
     else if (is_add_load(i))
@@ -187,6 +291,8 @@ void pvm_native_emit_fused(struct native_compiler *c, const struct native_insn *
         emit_extension(c, i);
     else if (is_carry(i))
         emit_carry(c, i);
+    else if (is_borrow(i))
+        emit_borrow(c, i);
     else
         emit_product(c, i);
 }

@@ -243,6 +243,19 @@ static inline void x64_cmov(struct x64 *as, unsigned w, unsigned cond, unsigned 
     x64_0f_rr(as, w, 0x40 | cond, d, s);
 }
 
+/* Pad with long no-operations (SDM 2B, NOP) to a multiple of `alignment`. */
+static inline void x64_align(struct x64 *as, unsigned alignment)
+{
+    static const uint64_t nop[9] = {0,        0x90,       0x9066,   0x1f0f,  0x401f0f,
+                                    0x441f0f, 0x441f0f66, 0x801f0f, 0x841f0f};
+    unsigned left = (unsigned)(0 - (uintptr_t)as->at) & (alignment - 1);
+    while (left) {
+        unsigned size = left < 8 ? left : 8;
+        x64_bytes(as, nop[size], size);
+        left -= size;
+    }
+}
+
 /* ---- VEX: three operands (BMI1, BMI2) ---- */
 
 /* pp: 0 none, 1 66, 2 f3, 3 f2; map: 2 = 0f38, 3 = 0f3a. */
