@@ -119,7 +119,7 @@ static enum err make_room(struct pvm_sandbox *sandbox, struct mapped *list,
                           uint32_t count, uint32_t *next, const struct mapped *wanted)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (list[i].start < wanted->start + wanted->size &&
+        if (list[i].id && list[i].start < wanted->start + wanted->size &&
             wanted->start < list[i].start + list[i].size)
             TRY(drop(sandbox, &list[i]));
     }
