@@ -2,6 +2,7 @@
  *
  * lockstep record: run a guest and write its trace.
  */
+#include "cli/engine.h"
 #include "cli/guest.h"
 
 #include "base/os.h"
@@ -18,6 +19,7 @@ enum { LOG_READS = 1, LOG_WRITES = 2 };
 
 struct options {
     struct cli_guest_options guest;
+    struct cli_engine_options engine;
     const char *output;
     uint32_t gas_log; /* of gas_log_word; the engine's enum begins with NONE */
     uint64_t zstd_level;
@@ -34,6 +36,7 @@ struct options {
 
 static const struct options defaults = {
     .guest = CLI_GUEST_DEFAULTS,
+    .engine = CLI_ENGINE_DEFAULTS,
     .zstd_level = 1,
     .hash_every = REPLAY_HASH_EVERY,
     .digest_every = REPLAY_DIGEST_EVERY,
@@ -64,6 +67,7 @@ static const struct cli_option option[] = {
     CLI_FLAG(struct options, exit_status, "exit-status", 0,
              "answer with the guest's status, as run does"),
     CLI_GUEST_OPTIONS(struct options),
+    CLI_ENGINE_OPTIONS(struct options),
     CLI_END,
 };
 
@@ -127,6 +131,8 @@ struct recording {
     struct ring ring;
     struct trace_writer *writer;
     struct trace *trace;
+    struct replay_engine engine;
+    bool native;
     struct replay_session *session;
     struct replay_result result;
     struct pvm_state state;
@@ -185,10 +191,12 @@ static enum err run(struct recording *r)
 {
     const struct replay_session_options how = {.trace = r->trace,
                                                .host = &r->guest.host,
+                                               .engine = r->engine,
                                                .limit = REPLAY_NO_LIMIT,
                                                .interrupted = os_interrupted};
     TRY(replay_session_create(&r->guest.arena, &r->guest.setup, &how, &r->session));
     r->ring.session = r->session;
+    r->native = pvm_program_native(replay_session_program(r->session));
     os_catch_interrupts();
     enum err err = replay_session_run(r->session, &r->result);
     r->state = *replay_session_state(r->session);
@@ -201,7 +209,7 @@ static void add_facts(struct recording *r)
     trace_writer_add_volatile(r->writer, "program", r->guest.path);
     trace_writer_add_volatile(r->writer, "container",
                               pvm_container_kind_name(r->guest.container.kind));
-    trace_writer_add_volatile(r->writer, "engine", "interp");
+    trace_writer_add_volatile(r->writer, "engine", r->native ? "recomp" : "interp");
     (void)snprintf(number, sizeof number, "%" PRIu64, os_clock_realtime_ns());
     trace_writer_add_volatile(r->writer, "recorded.ns", number);
     (void)snprintf(number, sizeof number, "%u", os_cpu_count());
@@ -288,7 +296,9 @@ int cmd_record(struct cli *cli, int argc, char **argv)
                           .file = {.fd = -1},
                           .ring.files.file = {.fd = -1}};
     r.path = r.options->output ? r.options->output : default_output(cli, argv[1]);
-    int status = cli_output_check(cli, r.path);
+    int status = cli_engine_read(cli, &r.options->engine, &r.engine);
+    if (!status)
+        status = cli_output_check(cli, r.path);
     if (!status && r.options->ring_size)
         status = check_segments(cli, r.path);
     if (status)

@@ -2,6 +2,7 @@
  *
  * lockstep replay: reproduce recorded runs and compare every event.
  */
+#include "cli/engine.h"
 #include "cli/guest.h"
 
 #include "base/os.h"
@@ -11,11 +12,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum engine { ENGINE_INTERP };
-static const char *const engine_word[] = {"interp", NULL};
-
 struct options {
-    enum engine engine;
+    struct cli_engine_options engine;
     const char *to;
     const char *record;
     uint64_t zstd_level;
@@ -24,7 +22,7 @@ struct options {
     uint64_t jobs; /* 0: as many as there are CPUs */
 };
 
-static const struct options defaults = {.zstd_level = 1};
+static const struct options defaults = {.engine = CLI_ENGINE_DEFAULTS, .zstd_level = 1};
 
 static const struct cli_option option[] = {
     CLI_STRING(struct options, to, "to", 't', "POSITION",
@@ -38,7 +36,7 @@ static const struct cli_option option[] = {
     CLI_FLAG(struct options, raw, "raw", 0, "with --record: do not compress"),
     CLI_U64(struct options, jobs, "jobs", 'j', "N", 1, 64,
             "replay so many files at a time (default: one per CPU)"),
-    CLI_WORD(struct options, engine, "engine", 0, engine_word, "what runs the guest"),
+    CLI_ENGINE_OPTIONS(struct options),
     CLI_END,
 };
 
@@ -159,7 +157,7 @@ static int check_options(struct cli *cli, const struct options *options, int arg
     if (argc > 1 && (options->output || options->record))
         return ui_usage(cli, "--%s takes one trace",
                         options->output ? "output" : "record");
-    return CLI_YES;
+    return cli_engine_read(cli, &options->engine, &how->engine);
 }
 
 /* 1 beats 125: a divergence is a result whatever the other files are. */

@@ -2,6 +2,7 @@
  *
  * lockstep run: run a guest without a trace.
  */
+#include "cli/engine.h"
 #include "cli/guest.h"
 
 #include "base/os.h"
@@ -10,12 +11,15 @@
 
 struct options {
     struct cli_guest_options guest;
+    struct cli_engine_options engine;
 };
 
-static const struct options defaults = {.guest = CLI_GUEST_DEFAULTS};
+static const struct options defaults = {.guest = CLI_GUEST_DEFAULTS,
+                                        .engine = CLI_ENGINE_DEFAULTS};
 
 static const struct cli_option option[] = {
     CLI_GUEST_OPTIONS(struct options),
+    CLI_ENGINE_OPTIONS(struct options),
     CLI_END,
 };
 
@@ -46,10 +50,15 @@ int cmd_run(struct cli *cli, int argc, char **argv)
     struct cli_guest guest;
     struct replay_session *session = NULL;
     struct replay_result result;
-    int status = cli_guest_open(cli, &options->guest, argc, argv, &guest);
+    struct replay_engine engine;
+    int status = cli_engine_read(cli, &options->engine, &engine);
+    if (status)
+        return status;
+    status = cli_guest_open(cli, &options->guest, argc, argv, &guest);
     if (!status) {
         os_catch_interrupts();
         const struct replay_session_options how = {.host = &guest.host,
+                                                   .engine = engine,
                                                    .limit = REPLAY_NO_LIMIT,
                                                    .interrupted = os_interrupted};
         enum err err =

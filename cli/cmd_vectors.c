@@ -2,7 +2,7 @@
  *
  * lockstep vectors: run conformance data.
  */
-#include "cli/cli.h"
+#include "cli/engine.h"
 
 #include "base/os.h"
 #include "cli/vectors.h"
@@ -12,22 +12,21 @@
 
 enum { FILE_SIZE_MAX = 1 << 24, LIST_SIZE_MAX = 1 << 24, DEPTH_MAX = 16 };
 
-enum engine { ENGINE_INTERP };
-static const char *const engine_word[] = {"interp", NULL};
-
 struct options {
-    enum engine engine;
+    struct cli_engine_options engine;
 };
 
+static const struct options defaults = {.engine = CLI_ENGINE_DEFAULTS};
+
 static const struct cli_option option[] = {
-    CLI_WORD(struct options, engine, "engine", 0, engine_word,
-             "what runs the programs"),
+    CLI_ENGINE_OPTIONS(struct options),
     CLI_END,
 };
 
 const struct cli_spec cli_spec_vectors = {
     .option = option,
     .options_size = sizeof(struct options),
+    .defaults = &defaults,
     .positional = {{"FILE", 1, CLI_MANY, "a JSON file, or a folder: all *.json in it"}},
     .example = {{"lockstep vectors corpus/vectors", "run all that comes with lockstep"},
                 {"lockstep vectors --json my.json", "one object per failure"}},
@@ -35,8 +34,9 @@ const struct cli_spec cli_spec_vectors = {
         "The kind of a file is told by its content: a program in the w3f "
         "conformance format, edge cases (\"format\": \"lockstep-pvm-edge\") with "
         "loader cases, or gas blocks (\"lockstep-pvm-gas-singlepass\").  Every "
-        "program is run with each dispatch loop, step by step, and with each gas "
-        "log.  An expected field that is absent is not compared.  A case that takes "
+        "program is run step by step, with each dispatch loop and as native code, and "
+        "with each gas log; --engine leaves one of the two engines out.  An expected "
+        "field that is absent is not compared.  A case that takes "
         "more than 2^24 instructions or maps more than 2^16 pages makes the file "
         "malformed.",
     .exit_yes = "all cases passed",
@@ -157,6 +157,12 @@ int cmd_vectors(struct cli *cli, int argc, char **argv)
 {
     struct run run = {.cli = cli,
                       .vectors = {.differs = print_difference, .self = &run}};
+    const struct options *options = cli->options;
+    int status = cli_engine_read(cli, &options->engine, &run.vectors.tested);
+    if (status)
+        return status;
+    if (run.vectors.tested.kind == REPLAY_ENGINE_RECOMP && !pvm_recomp_available())
+        return ui_fail(cli, ERR_unsupported, "recompiler");
     enum err err = cli_vectors_init(&run.vectors);
     if (err) {
         cli_vectors_fini(&run.vectors);

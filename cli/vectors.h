@@ -19,6 +19,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "pvm/pvm.h"
+#include "replay/replay.h"
 
 struct json_object;
 
@@ -40,7 +41,8 @@ struct cli_vectors {
     void (*differs)(void *self, const struct cli_vectors_difference *difference);
     void *self;
     uint64_t step_max; /* instructions in a profile; the constants above, or less */
-    uint64_t page_max; /* in page maps, those of resumes included */
+    struct replay_engine tested; /* AUTO: both engines */
+    uint64_t page_max;           /* in page maps, those of resumes included */
 
     /* cases so far; a case with any difference is failed */
     uint64_t pass_count;

@@ -21,23 +21,31 @@ struct mode {
     bool step;
     bool listen; /* with observer functions, whose sums are compared too */
     const char *name;
+    bool native; /* the recompiler */
 };
 
 /* Steps first: only they can be counted, and the other modes do as many.  In order of
- * `log`: each form of a program is predecoded once. */
+ * engine and `log`: each form of a program is made once. */
 static const struct mode mode_list[] = {
-    {PVM_GAS_LOG_NONE, PVM_DISPATCH_LOOP, true, false, "step"},
-    {PVM_GAS_LOG_NONE, PVM_DISPATCH_LOOP, false, false, "loop"},
-    {PVM_GAS_LOG_NONE, PVM_DISPATCH_THREADED, false, false, "threaded"},
-    {PVM_GAS_LOG_LEDGER, PVM_DISPATCH_LOOP, false, false, "loop ledger unheard"},
-    {PVM_GAS_LOG_LEDGER, PVM_DISPATCH_LOOP, false, true, "loop ledger"},
-    {PVM_GAS_LOG_LEDGER, PVM_DISPATCH_THREADED, false, true, "threaded ledger"},
-    {PVM_GAS_LOG_EACH, PVM_DISPATCH_LOOP, false, false, "loop each unheard"},
-    {PVM_GAS_LOG_EACH, PVM_DISPATCH_LOOP, false, true, "loop each"},
-    {PVM_GAS_LOG_EACH, PVM_DISPATCH_THREADED, false, true, "threaded each"},
-    {PVM_GAS_LOG_SUMMARY, PVM_DISPATCH_LOOP, false, false, "loop summary unheard"},
-    {PVM_GAS_LOG_SUMMARY, PVM_DISPATCH_LOOP, false, true, "loop summary"},
-    {PVM_GAS_LOG_SUMMARY, PVM_DISPATCH_THREADED, false, true, "threaded summary"},
+    {PVM_GAS_LOG_NONE, PVM_DISPATCH_LOOP, true, false, "step", false},
+    {PVM_GAS_LOG_NONE, PVM_DISPATCH_LOOP, false, false, "loop", false},
+    {PVM_GAS_LOG_NONE, PVM_DISPATCH_THREADED, false, false, "threaded", false},
+    {PVM_GAS_LOG_LEDGER, PVM_DISPATCH_LOOP, false, false, "loop ledger unheard", false},
+    {PVM_GAS_LOG_LEDGER, PVM_DISPATCH_LOOP, false, true, "loop ledger", false},
+    {PVM_GAS_LOG_LEDGER, PVM_DISPATCH_THREADED, false, true, "threaded ledger", false},
+    {PVM_GAS_LOG_EACH, PVM_DISPATCH_LOOP, false, false, "loop each unheard", false},
+    {PVM_GAS_LOG_EACH, PVM_DISPATCH_LOOP, false, true, "loop each", false},
+    {PVM_GAS_LOG_EACH, PVM_DISPATCH_THREADED, false, true, "threaded each", false},
+    {PVM_GAS_LOG_SUMMARY, PVM_DISPATCH_LOOP, false, false, "loop summary unheard",
+     false},
+    {PVM_GAS_LOG_SUMMARY, PVM_DISPATCH_LOOP, false, true, "loop summary", false},
+    {PVM_GAS_LOG_SUMMARY, PVM_DISPATCH_THREADED, false, true, "threaded summary",
+     false},
+    {PVM_GAS_LOG_NONE, PVM_DISPATCH_AUTO, true, false, "recomp step", true},
+    {PVM_GAS_LOG_NONE, PVM_DISPATCH_AUTO, false, false, "recomp", true},
+    {PVM_GAS_LOG_LEDGER, PVM_DISPATCH_AUTO, false, true, "recomp ledger", true},
+    {PVM_GAS_LOG_EACH, PVM_DISPATCH_AUTO, false, true, "recomp each", true},
+    {PVM_GAS_LOG_SUMMARY, PVM_DISPATCH_AUTO, false, true, "recomp summary", true},
 };
 
 /* What the observer heard. */
@@ -318,23 +326,43 @@ static bool check_pages(struct cli_vectors *v, const struct vectors_case *c)
     return true;
 }
 
+/* Is this mode one of the engines asked for? */
+static bool is_wanted(const struct cli_vectors *v, const struct mode *mode)
+{
+    if (mode->native)
+        return v->tested.kind != REPLAY_ENGINE_INTERP && pvm_recomp_available();
+    /* The counted steps bound what the other modes can take. */
+    return v->tested.kind != REPLAY_ENGINE_RECOMP || mode == &mode_list[0];
+}
+
+/* The program for a mode, instead of the one for the mode before. */
+static bool make_program(struct cli_vectors *v, const struct vectors_case *c,
+                         const struct mode *mode, struct pvm_program **program)
+{
+    struct replay_engine engine = v->tested;
+    engine.kind = mode->native ? REPLAY_ENGINE_RECOMP : REPLAY_ENGINE_INTERP;
+    if (*program && pvm_program_native(*program) == mode->native &&
+        pvm_program_gas_log(*program) == mode->log)
+        return true;
+    pvm_program_close(*program);
+    *program = NULL;
+    enum err err = replay_program_create(&v->arena, &engine, &c->code, &c->config,
+                                         mode->log, program);
+    return !err || cli_vectors_bad(v, "%s", err_text(err));
+}
+
 /* Stops at the first mode that differs: the rest would say the same again. */
 static bool run_modes(struct cli_vectors *v, const struct vectors_case *c)
 {
     struct pvm_program *program = NULL;
-    if (!check_pages(v, c))
-        return false;
-    for (size_t i = 0; i < countof(mode_list) && !v->differing; i++) {
-        if (!program || mode_list[i].log != mode_list[i - 1].log) {
-            enum err err = pvm_program_create(&v->arena, &c->code, &c->config,
-                                              mode_list[i].log, &program);
-            if (err)
-                return cli_vectors_bad(v, "%s", err_text(err));
-        }
-        if (!run_mode(v, c, &mode_list[i], program))
-            return false;
+    bool good = check_pages(v, c);
+    for (size_t i = 0; i < countof(mode_list) && good && !v->differing; i++) {
+        const struct mode *mode = &mode_list[i];
+        good = !is_wanted(v, mode) ||
+               (make_program(v, c, mode, &program) && run_mode(v, c, mode, program));
     }
-    return true;
+    pvm_program_close(program);
+    return good;
 }
 
 bool cli_vectors_run_program(struct cli_vectors *v, struct json_object *object)

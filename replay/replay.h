@@ -85,6 +85,27 @@ ERR_MUST_CHECK enum err replay_setup_read(struct arena *arena,
                                           struct replay_setup *ret_setup,
                                           struct replay_refusal *ret_refusal);
 
+/* ---- engine ---- */
+
+/* What executes the guest.  No event depends on it (pvm-exec.md 10.1). */
+enum replay_engine_kind {
+    REPLAY_ENGINE_INTERP,
+    REPLAY_ENGINE_RECOMP, /* ERR_unsupported where there is none */
+    REPLAY_ENGINE_AUTO,   /* the recompiler where there is one and the gas log is not
+                             EACH, for which it stops at every block */
+};
+struct replay_engine {
+    enum replay_engine_kind kind;
+    struct pvm_recomp_options recomp;
+};
+
+/* Predecode or recompile for an engine; pvm_program_close() is the caller's.  As
+ * pvm_program_create() and pvm_program_recompile(). */
+ERR_MUST_CHECK enum err
+replay_program_create(struct arena *arena, const struct replay_engine *engine,
+                      const struct pvm_code *code, const struct pvm_config *config,
+                      enum pvm_gas_log log, struct pvm_program **ret_program);
+
 /* ---- session
  * ------------------------------------------------------------------------- */
 
@@ -104,8 +125,9 @@ struct replay_session_options {
     /* Replay: the file, for the checkpoints of a part of a trace; NULL: stop there. */
     const struct trace_source *source;
     struct replay_limit limit;
-    enum pvm_dispatch dispatch;
-    bool (*interrupted)(void); /* polled; NULL: never */
+    struct replay_engine engine;
+    enum pvm_dispatch dispatch; /* of the interpreter */
+    bool (*interrupted)(void);  /* polled; NULL: never */
     /* What the guest writes to descriptors 1 and 2 (console devices 33, 34). */
     void (*output)(void *self, uint64_t dev, struct bytes data);
     void *output_self;
@@ -168,7 +190,7 @@ bool replay_session_step(struct replay_session *session,
 bool replay_session_checkpoint(struct replay_session *session, struct buf *payload,
                                uint32_t *ret_record_count);
 
-/* Unmap.  NULL is fine. */
+/* Unmap, close the program.  NULL is fine. */
 void replay_session_close(struct replay_session *session);
 
 /* ---- replay a trace and say how it went
@@ -193,9 +215,10 @@ struct replay_options {
     struct replay_position to; /* END: all of it */
     struct trace_writer *copy; /* record what the replay produces; NULL */
     bool locate;               /* after a divergence, look for its first instruction */
-    enum pvm_dispatch dispatch;
-    size_t memory_max; /* for program, arguments and events; 0: 1 GiB */
-    uint64_t gas_max;  /* stop there with REPLAY_FAILED, ERR_limit; 0: none */
+    struct replay_engine engine;
+    enum pvm_dispatch dispatch; /* of the interpreter */
+    size_t memory_max;          /* for program, arguments and events; 0: 1 GiB */
+    uint64_t gas_max;           /* stop there with REPLAY_FAILED, ERR_limit; 0: none */
     bool (*interrupted)(void);
     void (*output)(void *self, uint64_t dev, struct bytes data);
     void *output_self;

@@ -420,13 +420,27 @@ static void observe(struct replay_session *s)
     s->hash_at = s->trace && s->setup->hash_every ? s->setup->hash_every : UINT64_MAX;
 }
 
+enum err replay_program_create(struct arena *arena, const struct replay_engine *engine,
+                               const struct pvm_code *code,
+                               const struct pvm_config *config, enum pvm_gas_log log,
+                               struct pvm_program **ret_program)
+{
+    bool can = pvm_recomp_available() && log != PVM_GAS_LOG_EACH;
+    if (engine->kind == REPLAY_ENGINE_RECOMP ||
+        (engine->kind == REPLAY_ENGINE_AUTO && can))
+        return pvm_program_recompile(arena, code, config, log, &engine->recomp,
+                                     ret_program);
+    return pvm_program_create(arena, code, config, log, ret_program);
+}
+
 static enum err load_program(struct replay_session *s, struct arena *arena)
 {
     const struct replay_setup *setup = s->setup;
     enum pvm_gas_log log = s->trace ? setup->gas_log : PVM_GAS_LOG_NONE;
     TRY(pvm_code_parse(setup->code, &s->code));
     TRY(pvm_config_check(&setup->config));
-    TRY(pvm_program_create(arena, &s->code, &setup->config, log, &s->program));
+    TRY(replay_program_create(arena, &s->options.engine, &s->code, &setup->config, log,
+                              &s->program));
     TRY(pvm_engine_create(arena, &s->engine));
     pvm_engine_set_dispatch(s->engine, s->options.dispatch);
     if (!s->trace)
@@ -499,4 +513,6 @@ void replay_session_close(struct replay_session *session)
         return;
     os_release(session->reservation, PVM_MEM_RESERVE_SIZE);
     session->reservation = NULL;
+    pvm_program_close(session->program);
+    session->program = NULL;
 }
