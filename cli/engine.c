@@ -24,7 +24,8 @@ static unsigned op_named(const char *name, size_t size)
 int cli_engine_read(struct cli *cli, const struct cli_engine_options *options,
                     struct replay_engine *ret_engine)
 {
-    struct replay_engine engine = {.kind = options->kind};
+    struct replay_engine engine = {.kind = options->kind,
+                                   .in_process = options->in_process};
     const char *at = options->interp_only;
     if (at && options->kind == REPLAY_ENGINE_INTERP)
         return ui_usage(cli,

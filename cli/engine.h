@@ -11,6 +11,7 @@
 struct cli_engine_options {
     enum replay_engine_kind kind;
     const char *interp_only; /* "add_64,load_u8"; NULL: none */
+    bool in_process;
 };
 
 #define CLI_ENGINE_DEFAULTS                                                            \
@@ -27,7 +28,9 @@ extern const char *const cli_engine_word[]; /* in order of enum replay_engine_ki
 #define CLI_ENGINE_OPTIONS(type)                                                       \
     CLI_WORD(type, engine.kind, "engine", 0, cli_engine_word,                          \
              "what executes instructions (default auto: recomp where it can)"),        \
-        CLI_INTERP_ONLY_OPTION(type)
+        CLI_INTERP_ONLY_OPTION(type),                                                  \
+        CLI_FLAG(type, engine.in_process, "in-process", 0,                             \
+                 "recompiler: run native code in this process, not in a sandbox")
 
 /* Check the options.  CLI_YES, or CLI_USAGE after a message: a word that is no opcode,
  * or opcodes for an engine that has no emitters. */

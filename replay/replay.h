@@ -97,6 +97,9 @@ enum replay_engine_kind {
 struct replay_engine {
     enum replay_engine_kind kind;
     struct pvm_recomp_options recomp;
+    /* A session runs native code in a sandbox of its own (docs/sandbox.md), unless this
+     * is set.  AUTO interprets where there is no sandbox. */
+    bool in_process;
 };
 
 /* Predecode or recompile for an engine; pvm_program_close() is the caller's.  As

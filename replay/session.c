@@ -371,6 +371,8 @@ static struct pvm_outcome run(struct replay_session *s)
     while (!s->err && s->end == REPLAY_END_GUEST) {
         s->observer.gas_stop = gas_stop(s, s->setup->gas - s->state.gas);
         outcome = pvm_run(s->engine, s->program, &s->state, &host, &s->observer);
+        if (outcome.exit == PVM_EXIT_LOST && !s->err)
+            s->err = pvm_sandbox_err(s->sandbox);
         if (s->err != ERR_trace_end || !cross_gap(s))
             break;
     }
@@ -420,17 +422,40 @@ static void observe(struct replay_session *s)
     s->hash_at = s->trace && s->setup->hash_every ? s->setup->hash_every : UINT64_MAX;
 }
 
+static bool wants_native(const struct replay_engine *engine, enum pvm_gas_log log)
+{
+    return engine->kind == REPLAY_ENGINE_RECOMP ||
+           (engine->kind == REPLAY_ENGINE_AUTO && pvm_recomp_available() &&
+            log != PVM_GAS_LOG_EACH);
+}
+
 enum err replay_program_create(struct arena *arena, const struct replay_engine *engine,
                                const struct pvm_code *code,
                                const struct pvm_config *config, enum pvm_gas_log log,
                                struct pvm_program **ret_program)
 {
-    bool can = pvm_recomp_available() && log != PVM_GAS_LOG_EACH;
-    if (engine->kind == REPLAY_ENGINE_RECOMP ||
-        (engine->kind == REPLAY_ENGINE_AUTO && can))
+    if (wants_native(engine, log))
         return pvm_program_recompile(arena, code, config, log, &engine->recomp,
                                      ret_program);
     return pvm_program_create(arena, code, config, log, ret_program);
+}
+
+/* The session's way to execute: with a sandbox, if there is to be one. */
+static enum err choose_engine(struct replay_session *s, struct arena *arena,
+                              enum pvm_gas_log log, struct replay_engine *ret_engine)
+{
+    const struct pvm_sandbox_options single = {.single = true};
+    struct replay_engine engine = s->options.engine;
+    enum err err = ERR_ok;
+    if (wants_native(&engine, log) && !engine.in_process && pvm_recomp_available())
+        err = pvm_sandbox_create(arena, &single, &s->sandbox);
+    if (err && engine.kind == REPLAY_ENGINE_AUTO) {
+        engine.kind = REPLAY_ENGINE_INTERP;
+        err = ERR_ok;
+    }
+    engine.recomp.sandbox = s->sandbox;
+    *ret_engine = engine;
+    return err;
 }
 
 static enum err load_program(struct replay_session *s, struct arena *arena)
@@ -439,7 +464,9 @@ static enum err load_program(struct replay_session *s, struct arena *arena)
     enum pvm_gas_log log = s->trace ? setup->gas_log : PVM_GAS_LOG_NONE;
     TRY(pvm_code_parse(setup->code, &s->code));
     TRY(pvm_config_check(&setup->config));
-    TRY(replay_program_create(arena, &s->options.engine, &s->code, &setup->config, log,
+    struct replay_engine engine;
+    TRY(choose_engine(s, arena, log, &engine));
+    TRY(replay_program_create(arena, &engine, &s->code, &setup->config, log,
                               &s->program));
     TRY(pvm_engine_create(arena, &s->engine));
     pvm_engine_set_dispatch(s->engine, s->options.dispatch);
@@ -514,5 +541,7 @@ void replay_session_close(struct replay_session *session)
     os_release(session->reservation, PVM_MEM_RESERVE_SIZE);
     session->reservation = NULL;
     pvm_program_close(session->program);
+    pvm_sandbox_close(session->sandbox);
     session->program = NULL;
+    session->sandbox = NULL;
 }

@@ -17,6 +17,7 @@ struct replay_session {
 
     struct pvm_code code;
     struct pvm_program *program;
+    struct pvm_sandbox *sandbox; /* of the program; NULL: none */
     struct pvm_engine *engine;
     struct pvm_digest *digest;
     void *reservation;
