@@ -76,13 +76,13 @@ static enum err await_change(struct os_worker *worker, uint32_t before,
     uint64_t end_ns = timeout_ns ? os_clock_monotonic_ns() + timeout_ns : UINT64_MAX;
     uint64_t slice_ns = SLICE_MIN_NS;
     while (reply_read(worker) == before) {
-        if (is_gone(worker))
-            return reply_read(worker) == before ? ERR_worker_lost : ERR_ok;
         uint64_t now_ns = timeout_ns ? os_clock_monotonic_ns() : 0;
         if (now_ns >= end_ns)
             return ERR_worker_timeout;
         uint64_t left_ns = end_ns - now_ns;
         sleep_once(worker, before, left_ns < slice_ns ? left_ns : slice_ns);
+        if (reply_read(worker) == before && is_gone(worker))
+            return reply_read(worker) == before ? ERR_worker_lost : ERR_ok;
         slice_ns = slice_ns * 2 < SLICE_MAX_NS ? slice_ns * 2 : SLICE_MAX_NS;
     }
     return ERR_ok;
