@@ -499,7 +499,7 @@ struct pvm_recomp_options {
      * measurements; not with page gas (ERR_usage). */
     bool unmetered;
     struct pvm_sandbox *sandbox; /* run there, not in this process; NULL: here */
-    bool keep_map; /* remember what pvm_program_native_range() answers */
+    bool keep_map;               /* remember what pvm_program_native_range() answers */
 };
 
 /* Can this machine and build run recompiled code? */

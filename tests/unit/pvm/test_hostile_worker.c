@@ -33,6 +33,8 @@ struct pvm_sandbox {
     uint64_t random;
     unsigned call_count;
     uint64_t seen; /* something of all that the observer has been shown */
+    const struct pvm_code *stubborn; /* of the program: see say_branch() */
+    unsigned branch_count;
 };
 
 /* ---- in place of recomp_sandbox.c ---- */
@@ -107,14 +109,35 @@ static void lie_about_log(struct pvm_sandbox *s, const struct native_context *se
         seen->acc = 0;
 }
 
+/* A full group of path bits at the branch, again and again, without a block entry, at
+ * which a full segment would end; then a call, which shows the segment. */
+static bool say_branch(struct pvm_sandbox *s, const struct native_unit *unit,
+                       struct native_context *seen)
+{
+    enum { MORE_THAN_FIT = SEGMENT_BITS_MAX / 64 + 100 };
+    uint8_t want =
+        s->branch_count < MORE_THAN_FIT ? PVM_OP_branch_ne_imm : PVM_OP_ecalli;
+    uint32_t site = 0;
+    while (site + 1 < unit->site_count &&
+           s->stubborn->code.data[unit->site[site].pc] != want)
+        site++;
+    s->branch_count++;
+    seen->exit = (uint64_t)EXIT_STEP << EXIT_SHIFT | site;
+    seen->acc = (uint64_t)1 << 63;
+    seen->reg[9] = 0; /* a2: not taken, so the same block goes on in a new entry */
+    return s->branch_count < MORE_THAN_FIT + 10;
+}
+
 bool pvm_sandbox_enter(struct pvm_sandbox *s, const struct native_unit *unit,
                        struct pvm_mem *mem, const struct native_context *sent,
                        struct native_context *ret_seen)
 {
     if (s->call_count >= CALL_COUNT_MAX)
         return false;
-    s->call_count++;
     *ret_seen = *sent;
+    if (s->stubborn)
+        return say_branch(s, unit, ret_seen);
+    s->call_count++;
     for (unsigned i = 0; i < PVM_REG_COUNT; i++)
         ret_seen->reg[i] = once_in(s, 4) ? test_random(&s->random)
                                          : 0x20000 + below(s, 9 * PVM_PAGE_SIZE);
@@ -149,6 +172,7 @@ static void on_segment(void *self, const struct pvm_state *state,
     for (uint32_t i = 0; i < segment->extra_count; i++)
         s->seen += segment->extra[i].where;
     assert_true(segment->gas <= 1000000);
+    assert_true(segment->nbits <= SEGMENT_BITS_MAX);
 }
 
 static void run_against(uint64_t seed, enum pvm_gas_log log, uint32_t page_gas,
@@ -189,8 +213,32 @@ static void test_lies(void **unused)
     }
 }
 
+static void test_full_segment(void **unused)
+{
+    (void)unused;
+    if (!pvm_recomp_available())
+        skip();
+    struct machine m;
+    struct pvm_sandbox sandbox = {.random = 1};
+    struct pvm_recomp_options options = {.sandbox = &sandbox};
+    machine_init(&m, PVM_PROFILE_JAVM, 0, PVM_GAS_LOG_LEDGER, text);
+    machine_map(&m, 0x20000, 8, PVM_ACCESS_RW);
+    sandbox.stubborn = &m.code;
+    assert_int_equal(pvm_program_recompile(&m.arena, &m.code, &m.config,
+                                           PVM_GAS_LOG_LEDGER, &options, &m.program),
+                     ERR_ok);
+    struct pvm_observer observer = {
+        .segment = on_segment, .self = &sandbox, .gas_stop = -1};
+    assert_int_equal(pvm_run(m.engine, m.program, &m.state, NULL, &observer).exit,
+                     PVM_EXIT_LOST);
+    assert_int_equal(sandbox.branch_count, SEGMENT_BITS_MAX / 64 + 1);
+    pvm_program_close(m.program);
+    machine_fini(&m);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_lies)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_lies),
+                                       cmocka_unit_test(test_full_segment)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

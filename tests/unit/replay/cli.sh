@@ -268,6 +268,44 @@ cuts()
     one_line
 }
 
+# The children of a process, whichever thread of it made them.
+children() { cat /proc/"$1"/task/*/children 2>/dev/null; }
+
+# A lost worker is an error; what was recorded before stays.
+lost_worker()
+{
+    want 0 "$lockstep" record -o "$work/walls.lks" pvm "$bin/fib.pvm" --reg a0=20
+    want 0 "$lockstep" replay --in-process "$work/walls.lks"
+    says ': same: '
+    want 0 "$lockstep" replay --engine=interp "$work/walls.lks"
+    says ': same: '
+    "$lockstep" record -o "$work/lost.lks" --gas 4000000000000 pvm "$bin/fib.pvm" \
+        --reg a0=80 2>"$work/err" >"$work/out" &
+    host=$!
+    worker=
+    for _ in $(seq 500); do
+        worker=$(children $host | tr -d ' ')
+        [ -n "$worker" ] && [ -s "$work/lost.lks" ] && break
+        sleep 0.01
+    done
+    if [ -z "$worker" ]; then # no recompiler, or a kernel that does not tell
+        kill -9 $host
+        wait $host
+        return
+    fi
+    sleep 0.2
+    kill -9 "$worker"
+    wait $host
+    status=$?
+    [ "$status" -eq 125 ] || complain "status $status after the worker was killed"
+    one_line
+    says 'sandboxed worker process was lost'
+    want 0 "$lockstep" verify "$work/lost.lks"
+    says ': whole: '
+    want 0 "$lockstep" replay "$work/lost.lks"
+    says ': open: '
+}
+
 identities
 replays
 gas_logs
@@ -278,6 +316,7 @@ live
 interrupted
 rings
 cuts
+lost_worker
 [ "$failures" -eq 0 ] || {
     echo "reproduce: ./dev test replay_cli" >&2
     exit 1
