@@ -101,23 +101,32 @@ static uint64_t taken_back(const struct native_unit *unit, uint32_t block)
     return cost == METER_ASK ? METER_PLAIN_ASK : cost >> METER_GAS_SHIFT;
 }
 
-/* The list of table jumps: as long as the segment's, less the last one, which the
- * interpreter makes, because it ends the segment. */
-static void log_begin(const struct pvm_engine *e, struct native_context *context)
+/* The lists that code fills: table jumps, as many as the segment still takes, less the
+ * last one, which the interpreter makes, because it ends the segment; and words of
+ * branch outcomes. */
+static void lists_begin(const struct pvm_engine *e, struct native_context *context)
 {
-    uint8_t *end = (uint8_t *)context + NATIVE_LOG_OFFSET;
+    uint8_t *area = (uint8_t *)context;
     uint32_t room = SEGMENT_TARGETS_MAX - 1 - e->segment.target_count;
-    context->log_end = (uintptr_t)end;
-    context->log_start = (uintptr_t)(end + 8 * (size_t)room);
+    uint32_t path_room = SEGMENT_BITS_MAX / 8 - e->segment.bits_size;
+    context->log_end = (uintptr_t)(area + NATIVE_LOG_OFFSET);
+    context->log_start = context->log_end + 8 * (uint64_t)room;
     context->log_rsp = context->log_start;
+    context->path = (uintptr_t)(area + NATIVE_PATH_OFFSET);
+    context->path_end = context->path + path_room;
 }
 
-static void log_read(struct pvm_engine *e, const struct native_context *context)
+static void lists_read(struct pvm_engine *e, const struct native_context *context)
 {
+    const uint8_t *area = (const uint8_t *)context;
+    const uint64_t *word = (const uint64_t *)(const void *)(area + NATIVE_PATH_OFFSET);
+    const uint64_t *end = (const uint64_t *)(uintptr_t)context->path;
     for (uint64_t at = context->log_start; at > context->log_rsp;) {
         at -= 8;
         pvm_segment_target(e, (uint32_t) * (const uint64_t *)(uintptr_t)at);
     }
+    for (; word < end; word++)
+        pvm_segment_put_bits(e, *word);
 }
 
 /* Run native code from `at` until it asks; answers enum native_exit and index. */
@@ -126,7 +135,7 @@ static uint32_t enter(struct pvm_engine *e, struct native_context *context,
 {
     const struct native_unit *unit = e->program->unit;
     meter_show(e, context);
-    log_begin(e, context);
+    lists_begin(e, context);
     context->acc = e->acc;
     context->resume = (uintptr_t)at;
     memcpy(context->reg, e->state.reg, sizeof context->reg);
@@ -140,7 +149,7 @@ static uint32_t enter(struct pvm_engine *e, struct native_context *context,
         context->meter += taken_back(unit, exit & EXIT_INDEX);
     meter_read(e, context->meter);
     if (unit->keeps_path)
-        log_read(e, context);
+        lists_read(e, context);
     return exit;
 }
 
