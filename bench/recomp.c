@@ -16,6 +16,8 @@ enum way {
     METERED,
     UNMETERED,
     CHECKED,
+    LEDGER,
+    SUMMARY,
     INTERPRETED,
     WAY_COUNT,
 };
@@ -24,13 +26,14 @@ static const struct bench_way ways[WAY_COUNT] = {
     [METERED] = {.native = true},
     [UNMETERED] = {.native = true, .options = {.unmetered = true}},
     [CHECKED] = {.native = true, .options = {.explicit_checks = true}},
+    [LEDGER] = {.native = true, .log = PVM_GAS_LOG_LEDGER},
+    [SUMMARY] = {.native = true, .log = PVM_GAS_LOG_SUMMARY},
     [INTERPRETED] = {.native = false},
 };
 static const char *const way_name[WAY_COUNT] = {
-    [METERED] = "recompiler/native",
-    [UNMETERED] = "without gas/native",
-    [CHECKED] = "explicit checks/native",
-    [INTERPRETED] = "interpreter/native",
+    [METERED] = "recompiler/native",      [UNMETERED] = "without gas/native",
+    [CHECKED] = "explicit checks/native", [LEDGER] = "with a ledger/native",
+    [SUMMARY] = "with a summary/native",  [INTERPRETED] = "interpreter/native",
 };
 static const double way_goal[WAY_COUNT] = {
     [METERED] = GOAL_METERED, [UNMETERED] = GOAL_UNMETERED};
@@ -88,6 +91,124 @@ static void measure(struct bench *bench, const struct bench_program *row,
     arena_fini(&arena);
 }
 
+/* ---- costs that are no workload ---- */
+
+enum { CALL_ADD_ONE = 100, COMPILE_REPEATS = 20, INSTANCE_REPEATS = 200 };
+
+#define GOAL_COMPILE 3.0   /* G11: us per KiB, of programs of 100 KB and more */
+#define GOAL_FIXED 20.0    /* us, of the smallest program */
+#define GOAL_ECALLI 9.0    /* G13: ns */
+#define GOAL_INSTANCE 10.0 /* G14: us */
+
+static enum pvm_answer add_one(void *self, struct pvm_state *state, enum pvm_exit kind,
+                               uint64_t number, uint32_t pc,
+                               struct pvm_outcome *ret_outcome)
+{
+    (void)self;
+    (void)pc;
+    if (kind == PVM_EXIT_HOST_CALL && number == CALL_ADD_ONE) {
+        state->reg[A0]++;
+        return PVM_ANSWER_CONTINUE;
+    }
+    *ret_outcome = (struct pvm_outcome){PVM_EXIT_PANIC, 0};
+    return PVM_ANSWER_EXIT;
+}
+
+static void run_calls(void *self, uint64_t *ret_ns)
+{
+    struct bench_machine *m = self;
+    const struct pvm_host host = {.ecall = add_one};
+    bench_machine_reset(m);
+    uint64_t start = os_clock_cpu_ns();
+    struct pvm_outcome outcome = pvm_run(m->engine, m->program, &m->state, &host, NULL);
+    *ret_ns = os_clock_cpu_ns() - start;
+    if (outcome.exit != PVM_EXIT_HALT)
+        bench_die("%s ended with %s", m->row->name, pvm_exit_name(outcome.exit));
+}
+
+static void bench_ecalli(struct bench *bench, struct arena *arena)
+{
+    struct bench_program row =
+        bench_program_load(arena, "hostcall", bench->quick ? 100000 : 1000000);
+    struct bench_machine m = bench_machine_create(arena, &row, &ways[METERED]);
+    struct bench_variant variant = {.run = run_calls, .self = &m};
+    bench_turns(bench, &variant, 1);
+    double n = (double)row.n;
+    bench_say(bench,
+              &(struct bench_figure){.workload = "hostcall",
+                                     .what = "ecalli",
+                                     .value = (double)bench_median(&variant.series) / n,
+                                     .unit = "ns",
+                                     .least = (double)bench_least(&variant.series) / n,
+                                     .most = (double)bench_most(&variant.series) / n,
+                                     .goal = GOAL_ECALLI,
+                                     .at_most = true});
+    bench_machine_close(&m);
+}
+
+static void run_compile(void *self, uint64_t *ret_ns)
+{
+    const struct bench_program *row = self;
+    struct pvm_config config = pvm_config_default(PVM_PROFILE_JAVM);
+    uint64_t start = os_clock_cpu_ns();
+    for (unsigned k = 0; k < COMPILE_REPEATS; k++) {
+        struct pvm_program *program = NULL;
+        struct arena arena;
+        arena_init(&arena, (size_t)1 << 28);
+        if (pvm_program_recompile(&arena, &row->container.code, &config,
+                                  PVM_GAS_LOG_NONE, NULL, &program))
+            bench_die("%s: cannot be compiled", row->name);
+        pvm_program_close(program);
+        arena_fini(&arena);
+    }
+    *ret_ns = (os_clock_cpu_ns() - start) / COMPILE_REPEATS;
+}
+
+static void bench_compile(struct bench *bench, struct arena *arena, const char *name)
+{
+    struct bench_program row = bench_program_load(arena, name, 0);
+    struct bench_variant variant = {.run = run_compile, .self = &row};
+    bench_turns(bench, &variant, 1);
+    double us = (double)bench_median(&variant.series) / 1000.0;
+    double kib = (double)row.container.code.code.size / 1024.0;
+    bool small = kib < 1;
+    bench_say(bench,
+              &(struct bench_figure){.workload = name,
+                                     .what = small ? "compile" : "compile, per KiB",
+                                     .value = small ? us : us / kib,
+                                     .unit = "us",
+                                     .goal = small ? GOAL_FIXED : GOAL_COMPILE,
+                                     .at_most = true});
+}
+
+/* A new address space, mapped, run and given back. */
+static void run_instance(void *self, uint64_t *ret_ns)
+{
+    struct bench_machine *m = self;
+    uint64_t start = os_clock_cpu_ns();
+    for (unsigned k = 0; k < INSTANCE_REPEATS; k++) {
+        bench_machine_reset(m);
+        (void)pvm_run(m->engine, m->program, &m->state, NULL, NULL);
+    }
+    *ret_ns = (os_clock_cpu_ns() - start) / INSTANCE_REPEATS;
+}
+
+static void bench_instance(struct bench *bench, struct arena *arena, const char *name)
+{
+    struct bench_program row = bench_program_load(arena, name, 0);
+    struct bench_machine m = bench_machine_create(arena, &row, &ways[METERED]);
+    struct bench_variant variant = {.run = run_instance, .self = &m};
+    bench_turns(bench, &variant, 1);
+    bench_say(bench, &(struct bench_figure){
+                         .workload = name,
+                         .what = "new instance",
+                         .value = (double)bench_median(&variant.series) / 1000.0,
+                         .unit = "us",
+                         .goal = GOAL_INSTANCE,
+                         .at_most = true});
+    bench_machine_close(&m);
+}
+
 void bench_recomp(struct bench *bench)
 {
     struct bench_program row[BENCH_PROGRAM_MAX];
@@ -110,5 +231,13 @@ void bench_recomp(struct bench *bench)
                                                 .unit = "x",
                                                 .goal = way_goal[w],
                                                 .at_most = true});
+    if (!bench->only) {
+        bench_ecalli(bench, &arena);
+        bench_compile(bench, &arena, "empty");
+        bench_compile(bench, &arena, "secp256k1");
+        bench_compile(bench, &arena, "ed25519");
+        bench_instance(bench, &arena, "empty");
+        bench_instance(bench, &arena, "sieve");
+    }
     arena_fini(&arena);
 }

@@ -216,6 +216,9 @@ void pvm_segment_target(struct pvm_engine *e, uint32_t index);
 /* Store the 64 outcomes in e->acc, whose sentinel has just been shifted out. */
 void pvm_segment_flush(struct pvm_engine *e);
 
+/* Store 64 outcomes. */
+void pvm_segment_put_bits(struct pvm_engine *e, uint64_t bits);
+
 /* The rolling hash of a summary (trace-replay.md 5.6): a charge's term, and a step. */
 static inline uint32_t summary_term(uint32_t kind, uint32_t where, uint64_t cost)
 {

@@ -12,7 +12,8 @@
  *   EXIT_STEP  before an instruction that the interpreter shall execute, with nothing
  *              of it done: calls, traps, bad jumps, rare cases, switched-off emitters
  *   EXIT_GOTO  behind an instruction, at a position that is no block start
- *   EXIT_FAULT at a memory access that the page protection stopped: as EXIT_STEP
+ *
+ * A memory access that the page protection stops becomes an EXIT_STEP, too.
  *
  * Registers: 13 guest registers in host registers (NATIVE_REG), rdx is scratch, gs is
  * the base of guest memory, so that an access is one instruction:
@@ -63,8 +64,7 @@ enum native_exit {
     EXIT_GAS = 0,
     EXIT_STEP = 1,
     EXIT_GOTO = 2,
-    EXIT_FAULT = 3,
-    EXIT_LOST = 4,   /* of the C side: the worker is lost */
+    EXIT_LOST = 3,   /* of the C side: the worker is lost */
     EXIT_SHIFT = 28, /* the exit above, the number of a block or site below */
     EXIT_INDEX = (1 << EXIT_SHIFT) - 1,
 };
@@ -80,13 +80,14 @@ struct native_context {
     uint64_t log_rsp;  /* top of the list of table jumps, which grows downwards */
     uint64_t log_end;  /* where it is full */
     uint64_t log_start;
-    uint64_t fault_ip; /* EXIT_FAULT: address of the access */
+    uint64_t path;     /* where the next 64 branch outcomes go, as a word */
+    uint64_t path_end; /* and where the segment is full */
 };
 
 enum {
-    NATIVE_AREA_SIZE = 1 << 16,      /* right below the rights of mem.h */
-    NATIVE_LOG_OFFSET = 8192,        /* of the list's lower end in the area */
-    NATIVE_STACK_ROOM = 4096 - 1024, /* below it, for what code pushes */
+    NATIVE_AREA_SIZE = 1 << 16, /* right below the rights of mem.h */
+    NATIVE_LOG_OFFSET = 8192,   /* of the list's lower end in the area */
+    NATIVE_PATH_OFFSET = 49152, /* of the words of branch outcomes */
 };
 #define NATIVE_CONTEXT (-(MEM_LINE_COUNT + NATIVE_AREA_SIZE))
 
@@ -112,10 +113,10 @@ struct native_place {
 };
 
 struct native_unit {
-    uint8_t *code;         /* tables, then code; below 2 GiB */
-    uint32_t code_size;    /* bytes in use */
-    uint32_t enter, leave; /* offsets */
-    uint32_t cost_stride;  /* bytes between the costs of blocks, at the code's start */
+    uint8_t *code;                /* tables, then code; below 2 GiB */
+    uint32_t code_size;           /* bytes in use */
+    uint32_t enter, leave, flush; /* offsets */
+    uint32_t cost_stride; /* bytes between the costs of blocks, at the code's start */
     struct pvm_recomp_options options;
     bool keeps_path, keeps_hash; /* by the gas log */
     bool pages_cost;             /* entries test the reserve first */
@@ -170,6 +171,7 @@ struct native_insn {
 struct native_stub {
     uint8_t *jump; /* displacement to patch */
     uint32_t exit; /* what the stub tells */
+    uint32_t back; /* 0, or the offset to go back to: flush the path's bits */
 };
 
 struct native_fixup {

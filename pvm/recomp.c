@@ -101,25 +101,35 @@ static uint64_t taken_back(const struct native_unit *unit, uint32_t block)
     return cost == METER_ASK ? METER_PLAIN_ASK : cost >> METER_GAS_SHIFT;
 }
 
-/* The list of table jumps: as long as the segment's, less the last one, which the
- * interpreter makes, because it ends the segment. */
-static void log_begin(const struct pvm_engine *e, uint8_t *area,
-                      struct native_context *context)
+/* The lists that code fills: table jumps, as many as the segment still takes, less the
+ * last one, which the interpreter makes, because it ends the segment; and words of
+ * branch outcomes. */
+static void lists_begin(const struct pvm_engine *e, uint8_t *area,
+                        struct native_context *context)
 {
-    uint8_t *end = area + NATIVE_LOG_OFFSET;
-    uint32_t used = e->segment.target_count;
-    uint32_t room = used < SEGMENT_TARGETS_MAX ? SEGMENT_TARGETS_MAX - 1 - used : 0;
-    context->log_end = (uintptr_t)end;
-    context->log_start = (uintptr_t)(end + 8 * (size_t)room);
+    uint32_t targets = e->segment.target_count, bits_size = e->segment.bits_size;
+    uint32_t room =
+        targets < SEGMENT_TARGETS_MAX ? SEGMENT_TARGETS_MAX - 1 - targets : 0;
+    uint32_t path_room =
+        bits_size < SEGMENT_BITS_MAX / 8 ? SEGMENT_BITS_MAX / 8 - bits_size : 0;
+    context->log_end = (uintptr_t)(area + NATIVE_LOG_OFFSET);
+    context->log_start = context->log_end + 8 * (uint64_t)room;
     context->log_rsp = context->log_start;
+    context->path = (uintptr_t)(area + NATIVE_PATH_OFFSET);
+    context->path_end = context->path + path_room;
 }
 
-static void log_read(struct pvm_engine *e, const struct native_context *context)
+static void lists_read(struct pvm_engine *e, const uint8_t *area,
+                       const struct native_context *context)
 {
+    const uint64_t *word = (const uint64_t *)(const void *)(area + NATIVE_PATH_OFFSET);
+    const uint64_t *end = (const uint64_t *)(uintptr_t)context->path;
     for (uint64_t at = context->log_start; at > context->log_rsp;) {
         at -= 8;
         pvm_segment_target(e, (uint32_t) * (const uint64_t *)(uintptr_t)at);
     }
+    for (; word < end; word++)
+        pvm_segment_put_bits(e, *word);
 }
 
 /* Fill in the context, which lies in `area` or will be copied there. */
@@ -127,10 +137,27 @@ static void context_fill(struct pvm_engine *e, uint8_t *area, const uint8_t *at,
                          struct native_context *context)
 {
     meter_show(e, context);
-    log_begin(e, area, context);
+    lists_begin(e, area, context);
     context->acc = e->acc;
     context->resume = (uintptr_t)at;
     memcpy(context->reg, e->state.reg, sizeof context->reg);
+}
+
+/* Can the lists have been left like this?  Behind a full one no instruction comes, but
+ * the next block entry, which ends the segment. */
+static bool are_possible_lists(const struct pvm_engine *e, uint32_t kind,
+                               const struct native_context *sent,
+                               const struct native_context *seen)
+{
+    const struct segment *segment = &e->segment;
+    bool was_full = segment->bits_size >= SEGMENT_BITS_MAX / 8 ||
+                    segment->target_count >= SEGMENT_TARGETS_MAX;
+    bool is_full = seen->path == sent->path_end;
+    return seen->acc != 0 && (!was_full || kind == EXIT_GAS) &&
+           (!is_full || kind != EXIT_STEP) && seen->log_rsp <= sent->log_start &&
+           seen->log_rsp >= sent->log_end &&
+           (sent->log_start - seen->log_rsp) % 8 == 0 && seen->path >= sent->path &&
+           seen->path <= sent->path_end && (seen->path - sent->path) % 8 == 0;
 }
 
 /* Could code of ours have left with this?  Whatever a worker says must not lead the C
@@ -139,19 +166,12 @@ static bool is_possible(const struct pvm_engine *e, const struct native_context 
                         const struct native_context *seen)
 {
     const struct native_unit *unit = e->program->unit;
-    const struct segment *segment = &e->segment;
     uint32_t kind = (uint32_t)seen->exit >> EXIT_SHIFT;
     uint32_t index = (uint32_t)seen->exit & EXIT_INDEX;
-    bool full = segment->bits_size >= SEGMENT_BITS_MAX / 8 ||
-                segment->target_count >= SEGMENT_TARGETS_MAX;
     if (kind > EXIT_GOTO ||
         index >= (kind == EXIT_GAS ? unit->block_count : unit->site_count))
         return false;
-    if (!unit->keeps_path)
-        return true;
-    return seen->acc != 0 && (!full || kind == EXIT_GAS) &&
-           seen->log_rsp <= sent->log_start && seen->log_rsp >= sent->log_end &&
-           (sent->log_start - seen->log_rsp) % 8 == 0;
+    return !unit->keeps_path || are_possible_lists(e, kind, sent, seen);
 }
 
 /* In the worker.  False: it is lost, or might as well be. */
@@ -161,11 +181,13 @@ static bool enter_sandbox(struct pvm_engine *e, uint8_t *area, const uint8_t *at
     const struct native_unit *unit = e->program->unit;
     struct native_context sent = {.exit = 0};
     context_fill(e, area, at, &sent);
-    if (!pvm_sandbox_enter(unit->options.sandbox, unit, running.mem, &sent, ret_seen))
+    uint64_t fault_ip;
+    if (!pvm_sandbox_enter(unit->options.sandbox, unit, running.mem, &sent, ret_seen,
+                           &fault_ip))
         return false;
-    if (ret_seen->fault_ip) {
+    if (fault_ip) {
         const struct native_site *site =
-            site_at(unit, ret_seen->fault_ip - (uintptr_t)unit->code);
+            site_at(unit, fault_ip - (uintptr_t)unit->code);
         if (!site)
             return false;
         ret_seen->exit =
@@ -182,11 +204,12 @@ static uint32_t enter(struct pvm_engine *e, struct native_context *context,
                       const uint8_t *at)
 {
     const struct native_unit *unit = e->program->unit;
+    uint8_t *area = (uint8_t *)context;
     struct native_context seen;
     if (!unit->options.sandbox) {
-        context_fill(e, (uint8_t *)context, at, context);
+        context_fill(e, area, at, context);
         ((enter_fn *)(uintptr_t)(unit->code + unit->enter))();
-    } else if (enter_sandbox(e, (uint8_t *)context, at, &seen)) {
+    } else if (enter_sandbox(e, area, at, &seen)) {
         context = &seen;
     } else {
         return (uint32_t)EXIT_LOST << EXIT_SHIFT;
@@ -201,7 +224,7 @@ static uint32_t enter(struct pvm_engine *e, struct native_context *context,
         context->meter += taken_back(unit, exit & EXIT_INDEX);
     meter_read(e, context->meter);
     if (unit->keeps_path)
-        log_read(e, context);
+        lists_read(e, area, context);
     return e->gas_shown <= shown ? exit : (uint32_t)EXIT_LOST << EXIT_SHIFT;
 }
 

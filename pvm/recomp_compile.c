@@ -18,7 +18,7 @@ enum {
      * and a loop wants few lines of the CPU's decoded code. */
     LOOP_ALIGNMENT = 32,
     SITES_PER_INSN = 4, /* the most that an emitter makes */
-    STUB_SIZE = 10,
+    STUB_SIZE = 15,
     /* Bytes that are appended between two looks at the room: a window of the longest
      * instructions, and its stubs. */
     STEP_NATIVE_MAX = 64 * 256,
@@ -290,7 +290,10 @@ static void resolve(struct native_compiler *c)
         x64_patch(c->stub[k].jump, c->as.at);
         x64_u8(&c->as, 0xb8 | SCRATCH);
         x64_u32(&c->as, c->stub[k].exit);
-        x64_patch(x64_jmp(&c->as), unit->code + unit->leave);
+        if (c->stub[k].back)
+            x64_patch(x64_call(&c->as), unit->code + unit->flush);
+        x64_patch(x64_jmp(&c->as),
+                  unit->code + (c->stub[k].back ? c->stub[k].back : unit->leave));
     }
 }
 

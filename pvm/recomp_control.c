@@ -90,12 +90,37 @@ static void emit_leave(struct native_compiler *c)
     x64_u8(as, 0xc3);
 }
 
+/* A routine of the code: put the 64 outcomes in the accumulator into the list.  In: edx
+ * is what to tell C when the list is full then. */
+static void emit_flush(struct native_compiler *c)
+{
+    struct x64 *as = &c->as;
+    x64_push(as, RAX);
+    context_load(as, RAX, CONTEXT(path));
+    x64_rex(as, W64, ACC, 0, RAX);
+    x64_bytes(as, 0x89 | x64_modrm(0, ACC, RAX) << 8, 2); /* mov [rax], acc */
+    x64_alu_imm(as, W64, ALU_ADD, RAX, 8);
+    context_store(as, RAX, CONTEXT(path));
+    context_op(as, W64, 0x3b, RAX, CONTEXT(path_end));
+    x64_pop(as, RAX);
+    x64_rex(as, W32, 0, 0, ACC); /* mov keeps the flags */
+    x64_u8(as, 0xb8 | (ACC & 7));
+    x64_u32(as, ACC_EMPTY);
+    uint8_t *full = x64_jcc_short(as, CC_E);
+    x64_u8(as, 0xc3);
+    x64_patch_short(full, as->at);
+    x64_lea(as, W64, RSP, RSP, 8);
+    x64_patch(x64_jmp(as), c->unit->code + c->unit->leave);
+}
+
 void pvm_native_frame(struct native_compiler *c)
 {
     c->unit->enter = (uint32_t)(c->as.at - c->unit->code);
     emit_enter(c);
     c->unit->leave = (uint32_t)(c->as.at - c->unit->code);
     emit_leave(c);
+    c->unit->flush = (uint32_t)(c->as.at - c->unit->code);
+    emit_flush(c);
 }
 
 /* ---- asking ---- */
@@ -117,7 +142,7 @@ static void add_stub(struct native_compiler *c, uint8_t *jump, enum native_exit 
                      uint32_t index)
 {
     c->stub[c->stub_count++] =
-        (struct native_stub){jump, (uint32_t)exit << EXIT_SHIFT | index};
+        (struct native_stub){jump, (uint32_t)exit << EXIT_SHIFT | index, 0};
 }
 
 void pvm_native_ask_if(struct native_compiler *c, const struct native_insn *i,
@@ -265,41 +290,45 @@ EMIT(fallthrough)
     (void)c, (void)i;
 }
 
-/* Behind the comparison.  With a path, its bits are shifted in on both ways; the full
- * accumulator has been seen to before. */
+/* Shift an outcome into the accumulator.  Its sentinel falls out with the 64th: then
+ * the stub puts them away, and the way goes on to `pc`. */
+static void put_outcome(struct native_compiler *c, const struct native_insn *i,
+                        bool taken, uint32_t pc)
+{
+    struct x64 *as = &c->as;
+    uint32_t site = pvm_native_site(c, i);
+    c->unit->site[site].pc = pc;
+    if (taken)
+        x64_u8(as, 0xf9);                           /* stc */
+    x64_rr(as, W64, taken ? 0x13 : 0x03, ACC, ACC); /* adc, add */
+    add_stub(c, x64_jcc(as, CC_B), EXIT_GOTO, site);
+    c->stub[c->stub_count - 1].back = (uint32_t)(as->at - c->unit->code);
+}
+
+/* Behind the comparison. */
 static void branch(struct native_compiler *c, const struct native_insn *i,
                    unsigned cond)
 {
     struct x64 *as = &c->as;
-    if (!valid_target(c, i->target)) {
+    bool valid = valid_target(c, i->target);
+    if (!valid)
         pvm_native_ask_if(c, i, cond);
-        if (c->unit->keeps_path)
-            x64_alu(as, W64, ALU_ADD, ACC, ACC);
-        return;
-    }
-    if (!c->unit->keeps_path) {
+    if (valid && !c->unit->keeps_path)
         aim(c, x64_jcc(as, cond), (uint32_t)i->target);
-        return;
-    }
-    uint8_t *other = x64_jcc_short(as, cond ^ 1);
-    x64_lea_index(as, W64, ACC, ACC, ACC, 0, 1);
-    jump_to(c, i->target);
-    x64_patch_short(other, as->at);
-    x64_alu(as, W64, ALU_ADD, ACC, ACC);
-}
-
-static void room_for_bit(struct native_compiler *c, const struct native_insn *i)
-{
     if (!c->unit->keeps_path)
         return;
-    x64_test(&c->as, W64, ACC, ACC);
-    pvm_native_ask_if(c, i, CC_S);
+    if (valid) {
+        uint8_t *other = x64_jcc_short(as, cond ^ 1);
+        put_outcome(c, i, true, (uint32_t)i->target);
+        jump_to(c, i->target);
+        x64_patch_short(other, as->at);
+    }
+    put_outcome(c, i, false, i->pc + i->size);
 }
 
 static void branch_imm(struct native_compiler *c, const struct native_insn *i,
                        unsigned cond)
 {
-    room_for_bit(c, i);
     if (i->x == 0 && (cond == CC_E || cond == CC_NE))
         x64_test(&c->as, W64, i->a, i->a);
     else
@@ -310,7 +339,6 @@ static void branch_imm(struct native_compiler *c, const struct native_insn *i,
 static void branch_reg(struct native_compiler *c, const struct native_insn *i,
                        unsigned cond)
 {
-    room_for_bit(c, i);
     x64_alu(&c->as, W64, ALU_CMP, i->a, i->b);
     branch(c, i, cond);
 }

@@ -354,7 +354,7 @@ bool pvm_sandbox_prepare(struct pvm_sandbox *sandbox, const struct native_unit *
 
 bool pvm_sandbox_enter(struct pvm_sandbox *sandbox, const struct native_unit *unit,
                        struct pvm_mem *mem, const struct native_context *sent,
-                       struct native_context *ret_seen)
+                       struct native_context *ret_seen, uint64_t *ret_fault_ip)
 {
     struct native_context *context = (void *)(mem->base + NATIVE_CONTEXT);
     struct ranges ranges = {.count = 0};
@@ -377,6 +377,6 @@ bool pvm_sandbox_enter(struct pvm_sandbox *sandbox, const struct native_unit *un
     if (err)
         return false;
     memcpy(ret_seen, context, sizeof *ret_seen);
-    ret_seen->fault_ip = result.signal ? result.fault_ip : 0;
+    *ret_fault_ip = result.signal ? result.fault_ip : 0;
     return true;
 }

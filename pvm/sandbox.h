@@ -23,11 +23,11 @@ bool pvm_sandbox_prepare(struct pvm_sandbox *sandbox, const struct native_unit *
                          struct pvm_mem *mem, bool guarded);
 
 /* Enter native code in the worker: `sent` becomes the context, *ret_seen is what it has
- * become, copied once, with the address of a fault in fault_ip (0: none).  Nothing in
+ * become, copied once, and *ret_fault_ip the address of a fault (0: none).  Nothing of
  * it has been checked.  False: the worker is lost. */
 bool pvm_sandbox_enter(struct pvm_sandbox *sandbox, const struct native_unit *unit,
                        struct pvm_mem *mem, const struct native_context *sent,
-                       struct native_context *ret_seen);
+                       struct native_context *ret_seen, uint64_t *ret_fault_ip);
 
 /* What it says is impossible: it is lost from now on. */
 void pvm_sandbox_give_up(struct pvm_sandbox *sandbox);

@@ -29,10 +29,15 @@ static void store_bits(struct segment *seg, uint64_t bits)
 
 void pvm_segment_flush(struct pvm_engine *e)
 {
-    struct segment *seg = &e->segment;
-    store_bits(seg, e->acc);
-    seg->bits_size += 8;
+    pvm_segment_put_bits(e, e->acc);
     e->acc = ACC_EMPTY;
+}
+
+void pvm_segment_put_bits(struct pvm_engine *e, uint64_t bits)
+{
+    struct segment *seg = &e->segment;
+    store_bits(seg, bits);
+    seg->bits_size += 8;
     if (seg->bits_size == SEGMENT_BITS_MAX / 8) {
         seg->full = true;
         gas_hide(e);

@@ -355,6 +355,12 @@ static inline uint8_t *x64_jmp(struct x64 *as)
     return as->at - 4;
 }
 
+static inline uint8_t *x64_call(struct x64 *as)
+{
+    x64_bytes(as, 0xe8, 5);
+    return as->at - 4;
+}
+
 static inline void x64_patch(uint8_t *site, const uint8_t *target)
 {
     int32_t distance = (int32_t)(target - (site + 4));

@@ -98,6 +98,11 @@ static struct pvm_insn pick_insn(struct progen *p, uint32_t pc)
         .b = (uint8_t)below(p, PVM_REG_COUNT),
         .d = (uint8_t)below(p, PVM_REG_COUNT),
     };
+    if (p->tight) {
+        insn.a = (uint8_t)(7 + insn.a % 3);
+        insn.b = (uint8_t)(7 + insn.b % 3);
+        insn.d = (uint8_t)(7 + insn.d % 3);
+    }
     if (chance(p, 30)) /* aliases */
         insn.b = insn.a;
     if (chance(p, 30))
@@ -141,6 +146,56 @@ static uint32_t append(struct progen *p, const struct pvm_insn *insn, uint32_t p
     return (uint32_t)size;
 }
 
+static struct pvm_insn three(uint8_t op, unsigned d, unsigned a, unsigned b)
+{
+    return (struct pvm_insn){
+        .op = op, .a = (uint8_t)a, .b = (uint8_t)b, .d = (uint8_t)d};
+}
+
+static struct pvm_insn with_imm(uint8_t op, unsigned a, unsigned b, int64_t x)
+{
+    return (struct pvm_insn){.op = op, .a = (uint8_t)a, .b = (uint8_t)b, .x = x};
+}
+
+/* Neighbours that a recompiler may emit as one, on few registers, so that now and then
+ * they only look so. */
+static uint32_t append_idiom(struct progen *p, uint32_t pc)
+{
+    unsigned r[6];
+    for (unsigned k = 0; k < countof(r); k++)
+        r[k] = 7 + (unsigned)below(p, 4);
+    static const uint8_t ks[] = {0, 1, 2, 3, 4, 32, 48, 56};
+    int64_t k = ks[below(p, countof(ks))];
+    uint8_t right = chance(p, 50) ? PVM_OP_shlo_r_imm_64 : PVM_OP_shar_r_imm_64;
+    uint8_t load = (uint8_t)(PVM_OP_load_ind_u8 + below(p, 7));
+    struct pvm_insn idiom[][3] = {
+        {three(PVM_OP_add_64, r[0], r[1], r[2]),
+         three(PVM_OP_set_lt_u, r[3], r[0], chance(p, 50) ? r[1] : r[2]),
+         chance(p, 50) ? three(PVM_OP_add_64, r[4], r[3], r[5])
+                       : three(PVM_OP_add_64, r[4], r[5], r[3])},
+        {with_imm(PVM_OP_shlo_l_imm_64, r[0], r[1], k),
+         chance(p, 50) ? three(PVM_OP_add_64, r[0], r[0], r[2])
+                       : three(PVM_OP_add_64, r[0], r[2], r[0]),
+         with_imm(load, r[0], r[0], (int64_t)below(p, 32) - 16)},
+        {three(PVM_OP_add_64, r[0], r[1], r[2]), with_imm(load, r[0], r[0], 0)},
+        {three(PVM_OP_mul_64, r[0], r[1], r[2]),
+         three(PVM_OP_mul_upper_u_u, r[3], r[1], r[2])},
+        {three(PVM_OP_mul_upper_u_u, r[0], r[1], r[2]),
+         three(PVM_OP_mul_64, r[3], r[2], r[1])},
+        {three(PVM_OP_set_lt_u, r[0], r[1], r[2]),
+         three(PVM_OP_sub_64, r[3], r[1], r[2])},
+        {with_imm(PVM_OP_shlo_l_imm_64, r[0], r[1], k), with_imm(right, r[0], r[0], k)},
+        {with_imm(PVM_OP_load_imm, r[0], 0, (int32_t)value(p)),
+         with_imm(chance(p, 50) ? PVM_OP_add_imm_64 : PVM_OP_add_imm_32, r[0], r[0],
+                  (int32_t)value(p))},
+    };
+    const struct pvm_insn *chosen = idiom[below(p, countof(idiom))];
+    uint32_t size = 0;
+    for (unsigned n = 0; n < 3 && chosen[n].op; n++)
+        size += append(p, &chosen[n], pc + size);
+    return size;
+}
+
 /* Let most jumps land on block starts. */
 static void mend_targets(struct progen *p)
 {
@@ -171,7 +226,8 @@ static void make_code(struct progen *p)
     uint32_t size = 0, want = 1 + (uint32_t)below(p, chance(p, 20) ? 400 : 40);
     for (uint32_t i = 0; i < want; i++) {
         struct pvm_insn insn = pick_insn(p, size);
-        size += append(p, &insn, size);
+        size +=
+            p->tight && chance(p, 60) ? append_idiom(p, size) : append(p, &insn, size);
     }
     p->program = (struct pvm_code){
         .code = bytes_of(p->code, size),
@@ -214,6 +270,7 @@ void progen_make(struct progen *p, uint64_t seed)
 {
     memset(p, 0, sizeof *p);
     p->random = seed;
+    p->tight = chance(p, 30);
     bool javm = chance(p, 60);
     p->config = pvm_config_default(javm ? PVM_PROFILE_JAVM : PVM_PROFILE_VECTORS);
     if (javm && chance(p, 50))

@@ -15,6 +15,7 @@ enum { PROGEN_CODE_MAX = 4096, PROGEN_JUMP_MAX = 64, PROGEN_REGION_MAX = 3 };
 
 struct progen {
     uint64_t random;
+    bool tight; /* few registers, and idioms that a recompiler emits as one */
     uint8_t code[PROGEN_CODE_MAX];
     uint8_t bitmask[PROGEN_CODE_MAX / 8];
     uint8_t jump[PROGEN_JUMP_MAX * 4];

@@ -534,13 +534,24 @@ static void test_code_stays_code(void **unused)
 
 /* ---- ends ---- */
 
+/* Send a signal and wait until it has done its work: a worker that is just looking for
+ * a command on another CPU could answer one before that. */
+static void hit(const struct fixture *f, int number)
+{
+    siginfo_t info;
+    id_t pid = (id_t)os_worker_pid(f->worker);
+    assert_int_equal(kill((pid_t)pid, number), 0);
+    assert_int_equal(waitid(P_PID, pid, &info, WEXITED | WSTOPPED | WNOWAIT | __WALL),
+                     0);
+}
+
 static void test_killed(void **unused)
 {
     (void)unused;
     need_native();
     struct fixture f = fixture_open();
     uint64_t value;
-    assert_int_equal(kill(os_worker_pid(f.worker), SIGKILL), 0);
+    hit(&f, SIGKILL);
     assert_int_equal(try_call(&f, ADD, 1, 2, 0, &value), ERR_worker_lost);
     assert_int_equal(value, 4711); /* untouched */
     expect_lost(&f, 128 + SIGKILL);
@@ -575,7 +586,7 @@ static void test_stopped(void **unused)
     need_native();
     struct fixture f = fixture_open();
     uint64_t value;
-    assert_int_equal(kill(os_worker_pid(f.worker), SIGSTOP), 0);
+    hit(&f, SIGSTOP);
     assert_int_equal(try_call(&f, ADD, 1, 2, 0, &value), ERR_worker_lost);
     expect_lost(&f, 128 + SIGKILL);
     fixture_restart(&f);

@@ -13,6 +13,7 @@ static const char text[] = ".jump table_a, table_b, table_c, @5\n"
                            "store_ind_u64 a1, [a0]\n"
                            "store_ind_u16 a1, [a0 + 0xfff]\n"
                            "load_ind_u32 a2, [a0 + 8]\n"
+                           "branch_eq_imm a2, 9, @1\n" /* no instruction is there */
                            "branch_ne_imm a2, 0, table_b\n"
                            "ecalli 7\n"
                            "jump_ind t0, 0\n"
@@ -33,8 +34,9 @@ struct pvm_sandbox {
     uint64_t random;
     unsigned call_count;
     uint64_t seen; /* something of all that the observer has been shown */
-    const struct pvm_code *stubborn; /* of the program: see say_branch() */
-    unsigned branch_count;
+    const struct pvm_code *stubborn; /* of the program: see insist() */
+    uint8_t stubborn_op;
+    unsigned stubborn_count;
 };
 
 /* ---- in place of recomp_sandbox.c ---- */
@@ -82,10 +84,6 @@ static void lie_about_exit(struct pvm_sandbox *s, const struct native_unit *unit
                          ? test_random(&s->random)
                          : kind << EXIT_SHIFT | (kind == EXIT_GAS ? unit->block_count
                                                                   : unit->site_count);
-    if (once_in(s, 5))
-        seen->fault_ip = (uintptr_t)unit->code +
-                         (once_in(s, 10) ? test_random(&s->random)
-                                         : unit->site[below(s, unit->site_count)].at);
 }
 
 static void lie_about_log(struct pvm_sandbox *s, const struct native_context *sent,
@@ -103,40 +101,51 @@ static void lie_about_log(struct pvm_sandbox *s, const struct native_context *se
         seen->log_rsp = test_random(&s->random);
     if (once_in(s, 40))
         seen->log_start = test_random(&s->random);
+    uint64_t words = (sent->path_end - sent->path) / 8;
+    seen->path = sent->path + 8 * below(s, once_in(s, 20) ? words + 1 : 3);
+    for (uint64_t at = sent->path; at < seen->path; at += 8)
+        *(uint64_t *)(uintptr_t)at = test_random(&s->random);
+    if (once_in(s, 40))
+        seen->path += below(s, 8);
+    if (once_in(s, 40)) /* more than fit, or less than none */
+        seen->path = once_in(s, 2) ? sent->path_end + 8 : sent->path - 8;
+    if (once_in(s, 40))
+        seen->path = test_random(&s->random);
     seen->acc = once_in(s, 2) ? sent->acc << below(s, 64) | below(s, 1 << 20)
                               : test_random(&s->random) | (uint64_t)1 << 63;
     if (once_in(s, 40))
         seen->acc = 0;
 }
 
-/* A full group of path bits at the branch, again and again, without a block entry, at
- * which a full segment would end; then a call, which shows the segment. */
-static bool say_branch(struct pvm_sandbox *s, const struct native_unit *unit,
-                       struct native_context *seen)
+/* The same instruction again and again, without a block entry, at which a full segment
+ * would end; then a call, which shows the segment. */
+static bool insist(struct pvm_sandbox *s, const struct native_unit *unit,
+                   struct native_context *seen)
 {
-    enum { MORE_THAN_FIT = SEGMENT_BITS_MAX / 64 + 100 };
-    uint8_t want =
-        s->branch_count < MORE_THAN_FIT ? PVM_OP_branch_ne_imm : PVM_OP_ecalli;
+    enum { MORE_THAN_FIT = SEGMENT_TARGETS_MAX + 100 };
+    uint8_t want = s->stubborn_count < MORE_THAN_FIT ? s->stubborn_op : PVM_OP_ecalli;
     uint32_t site = 0;
     while (site + 1 < unit->site_count &&
            s->stubborn->code.data[unit->site[site].pc] != want)
         site++;
-    s->branch_count++;
+    s->stubborn_count++;
     seen->exit = (uint64_t)EXIT_STEP << EXIT_SHIFT | site;
-    seen->acc = (uint64_t)1 << 63;
-    seen->reg[9] = 0; /* a2: not taken, so the same block goes on in a new entry */
-    return s->branch_count < MORE_THAN_FIT + 10;
+    seen->acc = (uint64_t)1 << 63; /* one more outcome, and it goes to the segment */
+    seen->reg[9] = 0;              /* a2: the branch is not taken */
+    seen->reg[2] = 2;              /* t0: a valid jump */
+    return s->stubborn_count < MORE_THAN_FIT + 10;
 }
 
 bool pvm_sandbox_enter(struct pvm_sandbox *s, const struct native_unit *unit,
                        struct pvm_mem *mem, const struct native_context *sent,
-                       struct native_context *ret_seen)
+                       struct native_context *ret_seen, uint64_t *ret_fault_ip)
 {
+    *ret_fault_ip = 0;
     if (s->call_count >= CALL_COUNT_MAX)
         return false;
     *ret_seen = *sent;
     if (s->stubborn)
-        return say_branch(s, unit, ret_seen);
+        return insist(s, unit, ret_seen);
     s->call_count++;
     for (unsigned i = 0; i < PVM_REG_COUNT; i++)
         ret_seen->reg[i] = once_in(s, 4) ? test_random(&s->random)
@@ -146,6 +155,10 @@ bool pvm_sandbox_enter(struct pvm_sandbox *s, const struct native_unit *unit,
     ret_seen->meter = sent->meter - below(s, once_in(s, 4) ? UINT64_MAX : 1 << 10);
     lie_about_exit(s, unit, ret_seen);
     lie_about_log(s, sent, ret_seen);
+    if (once_in(s, 5))
+        *ret_fault_ip = (uintptr_t)unit->code +
+                        (once_in(s, 10) ? test_random(&s->random)
+                                        : unit->site[below(s, unit->site_count)].at);
     (void)mem;
     return true;
 }
@@ -213,13 +226,10 @@ static void test_lies(void **unused)
     }
 }
 
-static void test_full_segment(void **unused)
+static void run_stubborn(uint8_t op, unsigned fit)
 {
-    (void)unused;
-    if (!pvm_recomp_available())
-        skip();
     struct machine m;
-    struct pvm_sandbox sandbox = {.random = 1};
+    struct pvm_sandbox sandbox = {.random = 1, .stubborn_op = op};
     struct pvm_recomp_options options = {.sandbox = &sandbox};
     machine_init(&m, PVM_PROFILE_JAVM, 0, PVM_GAS_LOG_LEDGER, text);
     machine_map(&m, 0x20000, 8, PVM_ACCESS_RW);
@@ -231,9 +241,18 @@ static void test_full_segment(void **unused)
         .segment = on_segment, .self = &sandbox, .gas_stop = -1};
     assert_int_equal(pvm_run(m.engine, m.program, &m.state, NULL, &observer).exit,
                      PVM_EXIT_LOST);
-    assert_int_equal(sandbox.branch_count, SEGMENT_BITS_MAX / 64 + 1);
+    assert_int_equal(sandbox.stubborn_count, fit + 1);
     pvm_program_close(m.program);
     machine_fini(&m);
+}
+
+static void test_full_segment(void **unused)
+{
+    (void)unused;
+    if (!pvm_recomp_available())
+        skip();
+    run_stubborn(PVM_OP_branch_eq_imm, SEGMENT_BITS_MAX / 64);
+    run_stubborn(PVM_OP_jump_ind, SEGMENT_TARGETS_MAX);
 }
 
 int main(void)

@@ -3,9 +3,11 @@
  * Programs in a sandbox: the same results, and an orderly end when it is lost.  That
  * results are the same for random programs is tests/diff/test_engines.c's business.
  */
+#define _GNU_SOURCE
 #include "tests/unit/pvm/machine.h"
 
 #include <signal.h>
+#include <sys/wait.h>
 
 /* Adds a0 to a word in memory, a1 times, with a call each time. */
 static const char adding[] = "loop:\n"
@@ -65,8 +67,13 @@ static enum pvm_answer on_ecall(void *self, struct pvm_state *state, enum pvm_ex
     struct killer *k = self;
     (void)kind, (void)number, (void)pc, (void)ret_outcome;
     k->last = *state;
-    if (++k->calls == k->kill_at)
-        assert_int_equal(kill(pvm_sandbox_worker_pid(k->sandbox), SIGKILL), 0);
+    if (++k->calls == k->kill_at) {
+        siginfo_t info;
+        int pid = pvm_sandbox_worker_pid(k->sandbox);
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT | __WALL),
+                         0);
+    }
     return PVM_ANSWER_CONTINUE;
 }
 
