@@ -37,6 +37,7 @@ enum gadget {
     FILL = 0xa0,    /* (address, size, byte) */
     FS_LOAD = 0xb0, /* the shared page's address */
     DIVIDE = 0xc0,  /* (, 0): #DE */
+    SPOIL = 0xd0,   /* FILL, then LOOP */
     GADGETS_SIZE = 0x100,
 };
 
@@ -54,6 +55,7 @@ static const uint8_t gadgets[GADGETS_SIZE] = {
     [UNDEFINED] = 0x0f, 0x0b,
     [FILL] = 0x48, 0x89, 0xf1, 0x89, 0xd0, 0xf3, 0xaa, 0xc3, /* rep stosb */
     [FS_LOAD] = 0x64, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0, 0xc3,
+    [SPOIL] = 0x48, 0x89, 0xf1, 0x89, 0xd0, 0xf3, 0xaa, 0xeb, 0xfe,
     [DIVIDE] = 0xf7, 0xf6, 0xc3, /* div esi */
 };
 /* clang-format on */
@@ -637,7 +639,7 @@ static void test_garbage(void **unused)
         uint64_t page = call_value(&f, FS_LOAD, 0, 0);
         assert_int_equal(page, (uint64_t)f.worker->page);
         /* Everything behind the setup part; then the reply is none we expect. */
-        assert_int_equal(try_call(&f, FILL, page + handoff,
+        assert_int_equal(try_call(&f, SPOIL, page + handoff,
                                   sizeof(struct worker_page) - handoff, bytes[i],
                                   &value),
                          ERR_worker_lost);
