@@ -101,19 +101,44 @@ static uint64_t taken_back(const struct native_unit *unit, uint32_t block)
     return cost == METER_ASK ? METER_PLAIN_ASK : cost >> METER_GAS_SHIFT;
 }
 
+enum { WORD_OUTCOMES = 63 }; /* with the sentinel in front */
+
 /* The lists that code fills: table jumps, as many as the segment still takes, less the
  * last one, which the interpreter makes, because it ends the segment; and words of
- * branch outcomes. */
+ * WORD_OUTCOMES branch outcomes, the first with as many less as it takes for the last
+ * one to end where the segment is full. */
 static void lists_begin(const struct pvm_engine *e, struct native_context *context)
 {
+    const struct segment *seg = &e->segment;
     uint8_t *area = (uint8_t *)context;
-    uint32_t room = SEGMENT_TARGETS_MAX - 1 - e->segment.target_count;
-    uint32_t path_room = SEGMENT_BITS_MAX / 8 - e->segment.bits_size;
+    uint32_t room =
+        seg->full ? 0 : (uint32_t)SEGMENT_TARGETS_MAX - 1 - seg->target_count;
+    uint32_t outcomes =
+        SEGMENT_BITS_MAX - seg->bits_size * 8 - pending_outcomes(e->acc);
+    uint32_t words = (outcomes + WORD_OUTCOMES - 1) / WORD_OUTCOMES;
     context->log_end = (uintptr_t)(area + NATIVE_LOG_OFFSET);
     context->log_start = context->log_end + 8 * (uint64_t)room;
     context->log_rsp = context->log_start;
     context->path = (uintptr_t)(area + NATIVE_PATH_OFFSET);
-    context->path_end = context->path + path_room;
+    context->path_end = context->path + 8 * (uint64_t)words;
+    context->path_skip = words * WORD_OUTCOMES - outcomes;
+    context->acc = (uint64_t)1 << context->path_skip;
+}
+
+/* Append the outcomes of a word, in which 0 is taken. */
+static void put_outcomes(struct pvm_engine *e, uint64_t word, uint32_t skip)
+{
+    uint32_t count = pending_outcomes(word) - skip;
+    uint32_t room = 64 - pending_outcomes(e->acc);
+    uint64_t bits = ~word & (((uint64_t)1 << count) - 1);
+    if (count < room) {
+        e->acc = e->acc << count | bits;
+        return;
+    }
+    uint32_t rest = count - room;
+    uint64_t group = room == 64 ? bits >> rest : e->acc << room | bits >> rest;
+    e->acc = (uint64_t)1 << rest | (bits & (((uint64_t)1 << rest) - 1));
+    pvm_segment_put_bits(e, group);
 }
 
 static void lists_read(struct pvm_engine *e, const struct native_context *context)
@@ -121,12 +146,15 @@ static void lists_read(struct pvm_engine *e, const struct native_context *contex
     const uint8_t *area = (const uint8_t *)context;
     const uint64_t *word = (const uint64_t *)(const void *)(area + NATIVE_PATH_OFFSET);
     const uint64_t *end = (const uint64_t *)(uintptr_t)context->path;
+    uint32_t skip = (uint32_t)context->path_skip;
     for (uint64_t at = context->log_start; at > context->log_rsp;) {
         at -= 8;
-        pvm_segment_target(e, (uint32_t) * (const uint64_t *)(uintptr_t)at);
+        e->segment.target[e->segment.target_count++] =
+            (uint32_t) * (const uint64_t *)(uintptr_t)at;
     }
-    for (; word < end; word++)
-        pvm_segment_put_bits(e, *word);
+    for (; word < end; word++, skip = 0)
+        put_outcomes(e, *word, skip);
+    put_outcomes(e, context->acc, skip);
 }
 
 /* Run native code from `at` until it asks; answers enum native_exit and index. */
@@ -135,13 +163,18 @@ static uint32_t enter(struct pvm_engine *e, struct native_context *context,
 {
     const struct native_unit *unit = e->program->unit;
     meter_show(e, context);
-    lists_begin(e, context);
-    context->acc = e->acc;
+    if (unit->keeps_path)
+        lists_begin(e, context);
+    else
+        context->log_rsp = (uintptr_t)context + NATIVE_AREA_SIZE / 2;
+    if (!unit->keeps_path)
+        context->acc = e->acc;
     context->resume = (uintptr_t)at;
     memcpy(context->reg, e->state.reg, sizeof context->reg);
     ((enter_fn *)(uintptr_t)(unit->code + unit->enter))();
     memcpy(e->state.reg, context->reg, sizeof context->reg);
-    e->acc = context->acc;
+    if (unit->keeps_hash)
+        e->acc = context->acc;
     uint32_t exit = (uint32_t)context->exit;
     if (unit->options.unmetered)
         return exit;
@@ -383,7 +416,8 @@ enum err pvm_program_recompile(struct arena *arena, const struct pvm_code *code,
 {
     if (!pvm_recomp_available())
         return ERR_unsupported;
-    if (options && options->unmetered && gas_charges_pages(config))
+    if (options && options->unmetered &&
+        (gas_charges_pages(config) || log != PVM_GAS_LOG_NONE))
         return ERR_usage;
     struct pvm_program *program = NULL;
     TRY(pvm_program_begin(arena, code, config, log, &program));
