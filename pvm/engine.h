@@ -129,8 +129,14 @@ struct pvm_engine {
     struct segment segment;
 };
 
-/* The accumulator of an empty group of path bits: the sentinel of 5.5. */
+/* The accumulator of an empty group of path bits: the sentinel of 5.5, which marks how
+ * many outcomes are below it. */
 #define ACC_EMPTY ((uint64_t)1)
+
+static inline uint32_t pending_outcomes(uint64_t acc)
+{
+    return 63u - (uint32_t)__builtin_clzll(acc);
+}
 
 /* ---- shared slow paths (run.c, interp.c, segment.c) ----
  * Those that answer a record: the one to go on with, or NULL after pvm_engine_exit().

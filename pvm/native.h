@@ -80,8 +80,9 @@ struct native_context {
     uint64_t log_rsp;  /* top of the list of table jumps, which grows downwards */
     uint64_t log_end;  /* where it is full */
     uint64_t log_start;
-    uint64_t path;     /* where the next 64 branch outcomes go, as a word */
-    uint64_t path_end; /* and where the segment is full */
+    uint64_t path;      /* where the next full accumulator goes */
+    uint64_t path_end;  /* and where the segment is full */
+    uint64_t path_skip; /* the first one begins with the sentinel at this bit */
 };
 
 enum {
@@ -171,7 +172,7 @@ struct native_insn {
 struct native_stub {
     uint8_t *jump; /* displacement to patch */
     uint32_t exit; /* what the stub tells */
-    uint32_t back; /* 0, or the offset to go back to: flush the path's bits */
+    uint32_t back; /* 0, or the offset to go on at if unit->flush returns */
 };
 
 struct native_fixup {

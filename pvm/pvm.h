@@ -496,7 +496,7 @@ struct pvm_recomp_options {
     bool explicit_checks;
     /* No gas: nothing is charged, tested or counted (gas, icount and `charged` mean
      * nothing at the end), and neither budget nor deadline stops the run.  For
-     * measurements; not with page gas (ERR_usage). */
+     * measurements; neither with page gas nor with a log (ERR_usage). */
     bool unmetered;
     struct pvm_sandbox *sandbox; /* run there, not in this process; NULL: here */
     bool keep_map;               /* remember what pvm_program_native_range() answers */

@@ -101,35 +101,61 @@ static uint64_t taken_back(const struct native_unit *unit, uint32_t block)
     return cost == METER_ASK ? METER_PLAIN_ASK : cost >> METER_GAS_SHIFT;
 }
 
+enum { WORD_OUTCOMES = 63 }; /* with the sentinel in front */
+
 /* The lists that code fills: table jumps, as many as the segment still takes, less the
  * last one, which the interpreter makes, because it ends the segment; and words of
- * branch outcomes. */
+ * WORD_OUTCOMES branch outcomes, the first with as many less as it takes for the last
+ * one to end where the segment is full. */
 static void lists_begin(const struct pvm_engine *e, uint8_t *area,
                         struct native_context *context)
 {
-    uint32_t targets = e->segment.target_count, bits_size = e->segment.bits_size;
+    const struct segment *seg = &e->segment;
     uint32_t room =
-        targets < SEGMENT_TARGETS_MAX ? SEGMENT_TARGETS_MAX - 1 - targets : 0;
-    uint32_t path_room =
-        bits_size < SEGMENT_BITS_MAX / 8 ? SEGMENT_BITS_MAX / 8 - bits_size : 0;
+        seg->full ? 0 : (uint32_t)SEGMENT_TARGETS_MAX - 1 - seg->target_count;
+    uint32_t outcomes =
+        SEGMENT_BITS_MAX - seg->bits_size * 8 - pending_outcomes(e->acc);
+    uint32_t words = (outcomes + WORD_OUTCOMES - 1) / WORD_OUTCOMES;
     context->log_end = (uintptr_t)(area + NATIVE_LOG_OFFSET);
     context->log_start = context->log_end + 8 * (uint64_t)room;
     context->log_rsp = context->log_start;
     context->path = (uintptr_t)(area + NATIVE_PATH_OFFSET);
-    context->path_end = context->path + path_room;
+    context->path_end = context->path + 8 * (uint64_t)words;
+    context->path_skip = words * WORD_OUTCOMES - outcomes;
+    context->acc = (uint64_t)1 << context->path_skip;
+}
+
+/* Append the outcomes of a word, in which 0 is taken. */
+static void put_outcomes(struct pvm_engine *e, uint64_t word, uint32_t skip)
+{
+    uint32_t count = pending_outcomes(word) - skip;
+    uint32_t room = 64 - pending_outcomes(e->acc);
+    uint64_t bits = ~word & (((uint64_t)1 << count) - 1);
+    if (count < room) {
+        e->acc = e->acc << count | bits;
+        return;
+    }
+    uint32_t rest = count - room;
+    uint64_t group = room == 64 ? bits >> rest : e->acc << room | bits >> rest;
+    e->acc = (uint64_t)1 << rest | (bits & (((uint64_t)1 << rest) - 1));
+    pvm_segment_put_bits(e, group);
 }
 
 static void lists_read(struct pvm_engine *e, const uint8_t *area,
                        const struct native_context *context)
 {
+    const uint64_t full = (uint64_t)1 << WORD_OUTCOMES;
     const uint64_t *word = (const uint64_t *)(const void *)(area + NATIVE_PATH_OFFSET);
     const uint64_t *end = (const uint64_t *)(uintptr_t)context->path;
+    uint32_t skip = (uint32_t)context->path_skip;
     for (uint64_t at = context->log_start; at > context->log_rsp;) {
         at -= 8;
-        pvm_segment_target(e, (uint32_t) * (const uint64_t *)(uintptr_t)at);
+        e->segment.target[e->segment.target_count++] =
+            (uint32_t) * (const uint64_t *)(uintptr_t)at;
     }
-    for (; word < end; word++)
-        pvm_segment_put_bits(e, *word);
+    for (; word < end; word++, skip = 0) /* words of the list are full, whoever says */
+        put_outcomes(e, *word | full, skip);
+    put_outcomes(e, context->acc, skip);
 }
 
 /* Fill in the context, which lies in `area` or will be copied there. */
@@ -137,14 +163,18 @@ static void context_fill(struct pvm_engine *e, uint8_t *area, const uint8_t *at,
                          struct native_context *context)
 {
     meter_show(e, context);
-    lists_begin(e, area, context);
-    context->acc = e->acc;
+    if (e->program->unit->keeps_path) {
+        lists_begin(e, area, context);
+    } else {
+        context->log_rsp = (uintptr_t)area + NATIVE_AREA_SIZE / 2;
+        context->acc = e->acc;
+    }
     context->resume = (uintptr_t)at;
     memcpy(context->reg, e->state.reg, sizeof context->reg);
 }
 
-/* Can the lists have been left like this?  Behind a full one no instruction comes, but
- * the next block entry, which ends the segment. */
+/* Can the lists have been left like this?  Behind a full segment no instruction comes,
+ * but the next block entry, which ends it. */
 static bool are_possible_lists(const struct pvm_engine *e, uint32_t kind,
                                const struct native_context *sent,
                                const struct native_context *seen)
@@ -152,12 +182,16 @@ static bool are_possible_lists(const struct pvm_engine *e, uint32_t kind,
     const struct segment *segment = &e->segment;
     bool was_full = segment->bits_size >= SEGMENT_BITS_MAX / 8 ||
                     segment->target_count >= SEGMENT_TARGETS_MAX;
-    bool is_full = seen->path == sent->path_end;
-    return seen->acc != 0 && (!was_full || kind == EXIT_GAS) &&
-           (!is_full || kind != EXIT_STEP) && seen->log_rsp <= sent->log_start &&
-           seen->log_rsp >= sent->log_end &&
-           (sent->log_start - seen->log_rsp) % 8 == 0 && seen->path >= sent->path &&
-           seen->path <= sent->path_end && (seen->path - sent->path) % 8 == 0;
+    if ((was_full && kind != EXIT_GAS) || seen->log_rsp > sent->log_start ||
+        seen->log_rsp < sent->log_end || (sent->log_start - seen->log_rsp) % 8 != 0 ||
+        seen->path < sent->path || seen->path > sent->path_end ||
+        (seen->path - sent->path) % 8 != 0)
+        return false;
+    /* The accumulator: its sentinel, below it what has not been put away. */
+    bool begun = seen->path != sent->path;
+    if (seen->path == sent->path_end)
+        return seen->acc == 1;
+    return seen->acc >= (begun ? 1 : (uint64_t)1 << sent->path_skip);
 }
 
 /* Could code of ours have left with this?  Whatever a worker says must not lead the C
@@ -196,6 +230,7 @@ static bool enter_sandbox(struct pvm_engine *e, uint8_t *area, const uint8_t *at
     if (!is_possible(e, &sent, ret_seen))
         return false;
     ret_seen->log_start = sent.log_start;
+    ret_seen->path_skip = sent.path_skip;
     return true;
 }
 
@@ -216,7 +251,8 @@ static uint32_t enter(struct pvm_engine *e, struct native_context *context,
     }
     uint64_t shown = e->gas_shown;
     memcpy(e->state.reg, context->reg, sizeof context->reg);
-    e->acc = context->acc;
+    if (unit->keeps_hash)
+        e->acc = context->acc;
     uint32_t exit = (uint32_t)context->exit;
     if (unit->options.unmetered)
         return exit;
@@ -493,7 +529,8 @@ enum err pvm_program_recompile(struct arena *arena, const struct pvm_code *code,
 {
     if (!pvm_recomp_available())
         return ERR_unsupported;
-    if (options && options->unmetered && gas_charges_pages(config))
+    if (options && options->unmetered &&
+        (gas_charges_pages(config) || log != PVM_GAS_LOG_NONE))
         return ERR_usage;
     struct pvm_program *program = NULL;
     TRY(pvm_program_begin(arena, code, config, log, &program));

@@ -90,25 +90,30 @@ static void emit_leave(struct native_compiler *c)
     x64_u8(as, 0xc3);
 }
 
-/* A routine of the code: put the 64 outcomes in the accumulator into the list.  In: edx
- * is what to tell C when the list is full then. */
+/* A routine of the code, called by the stub of a gas check of a unit that keeps a path:
+ * the gas does not suffice, or the accumulator is full.  If only the latter, put it
+ * away and return to the block.  In: edx is what to tell C otherwise. */
 static void emit_flush(struct native_compiler *c)
 {
     struct x64 *as = &c->as;
+    unsigned meter = c->unit->pages_cost ? 1 : 0;
     x64_push(as, RAX);
+    x64_bytes(as, 0x500f66 | (uint64_t)x64_modrm(3, RAX, meter) << 24, 4);
+    x64_bytes(as, 0x01a8, 2); /* movmskpd eax, xmm; test al, 1 */
+    uint8_t *poor = x64_jcc_short(as, CC_NE);
     context_load(as, RAX, CONTEXT(path));
     x64_rex(as, W64, ACC, 0, RAX);
     x64_bytes(as, 0x89 | x64_modrm(0, ACC, RAX) << 8, 2); /* mov [rax], acc */
+    x64_load_imm(as, ACC, ACC_EMPTY);
     x64_alu_imm(as, W64, ALU_ADD, RAX, 8);
     context_store(as, RAX, CONTEXT(path));
     context_op(as, W64, 0x3b, RAX, CONTEXT(path_end));
-    x64_pop(as, RAX);
-    x64_rex(as, W32, 0, 0, ACC); /* mov keeps the flags */
-    x64_u8(as, 0xb8 | (ACC & 7));
-    x64_u32(as, ACC_EMPTY);
     uint8_t *full = x64_jcc_short(as, CC_E);
+    x64_pop(as, RAX);
     x64_u8(as, 0xc3);
+    x64_patch_short(poor, as->at);
     x64_patch_short(full, as->at);
+    x64_pop(as, RAX);
     x64_lea(as, W64, RSP, RSP, 8);
     x64_patch(x64_jmp(as), c->unit->code + c->unit->leave);
 }
@@ -191,12 +196,21 @@ static void meter_lower(struct native_compiler *c, unsigned xmm, unsigned offset
                      (uint32_t)(uintptr_t)native_cost(c->unit, c->block) + offset);
 }
 
-/* Jump out if xmmN has become negative. */
+/* Jump out if xmmN has become negative, or (keeping a path) the accumulator is full:
+ * its sentinel has arrived at the top. */
 static void meter_test(struct native_compiler *c, unsigned xmm)
 {
-    x64_bytes(&c->as, 0x500f66 | (uint64_t)x64_modrm(3, SCRATCH, xmm) << 24, 4);
-    x64_bytes(&c->as, 0x01c2f6, 3); /* movmskpd edx, xmm; test dl, 1 */
-    add_stub(c, x64_jcc(&c->as, CC_NE), EXIT_GAS, c->block);
+    struct x64 *as = &c->as;
+    if (c->unit->keeps_path) { /* movq rdx, xmm; or rdx, acc */
+        x64_bytes(as, 0x7e0f4866 | (uint64_t)x64_modrm(3, xmm, SCRATCH) << 32, 5);
+        x64_alu(as, W64, ALU_OR, SCRATCH, ACC);
+        add_stub(c, x64_jcc(as, CC_S), EXIT_GAS, c->block);
+        c->stub[c->stub_count - 1].back = (uint32_t)(as->at - c->unit->code);
+    } else { /* movmskpd edx, xmm; test dl, 1 */
+        x64_bytes(as, 0x500f66 | (uint64_t)x64_modrm(3, SCRATCH, xmm) << 24, 4);
+        x64_bytes(as, 0x01c2f6, 3);
+        add_stub(c, x64_jcc(as, CC_NE), EXIT_GAS, c->block);
+    }
 }
 
 static void check_logged(struct native_compiler *c)
@@ -290,19 +304,13 @@ EMIT(fallthrough)
     (void)c, (void)i;
 }
 
-/* Shift an outcome into the accumulator.  Its sentinel falls out with the 64th: then
- * the stub puts them away, and the way goes on to `pc`. */
-static void put_outcome(struct native_compiler *c, const struct native_insn *i,
-                        bool taken, uint32_t pc)
+/* In front of the comparison of a branch whose path is kept: shift in "taken", which is
+ * 0 here (recomp.c turns the bits over), so that the way that is taken has nothing else
+ * to do.  There is room, since the gas check of each block sees to that. */
+static void guess_taken(struct native_compiler *c, const struct native_insn *i)
 {
-    struct x64 *as = &c->as;
-    uint32_t site = pvm_native_site(c, i);
-    c->unit->site[site].pc = pc;
-    if (taken)
-        x64_u8(as, 0xf9);                           /* stc */
-    x64_rr(as, W64, taken ? 0x13 : 0x03, ACC, ACC); /* adc, add */
-    add_stub(c, x64_jcc(as, CC_B), EXIT_GOTO, site);
-    c->stub[c->stub_count - 1].back = (uint32_t)(as->at - c->unit->code);
+    if (c->unit->keeps_path && valid_target(c, i->target))
+        x64_alu(&c->as, W64, ALU_ADD, ACC, ACC);
 }
 
 /* Behind the comparison. */
@@ -311,24 +319,21 @@ static void branch(struct native_compiler *c, const struct native_insn *i,
 {
     struct x64 *as = &c->as;
     bool valid = valid_target(c, i->target);
-    if (!valid)
-        pvm_native_ask_if(c, i, cond);
-    if (valid && !c->unit->keeps_path)
+    if (valid)
         aim(c, x64_jcc(as, cond), (uint32_t)i->target);
+    else
+        pvm_native_ask_if(c, i, cond);
     if (!c->unit->keeps_path)
         return;
-    if (valid) {
-        uint8_t *other = x64_jcc_short(as, cond ^ 1);
-        put_outcome(c, i, true, (uint32_t)i->target);
-        jump_to(c, i->target);
-        x64_patch_short(other, as->at);
-    }
-    put_outcome(c, i, false, i->pc + i->size);
+    if (!valid)
+        x64_alu(as, W64, ALU_ADD, ACC, ACC);
+    x64_alu_imm(as, W64, ALU_XOR, ACC, 1); /* not taken, after all */
 }
 
 static void branch_imm(struct native_compiler *c, const struct native_insn *i,
                        unsigned cond)
 {
+    guess_taken(c, i);
     if (i->x == 0 && (cond == CC_E || cond == CC_NE))
         x64_test(&c->as, W64, i->a, i->a);
     else
@@ -339,6 +344,7 @@ static void branch_imm(struct native_compiler *c, const struct native_insn *i,
 static void branch_reg(struct native_compiler *c, const struct native_insn *i,
                        unsigned cond)
 {
+    guess_taken(c, i);
     x64_alu(&c->as, W64, ALU_CMP, i->a, i->b);
     branch(c, i, cond);
 }

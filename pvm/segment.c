@@ -118,8 +118,7 @@ void pvm_segment_finish(struct pvm_engine *e, enum pvm_segment_end end, uint32_t
     if (log == PVM_GAS_LOG_SUMMARY) {
         out.hash = e->acc;
     } else {
-        /* The sentinel marks how many outcomes are pending. */
-        unsigned pending = 63u - (unsigned)__builtin_clzll(e->acc);
+        uint32_t pending = pending_outcomes(e->acc);
         if (pending)
             store_bits(seg, e->acc << (64 - pending));
         out.nbits = seg->bits_size * 8 + pending;
