@@ -140,6 +140,7 @@ bool bench_native(const struct bench_program *row, uint64_t *ret_result,
 void bench_pvm(struct bench *bench);
 void bench_guest(struct bench *bench);
 void bench_recomp(struct bench *bench);
+void bench_costs(struct bench *bench);
 void bench_record(struct bench *bench);
 void bench_trace(struct bench *bench);
 void bench_worker(struct bench *bench);

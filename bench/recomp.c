@@ -231,13 +231,22 @@ void bench_recomp(struct bench *bench)
                                                 .unit = "x",
                                                 .goal = way_goal[w],
                                                 .at_most = true});
-    if (!bench->only) {
-        bench_ecalli(bench, &arena);
-        bench_compile(bench, &arena, "empty");
-        bench_compile(bench, &arena, "secp256k1");
-        bench_compile(bench, &arena, "ed25519");
-        bench_instance(bench, &arena, "empty");
-        bench_instance(bench, &arena, "sieve");
+    arena_fini(&arena);
+}
+
+void bench_costs(struct bench *bench)
+{
+    struct arena arena;
+    if (!pvm_recomp_available()) {
+        bench_note(bench, "there is no recompiler for this machine");
+        return;
     }
+    arena_init(&arena, (size_t)1 << 30);
+    bench_ecalli(bench, &arena);
+    bench_compile(bench, &arena, "empty");
+    bench_compile(bench, &arena, "secp256k1");
+    bench_compile(bench, &arena, "ed25519");
+    bench_instance(bench, &arena, "empty");
+    bench_instance(bench, &arena, "sieve");
     arena_fini(&arena);
 }

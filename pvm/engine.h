@@ -248,8 +248,19 @@ bool pvm_step_resume(struct pvm_engine *e);
 
 /* ---- dispatch ---- */
 
-/* Run a recompiled program from the state's pc until an exit. */
-void pvm_native_run(struct pvm_engine *e);
+/* A call of pvm_run() for a recompiled program: what the thread's native code worked on
+ * before, and now.  Calls may be nested, from a host's handler. */
+struct native_session {
+    const struct native_unit *outer_unit;
+    struct pvm_mem *outer_mem;
+    void *outer_gs;
+    struct pvm_mem *mem;
+};
+void pvm_native_begin(struct native_session *session);
+void pvm_native_end(const struct native_session *session);
+
+/* Run from the state's pc until an exit. */
+void pvm_native_run(struct pvm_engine *e, struct native_session *session);
 
 /* The loop's handlers by opcode: the definition of the machine.  Answers as above; a
  * header means "arrived there, not paid". */

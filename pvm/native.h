@@ -12,6 +12,7 @@
  *   EXIT_STEP  before an instruction that the interpreter shall execute, with nothing
  *              of it done: calls, traps, bad jumps, rare cases, switched-off emitters
  *   EXIT_GOTO  behind an instruction, at a position that is no block start
+ *   EXIT_CALL  at an ecall or ecalli
  *
  * A memory access that the page protection stops becomes an EXIT_STEP, too.
  *
@@ -64,7 +65,8 @@ enum native_exit {
     EXIT_GAS = 0,
     EXIT_STEP = 1,
     EXIT_GOTO = 2,
-    EXIT_LOST = 3,   /* of the C side: the worker is lost */
+    EXIT_CALL = 3,
+    EXIT_LOST = 4,   /* of the C side: the worker is lost */
     EXIT_SHIFT = 28, /* the exit above, the number of a block or site below */
     EXIT_INDEX = (1 << EXIT_SHIFT) - 1,
 };
@@ -100,6 +102,9 @@ struct native_site {
     uint32_t block; /* number of its block */
     uint32_t index; /* instructions before it in the block */
     uint32_t count; /* instructions that its code executes at once */
+    int32_t x;      /* calls: the immediate */
+    uint8_t op;     /* calls: which one; else 0 */
+    uint8_t size;   /* calls: of the instruction */
 };
 
 struct native_block {

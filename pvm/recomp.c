@@ -202,8 +202,9 @@ static bool is_possible(const struct pvm_engine *e, const struct native_context 
     const struct native_unit *unit = e->program->unit;
     uint32_t kind = (uint32_t)seen->exit >> EXIT_SHIFT;
     uint32_t index = (uint32_t)seen->exit & EXIT_INDEX;
-    if (kind > EXIT_GOTO ||
-        index >= (kind == EXIT_GAS ? unit->block_count : unit->site_count))
+    if (kind > EXIT_CALL ||
+        index >= (kind == EXIT_GAS ? unit->block_count : unit->site_count) ||
+        (kind == EXIT_CALL && !unit->site[index].op))
         return false;
     return !unit->keeps_path || are_possible_lists(e, kind, sent, seen);
 }
@@ -347,14 +348,37 @@ static const uint8_t *pay(struct pvm_engine *e, uint32_t number)
     return pvm_pay_block(e, &entry, block->pc) ? unit->code + block->entry : NULL;
 }
 
+/* Visits of the site's block from its instruction on. */
+static uint64_t visits_left(const struct pvm_engine *e, const struct native_site *site)
+{
+    const struct native_unit *unit = e->program->unit;
+    uint64_t cost = *native_cost(unit, site->block);
+    if (cost == METER_ASK || unit->options.unmetered)
+        return pvm_visits_from(e->program, site->pc);
+    return (cost & METER_INSN_MASK) - site->index;
+}
+
+/* End the run at a call; what is left to do with it is what an interpreted one needs.
+ */
+static const uint8_t *leave_at_call(struct pvm_engine *e,
+                                    const struct native_site *site)
+{
+    bool is_ecall = site->op == PVM_OP_ecall;
+    uint64_t arg = is_ecall ? (uint32_t)e->state.reg[11] : (uint64_t)site->x;
+    e->step_left = visits_left(e, site);
+    e->step[0].op = site->op;
+    e->step[0].pc = site->pc;
+    e->step[1].pc = site->pc + site->size;
+    e->site_next = site->next;
+    (void)pvm_engine_exit(e, &e->step[0],
+                          is_ecall ? PVM_EXIT_ECALL : PVM_EXIT_HOST_CALL, arg, true);
+    return NULL;
+}
+
 static const uint8_t *step_site(struct pvm_engine *e, const struct native_site *site)
 {
     const struct native_unit *unit = e->program->unit;
-    uint64_t cost = *native_cost(unit, site->block), left;
-    if (cost == METER_ASK || unit->options.unmetered)
-        left = pvm_visits_from(e->program, site->pc);
-    else
-        left = (cost & METER_INSN_MASK) - site->index;
+    uint64_t left = visits_left(e, site);
     const uint8_t *at = NULL;
     uint32_t pc = site->pc, next = pc;
     e->site_next = site->next;
@@ -378,6 +402,8 @@ static const uint8_t *answer(struct pvm_engine *e, uint32_t exit)
         return step_site(e, &unit->site[index]);
     case EXIT_GOTO:
         return arrive(e, unit->site[index].pc);
+    case EXIT_CALL:
+        return leave_at_call(e, &unit->site[index]);
     case EXIT_LOST:
         return lost(e);
     default:
@@ -451,28 +477,54 @@ static const uint8_t *begin_at(struct pvm_engine *e)
     return at;
 }
 
-void pvm_native_run(struct pvm_engine *e)
+/* Make `mem` what native code on this thread works on. */
+static void work_on(const struct native_unit *unit, struct pvm_mem *mem)
 {
-    struct frame outer = running;
-    void *outer_gs = os_gs_base_get();
-    struct pvm_mem *mem = memory_of(e);
-    const struct pvm_sandbox *sandbox = e->program->unit->options.sandbox;
-    if (!mem && sandbox && pvm_sandbox_err(sandbox)) {
-        (void)lost(e);
-        return;
-    }
-    if (!mem) {
-        interpret(e);
-        return;
-    }
-    running = (struct frame){e->program->unit, mem};
+    running = (struct frame){unit, mem};
     os_gs_base_set(mem->base);
-    struct native_context *context = context_of(mem->base);
+}
+
+void pvm_native_begin(struct native_session *session)
+{
+    session->outer_unit = running.unit;
+    session->outer_mem = running.mem;
+    session->outer_gs = os_gs_base_get();
+    session->mem = NULL;
+}
+
+void pvm_native_end(const struct native_session *session)
+{
+    running = (struct frame){session->outer_unit, session->outer_mem};
+    os_gs_base_set(session->outer_gs);
+}
+
+/* See to the memory, which the host may have exchanged since the last run; false: there
+ * is none to run on, and all has been done without. */
+static bool take_memory(struct pvm_engine *e, struct native_session *session)
+{
+    const struct pvm_sandbox *sandbox = e->program->unit->options.sandbox;
+    if (session->mem && session->mem == e->state.mem && !sandbox &&
+        !session->mem->unguardable)
+        return true;
+    struct pvm_mem *mem = memory_of(e);
+    session->mem = mem;
+    if (mem)
+        work_on(e->program->unit, mem);
+    else if (sandbox && pvm_sandbox_err(sandbox))
+        (void)lost(e);
+    else
+        interpret(e);
+    return mem != NULL;
+}
+
+void pvm_native_run(struct pvm_engine *e, struct native_session *session)
+{
+    if (!take_memory(e, session))
+        return;
+    struct native_context *context = context_of(session->mem->base);
     const uint8_t *at = begin_at(e);
     while (at)
         at = answer(e, enter(e, context, at));
-    os_gs_base_set(outer_gs);
-    running = outer;
 }
 
 /* ---- programs ---- */

@@ -168,6 +168,26 @@ void pvm_native_ask(struct native_compiler *c, const struct native_insn *i)
     leave_with(c, EXIT_STEP, pvm_native_site(c, i));
 }
 
+static void call(struct native_compiler *c, const struct native_insn *i)
+{
+    uint32_t number = pvm_native_site(c, i);
+    struct native_site *site = &c->unit->site[number];
+    site->x = (int32_t)i->x;
+    site->op = i->op;
+    site->size = i->size;
+    leave_with(c, EXIT_CALL, number);
+}
+
+EMIT(ecalli)
+{
+    call(c, i);
+}
+
+EMIT(ecall)
+{
+    call(c, i);
+}
+
 void pvm_native_flow_to(struct native_compiler *c, const struct native_insn *i,
                         uint32_t pc)
 {
@@ -427,6 +447,8 @@ void pvm_native_control_emitters(native_emit_fn *emitter[256])
     OP(load_imm_jump_ind)
 #undef BRANCH
 #undef OP
+    emitter[PVM_OP_ecalli] = emit_ecalli;
+    emitter[PVM_OP_ecall] = emit_ecall;
     emitter[PVM_OP_fallthrough] = emit_fallthrough;
     emitter[PVM_OP_unlikely] = emit_fallthrough;
 }

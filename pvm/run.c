@@ -238,7 +238,9 @@ static bool complete(struct pvm_engine *e)
     if (!(ends && e->exit_retired))
         s->icount -= pvm_unretired(e, ip) - e->exit_retired;
     s->pc = ip->pc;
-    if (call)
+    if (call && ip == &e->step[0])
+        s->pc = e->step[1].pc;
+    else if (call)
         s->pc += 1 + pvm_code_skip(e->program->code, ip->pc);
     s->charged = !(call && ends);
     return call;
@@ -311,34 +313,62 @@ static const struct record *resume_behind(struct pvm_engine *e, const struct rec
                            ip + 1); /* a header follows each terminator that flows on */
 }
 
+/* What an exit asks for: report the segment, and let the host answer a call.  True: go
+ * on; else *ret_outcome is how the run ends. */
+static bool answered(struct pvm_engine *e, const struct pvm_host *host,
+                     struct pvm_outcome *ret_outcome)
+{
+    const struct record *ip = e->exit_ip;
+    bool call = complete(e);
+    e->call_charged = e->state.charged;
+    uint32_t pc = ip ? ip->pc : e->state.pc;
+    pvm_segment_finish(e, segment_end_of(e->outcome.exit), pc);
+    state_out(e);
+    *ret_outcome = e->outcome;
+    if (!call || !host || !host->ecall)
+        return false;
+    return host->ecall(host->self, e->caller, e->outcome.exit, e->outcome.arg, pc,
+                       ret_outcome) == PVM_ANSWER_CONTINUE;
+}
+
+static struct pvm_outcome run_records(struct pvm_engine *e, const struct pvm_host *host)
+{
+    const struct record *ip = resume(e);
+    struct pvm_outcome outcome;
+    for (;;) {
+        if (ip)
+            dispatch(ip, e);
+        ip = e->exit_ip;
+        if (!answered(e, host, &outcome))
+            return outcome;
+        uint32_t next_pc = e->state.pc;
+        begin(e);
+        ip = resume_behind(e, ip, next_pc);
+    }
+}
+
+static struct pvm_outcome run_native(struct pvm_engine *e, const struct pvm_host *host)
+{
+    struct native_session session;
+    struct pvm_outcome outcome;
+    pvm_native_begin(&session);
+    for (;;) {
+        pvm_native_run(e, &session);
+        outcome = e->outcome;
+        if (outcome.exit == PVM_EXIT_LOST || !answered(e, host, &outcome))
+            break;
+        begin(e);
+    }
+    pvm_native_end(&session);
+    return outcome;
+}
+
 struct pvm_outcome pvm_run(struct pvm_engine *e, const struct pvm_program *program,
                            struct pvm_state *state, const struct pvm_host *host,
                            const struct pvm_observer *observer)
 {
     attach(e, program, state, observer);
-    const struct record *ip = program->unit ? NULL : resume(e);
-    for (;;) {
-        if (program->unit)
-            pvm_native_run(e);
-        else if (ip)
-            dispatch(ip, e);
-        if (e->outcome.exit == PVM_EXIT_LOST)
-            return e->outcome;
-        ip = e->exit_ip;
-        bool call = complete(e);
-        e->call_charged = e->state.charged;
-        uint32_t next_pc = e->state.pc, pc = ip ? ip->pc : next_pc;
-        pvm_segment_finish(e, segment_end_of(e->outcome.exit), pc);
-        state_out(e);
-        struct pvm_outcome outcome = e->outcome;
-        if (!call || !host || !host->ecall ||
-            host->ecall(host->self, state, outcome.exit, outcome.arg, pc, &outcome) ==
-                PVM_ANSWER_EXIT)
-            return outcome;
-        begin(e);
-        if (!program->unit)
-            ip = resume_behind(e, ip, next_pc);
-    }
+    return program->unit ? run_native(e, host) : run_records(e, host);
 }
 
 /* After an instruction that has retired: undo what its block has counted ahead. */
