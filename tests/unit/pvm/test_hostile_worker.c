@@ -107,6 +107,8 @@ static void lie_about_log(struct pvm_sandbox *s, const struct native_context *se
         *(uint64_t *)(uintptr_t)at = test_random(&s->random);
     if (once_in(s, 40))
         seen->path += below(s, 8);
+    if (once_in(s, 10)) /* all that fit, as they are there */
+        seen->path = sent->path_end;
     if (once_in(s, 40)) /* more than fit, or less than none */
         seen->path = once_in(s, 2) ? sent->path_end + 8 : sent->path - 8;
     if (once_in(s, 40))
