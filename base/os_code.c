@@ -34,7 +34,7 @@ enum { HWCAP2_FSGSBASE_BIT = 2 }; /* the kernel has set CR4.FSGSBASE */
 
 /* BMI and ADX work on general registers, so they need no extended state of the system,
  * VEX prefix or not (SDM 2A, exception class 13); FSGSBASE needs its consent. */
-unsigned os_cpu_features(void)
+static unsigned ask_cpu(void)
 {
     unsigned a, b, c, d, features = 0;
     if (__get_cpuid(1, &a, &b, &c, &d))
@@ -49,6 +49,20 @@ unsigned os_cpu_features(void)
     if (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT)
         features |= OS_CPU_FSGSBASE;
     return features;
+}
+
+unsigned os_cpu_features(void)
+{
+    /* cpuid traps in a virtual machine, which takes as long as a small compile.  Every
+     * thread would write the same value. */
+    enum { KNOWN = 1 << 30 };
+    static unsigned cached;
+    unsigned features = __atomic_load_n(&cached, __ATOMIC_RELAXED);
+    if (!features) {
+        features = ask_cpu() | KNOWN;
+        __atomic_store_n(&cached, features, __ATOMIC_RELAXED);
+    }
+    return features & ~(unsigned)KNOWN;
 }
 
 static bool has_fsgsbase(void)

@@ -25,8 +25,9 @@ static const struct {
     const char *name;
     void (*run)(struct bench *bench);
 } table[] = {
-    {"pvm", bench_pvm},     {"record", bench_record}, {"trace", bench_trace},
-    {"guest", bench_guest}, {"recomp", bench_recomp}, {"worker", bench_worker},
+    {"pvm", bench_pvm},       {"record", bench_record}, {"trace", bench_trace},
+    {"guest", bench_guest},   {"recomp", bench_recomp}, {"costs", bench_costs},
+    {"worker", bench_worker},
 };
 
 static _Noreturn void usage(const char *word)

@@ -96,11 +96,11 @@ static uint64_t row_cycles(const struct gas_meter *meter, const struct cost_row 
     return row->cycles == CYCLES_BRANCH ? branch_cycles(code, insn) : row->cycles;
 }
 
-static unsigned row_slots(const struct cost_row *row, uint8_t regs, unsigned src_mask)
+static unsigned row_slots(const struct cost_row *row, uint8_t regs, bool overlap)
 {
     unsigned first = row->slots >> 4 & 15, second = row->slots & 15;
     if (row->slots & SLOTS_OVERLAP)
-        return src_mask >> reg_of(regs & 15) & 1 ? first : second;
+        return overlap ? first : second;
     if (row->slots & SLOTS_SHIFT)
         return (regs & 15) == regs >> 4 ? first : second;
     return second;
@@ -127,20 +127,20 @@ static void visit_single_pass(struct gas_meter *meter, const struct pvm_code *co
         return;
     }
     const struct cost_row *row = &single_pass[insn ? insn->op : PVM_OP_trap];
-    unsigned src_mask = 0;
-    if (row->src & SRC_A)
-        src_mask |= 1u << a;
-    if (row->src & SRC_B)
-        src_mask |= 1u << b;
-    if (row->src & SRC_D)
-        src_mask |= 1u << reg_of(code_byte(code, (uint64_t)insn->pc + 2) & 15);
-    take_slots(meter, row_slots(row, regs, src_mask));
+    unsigned d = 0;
+    bool src_a = row->src & SRC_A, src_b = row->src & SRC_B, src_d = row->src & SRC_D;
+    if (src_d)
+        d = reg_of(code_byte(code, (uint64_t)insn->pc + 2) & 15);
+    bool overlap = src_a || (src_b && a == b) || (src_d && a == d);
+    take_slots(meter, row_slots(row, regs, overlap));
 
     uint64_t end = meter->cycle;
-    for (unsigned r = 0; src_mask; r++, src_mask >>= 1) {
-        if ((src_mask & 1) && meter->done[r] > end)
-            end = meter->done[r];
-    }
+    if (src_a && meter->done[a] > end)
+        end = meter->done[a];
+    if (src_b && meter->done[b] > end)
+        end = meter->done[b];
+    if (src_d && meter->done[d] > end)
+        end = meter->done[d];
     end += row_cycles(meter, row, code, insn);
     if (row->dst)
         meter->done[a] = end;

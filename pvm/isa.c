@@ -121,6 +121,10 @@ static uint32_t mask_behind(const struct pvm_code *code, uint64_t pc)
         return UINT32_MAX;
     uint64_t bits = 0;
     size_t byte = (size_t)(first >> 3), byte_count = (size_t)((size + 7) >> 3);
+    if (byte + 8 <= byte_count && size - first >= 32) {
+        memcpy(&bits, code->bitmask + byte, 8);
+        return (uint32_t)(bits >> (first & 7));
+    }
     for (unsigned i = 0; i < 5 && byte + i < byte_count; i++)
         bits |= (uint64_t)code->bitmask[byte + i] << (8 * i);
     bits >>= first & 7;
@@ -190,32 +194,13 @@ void pvm_insn_sizes(const struct pvm_format_info *format, uint32_t skip, uint8_t
 }
 
 /* X_n of 8 available bytes: the low n, sign-extended; X_0 = 0. */
+/* `size` bytes, sign-extended; there are 8 bytes to read. */
 static int64_t imm_of(const uint8_t *bytes, unsigned size)
 {
-    uint64_t value = 0;
-    for (unsigned i = 0; i < size; i++)
-        value |= (uint64_t)bytes[i] << (8 * i);
-    if (size == 0 || size == 8)
-        return (int64_t)value;
-    uint64_t sign = (uint64_t)1 << (8 * size - 1);
-    return (int64_t)((value ^ sign) - sign);
-}
-
-static void set_role(struct pvm_insn *insn, uint8_t role, uint8_t reg)
-{
-    switch ((enum pvm_role)role) {
-    case PVM_ROLE_NONE:
-        break;
-    case PVM_ROLE_A:
-        insn->a = reg;
-        break;
-    case PVM_ROLE_B:
-        insn->b = reg;
-        break;
-    case PVM_ROLE_D:
-        insn->d = reg;
-        break;
-    }
+    uint64_t value;
+    memcpy(&value, bytes, sizeof value);
+    unsigned spare = 64 - 8 * size;
+    return size ? (int64_t)(value << spare) >> spare : 0;
 }
 
 bool pvm_insn_decode(const struct pvm_code *code, enum pvm_profile profile, uint32_t pc,
@@ -224,16 +209,23 @@ bool pvm_insn_decode(const struct pvm_code *code, enum pvm_profile profile, uint
     if (!pvm_code_ok(code, profile, pc))
         return false;
     /* The longest reach is head 3 + X 4 + Y 4; zeta is zero behind the code. */
-    uint8_t window[16] = {0};
+    uint8_t window[24] = {0};
     size_t left = code->code.size - pc;
-    memcpy(window, code->code.data + pc, left < sizeof window ? left : sizeof window);
+    if (left >= 16)
+        memcpy(window, code->code.data + pc, 16);
+    else
+        memcpy(window, code->code.data + pc, left);
 
     const struct pvm_format_info *format = pvm_format_of(window[0]);
     uint32_t skip = pvm_code_skip(code, pc);
     struct pvm_insn insn = {.pc = pc, .op = window[0], .size = (uint8_t)(1 + skip)};
-    set_role(&insn, format->low1, reg_of(window[1] & 15));
-    set_role(&insn, format->high1, reg_of(window[1] >> 4));
-    set_role(&insn, format->byte2, reg_of(window[2]));
+    uint8_t role[4] = {0};
+    role[format->low1] = reg_of(window[1] & 15);
+    role[format->high1] = reg_of(window[1] >> 4);
+    role[format->byte2] = reg_of(window[2]);
+    insn.a = role[PVM_ROLE_A];
+    insn.b = role[PVM_ROLE_B];
+    insn.d = role[PVM_ROLE_D];
 
     unsigned x_size, y_size;
     pvm_insn_sizes(format, skip, window[1], window[2], &x_size, &y_size);

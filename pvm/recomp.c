@@ -375,6 +375,24 @@ static const uint8_t *leave_at_call(struct pvm_engine *e,
     return NULL;
 }
 
+/* Without memory that the code can run on: all of it interpreted, block by block. */
+static void interpret(struct pvm_engine *e)
+{
+    while (bridge(e))
+        continue;
+}
+
+/* The host has refused to protect a page, so native code has come to its end.  Go on at
+ * `pc`, behind the instruction that has just been executed in a paid block. */
+static const uint8_t *go_on_unguarded(struct pvm_engine *e, uint32_t pc)
+{
+    e->state.pc = pc;
+    e->state.charged = true;
+    e->state.icount -= e->step_left - 1; /* which resuming counts ahead again */
+    interpret(e);
+    return NULL;
+}
+
 static const uint8_t *step_site(struct pvm_engine *e, const struct native_site *site)
 {
     const struct native_unit *unit = e->program->unit;
@@ -388,7 +406,11 @@ static const uint8_t *step_site(struct pvm_engine *e, const struct native_site *
         pvm_step_decode(e, pc, left - k);
         at = step(e, &next);
     }
-    return next == UINT32_MAX ? at : unit->code + site->next;
+    if (next == UINT32_MAX)
+        return at;
+    if (e->state.mem && e->state.mem->unguardable && !unit->options.explicit_checks)
+        return go_on_unguarded(e, next);
+    return unit->code + site->next;
 }
 
 static const uint8_t *answer(struct pvm_engine *e, uint32_t exit)
@@ -446,13 +468,6 @@ static struct pvm_mem *memory_of(struct pvm_engine *e)
     if (os_fault_stack_ensure() || !pvm_mem_guard(mem, protect))
         return NULL;
     return mem;
-}
-
-/* Without memory that the code can run on: all of it interpreted, block by block. */
-static void interpret(struct pvm_engine *e)
-{
-    while (bridge(e))
-        continue;
 }
 
 static bool begins_behind_call(const struct pvm_engine *e)

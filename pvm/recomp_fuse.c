@@ -261,9 +261,18 @@ static bool all_native(const struct native_compiler *c, const struct native_insn
     return true;
 }
 
+/* Does a row begin with this? */
+static bool may_begin(uint8_t op)
+{
+    return op == PVM_OP_shlo_l_imm_64 || op == PVM_OP_add_64 || op == PVM_OP_load_imm ||
+           op == PVM_OP_mul_64 || op == PVM_OP_mul_upper_u_u || op == PVM_OP_set_lt_u;
+}
+
 uint32_t pvm_native_fusable(const struct native_compiler *c,
                             const struct native_insn *i, uint32_t count)
 {
+    if (!may_begin(i->op))
+        return 1;
     if (count >= 3 && (is_scaled_load(i) || is_carry_add(c, i, count)) &&
         all_native(c, i, 3))
         return 3;
