@@ -169,6 +169,12 @@ static int open_host(struct cli *cli, const struct cli_guest_options *options,
             return ui_fail(cli, err, options->stdin_path);
         live.stdin_fd = guest->stdin_fd;
     }
+    if (options->discard) {
+        enum err err = os_open("/dev/null", OS_OPEN_UPDATE, &guest->null_fd);
+        if (err)
+            return ui_fail(cli, err, "/dev/null");
+        live.stdout_fd = live.stderr_fd = guest->null_fd;
+    }
     enum err err = replay_live_create(&guest->arena, &live, &guest->live);
     if (err)
         return ui_fail(cli, err, options->dir ? options->dir : "host");
@@ -182,7 +188,7 @@ int cli_guest_open(struct cli *cli, const struct cli_guest_options *options, int
                    char **argv, struct cli_guest *guest)
 {
     struct trace_list_b args;
-    *guest = (struct cli_guest){.stdin_fd = -1};
+    *guest = (struct cli_guest){.stdin_fd = -1, .null_fd = -1};
     arena_init(&guest->arena, MEMORY_MAX);
     buf_init(&guest->file, PROGRAM_SIZE_MAX);
     if (strcmp(argv[0], "pvm") != 0)
@@ -208,6 +214,7 @@ void cli_guest_close(struct cli_guest *guest)
 {
     replay_live_close(guest->live);
     os_close(guest->stdin_fd);
+    os_close(guest->null_fd);
     buf_fini(&guest->file);
     arena_fini(&guest->arena);
 }

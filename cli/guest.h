@@ -31,6 +31,7 @@ struct cli_guest_options {
     const char *stdin_path;
     const char *clock; /* NULL or "real": the real one; else a number */
     uint64_t seed;     /* CLI_GUEST_DEFAULT: real randomness */
+    bool discard;      /* no option: what the guest writes goes nowhere */
 };
 
 #define CLI_GUEST_DEFAULT UINT64_MAX
@@ -86,6 +87,7 @@ struct cli_guest {
     struct replay_live *live;
     struct replay_host host;
     int stdin_fd; /* to close; -1 */
+    int null_fd;
 };
 
 /* Positional arguments GUEST PROGRAM ARG…: load the program and set everything up.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * replay/host_calls.h - serve one host call.  Private to replay/.
+ * replay/host_calls.h - serve one host call.  For replay/ and
+ * lockstep check, whose engines share one host.
  */
 #ifndef REPLAY_HOST_CALLS_H
 #define REPLAY_HOST_CALLS_H

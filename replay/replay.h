@@ -85,6 +85,11 @@ ERR_MUST_CHECK enum err replay_setup_read(struct arena *arena,
                                           struct replay_setup *ret_setup,
                                           struct replay_refusal *ret_refusal);
 
+/* Map all regions of the setup with their bytes.  Checks everything: ERR_usage for
+ * bytes out of order or outside the maps, and the errors of pvm_mem_map(). */
+ERR_MUST_CHECK enum err replay_setup_map(const struct replay_setup *setup,
+                                         struct arena *arena, struct pvm_mem *mem);
+
 /* ---- engine ---- */
 
 /* What executes the guest.  No event depends on it (pvm-exec.md 10.1). */

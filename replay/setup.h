@@ -20,9 +20,4 @@ bool replay_setup_config_get(const struct replay_setup *setup, unsigned index,
 bool replay_setup_config_set(struct replay_setup *setup, const char *key,
                              const char *value);
 
-/* Map all regions of the setup with their bytes.  Checks everything: ERR_usage for
- * bytes out of order or outside the maps, and the errors of pvm_mem_map(). */
-ERR_MUST_CHECK enum err replay_setup_map(const struct replay_setup *setup,
-                                         struct arena *arena, struct pvm_mem *mem);
-
 #endif
