@@ -33,11 +33,15 @@
 #include "v86fs/messages.def"
 
 static const struct v86fs_message messages[V86FS_TYPE_COUNT] = {
-#define MSG(code, name, op, rule)                                                      \
-    [code] = {#name, code, V86FS_OP_##op, V86FS_RULE_##rule, request_##name,           \
-              reply_##name,
-#define TAIL(kind) V86FS_TAIL_##kind,
-#define END(name)                                                                      \
+#define MSG(number, message, call, node)                                               \
+    [number] = {.name = #message,                                                      \
+                .code = number,                                                        \
+                .op = V86FS_OP_##call,                                                 \
+                .rule = V86FS_RULE_##node,                                             \
+                .request = request_##message,                                          \
+                .reply = reply_##message,
+#define TAIL(kind) .tail = V86FS_TAIL_##kind,
+#define END(message)                                                                   \
     }                                                                                  \
     ,
 #include "v86fs/messages.def"

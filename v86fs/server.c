@@ -478,7 +478,7 @@ static void job_start(struct v86fs_server *server, struct v86fs_job *job,
     job->features = server->features;
     job->call.entry = v86fs_job_entry;
     job->call.entry_self = job;
-    if (reply_size_max > tail_at) {
+    if (reply_size_max >= tail_at) {
         job->call.data = reply + tail_at;
         job->call.data_size_max = (uint32_t)(reply_size_max - tail_at);
     }
