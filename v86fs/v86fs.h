@@ -91,6 +91,30 @@ uint64_t v86fs_mem_lower_changed(const struct v86fs_mem *mem);
 /* Bytes of the quota in use. */
 uint64_t v86fs_mem_used(const struct v86fs_mem *mem);
 
+/* ---- image: a read-only snapshot with a digest (v86fs.md 4.3) ---- */
+
+struct v86fs_image_entry {
+    struct bytes path; /* without '/' at its ends; empty: the root itself */
+    uint32_t mode;     /* type and permissions */
+    struct v86fs_time mtime;
+    struct bytes data; /* of a file; target of a link; else empty */
+};
+
+/*
+ * Load a canonical list below a new root: depth-first, children in bytewise order of
+ * their names, a directory before what is in it; the root may be its first entry (else
+ * it is 0755 at time 0).  All three times of a node are its mtime, and ids are given
+ * in list order.  Export the root read-only.  Everything is copied.
+ *
+ * ERR_v86fs_image: out of order, twice there, below a non-directory, a bad name, type
+ * or target, deeper than 256.  ERR_limit: nodes, quota, or file size; ERR_nomem.  After
+ * an error the store is of no use.
+ */
+ERR_MUST_CHECK enum err v86fs_image_load(struct v86fs_mem *mem,
+                                         const struct v86fs_image_entry *entries,
+                                         size_t count, uint64_t *ret_root,
+                                         struct hash256 *ret_digest);
+
 /* ---- server ---- */
 
 struct v86fs_server;
