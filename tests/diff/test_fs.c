@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Random requests to the file server and to a plain model of it; every reply byte has
- * to be equal.  LOCKSTEP_FS_ROUNDS runs more than the ordinary slice (./dev bench fs
- * runs a million).
+ * to be equal.  LOCKSTEP_FS_ROUNDS=1000000 runs more than the ordinary slice.
  */
 #include "tests/diff/fs_model.h"
 #include "tests/test.h"
