@@ -332,6 +332,11 @@ static uint32_t prepare(struct v86fs_server *server, struct v86fs_job *job)
                        server->handle_pool.limit
                    ? 0
                    : V86FS_ENFILE;
+    case V86FS_MSG_CLOSE:
+        /* Before the tree hears of it, and whatever it says: a second CLOSE that comes
+         * while this one is pending must not reach it. */
+        handle_remove(server, job->handle);
+        return 0;
     case V86FS_MSG_WRITE:
         return in->count > V86FS_TRANSFER_MAX ? V86FS_EINVAL : 0;
     case V86FS_MSG_STATFS:
@@ -437,9 +442,6 @@ static void observe(struct v86fs_server *server, const struct v86fs_job *job,
 size_t v86fs_job_reply(struct v86fs_server *server, struct v86fs_job *job,
                        uint32_t status, uint8_t *reply)
 {
-    if (job->message->code == V86FS_MSG_CLOSE && job->handle &&
-        handle_of(server, job->handle))
-        handle_remove(server, job->handle); /* whatever the tree says */
     if (status > STATUS_MAX)
         status = V86FS_EIO;
     if (!status)

@@ -79,7 +79,8 @@ ERR_MUST_CHECK enum err v86fs_mem_root(struct v86fs_mem *mem, uint32_t mode,
  * Add a root whose content is read from the directory `lower_root` of another tree
  * until it is changed here (v86fs.md 4.5).  A directory is read when it is first
  * mentioned in a call, in bytewise order.  `lower` is borrowed and never changed.
- * ERR_io if the lower root does not answer, ERR_limit as above.
+ * All overlays of a store share one lower tree (ERR_usage).  ERR_io if the lower root
+ * does not answer, ERR_limit as above.
  */
 ERR_MUST_CHECK enum err v86fs_mem_overlay(struct v86fs_mem *mem,
                                           struct v86fs_tree lower, uint64_t lower_root,
@@ -139,7 +140,7 @@ struct v86fs_server_options {
     uint32_t handle_count_max;
     uint32_t export_count_max;
     uint32_t pending_count_max; /* late answers; 0: a tree must answer at once */
-    uint32_t pending_frame_max; /* longest reply of a late answer */
+    uint32_t pending_frame_max; /* longest reply of a late answer, else EIO */
     enum v86fs_mount_errors mount_errors;
     struct v86fs_observer observer;
 };
@@ -202,7 +203,8 @@ v86fs_server_answer(struct v86fs_server *server, uint64_t token, uint32_t status
                     const struct v86fs_answer *answer, struct bytes tail,
                     const struct v86fs_dirent *entries, size_t entry_count);
 
-/* Fetch the reply of a pending call and forget the call; false while there is none. */
+/* Fetch the reply of a pending call and forget the call; false while there is none.
+ * `reply_size_max` is what serve() was told, or more. */
 bool v86fs_server_take(struct v86fs_server *server, uint64_t token, uint8_t *reply,
                        size_t reply_size_max, size_t *ret_size);
 

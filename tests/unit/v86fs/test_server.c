@@ -385,6 +385,16 @@ static void test_late_answers(void **unused)
     assert_true(v86fs_server_take(world.server, token[2], reply, 8192, &size));
     assert_int_equal(v86fs_load(reply + 11, 8), (UINT64_C(1) << 32) + 1);
     assert_int_equal(v86fs_server_handle_count(world.server), 1);
+    /* A handle that is being closed is closed. */
+    ops.close = later_lookup;
+    uint64_t handle = (UINT64_C(1) << 32) + 1;
+    assert_int_equal(ask(&world, CLOSE, .node = handle), UINT32_MAX);
+    token[0] = world.token;
+    assert_int_equal(ask(&world, CLOSE, .node = handle), V86FS_EBADF);
+    assert_int_equal(v86fs_server_handle_count(world.server), 0);
+    assert_int_equal(answer_late(token[0], 0, ""), ERR_ok);
+    assert_true(v86fs_server_take(world.server, token[0], reply, 8192, &size));
+    assert_int_equal(size, 11);
 }
 
 static void test_late_cancel(void **unused)
