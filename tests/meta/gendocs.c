@@ -139,14 +139,69 @@ static void print_events(void)
 #include "trace/events.def"
 }
 
+/* "u64 node", "u32 nlink (F1)".  Static storage. */
+static const char *field_text(const char *type, const char *member, const char *feature)
+{
+    static char text[100];
+    if (strcmp(feature, "0") == 0)
+        (void)snprintf(text, sizeof text, "%s %s", type, member);
+    else
+        (void)snprintf(text, sizeof text, "%s %s (%.2s)", type, member,
+                       feature + strlen("V86FS_"));
+    return text;
+}
+
+#define MSG(code, name, op, rule)                                                      \
+    static void print_v86fs_reply_##name(void)                                         \
+    {                                                                                  \
+        const char *comma = "";
+#define REP(type, member, feature)                                                     \
+    printf("%s%s", comma, field_text(#type, #member, #feature)), comma = ", ";
+#define TAIL(kind) printf("%s" #kind, comma);
+#define END(name)                                                                      \
+    (void)comma;                                                                       \
+    puts(" |");                                                                        \
+    }
+#include "v86fs/messages.def"
+
+static void print_v86fs(void)
+{
+    head("v86fs messages", "v86fs/messages.def");
+    puts("A frame is u32 length, u8 type, u16 tag, then the fields in this order, "
+         "little-endian\nand packed (docs/v86fs.md).  A reply has type + 0x80 and u32 "
+         "status first; a name or\ntarget is a u16 count and bytes.  F0 and so on: "
+         "only where this extension is negotiated.\n\n"
+         "| type | message | request | reply |\n|---:|---|---|---|");
+#define MSG(code, name, op, rule)                                                      \
+    {                                                                                  \
+        const char *comma = "";                                                        \
+        printf("| %02x | " #name " | ", code);
+#define REQ(type, member, feature)                                                     \
+    printf("%s%s", comma, field_text(#type, #member, #feature)), comma = ", ";
+#define NAME(member, empty, dots)                                                      \
+    printf("%s%s", comma, field_text("name", #member, "0")), comma = ", ";
+#define END(name)                                                                      \
+    (void)comma;                                                                       \
+    fputs(" | ", stdout);                                                              \
+    print_v86fs_reply_##name();                                                        \
+    }
+#include "v86fs/messages.def"
+    puts("\n## Notifications\n\n| type | name |\n|---:|---|");
+#define NOTE(code, name) printf("| %02x | " #name " |\n", code);
+#include "v86fs/messages.def"
+    puts("\n## What a tree can be asked\n\n| call | changes | does |\n|---|---|---|");
+#define OP(name, changes, text)                                                        \
+    row((const char *[]){#name, changes ? "yes" : "", text}, 3);
+#include "v86fs/ops.def"
+}
+
 static const struct {
     const char *name;
     void (*print)(void);
 } document[] = {
-    {"opcodes", print_opcodes},
-    {"hostcalls", print_hostcalls},
-    {"errors", print_errors},
-    {"events", print_events},
+    {"opcodes", print_opcodes}, {"hostcalls", print_hostcalls},
+    {"errors", print_errors},   {"events", print_events},
+    {"v86fs", print_v86fs},
 };
 enum { DOCUMENT_COUNT = sizeof document / sizeof document[0] };
 
