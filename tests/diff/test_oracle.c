@@ -257,14 +257,11 @@ static void vary(uint64_t *random)
     }
 }
 
-/* The way in which the engines differ from the oracle on a seed, or NULL. */
-static const char *seed_differs(uint64_t seed)
+/* The mode in which an engine differs from the oracle on the program, or NULL. */
+static const char *case_differs(uint64_t seed, uint64_t *random)
 {
-    uint64_t random = seed ^ 0x6f7261636c65;
-    progen_make(&bench.p, seed);
-    vary(&random);
     oracle_all();
-    enum pvm_gas_log log = (enum pvm_gas_log)(test_random(&random) % 4);
+    enum pvm_gas_log log = (enum pvm_gas_log)(test_random(random) % 4);
     if (engine_differs(false, NULL, PVM_DISPATCH_LOOP, PVM_GAS_LOG_EACH))
         return "loop";
     if (engine_differs(false, NULL, PVM_DISPATCH_THREADED, log))
@@ -275,10 +272,18 @@ static const char *seed_differs(uint64_t seed)
     if (engine_differs(true, &options, PVM_DISPATCH_AUTO, log))
         return options.explicit_checks ? "native with checks" : "native";
     for (unsigned i = 0; i < 4; i++)
-        options.interp_only[i] = test_random(&random) & test_random(&random);
+        options.interp_only[i] = test_random(random) & test_random(random);
     if (engine_differs(true, &options, PVM_DISPATCH_AUTO, PVM_GAS_LOG_EACH))
         return "native with holes";
     return NULL;
+}
+
+static const char *seed_differs(uint64_t seed)
+{
+    uint64_t random = seed ^ 0x6f7261636c65;
+    progen_make(&bench.p, seed);
+    vary(&random);
+    return case_differs(seed, &random);
 }
 
 static void test_generated(void **unused)
@@ -292,6 +297,108 @@ static void test_generated(void **unused)
                       (unsigned long long)(bench.seed + i));
         fail_msg("%s: %s", mode, bench.what);
     }
+}
+
+/* ---- each opcode, densely ---- */
+
+static const uint64_t edges[] = {
+    0,           1,
+    2,           31,
+    32,          63,
+    64,          0x7f,
+    0x80,        0xffff8000,
+    0x7fffffff,  0x80000000,
+    0xffffffff,  0x100000000,
+    0x100000001, -1ull,
+    -2ull,       -0x80000000ull,
+    1ull << 63,  (1ull << 63) - 1,
+};
+
+/* Neighbours that an engine may join with the opcode under test. */
+static const uint8_t partners[] = {
+    PVM_OP_add_64,     PVM_OP_sub_64,        PVM_OP_set_lt_u,    PVM_OP_mul_64,
+    PVM_OP_add_imm_64, PVM_OP_mul_upper_u_u, PVM_OP_move_reg,    PVM_OP_xor,
+    PVM_OP_set_lt_s,   PVM_OP_shlo_l_imm_64, PVM_OP_load_ind_u8, PVM_OP_cmov_nz,
+};
+
+static uint8_t pick_reg(uint64_t *random)
+{
+    static const uint8_t regs[] = {0, 10, 11, 12};
+    return regs[test_random(random) % 4];
+}
+
+static uint64_t pick_edge(uint64_t *random)
+{
+    return edges[test_random(random) % countof(edges)];
+}
+
+/* Append an instruction whose target, if any, is the instruction behind it. */
+static void append(uint8_t op, uint64_t *random)
+{
+    struct progen *p = &bench.p;
+    uint32_t pc = (uint32_t)p->program.code.size;
+    unsigned format = pvm_op_info[op].format;
+    bool wide = format == PVM_FORMAT_A_X64;
+    uint64_t x = pick_edge(random), y = pick_edge(random);
+    struct pvm_insn insn = {.pc = pc,
+                            .op = op,
+                            .a = pick_reg(random),
+                            .b = pick_reg(random),
+                            .d = pick_reg(random),
+                            .x = wide ? (int64_t)x : (int32_t)x,
+                            .y = (int32_t)y,
+                            .target = pc};
+    bool offset_x = format == PVM_FORMAT_T || format == PVM_FORMAT_A_B_T;
+    unsigned x_size = wide ? 8 : offset_x ? 2 : pvm_imm_size(insn.x);
+    unsigned y_size = format == PVM_FORMAT_A_X_T ? 2 : pvm_imm_size(insn.y);
+    uint8_t bytes[PVM_INSN_SIZE_MAX];
+    size_t size = 0;
+    for (unsigned round = 0; round < 2; round++) {
+        size = 0;
+        for (unsigned k = 0; !size && k < 4; k++) /* formats without X or Y want 0 */
+            size =
+                pvm_insn_encode(&insn, k & 1 ? 0 : x_size, k & 2 ? 0 : y_size, bytes);
+        insn.target = (int64_t)(pc + size);
+    }
+    check(size);
+    memcpy(p->code + pc, bytes, size);
+    p->bitmask[pc / 8] |= (uint8_t)(1u << (pc % 8));
+    p->program.code.size += size;
+}
+
+static void make_dense(uint8_t op, uint64_t seed)
+{
+    uint64_t random = seed;
+    progen_make(&bench.p, seed);
+    memset(bench.p.bitmask, 0, sizeof bench.p.bitmask);
+    memset(bench.p.code, 0, sizeof bench.p.code);
+    bench.p.program.code.size = 0;
+    bench.p.start.pc = 0;
+    bench.p.start.gas = 100000;
+    for (unsigned r = 0; r < PVM_REG_COUNT; r++)
+        if (test_random(&random) % 2)
+            bench.p.start.reg[r] = pick_edge(&random);
+    for (unsigned i = 0; i < 24; i++) {
+        uint64_t kind = test_random(&random) % 4;
+        append(kind < 2    ? op
+               : kind == 2 ? partners[test_random(&random) % countof(partners)]
+                           : (uint8_t)PVM_OP_load_imm_64,
+               &random);
+    }
+}
+
+static void test_opcodes(void **unused)
+{
+    (void)unused;
+    for (unsigned op = 0; op < 256; op++)
+        for (uint64_t i = 0; pvm_op_info[op].name && i < bench.count / 200; i++) {
+            uint64_t seed = bench.seed + i, random = seed;
+            make_dense((uint8_t)op, seed);
+            const char *mode = case_differs(seed, &random);
+            if (mode)
+                fail_msg("op %u, seed %llu: %s: %s", op, (unsigned long long)seed, mode,
+                         bench.what);
+        }
 }
 
 static int setup(void **unused)
@@ -316,6 +423,7 @@ int main(int argc, char **argv)
 {
     bench.count = argc > 1 ? strtoull(argv[1], NULL, 0) : 3000;
     bench.seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_generated)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_generated),
+                                       cmocka_unit_test(test_opcodes)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
