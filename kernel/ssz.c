@@ -60,8 +60,8 @@ struct hash256 kernel_tree_finish(const struct ssz_tree *tree, unsigned depth)
 
 struct hash256 kernel_zero_hash(unsigned depth)
 {
-    static struct hash256 zero[SSZ_DEPTH_MAX + 1];
-    static bool made;
+    static _Thread_local struct hash256 zero[SSZ_DEPTH_MAX + 1];
+    static _Thread_local bool made;
     check(depth <= SSZ_DEPTH_MAX);
     if (!made) {
         for (unsigned i = 0; i < SSZ_DEPTH_MAX; i++)

@@ -451,6 +451,84 @@ static void test_calls(void **unused)
     stop(&f);
 }
 
+/* ---- directory and invocations: H-09..15, S-24, S-26, S-28 ---- */
+
+static enum kernel_status put_slot(struct fixture *f, struct hash256 hash)
+{
+    struct buf wire;
+    struct hash256 ignored;
+    buf_init(&wire, 1 << 10);
+    buf_put(&wire, "\x03\x04\x05\0\0\0\x02\0\0\0", 10);
+    buf_put(&wire, hash.byte, HASH256_SIZE);
+    enum kernel_status status = kernel_put(f->k, buf_bytes(&wire), &ignored);
+    buf_fini(&wire);
+    return status;
+}
+
+static void test_directory(void **unused)
+{
+    struct fixture f;
+    uint8_t wire[33] = {4, 0xaa};
+    struct hash256 hash, other = filled(1);
+    enum kernel_status status;
+    (void)unused;
+    start(&f, false);
+    struct bytes type = bytes_of(wire, sizeof wire);
+    assert_int_equal(kernel_put_with_hash(f.k, &other, type, &status),
+                     KERNEL_ERROR_HashMismatch);
+    assert_int_equal(kernel_cap_count(f.k), 0);
+    assert_int_equal(kernel_put(f.k, type, &hash), KERNEL_STATUS_OK);
+    assert_int_equal(kernel_put(f.k, type, &hash), KERNEL_STATUS_OK);
+    assert_int_equal(kernel_cap_count(f.k), 1);
+    assert_int_equal(kernel_put_with_hash(f.k, &other, type, &status),
+                     KERNEL_ERROR_HashMismatch);
+    assert_int_equal(put_slot(&f, filled(0xee)), KERNEL_STATUS_CHILD_MISSING);
+    assert_int_equal(put_slot(&f, hash), KERNEL_STATUS_OK);
+    assert_int_equal(put_slot(&f, kernel_id("oog_marker")), KERNEL_STATUS_OK);
+    assert_int_equal(kernel_catcher_new(f.k, &other), KERNEL_STATUS_OK);
+    assert_int_equal(put_slot(&f, other), KERNEL_STATUS_OK);
+    for (uint8_t i = 0; kernel_cap_count(f.k) < 64; i++)
+        (void)put_type(&f, i);
+    wire[2] = 0xbb;
+    assert_int_equal(kernel_put(f.k, type, &other), KERNEL_STATUS_DIRECTORY_FULL);
+    wire[2] = 0;
+    assert_int_equal(kernel_put(f.k, type, &other), KERNEL_STATUS_OK);
+    assert_memory_equal(&other, &hash, sizeof hash);
+    expect(&f, DirectoryFull, 5, 5, 3, 0, 0);
+    assert_false(top(&f)->cnode.slot[5].used);
+    stop(&f);
+}
+
+static void test_invocation(void **unused)
+{
+    static const uint64_t args[4] = {77, 1, 2, 3};
+    struct fixture f;
+    struct kernel_result result;
+    (void)unused;
+    start(&f, false);
+    (void)kernel_pop(f.k);
+    struct hash256 image = put_image(&f, 1, NULL, 0);
+    struct hash256 instance = put_instance(&f, filled(3), image, put_cnode(&f, 4));
+    assert_int_equal(kernel_invoke(f.k, &instance, 0, args, UINT64_MAX, &result),
+                     ERR_ok);
+    assert_int_equal(result.exit_reason, KERNEL_EXIT_HALT);
+    assert_int_equal(result.return_value, 77);
+    const struct kernel_outcome *o = kernel_last_outcome(f.k);
+    assert_true(o->has_post_instance && !o->has_slot0);
+    assert_int_equal(o->gas_used, UINT64_MAX - result.gas_remaining);
+    assert_true(o->gas_used > 0);
+    assert_int_equal(kernel_resume(f.k, 0, NULL, 0, &result), ERR_ok);
+    assert_int_equal(o->error, KERNEL_ERROR_NotPaused);
+    /* No room for the settled instance: an error, and an empty stack. */
+    for (uint8_t i = 0; kernel_cap_count(f.k) < 64; i++)
+        (void)put_type(&f, i);
+    assert_int_equal(kernel_invoke(f.k, &instance, 0, args, 500, &result), ERR_ok);
+    assert_int_equal(result.exit_reason, (uint32_t)KERNEL_EXIT_ERROR);
+    assert_int_equal(o->error, KERNEL_ERROR_DirectoryFull);
+    assert_int_equal(kernel_stack_size(f.k), 0);
+    stop(&f);
+}
+
 /* ---- random ecalls ---- */
 
 /* Everything that an ecall may change, as bytes. */
@@ -541,10 +619,11 @@ static void test_random_calls(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_slots), cmocka_unit_test(test_slot_edges),
-        cmocka_unit_test(test_caps),  cmocka_unit_test(test_spawn),
-        cmocka_unit_test(test_data),  cmocka_unit_test(test_files),
-        cmocka_unit_test(test_calls), cmocka_unit_test(test_random_calls),
+        cmocka_unit_test(test_slots),     cmocka_unit_test(test_slot_edges),
+        cmocka_unit_test(test_caps),      cmocka_unit_test(test_spawn),
+        cmocka_unit_test(test_data),      cmocka_unit_test(test_files),
+        cmocka_unit_test(test_calls),     cmocka_unit_test(test_random_calls),
+        cmocka_unit_test(test_directory), cmocka_unit_test(test_invocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
