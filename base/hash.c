@@ -4,6 +4,7 @@
 #include "base/err.h"
 
 #include <blake2.h>
+#include <openssl/evp.h>
 #include <string.h>
 
 #define XXH_INLINE_ALL
@@ -29,6 +30,36 @@ struct hash256 hash256_of_pieces(const struct bytes *piece, size_t piece_count)
     }
     check(blake2b_final(&state, hash.byte, HASH256_SIZE) == 0);
     return hash;
+}
+
+/* One context per thread, made on its first use: almost all messages have 64 bytes, and
+ * looking the algorithm up costs more than hashing them. */
+static EVP_MD_CTX *sha256_context(void)
+{
+    static _Thread_local EVP_MD_CTX *context;
+    if (!context) {
+        context = EVP_MD_CTX_new();
+        check(context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1);
+    }
+    return context;
+}
+
+struct hash256 hash_sha256(const void *data, size_t size)
+{
+    EVP_MD_CTX *context = sha256_context();
+    struct hash256 hash;
+    check(EVP_DigestInit_ex(context, NULL, NULL) == 1);
+    check(EVP_DigestUpdate(context, data, size) == 1);
+    check(EVP_DigestFinal_ex(context, hash.byte, NULL) == 1);
+    return hash;
+}
+
+struct hash256 hash_sha256_pair(const struct hash256 *a, const struct hash256 *b)
+{
+    uint8_t both[2 * HASH256_SIZE];
+    memcpy(both, a->byte, HASH256_SIZE);
+    memcpy(both + HASH256_SIZE, b->byte, HASH256_SIZE);
+    return hash_sha256(both, sizeof both);
 }
 
 uint64_t hash_xxh3(const void *data, size_t size)

@@ -2,7 +2,8 @@
  *
  * base/hash.h - the hashes of the project, each called through here only.
  *
- * blake2b-256 proves content (libb2; RFC 7693), crc32c finds damage (CRC-32C,
+ * blake2b-256 proves content (libb2; RFC 7693), sha256 names capabilities (OpenSSL
+ * libcrypto; FIPS 180-4), crc32c finds damage (CRC-32C,
  * polynomial 0x1EDC6F41), xxh3 notices divergence (XXH3-64, seed 0; libxxhash).
  */
 #ifndef BASE_HASH_H
@@ -28,6 +29,12 @@ struct hash256 hash256_of_pieces(const struct bytes *piece, size_t piece_count);
  * a multiple of 8 and the CPU has vectors. */
 void hash256_of_many(const uint8_t *const *data, size_t count, size_t size,
                      struct hash256 *ret_hashes);
+
+/* SHA-256. */
+struct hash256 hash_sha256(const void *data, size_t size);
+
+/* SHA-256 of the 64 bytes of `a` and `b`: the inner node of a Merkle tree. */
+struct hash256 hash_sha256_pair(const struct hash256 *a, const struct hash256 *b);
 
 static inline int hash256_equal(const struct hash256 *a, const struct hash256 *b)
 {

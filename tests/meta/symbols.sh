@@ -12,6 +12,7 @@ pvm: pvm_
 emu: emu_
 v86fs: v86fs_
 link: link_
+kernel: kernel_
 wasi: wasi_
 replay: replay_
 analysis: analysis_
@@ -26,6 +27,7 @@ pvm: os_
 emu:
 v86fs:
 link: pvm_
+kernel: pvm_
 wasi: pvm_ v86fs_tree_
 '
 

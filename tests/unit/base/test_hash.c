@@ -193,13 +193,34 @@ static void test_many(void **unused)
     }
 }
 
+/* FIPS 180-4: the examples of NIST, and a node of two hashes. */
+static void test_sha256(void **unused)
+{
+    (void)unused;
+    static const char two_blocks[] =
+        "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
+    expect_hash(hash_sha256("", 0), "e3b0c44298fc1c149afbf4c8996fb924"
+                                    "27ae41e4649b934ca495991b7852b855");
+    expect_hash(hash_sha256("abc", 3), "ba7816bf8f01cfea414140de5dae2223"
+                                       "b00361a396177a9cb410ff61f20015ad");
+    expect_hash(hash_sha256(two_blocks, strlen(two_blocks)),
+                "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+    struct hash256 a = hash_sha256("a", 1), b = hash_sha256("b", 1);
+    uint8_t both[2 * HASH256_SIZE];
+    memcpy(both, a.byte, HASH256_SIZE);
+    memcpy(both + HASH256_SIZE, b.byte, HASH256_SIZE);
+    struct hash256 want = hash_sha256(both, sizeof both);
+    struct hash256 got = hash_sha256_pair(&a, &b);
+    assert_memory_equal(&got, &want, sizeof got);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_many),        cmocka_unit_test(test_blake2b_rfc7693),
         cmocka_unit_test(test_blake2b_256), cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_crc32c),      cmocka_unit_test(test_crc32c_both),
-        cmocka_unit_test(test_xxh3),
+        cmocka_unit_test(test_xxh3),        cmocka_unit_test(test_sha256),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

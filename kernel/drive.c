@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Invocations: invoke, drive, resume [5.4, 5.5, 6.3].
+ */
+#include "kernel/internal.h"
+
+enum { CALL_YIELD = 16, CALL_SET_IMAGE = 17, CALL_HOST_CALL = 26 };
+
+static void pop_all(struct kernel *kernel)
+{
+    while (kernel->stack_size)
+        (void)kernel_pop(kernel);
+}
+
+static void take_slot0(struct frame *frame, struct slot *ret_slot)
+{
+    *ret_slot = frame->cnode.slot[0];
+    frame->cnode.slot[0] = (struct slot){.used = false};
+}
+
+/* ---- outcomes ---- */
+
+static void outcome_begin(struct kernel *kernel)
+{
+    kernel->trap_error = KERNEL_ERROR_None;
+    kernel->segment_gas = kernel->gas;
+    kernel->outcome = (struct kernel_outcome){.variant = KERNEL_VARIANT_NONE};
+}
+
+/* What the outcome tells of the frame that ends the segment. */
+static void outcome_frame(struct kernel *kernel, uint32_t position)
+{
+    const struct frame *frame = &kernel->stack[position];
+    struct kernel_outcome *o = &kernel->outcome;
+    o->frame = position;
+    o->pc = frame->state.pc;
+    for (int i = 0; i < PVM_REG_COUNT; i++)
+        o->reg[i] = frame->state.reg[i];
+    o->chain = frame->chain;
+    o->cnode = kernel_slots_hash(kernel, &frame->cnode);
+    if (kernel->config.flags & KERNEL_MEM_DIGEST)
+        o->mem_digest = kernel_mem_digest(kernel, frame);
+}
+
+static void outcome_slot0(struct kernel *kernel, const struct slot *slot)
+{
+    kernel->outcome.has_slot0 = slot->used;
+    if (slot->used)
+        kernel->outcome.slot0 = slot->hash;
+}
+
+static void outcome_finish(struct kernel *kernel, enum kernel_variant variant,
+                           enum kernel_exit reason, uint32_t arg, uint64_t value)
+{
+    struct kernel_outcome *o = &kernel->outcome;
+    o->variant = variant;
+    o->error = kernel->trap_error;
+    o->gas_used = kernel->segment_gas - kernel->gas;
+    o->stack_size = kernel->stack_size;
+    o->result = (struct kernel_result){.exit_reason = (uint32_t)reason,
+                                       .exit_arg = arg,
+                                       .return_value = value,
+                                       .gas_remaining = kernel->gas};
+}
+
+static void outcome_error(struct kernel *kernel, enum kernel_error error)
+{
+    kernel->outcome =
+        (struct kernel_outcome){.variant = KERNEL_VARIANT_ERROR,
+                                .error = error,
+                                .stack_size = kernel->stack_size,
+                                .result = {.exit_reason = (uint32_t)KERNEL_EXIT_ERROR,
+                                           .exit_arg = kernel_error_code(error)}};
+}
+
+/* ---- drive ---- */
+
+/* D5, D6: each answers true when the segment goes on. */
+static bool return_nested(struct kernel *kernel)
+{
+    struct frame *child = kernel_top(kernel), *parent = child - 1;
+    uint32_t flags = kernel->config.flags, slot = (uint32_t)child->call_slot;
+    uint64_t value = child->state.reg[7];
+    struct hash256 settled, called = child->called;
+    struct slot slot0;
+    take_slot0(child, &slot0);
+    if (flags & KERNEL_STATEFUL_CHILDREN) {
+        enum kernel_error error = kernel_settle(kernel, child, &settled);
+        if (error) {
+            pop_all(kernel);
+            outcome_error(kernel, error);
+            return false;
+        }
+    }
+    (void)kernel_pop(kernel);
+    struct slot *call_slot = &parent->cnode.slot[slot];
+    if ((flags & KERNEL_STATEFUL_CHILDREN) && call_slot->used &&
+        !parent->pinned[slot] && hash256_equal(&call_slot->hash, &called))
+        call_slot->hash = settled;
+    if (slot0.used)
+        parent->cnode.slot[0] = slot0;
+    if (!(flags & KERNEL_STRICT_RETURN)) {
+        parent->state.reg[7] = value;
+        parent->state.reg[8] = 0;
+    }
+    return true;
+}
+
+static void return_base(struct kernel *kernel)
+{
+    struct frame *frame = kernel_top(kernel);
+    uint64_t value = frame->state.reg[7];
+    struct hash256 settled;
+    struct slot slot0;
+    take_slot0(frame, &slot0);
+    enum kernel_error error = kernel_settle(kernel, frame, &settled);
+    if (error) {
+        pop_all(kernel);
+        outcome_error(kernel, error);
+        return;
+    }
+    outcome_frame(kernel, 0);
+    outcome_slot0(kernel, &slot0);
+    kernel->outcome.has_post_instance = true;
+    kernel->outcome.post_instance = settled;
+    (void)kernel_pop(kernel);
+    outcome_finish(kernel, KERNEL_VARIANT_HALT, KERNEL_EXIT_HALT, 0, value);
+}
+
+/* D8. */
+static void fault(struct kernel *kernel, enum kernel_exit reason, uint32_t arg)
+{
+    struct slot slot0;
+    take_slot0(kernel_top(kernel), &slot0);
+    outcome_frame(kernel, kernel->stack_size - 1);
+    outcome_slot0(kernel, &slot0);
+    pop_all(kernel);
+    outcome_finish(kernel, KERNEL_VARIANT_FAULTED, reason, arg, 0);
+}
+
+/* D9: the top is the reference that was just pushed, the yielder below it. */
+static void pause(struct kernel *kernel, const struct hash256 *marker,
+                  enum kernel_cause cause)
+{
+    outcome_frame(kernel, kernel->stack_size - 2);
+    kernel->outcome.has_marker = true;
+    kernel->outcome.marker = *marker;
+    kernel->outcome.cause = cause;
+    outcome_finish(kernel, KERNEL_VARIANT_PAUSED, KERNEL_EXIT_PAUSED,
+                   kernel_top(kernel)->target, 0);
+}
+
+/* D7. */
+static void out_of_gas(struct kernel *kernel)
+{
+    uint32_t position;
+    if (kernel_find_catcher(kernel, &kernel->oog_marker, &position) &&
+        !kernel_push_reference(kernel, position))
+        pause(kernel, &kernel->oog_marker, KERNEL_CAUSE_OUT_OF_GAS);
+    else
+        fault(kernel, KERNEL_EXIT_OUT_OF_GAS, 0);
+}
+
+/* D3: true when the new image has an instruction where the frame goes on. */
+static bool image_continues(const struct frame *frame)
+{
+    return pvm_code_marked(&frame->program->code, frame->state.pc);
+}
+
+/* D2, D3, D4. */
+static bool after_host_call(struct kernel *kernel, uint64_t call)
+{
+    if (call == CALL_HOST_CALL)
+        return true;
+    if (call == CALL_SET_IMAGE) {
+        if (image_continues(kernel_top(kernel)))
+            return true;
+        fault(kernel, KERNEL_EXIT_PANIC, 0);
+        return false;
+    }
+    check(call == CALL_YIELD);
+    pause(kernel, &kernel->marker, KERNEL_CAUSE_YIELD);
+    return false;
+}
+
+/* Act on an exit of the top frame; true when there is a next run. */
+static bool after_run(struct kernel *kernel, struct pvm_outcome exit)
+{
+    switch (exit.exit) {
+    case PVM_EXIT_HALT:
+        if (kernel->stack_size > 1)
+            return return_nested(kernel);
+        return_base(kernel);
+        return false;
+    case PVM_EXIT_HOST_CALL:
+        return after_host_call(kernel, exit.arg);
+    case PVM_EXIT_OUT_OF_GAS:
+        out_of_gas(kernel);
+        return false;
+    case PVM_EXIT_PAGE_FAULT:
+        fault(kernel, KERNEL_EXIT_PAGE_FAULT, (uint32_t)exit.arg);
+        return false;
+    case PVM_EXIT_TRAP:
+        fault(kernel, KERNEL_EXIT_TRAP, 0);
+        return false;
+    case PVM_EXIT_PANIC:
+        fault(kernel, KERNEL_EXIT_PANIC, 0);
+        return false;
+    case PVM_EXIT_ECALL:
+    case PVM_EXIT_STOPPED:
+        break;
+    }
+    pop_all(kernel);
+    outcome_error(kernel, KERNEL_ERROR_Internal);
+    return false;
+}
+
+static enum err drive(struct kernel *kernel)
+{
+    const struct pvm_host host = {.ecall = kernel_dispatch, .self = kernel};
+    bool more = true;
+    while (more) {
+        struct frame *frame = kernel_top(kernel);
+        frame->state.gas = kernel->gas;
+        struct pvm_outcome exit = pvm_run(kernel->engine, frame->program->program,
+                                          &frame->state, &host, NULL);
+        kernel->gas = frame->state.gas;
+        if (kernel->abort)
+            return kernel->abort;
+        more = after_run(kernel, exit);
+    }
+    return ERR_ok;
+}
+
+/* ---- invoke and resume ---- */
+
+static bool is_paused(const struct kernel *kernel)
+{
+    return kernel->stack_size && kernel->stack[kernel->stack_size - 1].reference;
+}
+
+enum err kernel_invoke(struct kernel *kernel, const struct hash256 *instance,
+                       uint32_t endpoint, const uint64_t args[4], uint64_t gas,
+                       struct kernel_result *ret_result)
+{
+    enum kernel_error error = KERNEL_ERROR_PausedOutstanding;
+    struct frame *frame;
+    if (!is_paused(kernel))
+        error = kernel_build(kernel, instance, endpoint, args, &frame);
+    if (kernel->abort)
+        return kernel->abort;
+    if (error) {
+        outcome_error(kernel, error);
+    } else {
+        kernel_push_built(kernel, frame);
+        kernel->gas = gas;
+        outcome_begin(kernel);
+        TRY(drive(kernel));
+    }
+    *ret_result = kernel->outcome.result;
+    return ERR_ok;
+}
+
+static enum kernel_error resume_check(const struct kernel *kernel, uint32_t flags,
+                                      uint64_t topup)
+{
+    if (!is_paused(kernel))
+        return KERNEL_ERROR_NotPaused;
+    if (!(flags & KERNEL_RESUME_DROP) && topup > UINT64_MAX - kernel->gas)
+        return KERNEL_ERROR_GasOverflow;
+    return KERNEL_ERROR_None;
+}
+
+enum err kernel_resume(struct kernel *kernel, uint32_t flags,
+                       const struct hash256 *scratch, uint64_t topup,
+                       struct kernel_result *ret_result)
+{
+    enum kernel_error error = resume_check(kernel, flags, topup);
+    if (error) {
+        outcome_error(kernel, error);
+    } else if (flags & KERNEL_RESUME_DROP) {
+        pop_all(kernel);
+        outcome_begin(kernel);
+        outcome_finish(kernel, KERNEL_VARIANT_DROPPED, KERNEL_EXIT_DROPPED, 0, 0);
+    } else {
+        (void)kernel_pop(kernel);
+        if (flags & KERNEL_RESUME_SCRATCH)
+            kernel_top(kernel)->cnode.slot[0] =
+                (struct slot){.used = true, .hash = *scratch};
+        kernel->gas += topup;
+        outcome_begin(kernel);
+        TRY(drive(kernel));
+    }
+    *ret_result = kernel->outcome.result;
+    return ERR_ok;
+}
