@@ -208,6 +208,7 @@ static bool after_run(struct kernel *kernel, struct pvm_outcome exit)
         return false;
     case PVM_EXIT_ECALL:
     case PVM_EXIT_STOPPED:
+    case PVM_EXIT_LOST: /* drive() has returned it */
         break;
     }
     pop_all(kernel);
@@ -225,6 +226,8 @@ static enum err drive(struct kernel *kernel)
         struct pvm_outcome exit = pvm_run(kernel->engine, frame->program->program,
                                           &frame->state, &host, NULL);
         kernel->gas = frame->state.gas;
+        if (exit.exit == PVM_EXIT_LOST)
+            kernel->abort = ERR_worker_lost;
         if (kernel->abort)
             return kernel->abort;
         more = after_run(kernel, exit);

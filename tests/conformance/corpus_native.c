@@ -290,8 +290,8 @@ static void test_arena(void **state)
 
 /* ---- hashes ---- */
 
-static void hash_sha256(const char *text, size_t size, size_t step,
-                        uint8_t ret_hash[32])
+static void guest_sha256(const char *text, size_t size, size_t step,
+                         uint8_t ret_hash[32])
 {
     struct sha256 s;
     sha256_init(&s);
@@ -306,23 +306,23 @@ static void test_sha256(void **state)
     (void)state;
     static char million[1000000];
     uint8_t hash[32], whole[32];
-    hash_sha256("", 0, 1, hash);
+    guest_sha256("", 0, 1, hash);
     assert_hash(hash, 32,
                 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-    hash_sha256("abc", 3, 1, hash);
+    guest_sha256("abc", 3, 1, hash);
     assert_hash(hash, 32,
                 "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    hash_sha256("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 56, 9,
-                hash);
+    guest_sha256("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 56, 9,
+                 hash);
     assert_hash(hash, 32,
                 "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
     memset(million, 'a', sizeof million);
-    hash_sha256(million, sizeof million, 999, hash);
+    guest_sha256(million, sizeof million, 999, hash);
     assert_hash(hash, 32,
                 "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
     for (size_t size = 0; size < 200; size++) {
-        hash_sha256(million, size, 200, whole);
-        hash_sha256(million, size, 1 + size % 67, hash);
+        guest_sha256(million, size, 200, whole);
+        guest_sha256(million, size, 1 + size % 67, hash);
         assert_memory_equal(hash, whole, 32);
     }
 }
