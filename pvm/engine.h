@@ -129,6 +129,28 @@ struct pvm_engine {
     struct segment segment;
 };
 
+/* Copy guest registers one by one: a wide load of what has just been stored in narrow
+ * pieces would wait until the stores have reached the cache, at each call of a host. */
+static inline void regs_copy(uint64_t *to, const uint64_t *from)
+{
+#pragma GCC unroll 13
+    for (unsigned r = 0; r < PVM_REG_COUNT; r++) {
+        uint64_t value = from[r];
+        __asm__("" : "+r"(value)); /* or the compiler makes it wide again */
+        to[r] = value;
+    }
+}
+
+static inline void state_copy(struct pvm_state *to, const struct pvm_state *from)
+{
+    regs_copy(to->reg, from->reg);
+    to->gas = from->gas;
+    to->icount = from->icount;
+    to->pc = from->pc;
+    to->charged = from->charged;
+    to->mem = from->mem;
+}
+
 /* The accumulator of an empty group of path bits: the sentinel of 5.5, which marks how
  * many outcomes are below it. */
 #define ACC_EMPTY ((uint64_t)1)
@@ -255,12 +277,20 @@ struct native_session {
     struct pvm_mem *outer_mem;
     void *outer_gs;
     struct pvm_mem *mem;
+    const struct pvm_host *host; /* to ask without leaving: nobody observes */
+    struct pvm_outcome outcome;
 };
-void pvm_native_begin(struct native_session *session);
+
+enum native_result {
+    NATIVE_EXIT,  /* as an interpreted run ends */
+    NATIVE_ENDED, /* by the host: session->outcome; the caller's state is complete */
+    NATIVE_MOVED, /* the host has changed where the caller's state goes on */
+};
+void pvm_native_begin(struct native_session *session, const struct pvm_host *host);
 void pvm_native_end(const struct native_session *session);
 
 /* Run from the state's pc until an exit. */
-void pvm_native_run(struct pvm_engine *e, struct native_session *session);
+enum native_result pvm_native_run(struct pvm_engine *e, struct native_session *session);
 
 /* The loop's handlers by opcode: the definition of the machine.  Answers as above; a
  * header means "arrived there, not paid". */

@@ -170,7 +170,7 @@ static void context_fill(struct pvm_engine *e, uint8_t *area, const uint8_t *at,
         context->acc = e->acc;
     }
     context->resume = (uintptr_t)at;
-    memcpy(context->reg, e->state.reg, sizeof context->reg);
+    regs_copy(context->reg, e->state.reg);
 }
 
 /* Can the lists have been left like this?  Behind a full segment no instruction comes,
@@ -235,23 +235,14 @@ static bool enter_sandbox(struct pvm_engine *e, uint8_t *area, const uint8_t *at
     return true;
 }
 
-/* Run native code from `at` until it asks; answers enum native_exit and index. */
-static uint32_t enter(struct pvm_engine *e, struct native_context *context,
-                      const uint8_t *at)
+/* Take over what native code has left in the context; answers enum native_exit and
+ * index. */
+static uint32_t left_with(struct pvm_engine *e, struct native_context *context,
+                          const uint8_t *area)
 {
     const struct native_unit *unit = e->program->unit;
-    uint8_t *area = (uint8_t *)context;
-    struct native_context seen;
-    if (!unit->options.sandbox) {
-        context_fill(e, area, at, context);
-        ((enter_fn *)(uintptr_t)(unit->code + unit->enter))();
-    } else if (enter_sandbox(e, area, at, &seen)) {
-        context = &seen;
-    } else {
-        return (uint32_t)EXIT_LOST << EXIT_SHIFT;
-    }
     uint64_t shown = e->gas_shown;
-    memcpy(e->state.reg, context->reg, sizeof context->reg);
+    regs_copy(e->state.reg, context->reg);
     if (unit->keeps_hash)
         e->acc = context->acc;
     uint32_t exit = (uint32_t)context->exit;
@@ -263,6 +254,23 @@ static uint32_t enter(struct pvm_engine *e, struct native_context *context,
     if (unit->keeps_path)
         lists_read(e, area, context);
     return e->gas_shown <= shown ? exit : (uint32_t)EXIT_LOST << EXIT_SHIFT;
+}
+
+/* Run native code from `at` until it asks; answers as left_with(). */
+static uint32_t enter(struct pvm_engine *e, struct native_context *context,
+                      const uint8_t *at)
+{
+    const struct native_unit *unit = e->program->unit;
+    uint8_t *area = (uint8_t *)context;
+    struct native_context seen;
+    if (unit->options.sandbox) {
+        if (!enter_sandbox(e, area, at, &seen))
+            return (uint32_t)EXIT_LOST << EXIT_SHIFT;
+        return left_with(e, &seen, area);
+    }
+    context_fill(e, area, at, context);
+    ((enter_fn *)(uintptr_t)(unit->code + unit->enter))();
+    return left_with(e, context, area);
 }
 
 /* ---- what native code asks; answers the address to go on at, or NULL at an exit ----
@@ -499,8 +507,9 @@ static void work_on(const struct native_unit *unit, struct pvm_mem *mem)
     os_gs_base_set(mem->base);
 }
 
-void pvm_native_begin(struct native_session *session)
+void pvm_native_begin(struct native_session *session, const struct pvm_host *host)
 {
+    session->host = host;
     session->outer_unit = running.unit;
     session->outer_mem = running.mem;
     session->outer_gs = os_gs_base_get();
@@ -532,14 +541,85 @@ static bool take_memory(struct pvm_engine *e, struct native_session *session)
     return mem != NULL;
 }
 
-void pvm_native_run(struct pvm_engine *e, struct native_session *session)
+/* At a call that nobody observes: let the host answer it with the caller's state, and
+ * go on if it has left pc and memory as they are.  The engine's own state stays behind;
+ * what counts in it is the instructions. */
+static enum native_result ask_host(struct pvm_engine *e, struct native_session *session,
+                                   const struct native_site *site,
+                                   struct native_context *context)
+{
+    struct pvm_state *s = e->caller;
+    bool ends = pvm_op_terminates(e->program->config.profile, site->op);
+    bool is_ecall = site->op == PVM_OP_ecall;
+    uint64_t arg = is_ecall ? (uint32_t)context->reg[11] : (uint64_t)site->x;
+    uint64_t ahead = ends ? 0 : visits_left(e, site) - 1;
+    uint32_t next_pc = site->pc + site->size;
+    meter_read(e, context->meter);
+    regs_copy(s->reg, context->reg);
+    s->gas = gas_true(e);
+    s->icount = e->state.icount - ahead;
+    s->pc = next_pc;
+    s->charged = !ends;
+    enum pvm_exit kind = is_ecall ? PVM_EXIT_ECALL : PVM_EXIT_HOST_CALL;
+    session->outcome = (struct pvm_outcome){kind, arg};
+    if (session->host->ecall(session->host->self, s, kind, arg, site->pc,
+                             &session->outcome) == PVM_ANSWER_EXIT)
+        return NATIVE_ENDED;
+    if (s->pc != next_pc || s->charged == ends || s->mem != session->mem ||
+        session->mem->unguardable)
+        return NATIVE_MOVED;
+    if (s->gas != gas_true(e))
+        pvm_gas_show(e, s->gas);
+    meter_show(e, context);
+    regs_copy(context->reg, s->reg);
+    context->resume = (uintptr_t)(e->program->unit->code + site->next);
+    return NATIVE_EXIT;
+}
+
+/* Run from `at`, and answer calls on the way.  NATIVE_EXIT: *ret_exit is what came up
+ * that is no call, and the engine's state is there. */
+static enum native_result enter_and_answer(struct pvm_engine *e,
+                                           struct native_session *session,
+                                           struct native_context *context,
+                                           const uint8_t *at, uint32_t *ret_exit)
+{
+    const struct native_unit *unit = e->program->unit;
+    uint8_t *area = (uint8_t *)context;
+    context_fill(e, area, at, context);
+    ((enter_fn *)(uintptr_t)(unit->code + unit->enter))();
+    while ((uint32_t)context->exit >> EXIT_SHIFT == EXIT_CALL) {
+        enum native_result result = ask_host(
+            e, session, &unit->site[(uint32_t)context->exit & EXIT_INDEX], context);
+        if (result != NATIVE_EXIT)
+            return result;
+        context->log_rsp = (uintptr_t)area + NATIVE_AREA_SIZE / 2;
+        ((enter_fn *)(uintptr_t)(unit->code + unit->enter))();
+    }
+    *ret_exit = left_with(e, context, area);
+    return NATIVE_EXIT;
+}
+
+enum native_result pvm_native_run(struct pvm_engine *e, struct native_session *session)
 {
     if (!take_memory(e, session))
-        return;
+        return NATIVE_EXIT;
+    const struct native_unit *unit = e->program->unit;
     struct native_context *context = context_of(session->mem->base);
+    bool answers = session->host && !unit->options.sandbox &&
+                   !unit->options.unmetered && e->program->log == PVM_GAS_LOG_NONE;
     const uint8_t *at = begin_at(e);
-    while (at)
-        at = answer(e, enter(e, context, at));
+    while (at) {
+        uint32_t exit = 0;
+        enum native_result result = NATIVE_EXIT;
+        if (answers)
+            result = enter_and_answer(e, session, context, at, &exit);
+        else
+            exit = enter(e, context, at);
+        if (result != NATIVE_EXIT)
+            return result;
+        at = answer(e, exit);
+    }
+    return NATIVE_EXIT;
 }
 
 /* ---- programs ---- */

@@ -38,7 +38,7 @@ static void arm(struct pvm_engine *e, int64_t gas_stop)
 /* Let the caller's state be looked at, and changed, by a callback. */
 static void state_out(struct pvm_engine *e)
 {
-    *e->caller = e->state;
+    state_copy(e->caller, &e->state);
 }
 
 /* Tell the observer about a deadline that has come; false if it ends the run. */
@@ -282,7 +282,7 @@ static void dispatch(const struct record *ip, struct pvm_engine *e)
 /* Take over the caller's state and begin a segment. */
 static void begin(struct pvm_engine *e)
 {
-    e->state = *e->caller;
+    state_copy(&e->state, e->caller);
     e->ticks = 0;
     pvm_gas_show(e, e->state.gas);
     pvm_segment_begin(e, e->state.pc, e->state.charged, e->state.gas);
@@ -351,11 +351,13 @@ static struct pvm_outcome run_native(struct pvm_engine *e, const struct pvm_host
 {
     struct native_session session;
     struct pvm_outcome outcome;
-    pvm_native_begin(&session);
+    pvm_native_begin(&session, e->observer || !host || !host->ecall ? NULL : host);
     for (;;) {
-        pvm_native_run(e, &session);
-        outcome = e->outcome;
-        if (outcome.exit == PVM_EXIT_LOST || !answered(e, host, &outcome))
+        enum native_result result = pvm_native_run(e, &session);
+        outcome = result == NATIVE_ENDED ? session.outcome : e->outcome;
+        if (result == NATIVE_ENDED || outcome.exit == PVM_EXIT_LOST)
+            break;
+        if (result == NATIVE_EXIT && !answered(e, host, &outcome))
             break;
         begin(e);
     }

@@ -39,6 +39,7 @@ struct bench {
     struct arena scratch;
     struct shown *shown;
     const char *bad;
+    enum pvm_exit first_exit; /* of the present program */
     struct pvm_sandbox *sandbox;
 };
 
@@ -159,6 +160,7 @@ struct mode {
     const char *name;
     enum pvm_dispatch dispatch;
     bool steps;
+    bool answers; /* calls have a host, and nobody observes */
     bool native;
     struct pvm_recomp_options options;
     bool sandboxed;
@@ -178,6 +180,29 @@ static struct pvm_program *make_program(const struct mode *mode, enum pvm_gas_lo
     return program;
 }
 
+/* A host that answers calls, now and then in an unusual way. */
+static enum pvm_answer on_ecall(void *self, struct pvm_state *state, enum pvm_exit kind,
+                                uint64_t number, uint32_t pc,
+                                struct pvm_outcome *ret_outcome)
+{
+    unsigned *count = self;
+    state->reg[7] += number + pc + (uint64_t)kind + state->icount;
+    switch (++*count % 8) {
+    case 3: /* a debit */
+        state->gas -= state->gas < 7 ? 0 : 7;
+        return PVM_ANSWER_CONTINUE;
+    case 5: /* go on elsewhere */
+        state->pc = 0;
+        state->charged = false;
+        return PVM_ANSWER_CONTINUE;
+    case 0:
+        *ret_outcome = (struct pvm_outcome){PVM_EXIT_HALT, 0};
+        return PVM_ANSWER_EXIT;
+    default:
+        return PVM_ANSWER_CONTINUE;
+    }
+}
+
 static void run(enum pvm_gas_log log, const struct mode *mode, struct shown *shown)
 {
     arena_init(&bench.scratch, 64 << 20);
@@ -192,6 +217,8 @@ static void run(enum pvm_gas_log log, const struct mode *mode, struct shown *sho
         make_ledger(program);
     struct pvm_observer observer = {
         .self = &bench, .segment = on_segment, .charge = on_charge, .gas_stop = -1};
+    unsigned call_count = 0;
+    const struct pvm_host host = {.ecall = on_ecall, .self = &call_count};
     pvm_engine_set_dispatch(bench.engine, mode->dispatch);
     struct pvm_state state = bench.p.start;
     state.mem = bench.mem;
@@ -200,6 +227,8 @@ static void run(enum pvm_gas_log log, const struct mode *mode, struct shown *sho
         if (mode->steps)
             while (pvm_step(bench.engine, program, &state, &outcome))
                 ;
+        else if (mode->answers)
+            outcome = pvm_run(bench.engine, program, &state, &host, NULL);
         else
             outcome = pvm_run(bench.engine, program, &state, NULL, &observer);
         shown->outcome[i] = outcome;
@@ -296,12 +325,34 @@ static bool wants(const struct mode *mode, uint64_t i)
            (pvm_recomp_available() && (!mode->sandboxed || i % 16 == 0));
 }
 
+static const struct mode answering = {.name = "loop with a host", .answers = true};
+static const struct mode native_answering[] = {
+    {.name = "native with a host", .answers = true, .native = true},
+    {.name = "native with a host and checks",
+     .answers = true,
+     .native = true,
+     .options = {.explicit_checks = true}},
+};
+
+static const char *compare_answering(struct shown *want, struct shown *got,
+                                     const char **ret_mode)
+{
+    const char *what = NULL;
+    run(PVM_GAS_LOG_NONE, &answering, want);
+    for (unsigned m = 0; m < countof(native_answering) && !what; m++) {
+        *ret_mode = native_answering[m].name;
+        what = compare_log(want, got, &native_answering[m], PVM_GAS_LOG_NONE);
+    }
+    return what;
+}
+
 /* NULL, or what differs, with the mode in *ret_mode and the log in *ret_log. */
 static const char *compare_all(uint64_t i, struct shown *want, struct shown *got,
                                const char **ret_mode, unsigned *ret_log)
 {
     const char *what = NULL;
     run(PVM_GAS_LOG_EACH, &loop, want);
+    bench.first_exit = want->outcome[0].exit;
     *ret_log = PVM_GAS_LOG_NONE;
     *ret_mode = steps.name;
     what = compare_log(want, got, &steps, PVM_GAS_LOG_NONE);
@@ -319,7 +370,8 @@ static const char *compare_all(uint64_t i, struct shown *want, struct shown *got
         return what;
     *ret_mode = native_steps.name;
     *ret_log = PVM_GAS_LOG_NONE;
-    return compare_log(want, got, &native_steps, PVM_GAS_LOG_NONE);
+    what = compare_log(want, got, &native_steps, PVM_GAS_LOG_NONE);
+    return what ? what : compare_answering(want, got, ret_mode);
 }
 
 static void test_random_programs(void **unused)
@@ -337,7 +389,7 @@ static void test_random_programs(void **unused)
             test_reproduce("diff_engines", seed + i);
             fail_msg("engines differ: %s, gas log %u: %s", mode, log, what);
         }
-        ends[want->outcome[0].exit]++;
+        ends[bench.first_exit]++;
     }
     if (count > 1) /* the generator must reach every kind of end */
         for (unsigned e = 0; e < 8; e++)
