@@ -85,4 +85,8 @@ lockstep 0 replay sha256.lks
 lockstep 0 gas --by=block sha256.lks >profile
 head -n 6 profile
 
+say 'Interpreter and recompiler do the same, in all that can be seen.'
+lockstep 0 check life.lks
+lockstep 0 check "$programs/sha256.pvm" --reg a0=64
+
 say 'Done: recorded, replayed, verified, compared.'
