@@ -75,34 +75,59 @@ static void guest(struct x64 *as, struct access access, unsigned reg,
     put_mem(as, reg, place);
 }
 
-/* Test the right that covers the whole access: test byte gs:[rdx - lines], right. */
-static void check_rights(struct native_compiler *c, const struct native_insn *first,
-                         unsigned right, struct place place)
+/* edx = the guest address of an access. */
+static void load_address(struct x64 *as, struct place place)
 {
-    struct x64 *as = &c->as;
     if (place.base == NO_BASE) {
         x64_load_imm(as, SCRATCH, (uint32_t)place.x);
-    } else {
-        x64_rex(as, W32, SCRATCH, place.indexed ? place.index : 0, place.base);
-        x64_u8(as, 0x8d); /* lea */
-        put_mem(as, SCRATCH, place);
+        return;
     }
+    x64_rex(as, W32, SCRATCH, place.indexed ? place.index : 0, place.base);
+    x64_u8(as, 0x8d); /* lea */
+    put_mem(as, SCRATCH, place);
+}
+
+/* Test a right of the line that an access begins in: test byte gs:[rdx - lines], right.
+ */
+static void test_right(struct x64 *as, struct place place, unsigned right)
+{
+    load_address(as, place);
     x64_shift_imm(as, W32, 5, SCRATCH, __builtin_ctz(MEM_LINE_SIZE));
     x64_bytes(as, 0xf665 | (uint64_t)x64_modrm(2, 0, SCRATCH) << 16, 3);
     x64_u32(as, (uint32_t)-MEM_LINE_COUNT);
     x64_u8(as, right);
-    pvm_native_ask_if(c, first, CC_E);
+}
+
+/* The tests of access_fast(): a right for the access wherever it ends, or one for this
+ * page where it does not end in the next. */
+static void check_rights(struct native_compiler *c, const struct native_insn *first,
+                         bool is_store, unsigned size, struct place place)
+{
+    struct x64 *as = &c->as;
+    unsigned within = is_store ? MEM_WRITE : MEM_READ;
+    unsigned onwards = is_store ? MEM_WRITE_ON : MEM_READ_ON;
+    if (size > 1) {
+        test_right(as, place, onwards);
+        uint8_t *good = x64_jcc_short(as, CC_NE);
+        load_address(as, place);
+        x64_alu_imm(as, W32, ALU_AND, SCRATCH, PVM_PAGE_SIZE - 1);
+        x64_alu_imm(as, W32, ALU_CMP, SCRATCH, (int32_t)(PVM_PAGE_SIZE - size));
+        pvm_native_ask_if(c, first, CC_A);
+        test_right(as, place, within);
+        pvm_native_ask_if(c, first, CC_E);
+        x64_patch_short(good, as->at);
+    } else {
+        test_right(as, place, within);
+        pvm_native_ask_if(c, first, CC_E);
+    }
 }
 
 /* Everything in front of the access itself, and the site it belongs to. */
 static void prepare(struct native_compiler *c, const struct native_insn *first,
                     bool is_store, unsigned size, struct place place)
 {
-    unsigned right = is_store ? MEM_WRITE_ON : MEM_READ_ON;
-    if (size == 1)
-        right = is_store ? MEM_WRITE : MEM_READ;
     if (c->unit->options.explicit_checks)
-        check_rights(c, first, right, place);
+        check_rights(c, first, is_store, size, place);
     else
         (void)pvm_native_site(c, first);
 }
