@@ -23,6 +23,7 @@ enum { A0 = 7, EACH_SHARE = 100, ECALLS = 1000000 };
 
 /* What runs: a program, and how many ecalls or instructions it has. */
 struct work {
+    enum replay_engine_kind engine;
     const char *name;
     struct pvm_container container;
     uint64_t n; /* a0 */
@@ -89,7 +90,10 @@ static enum err run_with(struct arena *arena, struct session_run *run,
     TRY(replay_session_create(
         arena, &setup,
         &(struct replay_session_options){
-            .trace = trace, .host = &host, .limit = REPLAY_NO_LIMIT},
+            .trace = trace,
+            .host = &host,
+            .limit = REPLAY_NO_LIMIT,
+            .engine = {.kind = run->work->engine, .in_process = true}},
         &session));
     enum err err = replay_session_run(session, &run->result);
     replay_session_close(session);
@@ -131,7 +135,9 @@ static void run_replay(void *self, uint64_t *ret_ns)
     must(replay_source_file_open(&file, run->path), run->path);
     struct trace_source source = replay_source_file(&file);
     uint64_t start = os_clock_cpu_ns();
-    replay_trace(&source, &(struct replay_options){.locate = false}, &report);
+    const struct replay_options options = {
+        .engine = {.kind = run->work->engine, .in_process = true}};
+    replay_trace(&source, &options, &report);
     *ret_ns = os_clock_cpu_ns() - start;
     replay_source_file_close(&file);
     if (report.class != REPLAY_SAME)
@@ -174,6 +180,15 @@ static void say_size(struct bench *bench, const char *name, const char *what,
                                                 .unit = unit});
 }
 
+static const char *const ratio_name[][VARIANTS] = {
+    [REPLAY_ENGINE_INTERP] = {[LEDGER] = "ledger/off",
+                              [SUMMARY] = "summary/off",
+                              [REPLAY] = "replay/record"},
+    [REPLAY_ENGINE_RECOMP] = {[LEDGER] = "recompiled: ledger/off",
+                              [SUMMARY] = "recompiled: summary/off",
+                              [REPLAY] = "recompiled: replay/record"},
+};
+
 static void bench_one(struct bench *bench, const struct work *work, const char *folder,
                       struct bench_mean mean[VARIANTS])
 {
@@ -190,6 +205,7 @@ static void bench_one(struct bench *bench, const struct work *work, const char *
         variant[i].run = run_session;
         variant[i].self = &run[i];
     }
+    run[REPLAY].work = work;
     trace_path(&run[REPLAY], folder, "ledger");
     variant[REPLAY].run = run_replay;
     variant[REPLAY].self = &run[REPLAY];
@@ -197,11 +213,14 @@ static void bench_one(struct bench *bench, const struct work *work, const char *
     const struct bench_series *off = &variant[OFF].series,
                               *ledger = &variant[LEDGER].series;
     bench_mean_add(&mean[LEDGER],
-                   bench_say_ratio(bench, work->name, "ledger/off", ledger, off, 0));
-    bench_mean_add(&mean[SUMMARY], bench_say_ratio(bench, work->name, "summary/off",
-                                                   &variant[SUMMARY].series, off, 0));
-    bench_mean_add(&mean[REPLAY], bench_say_ratio(bench, work->name, "replay/record",
-                                                  &variant[REPLAY].series, ledger, 0));
+                   bench_say_ratio(bench, work->name, ratio_name[work->engine][LEDGER],
+                                   ledger, off, 0));
+    bench_mean_add(&mean[SUMMARY],
+                   bench_say_ratio(bench, work->name, ratio_name[work->engine][SUMMARY],
+                                   &variant[SUMMARY].series, off, 0));
+    bench_mean_add(&mean[REPLAY],
+                   bench_say_ratio(bench, work->name, ratio_name[work->engine][REPLAY],
+                                   &variant[REPLAY].series, ledger, 0));
     say_size(bench, work->name, "file/charge", run[LEDGER].file_size,
              count_charges(run[LEDGER].path), "B");
 }
@@ -232,7 +251,8 @@ static void bench_each(struct bench *bench, const struct work *work, const char 
                           &variant[0].series, 0);
 }
 
-static void bench_programs_recorded(struct bench *bench, const char *folder)
+static void bench_programs_recorded(struct bench *bench, const char *folder,
+                                    enum replay_engine_kind engine)
 {
     struct bench_program row[BENCH_PROGRAM_MAX];
     struct bench_mean mean[VARIANTS] = {{0}};
@@ -240,20 +260,24 @@ static void bench_programs_recorded(struct bench *bench, const char *folder)
     arena_init(&arena, WORK_SIZE_MAX);
     size_t count = bench_programs(bench, &arena, row);
     for (size_t i = 0; i < count; i++) {
-        struct work work = {.name = row[i].name,
+        struct work work = {.engine = engine,
+                            .name = row[i].name,
                             .container = row[i].container,
                             .n = row[i].n,
                             .stdin_fd = -1};
         if (!row[i].counts)
             continue;
         bench_one(bench, &work, folder, mean);
+        if (engine == REPLAY_ENGINE_RECOMP)
+            continue;
         if (strcmp(row[i].name, "keccak") == 0 || strcmp(row[i].name, "interp") == 0)
             bench_each(bench, &work, folder);
     }
     if (mean[LEDGER].count) {
-        say_mean(bench, "ledger/off", &mean[LEDGER], GOAL_LEDGER);
-        say_mean(bench, "summary/off", &mean[SUMMARY], GOAL_SUMMARY);
-        say_mean(bench, "replay/record", &mean[REPLAY], GOAL_REPLAY);
+        const char *const *name = ratio_name[engine];
+        say_mean(bench, name[LEDGER], &mean[LEDGER], GOAL_LEDGER);
+        say_mean(bench, name[SUMMARY], &mean[SUMMARY], GOAL_SUMMARY);
+        say_mean(bench, name[REPLAY], &mean[REPLAY], GOAL_REPLAY);
     }
     arena_fini(&arena);
 }
@@ -344,8 +368,11 @@ void bench_record(struct bench *bench)
     if (!bench->only || strcmp(bench->only, "read") == 0)
         bench_calls(bench, "read", read_text, zero, folder);
     if (!bench->only ||
-        (strcmp(bench->only, "clock") != 0 && strcmp(bench->only, "read") != 0))
-        bench_programs_recorded(bench, folder);
+        (strcmp(bench->only, "clock") != 0 && strcmp(bench->only, "read") != 0)) {
+        bench_programs_recorded(bench, folder, REPLAY_ENGINE_INTERP);
+        if (pvm_recomp_available())
+            bench_programs_recorded(bench, folder, REPLAY_ENGINE_RECOMP);
+    }
     os_close(zero);
     for (size_t i = 0; i < countof(trace_name); i++) {
         (void)snprintf(path, sizeof path, "%s/%s.lks", folder, trace_name[i]);
