@@ -95,6 +95,22 @@ enum err pvm_digest_create(struct arena *arena, struct pvm_mem *mem,
     return ERR_ok;
 }
 
+/* Take over the hash of a dirty page.  Where native code runs, the first store to a
+ * clean page is a signal, which costs more than a hash: a page that has changed stays
+ * dirty, so that only those are cleaned that have rested since the last call. */
+static void leaf_refresh(struct pvm_digest *digest, unsigned g, unsigned leaf,
+                         const struct hash256 *hash)
+{
+    struct half_tree *tree = digest->group[g];
+    bool rested = hash256_equal(&tree->node[HALF_LEAVES + leaf], hash);
+    if (rested || !digest->mem->protect)
+        pvm_mem_clean(digest->mem, g * MEM_GROUP_SIZE + leaf);
+    else
+        digest->mem->group_dirty[g] = true;
+    if (!rested)
+        tree_set(tree, leaf, hash);
+}
+
 static enum err group_refresh(struct pvm_digest *digest, unsigned g)
 {
     struct pvm_mem *mem = digest->mem;
@@ -112,18 +128,19 @@ static enum err group_refresh(struct pvm_digest *digest, unsigned g)
         uint32_t page = g * MEM_GROUP_SIZE + leaf;
         if (!(mem->info[page] & MEM_DIRTY))
             continue;
-        pvm_mem_clean(mem, page);
         bytes[count] = pvm_mem_page(mem, page);
-        if (bytes[count])
+        if (bytes[count]) {
             dirty[count++] = leaf;
-        else /* not mapped any more */
+        } else { /* not mapped any more */
+            pvm_mem_clean(mem, page);
             tree_set(digest->group[g], leaf, &digest->zero[0]);
+        }
     }
     hash256_of_many(bytes, count, PVM_PAGE_SIZE, hash);
-    for (size_t k = 0; k < count; k++)
-        tree_set(digest->group[g], dirty[k], &hash[k]);
-    tree_set(&digest->top, g, tree_root(digest->group[g]));
     mem->group_dirty[g] = false;
+    for (size_t k = 0; k < count; k++)
+        leaf_refresh(digest, g, dirty[k], &hash[k]);
+    tree_set(&digest->top, g, tree_root(digest->group[g]));
     return ERR_ok;
 }
 
