@@ -115,7 +115,7 @@ static void print_registers(const struct report *r)
 
 /* ---- native code ---- */
 
-/* Fused instructions have their code at the first of them. */
+/* Fused instructions have their code at the first of them; some need none. */
 static bool find_native(struct report *r)
 {
     struct pvm_insn insn;
@@ -139,7 +139,9 @@ static void print_native(const struct report *r)
     if (!cli_native_find(&r->native, r->native_pc, &line))
         return;
     ui_out(r->cli, "native code of @%" PRIu32 "%s:\n", r->native_pc,
-           r->native_pc == r->found->pc ? "" : ", which does the bad one's work too");
+           r->native_pc == r->found->pc
+               ? ""
+               : " (nothing was emitted for the bad one itself)");
     while (cli_native_next(&r->native, &line))
         ui_out(r->cli, "  +0x%04" PRIx32 "  %s\n", line.offset, line.text);
 }

@@ -153,7 +153,8 @@ const struct cli_spec cli_spec_disasm = {
              "the same raw program of the listing.  With --native, +0x40 is the place "
              "in the "
              "native code; a block's first instruction has the gas check too, and an "
-             "instruction without code was emitted as one with those before it.",
+             "instruction without code needs none, or was emitted as one with those "
+             "before it.",
     .exit_yes = "the listing was printed",
     .prints_json = true,
 };

@@ -22,12 +22,14 @@ static const char text[] = "load_imm a0, 1\n"      /* 0 */
                            "add_64 a5, a2, a0\n"   /* 19 */
                            "mul_64 a5, a5, a5\n"   /* 22 */
                            "div_u_64 a5, a5, a2\n" /* 25 */
+                           "fallthrough\n"         /* 28 */
                            "trap\n";
-enum { BLOCK = 4, BAD = 19 };
+enum { BLOCK = 4, BAD = 19, EMPTY = 28 };
 
 static const struct cli_command command = {.name = "check", .spec = &cli_spec_check};
 static const struct pvm_recomp_options recomp;
 static struct buf blob;
+static uint32_t bad_pc = BAD;
 static bool as_json, is_found, is_same;
 
 static int print(struct cli *cli)
@@ -51,7 +53,7 @@ static int print(struct cli *cli)
         .value = {0x10, 0xffffffffffffffff},
         .found = is_found,
         .block = BLOCK,
-        .pc = BAD,
+        .pc = bad_pc,
         .icount = 1007,
         .state = {.icount = 2000},
     };
@@ -123,6 +125,19 @@ static void not_found(void **unused)
                "reproduce: lockstep check --gas=5 x.pvm\n");
     run(&o, false, true, false);
     assert_string_equal(o.out, "");
+}
+
+static void no_native_code(void **unused)
+{
+    (void)unused;
+    struct output o;
+    if (!pvm_recomp_available())
+        skip();
+    bad_pc = EMPTY;
+    run(&o, false, false, true);
+    bad_pc = BAD;
+    assert_non_null(strstr(o.out, "native code of @25 (nothing was emitted for the bad "
+                                  "one itself):\n  +0x"));
 }
 
 static struct json_object *key(struct json_object *object, const char *name)
@@ -204,6 +219,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(report_text), cmocka_unit_test(not_found),
-        cmocka_unit_test(report_json), cmocka_unit_test(command_line)};
+        cmocka_unit_test(no_native_code), cmocka_unit_test(report_json),
+        cmocka_unit_test(command_line)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
