@@ -5,8 +5,12 @@
 #include "cli/cli.h"
 
 #include "base/os.h"
+#include "cli/engine.h"
+#include "cli/guest.h"
+#include "cli/native.h"
 #include "pvm/pvm.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,24 +101,43 @@ int cmd_asm(struct cli *cli, int argc, char **argv)
 
 /* In the order of the enums, with "detect" behind the kinds. */
 static const char *const kind_word[] = {"raw", "spi", "polkavm", "detect", NULL};
-static const char *const profile_word[] = {"vectors", "javm", NULL};
+static const char *const log_word[] = {"none", "ledger", "each", "summary", NULL};
 enum { KIND_DETECT = PVM_CONTAINER_POLKAVM + 1 };
 
 struct disasm_options {
     uint32_t kind;
     enum pvm_profile profile;
+    bool native;
+    enum pvm_gas_log log;
+    bool explicit_checks;
+    struct cli_engine_options engine;
+    uint64_t model, mem_cycles;
 };
 
 static const struct disasm_options disasm_defaults = {
     .kind = KIND_DETECT,
     .profile = PVM_PROFILE_JAVM,
+    .engine = {.kind = REPLAY_ENGINE_RECOMP},
+    .model = CLI_GUEST_DEFAULT,
+    .mem_cycles = CLI_GUEST_DEFAULT,
 };
 
 static const struct cli_option disasm_option[] = {
     CLI_WORD(struct disasm_options, kind, "format", 'f', kind_word,
              "container that the file is (default detect)"),
-    CLI_WORD(struct disasm_options, profile, "profile", 0, profile_word,
+    CLI_WORD(struct disasm_options, profile, "profile", 0, cli_profile_word,
              "which opcodes there are (default javm, which has them all)"),
+    CLI_FLAG(struct disasm_options, native, "native", 'n',
+             "beside each instruction the x86-64 code that the recompiler emits"),
+    CLI_WORD(struct disasm_options, log, "gas-log", 0, log_word,
+             "native: code that maintains this log of gas (default none)"),
+    CLI_FLAG(struct disasm_options, explicit_checks, "explicit-checks", 0,
+             "native: test each access in code, as where signals are not ours"),
+    CLI_U64(struct disasm_options, model, "model", 0, "N", 0, UINT32_MAX,
+            "native: gas model (default that of the profile)"),
+    CLI_U64(struct disasm_options, mem_cycles, "mem-cycles", 0, "N", 1, 1000,
+            "native: gas model 1: what a load or store takes (default 25)"),
+    CLI_INTERP_ONLY_OPTION(struct disasm_options),
     CLI_END,
 };
 
@@ -124,10 +147,14 @@ const struct cli_spec cli_spec_disasm = {
     .defaults = &disasm_defaults,
     .positional = {{"FILE", 1, 1, "a program, or - for stdin"}},
     .example = {{"lockstep disasm corpus/pvm/bin/fib.pvm", "print the listing"},
-                {"lockstep disasm --json fib.pvm", "one object per instruction"}},
+                {"lockstep disasm --native fib.pvm", "with the recompiler's code"}},
     .about = "Each line begins with its position.  Exports are labels; memory, start "
              "registers and imports of the container are comments.  lockstep asm makes "
-             "the same raw program of the listing.",
+             "the same raw program of the listing.  With --native, +0x40 is the place "
+             "in the "
+             "native code; a block's first instruction has the gas check too, and an "
+             "instruction without code needs none, or was emitted as one with those "
+             "before it.",
     .exit_yes = "the listing was printed",
     .prints_json = true,
 };
@@ -136,7 +163,8 @@ struct listing {
     struct cli *cli;
     const struct pvm_container *container;
     enum pvm_profile profile;
-    struct pvm_export *label; /* names once each, in order of pc */
+    const struct cli_native *native; /* NULL: none is wanted */
+    struct pvm_export *label;        /* names once each, in order of pc */
     uint32_t label_count;
 };
 
@@ -206,6 +234,50 @@ static void print_header(const struct listing *listing)
         ui_out_escaped(cli, c->import_list[i], false);
         ui_out(cli, "\n");
     }
+}
+
+static void print_labels(const struct listing *listing, uint32_t *next, uint32_t end)
+{
+    for (; *next < listing->label_count && listing->label[*next].pc < end; ++*next) {
+        ui_out_escaped(listing->cli, listing->label[*next].name, false);
+        ui_out(listing->cli, ":\n");
+    }
+}
+
+/* PVM on the left, x86-64 on the right. */
+static enum err print_native(const struct listing *listing)
+{
+    enum { COLUMN = 40 };
+    const struct pvm_code *code = &listing->container->code;
+    struct cli *cli = listing->cli;
+    struct cli_native_line native;
+    struct buf line;
+    uint32_t label = 0;
+    buf_init(&line, 4096);
+    print_header(listing);
+    ui_out(cli, "; native code: %zu bytes\n", listing->native->code.size);
+    for (uint32_t pc = 0; pc < code->code.size && !line.err;) {
+        buf_clear(&line);
+        uint32_t end = pvm_disasm_line(code, listing->profile, pc, &line);
+        if (line.err)
+            break;
+        print_labels(listing, &label, end);
+        line.data[line.size - 1] = 0; /* its newline */
+        const char *left = (const char *)line.data;
+        if (cli_native_find(listing->native, pc, &native)) {
+            while (cli_native_next(listing->native, &native)) {
+                ui_out(cli, "%-*s +0x%04" PRIx32 "  %s\n", COLUMN, left, native.offset,
+                       native.text);
+                left = "";
+            }
+        }
+        if (*left)
+            ui_out(cli, "%s\n", left);
+        pc = end;
+    }
+    enum err err = line.err;
+    buf_fini(&line);
+    return err;
 }
 
 static enum err print_text(const struct listing *listing)
@@ -282,6 +354,8 @@ static enum err print_json(const struct listing *listing)
         ui_json_bool(cli, "ok", pvm_code_ok(code, listing->profile, pc));
         ui_json_hex(cli, "bytes", bytes_of(code->code.data + pc, end - pc));
         ui_json_text_bytes(cli, "text", bytes_of(text.data + at, text.size - at - 1));
+        if (listing->native)
+            cli_native_json(cli, listing->native, pc);
         ui_json_end(cli);
         pc = end;
     }
@@ -290,7 +364,17 @@ static enum err print_json(const struct listing *listing)
     return err;
 }
 
-static enum err disassemble(struct cli *cli, struct bytes file)
+static enum err print_listing(struct listing *listing)
+{
+    TRY(make_labels(listing));
+    if (listing->cli->json)
+        return print_json(listing);
+    return listing->native ? print_native(listing) : print_text(listing);
+}
+
+static int disassemble(struct cli *cli, const char *path, struct bytes file,
+                       const struct pvm_config *config,
+                       const struct replay_engine *engine)
 {
     const struct disasm_options *options = cli->options;
     enum pvm_container_kind kind = options->kind == KIND_DETECT
@@ -298,28 +382,67 @@ static enum err disassemble(struct cli *cli, struct bytes file)
                                        : (enum pvm_container_kind)options->kind;
     struct arena arena;
     struct pvm_container container;
+    struct cli_native native = {0};
     struct listing listing = {
         .cli = cli, .container = &container, .profile = options->profile};
     arena_init(&arena, (size_t)1 << 32);
     enum err err = pvm_container_load(&arena, kind, options->profile, file,
                                       (struct bytes){0}, &container);
+    if (!err && options->native) {
+        err = cli_native_open(&arena, &container.code, config, options->log,
+                              &engine->recomp, &native);
+        listing.native = &native;
+    }
     if (!err)
-        err = make_labels(&listing);
-    if (!err)
-        err = cli->json ? print_json(&listing) : print_text(&listing);
+        err = print_listing(&listing);
     free(listing.label);
+    cli_native_close(&native);
     arena_fini(&arena);
-    return err;
+    return err ? ui_fail(cli, err, path) : CLI_YES;
+}
+
+/* What the recompiler shall do; CLI_YES, or the status after a message. */
+static int read_native(struct cli *cli, struct pvm_config *ret_config,
+                       struct replay_engine *ret_engine)
+{
+    const struct disasm_options *options = cli->options;
+    bool model = options->model != CLI_GUEST_DEFAULT;
+    bool mem_cycles = options->mem_cycles != CLI_GUEST_DEFAULT;
+    bool asks = options->log || options->explicit_checks || model || mem_cycles ||
+                options->engine.interp_only;
+    if (asks && !options->native)
+        return ui_usage(cli, "--gas-log, --explicit-checks, --model, --mem-cycles and "
+                             "--interp-only are for --native");
+    *ret_config = pvm_config_default(options->profile);
+    if (model)
+        ret_config->model = (uint32_t)options->model;
+    if (mem_cycles)
+        ret_config->mem_cycles = (uint32_t)options->mem_cycles;
+    enum err err = pvm_config_check(ret_config);
+    if (err)
+        return ui_usage(cli, "gas model %" PRIu32 " with profile %s: %s",
+                        ret_config->model, pvm_profile_name(options->profile),
+                        err_text(err));
+    int status = cli_engine_read(cli, &options->engine, ret_engine);
+    ret_engine->recomp.explicit_checks = options->explicit_checks;
+    if (!status && options->native && !pvm_recomp_available())
+        return ui_fail(cli, ERR_unsupported, "recompiler");
+    return status;
 }
 
 int cmd_disasm(struct cli *cli, int argc, char **argv)
 {
     (void)argc;
+    struct pvm_config config;
+    struct replay_engine engine;
     struct buf file;
+    int status = read_native(cli, &config, &engine);
+    if (status)
+        return status;
     buf_init(&file, PROGRAM_SIZE_MAX);
     enum err err = os_file_read(input_path(argv[0]), &file);
-    if (!err)
-        err = disassemble(cli, buf_bytes(&file));
+    status = err ? ui_fail(cli, err, argv[0])
+                 : disassemble(cli, argv[0], buf_bytes(&file), &config, &engine);
     buf_fini(&file);
-    return err ? ui_fail(cli, err, argv[0]) : CLI_YES;
+    return status;
 }

@@ -5,6 +5,8 @@
 #include "analysis/check.h"
 
 #include "base/os.h"
+#include "cli/check_print.h"
+#include "cli/command_line.h"
 #include "cli/engine.h"
 #include "cli/guest.h"
 #include "cli/replay_print.h"
@@ -16,10 +18,11 @@
 
 #define GAS_DEFAULT UINT64_C(20000000)
 #define INTERVAL_DEFAULT UINT64_C(16777216)
-enum { LIST_SIZE_MAX = 1 << 24, A0 = 7 };
+enum { LIST_SIZE_MAX = 1 << 26, FOLDER_DEPTH_MAX = 32, A0 = 7 };
 
 struct options {
     struct cli_guest_options guest;
+    const char *engines;
     struct cli_engine_options engine;
     uint64_t interval;
 };
@@ -29,18 +32,22 @@ static const struct options defaults = {
               .profile = PVM_PROFILE_VECTORS,
               .model = CLI_GUEST_DEFAULT,
               .mem_cycles = CLI_GUEST_DEFAULT,
-              .seed = CLI_GUEST_DEFAULT},
-    .engine = {.kind = REPLAY_ENGINE_RECOMP},
+              /* A report shall come again: nothing of the real world. */
+              .stdin_path = "/dev/null",
+              .clock = "0",
+              .discard = true},
+    .engines = "interp,recomp",
     .interval = INTERVAL_DEFAULT,
 };
 
 static const struct cli_option option[] = {
-    CLI_WORD(struct options, engine.kind, "against", 0, cli_engine_word,
-             "engine that is held against the interpreter (default recomp)"),
+    CLI_STRING(struct options, engines, "engines", 0, "A,B",
+               "two of interp and recomp; the first asks (default interp,recomp)"),
     CLI_INTERP_ONLY_OPTION(struct options),
     CLI_U64(struct options, interval, "interval", 0, "GAS", 1, REPLAY_GAS_MAX,
             "gas between two comparisons (default 2^24)"),
-    CLI_GUEST_OPTIONS(struct options),
+    CLI_GUEST_OPTIONS_OF(struct options, "default: nothing", " (default 0)",
+                         "(default 0)", "default 2*10^7"),
     CLI_END,
 };
 
@@ -48,8 +55,9 @@ const struct cli_spec cli_spec_check = {
     .option = option,
     .options_size = sizeof(struct options),
     .defaults = &defaults,
-    .positional = {{"FILE", 1, CLI_MANY,
-                    "a program, a trace, or a folder: its *.pvm and *.lks"}},
+    .positional =
+        {{"FILE", 1, CLI_MANY,
+          "a program, a trace, or a folder: all *.pvm, *.polkavm, *.lks below"}},
     .example = {{"lockstep check corpus/pvm/bin", "check every program there"},
                 {"lockstep check --reg a0=20 corpus/pvm/bin/fib.pvm", "check one"}},
     .about =
@@ -57,9 +65,7 @@ const struct cli_spec cli_spec_check = {
         "icount, memory, page rights and states, the calls and the ledger are "
         "compared.  A difference is traced back to its first instruction.  The host "
         "is asked once, both engines get its answer.  What the guest writes is "
-        "dropped.  Gas is 2*10^7 unless --gas says otherwise.  A trace is replayed "
-        "with "
-        "each engine.",
+        "dropped.  A trace is replayed with each engine.",
     .exit_yes = "all the same",
     .exit_no = "a difference: the report says where",
     .prints_json = true,
@@ -118,68 +124,24 @@ static void serve(void *self, const struct pvm_state *state, uint64_t number,
     };
 }
 
-static void print_place(struct run *run, const struct guest *g,
-                        const struct analysis_check_report *report)
-{
-    struct cli *cli = run->cli;
-    const struct pvm_code *code = &g->guest.container.code;
-    struct buf line;
-    if (!report->found) {
-        ui_out(cli, "  the difference did not come again from the last equal place\n");
-        return;
-    }
-    buf_init(&line, 4096);
-    ui_out(cli,
-           "first bad instruction: icount %" PRIu64 "  pc 0x%" PRIx32
-           "  block 0x%" PRIx32 "\n",
-           report->icount, report->pc, report->block);
-    if (report->pc < code->code.size)
-        (void)pvm_disasm_line(code, g->guest.setup.config.profile, report->pc, &line);
-    ui_out(cli, "  > ");
-    ui_out_bytes(cli, buf_bytes(&line));
-    if (!line.size)
-        ui_out(cli, "behind the end of the code\n");
-    for (unsigned i = 0; i < PVM_REG_COUNT; i++) {
-        uint64_t a = report->reg[0][i], b = report->reg[1][i];
-        ui_out(cli, "  %-3s 0x%016" PRIx64 "  0x%016" PRIx64 "%s\n", pvm_reg_name[i], a,
-               b, a == b ? "" : "  differs");
-    }
-    buf_fini(&line);
-}
-
 static void print_report(struct run *run, const struct guest *g,
                          const struct analysis_check_report *report)
 {
-    struct cli *cli = run->cli;
-    if (cli->json) {
-        ui_json_begin(cli);
-        ui_json_text(cli, "file", g->guest.path);
-        ui_json_bool(cli, "same", report->same);
-        ui_json_u64(cli, "icount",
-                    report->found ? report->icount : report->state.icount);
-        if (!report->same) {
-            ui_json_text(cli, "field", report->field);
-            ui_json_u64(cli, "where", report->where);
-            ui_json_u64(cli, "interp", report->value[0]);
-            ui_json_u64(cli, "recomp", report->value[1]);
-            ui_json_bool(cli, "found", report->found);
-            ui_json_u64(cli, "pc", report->pc);
-            ui_json_u64(cli, "block", report->block);
-        }
-        ui_json_end(cli);
-        return;
+    struct buf command;
+    struct cli_check_case it = {.path = g->guest.path,
+                                .code = &g->guest.container.code,
+                                .config = g->guest.setup.config};
+    for (unsigned i = 0; i < 2; i++) {
+        it.engine[i] = cli_engine_word[run->engine[i].kind];
+        if (run->engine[i].kind == REPLAY_ENGINE_RECOMP)
+            it.recomp = &run->engine[i].recomp;
     }
-    if (report->same) {
-        ui_verbose(cli, "%s: same: %s, %" PRIu64 " instructions", g->guest.path,
-                   pvm_exit_name(report->outcome.exit), report->state.icount);
-        return;
-    }
-    ui_out(cli,
-           "%s: engine defect: %s at 0x%" PRIx64 ": %s 0x%" PRIx64 ", %s 0x%" PRIx64
-           "\n",
-           g->guest.path, report->field, report->where, cli_engine_word[0],
-           report->value[0], cli_engine_word[run->engine[1].kind], report->value[1]);
-    print_place(run, g, report);
+    buf_init(&command, LIST_SIZE_MAX);
+    cli_command_put(run->cli->command, run->cli->options, &command);
+    cli_command_put_word(g->guest.path, &command);
+    it.command = command.err ? "" : buf_string(&command);
+    cli_check_print(run->cli, &it, report);
+    buf_fini(&command);
 }
 
 static enum err check_guest(struct run *run, struct guest *g,
@@ -211,15 +173,11 @@ static enum err check_guest(struct run *run, struct guest *g,
 static void check_program(struct run *run, char *path)
 {
     struct cli *cli = run->cli;
-    struct options options = *(const struct options *)cli->options;
+    const struct options *options = cli->options;
     struct guest g = {0};
     struct analysis_check_report report;
     char guest_word[] = "pvm", *argv[] = {guest_word, path};
-    /* Nobody's terminal is read, and nothing is written. */
-    if (!options.guest.stdin_path)
-        options.guest.stdin_path = "/dev/null";
-    options.guest.discard = true;
-    int status = cli_guest_open(cli, &options.guest, 2, argv, &g.guest);
+    int status = cli_guest_open(cli, &options->guest, 2, argv, &g.guest);
     if (!status) {
         enum err err = check_guest(run, &g, &report);
         if (err)
@@ -275,56 +233,129 @@ static bool ends_in(const char *name, const char *end)
     return size > end_size && strcmp(name + size - end_size, end) == 0;
 }
 
-static void check_file(struct run *run, char *path)
+static bool is_wanted(const char *name)
 {
-    (ends_in(path, ".lks") ? (void)check_trace(run, path) : check_program(run, path));
+    return ends_in(name, ".pvm") || ends_in(name, ".polkavm") || ends_in(name, ".lks");
 }
 
-static void check_path(struct run *run, char *path)
+/* Append the files below `path`, each with its NUL.  Deeper than FOLDER_DEPTH_MAX is
+ * only a link that leads back to where it lies. */
+static enum err gather(const char *path, unsigned depth, struct buf *list)
 {
     struct buf names, full;
+    enum err err = ERR_ok;
     if (!os_folder_exists(path)) {
-        check_file(run, path);
-        return;
+        buf_put(list, path, strlen(path) + 1);
+        return list->err;
     }
     buf_init(&names, LIST_SIZE_MAX);
     buf_init(&full, LIST_SIZE_MAX);
-    enum err err = os_folder_list(path, &names);
+    err = os_folder_list(path, &names);
     for (size_t at = 0; !err && at < names.size && !os_interrupted();) {
         const char *name = (const char *)names.data + at;
-        at += strlen(name) + 1;
-        if (!ends_in(name, ".pvm") && !ends_in(name, ".lks"))
+        size_t size = strlen(name);
+        bool folder = ends_in(name, "/");
+        at += size + 1;
+        if (folder ? depth == FOLDER_DEPTH_MAX : !is_wanted(name))
             continue;
         buf_clear(&full);
-        buf_printf(&full, "%s/%s", path, name);
-        err = full.err;
-        if (!err)
-            check_file(run, (char *)(uintptr_t)buf_string(&full));
-    }
-    if (err) {
-        (void)ui_fail(run->cli, err, path);
-        run->trouble = true;
+        buf_printf(&full, "%s%s%.*s", path, ends_in(path, "/") ? "" : "/",
+                   (int)(size - folder), name);
+        err = full.err ? full.err : gather(buf_string(&full), depth + 1, list);
     }
     buf_fini(&names);
     buf_fini(&full);
+    return err;
+}
+
+static void check_all(struct run *run, struct buf *list)
+{
+    uint64_t count = 0, done = 0;
+    for (size_t at = 0; at < list->size; at++)
+        count += !list->data[at];
+    for (size_t at = 0; at < list->size && !os_interrupted(); done++) {
+        char *path = (char *)list->data + at;
+        at += strlen(path) + 1;
+        if (count > 1)
+            ui_progress(run->cli, "checking", done, count);
+        if (ends_in(path, ".lks"))
+            check_trace(run, path);
+        else
+            check_program(run, path);
+    }
+}
+
+static int finish(struct run *run)
+{
+    struct cli *cli = run->cli;
+    if (cli->json) {
+        ui_json_begin(cli);
+        ui_json_u64(cli, "same_count", run->same_count);
+        ui_json_u64(cli, "differ_count", run->differ_count);
+        ui_json_end(cli);
+    } else {
+        ui_out(cli, "%" PRIu64 " same, %" PRIu64 " differ\n", run->same_count,
+               run->differ_count);
+    }
+    if (run->differ_count)
+        return CLI_NO;
+    return run->trouble || !run->same_count || os_interrupted() ? CLI_UNKNOWN : CLI_YES;
+}
+
+/* CLI_YES, or the status after a message. */
+static int read_engines(struct run *run)
+{
+    const struct options *options = run->cli->options;
+    const char *at = options->engines;
+    bool native = false;
+    for (unsigned i = 0; i < 2; i++) {
+        struct cli_engine_options how = options->engine;
+        const char *word = cli_engine_word[REPLAY_ENGINE_INTERP];
+        how.kind = REPLAY_ENGINE_INTERP;
+        if (strncmp(at, word, strlen(word)) != 0) {
+            word = cli_engine_word[REPLAY_ENGINE_RECOMP];
+            how.kind = REPLAY_ENGINE_RECOMP;
+        }
+        size_t size = strlen(word);
+        if (strncmp(at, word, size) != 0 || at[size] != (i ? 0 : ','))
+            return ui_usage(run->cli,
+                            "--engines takes two of interp and recomp, such as "
+                            "interp,recomp, not '%s'",
+                            options->engines);
+        at += size + 1;
+        native |= how.kind == REPLAY_ENGINE_RECOMP;
+        if (how.kind == REPLAY_ENGINE_INTERP)
+            how.interp_only = NULL;
+        int status = cli_engine_read(run->cli, &how, &run->engine[i]);
+        if (status)
+            return status;
+    }
+    if (!native && options->engine.interp_only)
+        return ui_usage(run->cli,
+                        "--interp-only is for the recompiler, not --engines=%s",
+                        options->engines);
+    return native && !pvm_recomp_available()
+               ? ui_fail(run->cli, ERR_unsupported, "recompiler")
+               : CLI_YES;
 }
 
 int cmd_check(struct cli *cli, int argc, char **argv)
 {
-    const struct options *options = cli->options;
     struct run run = {.cli = cli};
-    int status = cli_engine_read(cli, &options->engine, &run.engine[1]);
+    struct buf list;
+    int status = read_engines(&run);
     if (status)
         return status;
-    if (run.engine[1].kind == REPLAY_ENGINE_RECOMP && !pvm_recomp_available())
-        return ui_fail(cli, ERR_unsupported, "recompiler");
     os_catch_interrupts();
-    for (int i = 0; i < argc && !os_interrupted(); i++)
-        check_path(&run, argv[i]);
-    if (!cli->json)
-        ui_out(cli, "%" PRIu64 " programs same, %" PRIu64 " differ\n", run.same_count,
-               run.differ_count);
-    if (run.differ_count)
-        return CLI_NO;
-    return run.trouble || !run.same_count || os_interrupted() ? CLI_UNKNOWN : CLI_YES;
+    buf_init(&list, LIST_SIZE_MAX);
+    for (int i = 0; i < argc && !os_interrupted(); i++) {
+        enum err err = gather(argv[i], 0, &list);
+        if (err) {
+            (void)ui_fail(cli, err, argv[i]);
+            run.trouble = true;
+        }
+    }
+    check_all(&run, &list);
+    buf_fini(&list);
+    return finish(&run);
 }

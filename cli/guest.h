@@ -48,20 +48,26 @@ extern const char *const cli_profile_word[];
 
 /* The rows of an option table; `type` has a member `guest`. */
 #define CLI_GUEST_OPTIONS(type)                                                        \
+    CLI_GUEST_OPTIONS_OF(type, "default: ours", "", "instead of real ones",            \
+                         "default 10^15")
+
+/* The same where a command has defaults of its own; the words go into the help. */
+#define CLI_GUEST_OPTIONS_OF(type, stdin_text, clock_text, seed_text, gas_text)        \
     CLI_LIST(type, guest.args, "args", 'a', "ARG",                                     \
              "an argument for the guest; what follows PROGRAM or -- too"),             \
         CLI_STRING(type, guest.stdin_path, "stdin", 0, "FILE",                         \
-                   "what the guest reads as standard input (default: ours)"),          \
+                   "what the guest reads as standard input (" stdin_text ")"),         \
         CLI_STRING(type, guest.dir, "dir", 'd', "FOLDER",                              \
                    "let the guest open files below this folder (default: none)"),      \
         CLI_FLAG(type, guest.write, "write", 'w',                                      \
                  "let it create and change them as well"),                             \
-        CLI_STRING(type, guest.clock, "clock", 0, "real|NS",                           \
-                   "a clock that starts at NS since 1970 and moves when asked"),       \
+        CLI_STRING(                                                                    \
+            type, guest.clock, "clock", 0, "real|NS",                                  \
+            "a clock that starts at NS since 1970 and moves when asked" clock_text),   \
         CLI_U64(type, guest.seed, "seed", 0, "N", 0, UINT64_MAX - 1,                   \
-                "random numbers from a seed instead of real ones"),                    \
+                "random numbers from a seed " seed_text),                              \
         CLI_U64(type, guest.gas, "gas", 'g', "N", 0, REPLAY_GAS_MAX,                   \
-                "gas to run with (default 10^15)"),                                    \
+                "gas to run with (" gas_text ")"),                                     \
         CLI_STRING(type, guest.entry, "entry", 'e', "NAME|N|@PC",                      \
                    "where to begin: an export, export number N, or a pc"),             \
         CLI_LIST(type, guest.reg, "reg", 'r', "NAME=V",                                \

@@ -116,6 +116,55 @@ run 125 disasm -f polkavm "$dir/loop.pvm"
 run 129 disasm
 run 129 disasm -f elf "$dir/loop.pvm"
 
+# ---- disasm --native ----
+fib=corpus/pvm/bin/fib.pvm
+for option in --gas-log=each --explicit-checks --model=0 --mem-cycles=3 --interp-only=jump
+do
+    run 129 disasm "$option" "$fib"
+done
+run 129 disasm --native --interp-only=hop "$fib"
+run 129 disasm --native --model=77 "$fib"
+
+# native ARG…: the left side is the listing without --native, the right side is x86-64
+# that follows on itself.  $dir/out is left as it came.
+native()
+{
+    run 0 disasm --profile=vectors "$fib"
+    grep -v '^\.jump' "$dir/out" >"$dir/plain"
+    run 0 disasm --profile=vectors --native "$@" "$fib"
+    grep -v '^; native code: [0-9]* bytes$' "$dir/out" |
+        sed -e '/^ /d' -e 's/  *+0x[0-9a-f]*  [a-z].*//' >"$dir/left"
+    same "disasm --native $*: left" "$dir/left" "$dir/plain"
+    grep -cE '^(@| ).{39} \+0x[0-9a-f]{4,}  [a-z]+( |$)' "$dir/out" >"$dir/rows"
+    [ "$(cat "$dir/rows")" -gt 40 ] || same 'rows of native code' "$dir/rows" /dev/null
+    cp "$dir/out" "$dir/text"
+    run 0 disasm --json --profile=vectors --native "$@" "$fib"
+    # Each row of one instruction begins where the one before it ended.
+    sed -n 's/.*"native":\[\(.*\)\]}$/\1/p' "$dir/out" | sed 's/},{/}\n{/g; s/$/\n/' |
+        sed -e 's/{"offset":\([0-9]*\),"bytes":"\([0-9a-f]*\)".*/\1 \2/' |
+        awk 'NF == 2 { if (at && $1 != at) print "gap at", $1
+            at = $1 + length($2) / 2; rows++ } NF < 2 { at = 0 } END { print rows }' \
+            >"$dir/chain"
+    same "disasm --native --json $*: offsets" "$dir/chain" "$dir/rows"
+    cp "$dir/text" "$dir/out"
+}
+
+"$lockstep" disasm --native "$fib" >"$dir/out" 2>"$dir/err"
+if [ $? = 125 ]; then
+    echo 'program_text: no recompiler here: disasm --native only says so'
+    echo 'lockstep disasm: recompiler: not supported here' | err 'no recompiler'
+else
+    native
+    cp "$dir/rows" "$dir/fewer"
+    for option in --gas-log=ledger --gas-log=each --explicit-checks --interp-only=add_64
+    do
+        native "$option"
+        cmp -s "$dir/text" "$dir/fewer" && same "$option changes code" "$dir/rows" /dev/null
+        [ "$option" = --gas-log=each ] || [ "$(cat "$dir/rows")" -gt "$(cat "$dir/fewer")" ] ||
+            same "$option: more code" "$dir/rows" "$dir/fewer"
+    done
+fi
+
 # Every program of the corpus comes back from its listing.
 for program in corpus/pvm/bin/*.pvm; do
     run 0 disasm "$program"

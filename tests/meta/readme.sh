@@ -1,15 +1,19 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# readme.sh BUILD: what README.md tells people to type works.  Blocks that begin with
-# ```sh are run in a tree that has the corpus and this build; lines `./dev …` are only
-# checked to name a command of ./dev.  A line that ends with `# STATUS N` must exit so.
+# readme.sh BUILD: what README.md and docs/check.md tell people to type works.  Blocks
+# that begin with ```sh are run in a tree that has the corpus and this build; lines
+# `./dev …` are only checked to name a command of ./dev.  A line that ends with
+# `# STATUS N` must exit so.
 . "$(dirname "$0")/lib.sh"
 
 # The lines of all sh blocks, without comments, as commands that check their status.
 extract()
 {
-    sed -n '/^```sh$/,/^```$/p' "$root/README.md" | grep -v '^```'
+    for page in README.md docs/check.md; do
+        [ ! -e "$root/$page" ] ||
+            sed -n '/^```sh$/,/^```$/p' "$root/$page" | grep -v '^```'
+    done
 }
 
 script_of()
@@ -42,7 +46,7 @@ main() # BUILD
     check_dev
     script_of >"$tmp/script"
     [ -s "$tmp/script" ] || complain "README.md has no commands"
-    (cd "$tmp/tree" && sh "$tmp/script") >"$tmp/output" 2>&1 </dev/null
+    (cd "$tmp/tree" && PATH=$build:$PATH sh "$tmp/script") >"$tmp/output" 2>&1 </dev/null
     if grep '^VIOLATION' "$tmp/output"; then
         complain "$(cat "$tmp/output")"
     fi
@@ -61,6 +65,10 @@ self_test() # BUILD
     expect 1 'VIOLATION: status' "$1"
     printf '```sh\ntrue # status 1\n```\n' | plant README.md
     expect 1 'VIOLATION: status 0' "$1"
+    printf '# x\n```sh\ntrue\n```\n' | plant README.md
+    printf '```sh\nlockstep check nothing.pvm\n```\n' | plant docs/check.md
+    expect 1 'VIOLATION: status 125: lockstep check nothing.pvm' "$1"
+    rm "$tree/docs/check.md"
     printf '```sh\n./dev nothing\ntrue\n```\n' | plant README.md
     expect 1 './dev nothing: no such command' "$1"
     finish readme-self-test

@@ -5,54 +5,12 @@
 #include "cli/cli.h"
 
 #include "tests/test.h"
+#include "tests/unit/cli/capture.h"
 
-#include <fcntl.h>
 #include <json-c/json.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-struct output {
-    char out[20000], err[20000];
-    int status;
-};
 
 static const struct cli_command command = {.name = "test"};
-
-static void read_all(FILE *file, char *text, size_t size)
-{
-    rewind(file);
-    text[fread(text, 1, size - 1, file)] = 0;
-    fclose(file);
-}
-
-/* Run `body` as a command would be run; `out_path` NULL: keep stdout. */
-static void capture(struct output *output, int (*body)(struct cli *cli),
-                    const char *out_path)
-{
-    FILE *out = tmpfile(), *err = tmpfile();
-    assert_true(out && err);
-    fflush(NULL);
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        struct cli cli = {.command = &command};
-        int fd = out_path ? open(out_path, O_WRONLY) : fileno(out);
-        (void)dup2(fd, 1);
-        (void)dup2(fileno(err), 2);
-        arena_init(&cli.arena, 1 << 20);
-        ui_init(&cli);
-        int status = ui_fini(&cli, body(&cli));
-        arena_fini(&cli.arena);
-        _exit(status);
-    }
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    output->status = WEXITSTATUS(status);
-    read_all(out, output->out, sizeof output->out);
-    read_all(err, output->err, sizeof output->err);
-}
 
 static int say_everything(struct cli *cli)
 {
@@ -72,7 +30,7 @@ static void test_streams(void **unused)
 {
     (void)unused;
     struct output o;
-    capture(&o, say_everything, NULL);
+    capture(&o, &command, say_everything, NULL);
     assert_int_equal(o.status, CLI_UNKNOWN);
     static const char want[] = "answer 42\na\0b\nx\\x0ay\\x1b[31m\\xff\nx\n\\x0d[]\n";
     assert_memory_equal(o.out, want, sizeof want);
@@ -94,7 +52,7 @@ static void test_quiet(void **unused)
 {
     (void)unused;
     struct output o;
-    capture(&o, say_quietly, NULL);
+    capture(&o, &command, say_quietly, NULL);
     assert_int_equal(o.status, CLI_USAGE);
     assert_string_equal(o.err, "lockstep test: shown\nlockstep test: wrong\n");
 }
@@ -117,15 +75,15 @@ static void test_full_disk(void **unused)
 {
     (void)unused;
     struct output o;
-    capture(&o, say_little, "/dev/full");
+    capture(&o, &command, say_little, "/dev/full");
     assert_int_equal(o.status, CLI_UNKNOWN);
     assert_string_equal(o.err,
                         "lockstep test: standard output: No space left on device\n");
-    capture(&o, say_much, "/dev/full");
+    capture(&o, &command, say_much, "/dev/full");
     assert_int_equal(o.status, CLI_UNKNOWN);
     assert_string_equal(o.err,
                         "lockstep test: standard output: No space left on device\n");
-    capture(&o, say_little, NULL);
+    capture(&o, &command, say_little, NULL);
     assert_int_equal(o.status, CLI_YES);
 }
 
@@ -159,7 +117,7 @@ static void test_json(void **unused)
 {
     (void)unused;
     struct output o;
-    capture(&o, say_json, NULL);
+    capture(&o, &command, say_json, NULL);
     assert_int_equal(o.status, CLI_YES);
     assert_string_equal(
         o.out,
@@ -194,7 +152,7 @@ static void test_json_hostile(void **unused)
     (void)unused;
     for (text_seed = test_seed(1); text_seed % 300 != 0; text_seed++) {
         struct output o;
-        capture(&o, say_hostile, NULL);
+        capture(&o, &command, say_hostile, NULL);
         struct json_tokener *tokener = json_tokener_new();
         json_tokener_set_flags(tokener,
                                JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
@@ -221,7 +179,7 @@ static void test_utf8(void **unused)
     (void)unused;
 #define BAD "\xef\xbf\xbd"
     struct output o;
-    capture(&o, say_utf8, NULL);
+    capture(&o, &command, say_utf8, NULL);
     assert_string_equal(o.out, "{\"schema\":\"lockstep.test.1\","
                                "\"good\":\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\","
                                "\"bad\":\"" BAD BAD "|" BAD BAD BAD "|" BAD BAD BAD BAD
