@@ -13,15 +13,21 @@ struct gas_meter {
     uint32_t model; /* gas model only, without page gas */
     uint32_t mem_cycles;
     uint64_t visits;
-    uint64_t cycle, used, last; /* model 1: `last` is the specification's max */
-    uint64_t done[PVM_REG_COUNT];
+    /* Model 1: `last` is the specification's max.  The last of `done` stays 0: it is
+     * the register that rows name which do not have one. */
+    uint64_t cycle, used, last;
+    uint64_t done[PVM_REG_COUNT + 1];
 };
 
 void pvm_gas_meter_begin(struct gas_meter *meter, const struct pvm_config *config);
 
-/* Visit the instruction at insn->pc, or a position that is not ok (insn NULL). */
+/* Visit an instruction of the code: its first three bytes (decode.h), and its target if
+ * it is a branch. */
 void pvm_gas_meter_visit(struct gas_meter *meter, const struct pvm_code *code,
-                         const struct pvm_insn *insn);
+                         uint32_t head, int64_t target);
+
+/* Visit a position that is not ok. */
+void pvm_gas_meter_visit_bad(struct gas_meter *meter, const struct pvm_code *code);
 
 /* need(i) of the visits so far; at least one. */
 uint64_t pvm_gas_meter_need(const struct gas_meter *meter);
