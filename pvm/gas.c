@@ -6,18 +6,19 @@
 
 #include "pvm/decode.h"
 
+enum { NO_REG = 15 };
 enum { CYCLES_MEM = 253, CYCLES_BRANCH = 254 };
 
 /* Sources, and rules that choose the first of two numbers of slots. */
 enum { SRC_A = 1, SRC_B = 2, SRC_D = 4 };
 enum { SLOTS_OVERLAP = 1 << 8, SLOTS_SHIFT = 2 << 8 };
 
+/* Register numbers become NO_REG where a row does not have that source or result. */
 struct cost_row {
     uint8_t cycles;
-    uint8_t src;
-    uint8_t rule; /* SLOTS_*, >> 8 */
+    uint8_t no_a, no_b, no_d, no_dst; /* NO_REG, or 0 */
+    uint8_t rule;                     /* SLOTS_*, >> 8 */
     uint8_t slots[2];
-    bool dst;
 };
 
 /* Rows are ranges of opcodes, which ISO C cannot spread over an array. */
@@ -31,12 +32,16 @@ static const struct cost_row single_pass[256] = {
 #define RD SRC_D
 #define OV(x, y) (SLOTS_OVERLAP | (x) << 4 | (y))
 #define SH(x, y) (SLOTS_SHIFT | (x) << 4 | (y))
-#define ROW(first, last, cycles_, slots_, src_, dst_)                                  \
-    [first... last] = {.cycles = cycles_,                                              \
-                       .rule = (slots_) >> 8,                                          \
-                       .slots = {(slots_)&15, (slots_) >> 4 & 15},                     \
-                       .src = src_,                                                    \
-                       .dst = (dst_) != 0},
+#define ROW(first, last, cycles_, slots_, src, dst)                                    \
+    [first... last] = {                                                                \
+        .cycles = cycles_,                                                             \
+        .no_a = (src)&SRC_A ? 0 : NO_REG,                                              \
+        .no_b = (src)&SRC_B ? 0 : NO_REG,                                              \
+        .no_d = (src)&SRC_D ? 0 : NO_REG,                                              \
+        .no_dst = (dst) ? 0 : NO_REG,                                                  \
+        .rule = (slots_) >> 8,                                                         \
+        .slots = {(slots_)&15, (slots_) >> 4 & 15},                                    \
+    },
 #include "pvm/gas_single_pass.def"
 #undef MEM
 #undef BR
@@ -114,9 +119,8 @@ static void visit_single_pass(struct gas_meter *meter, const struct pvm_code *co
         return;
     }
     const struct cost_row *row = &single_pass[head & 255];
-    unsigned none = PVM_REG_COUNT, src_a = row->src & SRC_A ? a : none;
-    unsigned src_b = row->src & SRC_B ? b : none;
-    unsigned src_d = row->src & SRC_D ? insn_reg(head >> 16 & 15) : none;
+    unsigned d = insn_reg(head >> 16 & 15);
+    unsigned src_a = a | row->no_a, src_b = b | row->no_b, src_d = d | row->no_d;
     unsigned overlap = (src_a == a) | (src_b == a) | (src_d == a);
     unsigned same = (head >> 8 & 15) == (head >> 12 & 15);
     take_slots(meter, row->slots[((overlap | same << 1) & row->rule) != 0]);
@@ -124,7 +128,8 @@ static void visit_single_pass(struct gas_meter *meter, const struct pvm_code *co
     uint64_t end = later(meter->cycle, meter->done[src_a]);
     end = later(end, later(meter->done[src_b], meter->done[src_d]));
     end += row_cycles(meter, row, code, target);
-    meter->done[a] = row->dst ? end : meter->done[a];
+    meter->done[a | row->no_dst] = end;
+    meter->done[NO_REG] = 0;
     meter->last = later(meter->last, end);
 }
 

@@ -13,10 +13,8 @@ struct gas_meter {
     uint32_t model; /* gas model only, without page gas */
     uint32_t mem_cycles;
     uint64_t visits;
-    /* Model 1: `last` is the specification's max.  The last of `done` stays 0: it is
-     * the register that rows name which do not have one. */
-    uint64_t cycle, used, last;
-    uint64_t done[PVM_REG_COUNT + 1];
+    uint64_t cycle, used, last; /* model 1: `last` is the specification's max */
+    uint64_t done[16];          /* of registers; the last one is no register, and 0 */
 };
 
 void pvm_gas_meter_begin(struct gas_meter *meter, const struct pvm_config *config);
