@@ -47,11 +47,12 @@ static inline const struct pvm_format_info *pvm_format_of(uint8_t op)
     return &pvm_format_info[pvm_op_info[op].format];
 }
 
-/* What walks over code ask of an opcode: bit 1 << profile of each. */
+/* What walks over code ask of an opcode. */
 struct pvm_op_class {
-    uint8_t assigned;
-    uint8_t ends; /* pvm_op_terminates() */
+    uint8_t assigned; /* pvm_op_assigned(), as bit 1 << profile */
+    uint8_t ends;     /* pvm_op_terminates(), likewise */
     uint8_t format;
+    uint8_t stores; /* 1: it stores to memory */
 };
 extern const struct pvm_op_class pvm_op_class[256];
 

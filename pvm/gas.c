@@ -96,25 +96,31 @@ static uint64_t row_cycles(const struct gas_meter *meter, const struct cost_row 
     return row->cycles == CYCLES_MEM ? meter->mem_cycles : row->cycles;
 }
 
-static void take_slots(struct gas_meter *meter, unsigned slots)
-{
-    bool full = meter->used >= 4;
-    meter->cycle += full;
-    meter->used = (full ? 0 : meter->used) + slots;
-}
-
 static uint64_t later(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
 }
 
+/* The part of a meter that changes with each visit. */
+struct pace {
+    uint64_t cycle, used, last;
+};
+
+static inline void take_slots(struct pace *pace, unsigned slots)
+{
+    bool full = pace->used >= 4;
+    pace->cycle += full;
+    pace->used = (full ? 0 : pace->used) + slots;
+}
+
 /* Without branches on the instruction, as far as that goes: see decode.h. */
-static void visit_single_pass(struct gas_meter *meter, const struct pvm_code *code,
-                              uint32_t head, int64_t target)
+static inline void visit_single_pass(struct gas_meter *meter, struct pace *pace,
+                                     const struct pvm_code *code, uint32_t head,
+                                     int64_t target)
 {
     unsigned a = insn_reg(head >> 8 & 15), b = insn_reg(head >> 12 & 15);
     if ((head & 255) == PVM_OP_move_reg) { /* renames: ready when its source is */
-        take_slots(meter, 1);
+        take_slots(pace, 1);
         meter->done[a] = meter->done[b];
         return;
     }
@@ -123,27 +129,28 @@ static void visit_single_pass(struct gas_meter *meter, const struct pvm_code *co
     unsigned src_a = a | row->no_a, src_b = b | row->no_b, src_d = d | row->no_d;
     unsigned overlap = (src_a == a) | (src_b == a) | (src_d == a);
     unsigned same = (head >> 8 & 15) == (head >> 12 & 15);
-    take_slots(meter, row->slots[((overlap | same << 1) & row->rule) != 0]);
+    take_slots(pace, row->slots[((overlap | same << 1) & row->rule) != 0]);
 
-    uint64_t end = later(meter->cycle, meter->done[src_a]);
+    uint64_t end = later(pace->cycle, meter->done[src_a]);
     end = later(end, later(meter->done[src_b], meter->done[src_d]));
     end += row_cycles(meter, row, code, target);
     meter->done[a | row->no_dst] = end;
     meter->done[NO_REG] = 0;
-    meter->last = later(meter->last, end);
+    pace->last = later(pace->last, end);
 }
 
 void pvm_gas_meter_visit(struct gas_meter *meter, const struct pvm_code *code,
-                         uint32_t head, int64_t target)
+                         const uint32_t *head, uint32_t count, int64_t target)
 {
-    meter->visits++;
-    if (meter->model == 1)
-        visit_single_pass(meter, code, head, target);
-}
-
-void pvm_gas_meter_visit_bad(struct gas_meter *meter, const struct pvm_code *code)
-{
-    pvm_gas_meter_visit(meter, code, PVM_OP_trap, 0);
+    meter->visits += count;
+    if (meter->model != 1)
+        return;
+    struct pace pace = {meter->cycle, meter->used, meter->last};
+    for (uint32_t k = 0; k < count; k++)
+        visit_single_pass(meter, &pace, code, head[k], target);
+    meter->cycle = pace.cycle;
+    meter->used = pace.used;
+    meter->last = pace.last;
 }
 
 uint64_t pvm_gas_meter_need(const struct gas_meter *meter)
@@ -164,15 +171,16 @@ struct pvm_walk pvm_code_walk(const struct pvm_code *code,
     struct pvm_walk walk = {.end = pc};
     struct gas_meter meter;
     struct pvm_insn insn;
-    uint32_t head;
+    uint32_t head = 0;
     pvm_gas_meter_begin(&meter, config);
     for (;;) {
         walk.visit_count++;
         if (!insn_decode(code, config->profile, pc, &insn, &head)) {
-            pvm_gas_meter_visit_bad(&meter, code);
+            head = 0;
+            pvm_gas_meter_visit(&meter, code, &head, 1, 0);
             break;
         }
-        pvm_gas_meter_visit(&meter, code, head, insn.target);
+        pvm_gas_meter_visit(&meter, code, &head, 1, insn.target);
         pc += insn.size;
         walk.end = pc;
         if (pvm_op_info[insn.op].flags & PVM_OP_STORE)

@@ -19,13 +19,10 @@ struct gas_meter {
 
 void pvm_gas_meter_begin(struct gas_meter *meter, const struct pvm_config *config);
 
-/* Visit an instruction of the code: its first three bytes (decode.h), and its target if
- * it is a branch. */
+/* Visit `count` instructions of a block, given their first three bytes (decode.h), 0
+ * for a position that is not ok; `target` is that of the last one if it is a branch. */
 void pvm_gas_meter_visit(struct gas_meter *meter, const struct pvm_code *code,
-                         uint32_t head, int64_t target);
-
-/* Visit a position that is not ok. */
-void pvm_gas_meter_visit_bad(struct gas_meter *meter, const struct pvm_code *code);
+                         const uint32_t *head, uint32_t count, int64_t target);
 
 /* need(i) of the visits so far; at least one. */
 uint64_t pvm_gas_meter_need(const struct gas_meter *meter);

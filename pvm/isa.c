@@ -40,6 +40,7 @@ const struct pvm_op_class pvm_op_class[256] = {
         .assigned = ASSIGNED(flags_),                                                  \
         .ends = ENDS(flags_),                                                          \
         .format = PVM_FORMAT_##format_,                                                \
+        .stores = ((flags_)&STORE) != 0,                                               \
     },
 #include "pvm/opcodes.def"
 #undef ASSIGNED

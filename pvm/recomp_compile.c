@@ -200,12 +200,14 @@ static bool has_room(const struct native_compiler *c)
            (ptrdiff_t)STEP_NATIVE_MAX + (ptrdiff_t)STUB_SIZE * c->stub_count;
 }
 
-/* Instructions of the current block that are decoded and paid for, and not emitted yet:
- * fusing looks WINDOW_AHEAD of them ahead. */
+/* Instructions of the current block that are decoded and not emitted yet: fusing looks
+ * WINDOW_AHEAD of them ahead.  And the first bytes of those that are not paid for. */
 enum { WINDOW_SIZE = 64, WINDOW_AHEAD = 12 };
 struct window {
     struct native_insn insn[WINDOW_SIZE];
     uint32_t first, end;
+    uint32_t head[WINDOW_SIZE];
+    uint32_t head_count;
 };
 
 /* Emit all but the last `keep`; false: there is no room. */
@@ -236,35 +238,55 @@ static void begin_block(struct native_compiler *c, uint32_t pc, struct gas_meter
     pvm_native_check(c);
 }
 
+/* Decode from `pc` until the block ends or the window is full, one at least; *ret_last
+ * is the last instruction, a trap where there is none.  Answers whether the block has
+ * ended. */
+static bool window_fill(struct native_compiler *c, struct window *w, uint32_t pc,
+                        uint64_t *stores, struct pvm_insn *ret_last)
+{
+    const struct pvm_code *code = c->program->code;
+    enum pvm_profile profile = c->program->config.profile;
+    uint64_t store_count = 0;
+    struct pvm_insn insn;
+    uint32_t head;
+    bool ended;
+    do {
+        if (!insn_decode(code, profile, pc, &insn, &head)) {
+            insn = (struct pvm_insn){.pc = pc}; /* opcode 0: no emitter */
+            head = 0;
+        }
+        const struct pvm_op_class *op = &pvm_op_class[insn.op];
+        ended = op->ends >> profile & 1;
+        store_count += op->stores;
+        w->head[w->head_count++] = head;
+        to_host(&insn, &w->insn[w->end++]);
+        pc += insn.size;
+    } while (w->end < WINDOW_SIZE && !ended);
+    *stores += store_count;
+    *ret_last = insn;
+    return ended;
+}
+
 static bool compile_block(struct native_compiler *c, uint32_t pc)
 {
-    const struct pvm_program *program = c->program;
-    enum pvm_profile profile = program->config.profile;
     struct gas_meter meter;
     struct window window;
     uint64_t stores = 0;
-    struct pvm_insn insn;
-    uint32_t head;
+    struct pvm_insn last;
+    bool ended = false;
     window.first = window.end = 0;
     begin_block(c, pc, &meter);
-    for (bool ended = false; !ended; pc += insn.size) {
-        if (window.end == WINDOW_SIZE && !window_emit(c, &window, WINDOW_AHEAD))
+    while (!ended) {
+        window.head_count = 0;
+        ended = window_fill(c, &window, pc, &stores, &last);
+        pc = last.pc + last.size;
+        pvm_gas_meter_visit(&meter, c->program->code, window.head, window.head_count,
+                            last.target);
+        if (!window_emit(c, &window, ended ? 0 : WINDOW_AHEAD))
             return false;
-        if (!insn_decode(program->code, profile, pc, &insn, &head)) {
-            pvm_gas_meter_visit_bad(&meter, program->code);
-            insn = (struct pvm_insn){.pc = pc}; /* opcode 0: no emitter */
-            ended = true;
-        } else {
-            pvm_gas_meter_visit(&meter, program->code, head, insn.target);
-            ended = pvm_op_ends(profile, insn.op);
-        }
-        stores += (pvm_op_info[insn.op].flags & PVM_OP_STORE) != 0;
-        to_host(&insn, &window.insn[window.end++]);
     }
-    if (!window_emit(c, &window, 0))
-        return false;
-    flow_off(c, &insn);
-    c->joins = insn.op == PVM_OP_fallthrough;
+    flow_off(c, &last);
+    c->joins = last.op == PVM_OP_fallthrough;
     put_cost(c, &meter, stores);
     return true;
 }

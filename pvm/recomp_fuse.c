@@ -279,9 +279,9 @@ static uint32_t matched(const struct native_compiler *c, const struct native_ins
 uint32_t pvm_native_fusable(const struct native_compiler *c,
                             const struct native_insn *i, uint32_t count)
 {
-    if (count < 2 || !c->emitter[i[0].op] || !c->emitter[i[1].op])
-        return 1;
-    return matched(c, i, count);
+    uint32_t fused = count < 2 ? 1 : matched(c, i, count);
+    bool native = fused == 1 || (c->emitter[i[0].op] && c->emitter[i[1].op]);
+    return native ? fused : 1;
 }
 
 void pvm_native_emit_fused(struct native_compiler *c, const struct native_insn *i,
