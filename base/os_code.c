@@ -22,6 +22,11 @@
 #define MFD_EXEC 0x10U
 #endif
 
+/* Since Linux 5.14. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
 #ifndef MAP_32BIT
 #define MAP_32BIT 0
 #endif
@@ -130,6 +135,14 @@ enum err os_protect(void *start, size_t size, enum os_protection protection)
         [OS_PROTECT_RW] = PROT_READ | PROT_WRITE,
     };
     return mprotect(start, size, host_protection[protection]) == 0 ? ERR_ok : os_fail();
+}
+
+void os_populate(void *start, size_t size)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    uintptr_t before = (uintptr_t)start % page;
+    (void)madvise((uint8_t *)start - before, os_page_round(before + size),
+                  MADV_POPULATE_WRITE);
 }
 
 static int object_create(size_t size)

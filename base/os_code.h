@@ -47,6 +47,10 @@ enum os_protection { OS_PROTECT_NONE, OS_PROTECT_R, OS_PROTECT_RW };
 ERR_MUST_CHECK enum err os_protect(void *start, size_t size,
                                    enum os_protection protection);
 
+/* Say that the first bytes of a fresh mapping will be written soon: their pages come at
+ * once, not one fault each.  Only a hint, which older systems do not take. */
+void os_populate(void *start, size_t size);
+
 /* Code memory, all of it below 2 GiB, so that code reaches it with 32-bit addresses. */
 struct os_code {
     uint8_t *data;

@@ -32,6 +32,12 @@ struct pvm_format_info {
     uint8_t x_size;             /* enum pvm_x_size */
     bool has_y;
     bool target; /* the last immediate is an offset */
+    /* The same for the decoder, which looks at the first three bytes as one number, the
+     * opcode in its low byte: where registers and the size of X are (24: nowhere). */
+    uint8_t a_shift, b_shift, d_shift, d_mask;
+    uint8_t size_shift, size_mask;
+    uint8_t rest_mask;  /* 255 for PVM_X_REST */
+    uint8_t fixed_size; /* 8 for PVM_X_FIXED */
 };
 
 extern const struct pvm_format_info pvm_format_info[];
@@ -39,6 +45,20 @@ extern const struct pvm_format_info pvm_format_info[];
 static inline const struct pvm_format_info *pvm_format_of(uint8_t op)
 {
     return &pvm_format_info[pvm_op_info[op].format];
+}
+
+/* What walks over code ask of an opcode. */
+struct pvm_op_class {
+    uint8_t assigned; /* pvm_op_assigned(), as bit 1 << profile */
+    uint8_t ends;     /* pvm_op_terminates(), likewise */
+    uint8_t format;
+    uint8_t stores; /* 1: it stores to memory */
+};
+extern const struct pvm_op_class pvm_op_class[256];
+
+static inline bool pvm_op_ends(enum pvm_profile profile, uint8_t op)
+{
+    return pvm_op_class[op].ends >> profile & 1;
 }
 
 /*

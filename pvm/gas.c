@@ -4,17 +4,21 @@
  */
 #include "pvm/gas.h"
 
-enum { SRC_A = 1, SRC_B = 2, SRC_D = 4 };
+#include "pvm/decode.h"
+
+enum { NO_REG = 15 };
 enum { CYCLES_MEM = 253, CYCLES_BRANCH = 254 };
 
-/* A row's slots: one number, or two and the rule that chooses between them. */
+/* Sources, and rules that choose the first of two numbers of slots. */
+enum { SRC_A = 1, SRC_B = 2, SRC_D = 4 };
 enum { SLOTS_OVERLAP = 1 << 8, SLOTS_SHIFT = 2 << 8 };
 
+/* Register numbers become NO_REG where a row does not have that source or result. */
 struct cost_row {
     uint8_t cycles;
-    uint8_t src;
-    uint16_t slots;
-    bool dst;
+    uint8_t no_a, no_b, no_d, no_dst; /* NO_REG, or 0 */
+    uint8_t rule;                     /* SLOTS_*, >> 8 */
+    uint8_t slots[2];
 };
 
 /* Rows are ranges of opcodes, which ISO C cannot spread over an array. */
@@ -28,9 +32,16 @@ static const struct cost_row single_pass[256] = {
 #define RD SRC_D
 #define OV(x, y) (SLOTS_OVERLAP | (x) << 4 | (y))
 #define SH(x, y) (SLOTS_SHIFT | (x) << 4 | (y))
-#define ROW(first, last, cycles_, slots_, src_, dst_)                                  \
-    [first...                                                                          \
-        last] = {.cycles = cycles_, .slots = slots_, .src = src_, .dst = (dst_) != 0},
+#define ROW(first, last, cycles_, slots_, src, dst)                                    \
+    [first... last] = {                                                                \
+        .cycles = cycles_,                                                             \
+        .no_a = (src)&SRC_A ? 0 : NO_REG,                                              \
+        .no_b = (src)&SRC_B ? 0 : NO_REG,                                              \
+        .no_d = (src)&SRC_D ? 0 : NO_REG,                                              \
+        .no_dst = (dst) ? 0 : NO_REG,                                                  \
+        .rule = (slots_) >> 8,                                                         \
+        .slots = {(slots_)&15, (slots_) >> 4 & 15},                                    \
+    },
 #include "pvm/gas_single_pass.def"
 #undef MEM
 #undef BR
@@ -67,93 +78,79 @@ void pvm_gas_meter_begin(struct gas_meter *meter, const struct pvm_config *confi
                                 .mem_cycles = config->mem_cycles};
 }
 
-static uint8_t code_byte(const struct pvm_code *code, uint64_t at)
-{
-    return at < code->code.size ? code->code.data[at] : 0;
-}
-
-static unsigned reg_of(unsigned nibble)
-{
-    return nibble < 12 ? nibble : 12;
-}
-
 /* Only the byte at the target counts: trap or unlikely makes the branch cheap. */
-static uint64_t branch_cycles(const struct pvm_code *code, const struct pvm_insn *insn)
+static uint64_t branch_cycles(const struct pvm_code *code, int64_t target)
 {
-    if (insn->target < 0 || (uint64_t)insn->target >= code->code.size)
+    if (target < 0 || (uint64_t)target >= code->code.size)
         return 20;
-    uint32_t target = (uint32_t)insn->target;
     uint8_t byte = code->code.data[target];
     bool cold = byte == PVM_OP_trap || byte == PVM_OP_unlikely;
-    return pvm_code_marked(code, target) && cold ? 1 : 20;
+    return pvm_code_marked(code, (uint32_t)target) && cold ? 1 : 20;
 }
 
 static uint64_t row_cycles(const struct gas_meter *meter, const struct cost_row *row,
-                           const struct pvm_code *code, const struct pvm_insn *insn)
+                           const struct pvm_code *code, int64_t target)
 {
-    if (row->cycles == CYCLES_MEM)
-        return meter->mem_cycles;
-    return row->cycles == CYCLES_BRANCH ? branch_cycles(code, insn) : row->cycles;
+    if (row->cycles == CYCLES_BRANCH)
+        return branch_cycles(code, target);
+    return row->cycles == CYCLES_MEM ? meter->mem_cycles : row->cycles;
 }
 
-static unsigned row_slots(const struct cost_row *row, uint8_t regs, bool overlap)
+static uint64_t later(uint64_t a, uint64_t b)
 {
-    unsigned first = row->slots >> 4 & 15, second = row->slots & 15;
-    if (row->slots & SLOTS_OVERLAP)
-        return overlap ? first : second;
-    if (row->slots & SLOTS_SHIFT)
-        return (regs & 15) == regs >> 4 ? first : second;
-    return second;
+    return a > b ? a : b;
 }
 
-static void take_slots(struct gas_meter *meter, unsigned slots)
+/* The part of a meter that changes with each visit. */
+struct pace {
+    uint64_t cycle, used, last;
+};
+
+static inline void take_slots(struct pace *pace, unsigned slots)
 {
-    if (meter->used >= 4) {
-        meter->cycle += 1;
-        meter->used = slots;
-    } else {
-        meter->used += slots;
-    }
+    bool full = pace->used >= 4;
+    pace->cycle += full;
+    pace->used = (full ? 0 : pace->used) + slots;
 }
 
-static void visit_single_pass(struct gas_meter *meter, const struct pvm_code *code,
-                              const struct pvm_insn *insn)
+/* Without branches on the instruction, as far as that goes: see decode.h. */
+static inline void visit_single_pass(struct gas_meter *meter, struct pace *pace,
+                                     const struct pvm_code *code, uint32_t head,
+                                     int64_t target)
 {
-    uint8_t regs = insn ? code_byte(code, (uint64_t)insn->pc + 1) : 0;
-    unsigned a = reg_of(regs & 15), b = reg_of(regs >> 4);
-    if (insn && insn->op == PVM_OP_move_reg) { /* renames: ready when its source is */
-        take_slots(meter, 1);
+    unsigned a = insn_reg(head >> 8 & 15), b = insn_reg(head >> 12 & 15);
+    if ((head & 255) == PVM_OP_move_reg) { /* renames: ready when its source is */
+        take_slots(pace, 1);
         meter->done[a] = meter->done[b];
         return;
     }
-    const struct cost_row *row = &single_pass[insn ? insn->op : PVM_OP_trap];
-    unsigned d = 0;
-    bool src_a = row->src & SRC_A, src_b = row->src & SRC_B, src_d = row->src & SRC_D;
-    if (src_d)
-        d = reg_of(code_byte(code, (uint64_t)insn->pc + 2) & 15);
-    bool overlap = src_a || (src_b && a == b) || (src_d && a == d);
-    take_slots(meter, row_slots(row, regs, overlap));
+    const struct cost_row *row = &single_pass[head & 255];
+    unsigned d = insn_reg(head >> 16 & 15);
+    unsigned src_a = a | row->no_a, src_b = b | row->no_b, src_d = d | row->no_d;
+    unsigned overlap = (src_a == a) | (src_b == a) | (src_d == a);
+    unsigned same = (head >> 8 & 15) == (head >> 12 & 15);
+    take_slots(pace, row->slots[((overlap | same << 1) & row->rule) != 0]);
 
-    uint64_t end = meter->cycle;
-    if (src_a && meter->done[a] > end)
-        end = meter->done[a];
-    if (src_b && meter->done[b] > end)
-        end = meter->done[b];
-    if (src_d && meter->done[d] > end)
-        end = meter->done[d];
-    end += row_cycles(meter, row, code, insn);
-    if (row->dst)
-        meter->done[a] = end;
-    if (end > meter->last)
-        meter->last = end;
+    uint64_t end = later(pace->cycle, meter->done[src_a]);
+    end = later(end, later(meter->done[src_b], meter->done[src_d]));
+    end += row_cycles(meter, row, code, target);
+    meter->done[a | row->no_dst] = end;
+    meter->done[NO_REG] = 0;
+    pace->last = later(pace->last, end);
 }
 
 void pvm_gas_meter_visit(struct gas_meter *meter, const struct pvm_code *code,
-                         const struct pvm_insn *insn)
+                         const uint32_t *head, uint32_t count, int64_t target)
 {
-    meter->visits++;
-    if (meter->model == 1)
-        visit_single_pass(meter, code, insn);
+    meter->visits += count;
+    if (meter->model != 1)
+        return;
+    struct pace pace = {meter->cycle, meter->used, meter->last};
+    for (uint32_t k = 0; k < count; k++)
+        visit_single_pass(meter, &pace, code, head[k], target);
+    meter->cycle = pace.cycle;
+    meter->used = pace.used;
+    meter->last = pace.last;
 }
 
 uint64_t pvm_gas_meter_need(const struct gas_meter *meter)
@@ -174,14 +171,16 @@ struct pvm_walk pvm_code_walk(const struct pvm_code *code,
     struct pvm_walk walk = {.end = pc};
     struct gas_meter meter;
     struct pvm_insn insn;
+    uint32_t head = 0;
     pvm_gas_meter_begin(&meter, config);
     for (;;) {
         walk.visit_count++;
-        if (!pvm_insn_decode(code, config->profile, pc, &insn)) {
-            pvm_gas_meter_visit(&meter, code, NULL);
+        if (!insn_decode(code, config->profile, pc, &insn, &head)) {
+            head = 0;
+            pvm_gas_meter_visit(&meter, code, &head, 1, 0);
             break;
         }
-        pvm_gas_meter_visit(&meter, code, &insn);
+        pvm_gas_meter_visit(&meter, code, &head, 1, insn.target);
         pc += insn.size;
         walk.end = pc;
         if (pvm_op_info[insn.op].flags & PVM_OP_STORE)

@@ -14,14 +14,15 @@ struct gas_meter {
     uint32_t mem_cycles;
     uint64_t visits;
     uint64_t cycle, used, last; /* model 1: `last` is the specification's max */
-    uint64_t done[PVM_REG_COUNT];
+    uint64_t done[16];          /* of registers; the last one is no register, and 0 */
 };
 
 void pvm_gas_meter_begin(struct gas_meter *meter, const struct pvm_config *config);
 
-/* Visit the instruction at insn->pc, or a position that is not ok (insn NULL). */
+/* Visit `count` instructions of a block, given their first three bytes (decode.h), 0
+ * for a position that is not ok; `target` is that of the last one if it is a branch. */
 void pvm_gas_meter_visit(struct gas_meter *meter, const struct pvm_code *code,
-                         const struct pvm_insn *insn);
+                         const uint32_t *head, uint32_t count, int64_t target);
 
 /* need(i) of the visits so far; at least one. */
 uint64_t pvm_gas_meter_need(const struct gas_meter *meter);

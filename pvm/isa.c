@@ -4,7 +4,7 @@
  */
 #include "pvm/pvm.h"
 
-#include "pvm/format.h"
+#include "pvm/decode.h"
 
 #include <string.h>
 
@@ -25,6 +25,26 @@ const struct pvm_op_info pvm_op_info[256] = {
               .flags = flags_,                                                         \
               .format = PVM_FORMAT_##format_},
 #include "pvm/opcodes.def"
+};
+
+enum { VECTORS = 1 << PVM_PROFILE_VECTORS, BOTH = VECTORS | 1 << PVM_PROFILE_JAVM };
+
+/* The profiles that assign an opcode, and those in which it ends a block. */
+#define ASSIGNED(flags) ((flags)&JAVM ? BOTH & ~VECTORS : BOTH)
+#define ENDS(flags)                                                                    \
+    (ASSIGNED(flags) & ((flags)&T ? BOTH : (flags)&TJ ? BOTH & ~VECTORS : 0))
+
+const struct pvm_op_class pvm_op_class[256] = {
+#define OP(code, name_, format_, flags_, text_)                                        \
+    [code] = {                                                                         \
+        .assigned = ASSIGNED(flags_),                                                  \
+        .ends = ENDS(flags_),                                                          \
+        .format = PVM_FORMAT_##format_,                                                \
+        .stores = ((flags_)&STORE) != 0,                                               \
+    },
+#include "pvm/opcodes.def"
+#undef ASSIGNED
+#undef ENDS
 #undef T
 #undef TJ
 #undef JAVM
@@ -71,37 +91,65 @@ const char *pvm_profile_name(enum pvm_profile profile)
 
 bool pvm_op_assigned(enum pvm_profile profile, uint8_t op)
 {
-    const struct pvm_op_info *info = &pvm_op_info[op];
-    return info->name && (profile == PVM_PROFILE_JAVM || !(info->flags & PVM_OP_JAVM));
+    return pvm_op_class[op].assigned >> profile & 1;
 }
 
 bool pvm_op_terminates(enum pvm_profile profile, uint8_t op)
 {
-    unsigned ends = PVM_OP_T | (profile == PVM_PROFILE_JAVM ? PVM_OP_TJ : 0u);
-    return pvm_op_assigned(profile, op) && (pvm_op_info[op].flags & ends);
+    return pvm_op_ends(profile, op);
 }
 
+/* Where the size of X is written, if it is. */
+enum {
+    SIZE_SHIFT_NONE = 0,
+    SIZE_SHIFT_REST = 0,
+    SIZE_SHIFT_FIXED = 0,
+    SIZE_SHIFT_LOW1 = 8,
+    SIZE_SHIFT_HIGH1 = 12,
+    SIZE_SHIFT_LOW2 = 16,
+};
+
+/* ROW(format, low1, high1, byte2, head_size, x_size, has_y, target) */
 const struct pvm_format_info pvm_format_info[] = {
 #define A PVM_ROLE_A
 #define B PVM_ROLE_B
 #define D PVM_ROLE_D
-    /* low1, high1, byte2, head_size, x_size, has_y, target */
-    [PVM_FORMAT_NONE] = {0, 0, 0, 1, PVM_X_NONE, false, false},
-    [PVM_FORMAT_X] = {0, 0, 0, 1, PVM_X_REST, false, false},
-    [PVM_FORMAT_A_X64] = {A, 0, 0, 2, PVM_X_FIXED, false, false},
-    [PVM_FORMAT_X_Y] = {0, 0, 0, 2, PVM_X_LOW1, true, false},
-    [PVM_FORMAT_T] = {0, 0, 0, 1, PVM_X_REST, false, true},
-    [PVM_FORMAT_A_X] = {A, 0, 0, 2, PVM_X_REST, false, false},
-    [PVM_FORMAT_A_X_Y] = {A, 0, 0, 2, PVM_X_HIGH1, true, false},
-    [PVM_FORMAT_A_X_T] = {A, 0, 0, 2, PVM_X_HIGH1, true, true},
-    [PVM_FORMAT_D_A] = {D, A, 0, 2, PVM_X_NONE, false, false},
-    [PVM_FORMAT_A_B_X] = {A, B, 0, 2, PVM_X_REST, false, false},
-    [PVM_FORMAT_A_B_T] = {A, B, 0, 2, PVM_X_REST, false, true},
-    [PVM_FORMAT_A_B_X_Y] = {A, B, 0, 3, PVM_X_LOW2, true, false},
-    [PVM_FORMAT_D_A_B] = {A, B, D, 3, PVM_X_NONE, false, false},
+#define SHIFT(role, low1, high1, byte2)                                                \
+    ((low1) == (role) ? 8 : (high1) == (role) ? 12 : (byte2) == (role) ? 16 : 24)
+#define ROW(name, low1_, high1_, byte2_, head_size_, x_size_, has_y_, target_)         \
+    [PVM_FORMAT_##name] = {                                                            \
+        .low1 = low1_,                                                                 \
+        .high1 = high1_,                                                               \
+        .byte2 = byte2_,                                                               \
+        .head_size = head_size_,                                                       \
+        .x_size = PVM_X_##x_size_,                                                     \
+        .has_y = has_y_,                                                               \
+        .target = target_,                                                             \
+        .a_shift = SHIFT(A, low1_, high1_, byte2_),                                    \
+        .b_shift = SHIFT(B, low1_, high1_, byte2_),                                    \
+        .d_shift = SHIFT(D, low1_, high1_, byte2_),                                    \
+        .d_mask = (byte2_) == D ? 255 : 15, /* a whole byte names a register, too */   \
+        .size_shift = SIZE_SHIFT_##x_size_,                                            \
+        .size_mask = SIZE_SHIFT_##x_size_ ? 7 : 0,                                     \
+        .rest_mask = PVM_X_##x_size_ == PVM_X_REST ? 255 : 0,                          \
+        .fixed_size = PVM_X_##x_size_ == PVM_X_FIXED ? 8 : 0,                          \
+    },
+    ROW(NONE, 0, 0, 0, 1, NONE, false, false) ROW(X, 0, 0, 0, 1, REST, false, false)
+        ROW(A_X64, A, 0, 0, 2, FIXED, false, false) ROW(
+            X_Y, 0, 0, 0, 2, LOW1, true, false) ROW(T, 0, 0, 0, 1, REST, false, true)
+            ROW(A_X, A, 0, 0, 2, REST, false, false)
+                ROW(A_X_Y, A, 0, 0, 2, HIGH1, true, false)
+                    ROW(A_X_T, A, 0, 0, 2, HIGH1, true, true)
+                        ROW(D_A, D, A, 0, 2, NONE, false, false)
+                            ROW(A_B_X, A, B, 0, 2, REST, false, false)
+                                ROW(A_B_T, A, B, 0, 2, REST, false, true)
+                                    ROW(A_B_X_Y, A, B, 0, 3, LOW2, true, false)
+                                        ROW(D_A_B, A, B, D, 3, NONE, false, false)
 #undef A
 #undef B
 #undef D
+#undef SHIFT
+#undef ROW
 };
 
 uint64_t pvm_code_jump(const struct pvm_code *code, uint32_t index)
@@ -113,18 +161,13 @@ uint64_t pvm_code_jump(const struct pvm_code *code, uint32_t index)
     return value;
 }
 
-/* The first 25 mask bits behind pc, bit 0 first; bits behind the code are ones. */
-static uint32_t mask_behind(const struct pvm_code *code, uint64_t pc)
+uint32_t pvm_mask_behind_slow(const struct pvm_code *code, uint64_t first)
 {
-    uint64_t first = pc + 1, size = code->code.size;
+    uint64_t size = code->code.size;
     if (first >= size)
         return UINT32_MAX;
     uint64_t bits = 0;
     size_t byte = (size_t)(first >> 3), byte_count = (size_t)((size + 7) >> 3);
-    if (byte + 8 <= byte_count && size - first >= 32) {
-        memcpy(&bits, code->bitmask + byte, 8);
-        return (uint32_t)(bits >> (first & 7));
-    }
     for (unsigned i = 0; i < 5 && byte + i < byte_count; i++)
         bits |= (uint64_t)code->bitmask[byte + i] << (8 * i);
     bits >>= first & 7;
@@ -135,8 +178,7 @@ static uint32_t mask_behind(const struct pvm_code *code, uint64_t pc)
 
 uint32_t pvm_code_skip(const struct pvm_code *code, uint32_t pc)
 {
-    uint32_t bits = mask_behind(code, pc) | 1u << PVM_SKIP_MAX;
-    return (uint32_t)__builtin_ctz(bits);
+    return code_skip(code, pc);
 }
 
 bool pvm_code_ok(const struct pvm_code *code, enum pvm_profile profile, uint32_t pc)
@@ -155,87 +197,25 @@ bool pvm_code_valid(const struct pvm_code *code, enum pvm_profile profile)
     return true;
 }
 
-static uint8_t reg_of(uint8_t value)
-{
-    return value < 12 ? value : 12;
-}
-
-static unsigned min4(int64_t value)
-{
-    return value < 0 ? 0 : value > 4 ? 4 : (unsigned)value;
-}
-
 void pvm_insn_sizes(const struct pvm_format_info *format, uint32_t skip, uint8_t b1,
                     uint8_t b2, unsigned *ret_x_size, unsigned *ret_y_size)
 {
-    int64_t rest = (int64_t)skip + 1 - format->head_size;
-    unsigned x_size = 0;
-    switch ((enum pvm_x_size)format->x_size) {
-    case PVM_X_NONE:
-        break;
-    case PVM_X_REST:
-        x_size = min4(rest);
-        break;
-    case PVM_X_LOW1:
-        x_size = min4(b1 & 7);
-        break;
-    case PVM_X_HIGH1:
-        x_size = min4(b1 >> 4 & 7);
-        break;
-    case PVM_X_LOW2:
-        x_size = min4(b2 & 7);
-        break;
-    case PVM_X_FIXED:
-        x_size = 8;
-        break;
-    }
-    *ret_x_size = x_size;
-    *ret_y_size = format->has_y ? min4(rest - (int64_t)x_size) : 0;
+    uint32_t head = (uint32_t)b1 << 8 | (uint32_t)b2 << 16;
+    *ret_x_size = insn_x_size(format, skip, head);
+    *ret_y_size = insn_y_size(format, skip, *ret_x_size);
 }
 
-/* X_n of 8 available bytes: the low n, sign-extended; X_0 = 0. */
-/* `size` bytes, sign-extended; there are 8 bytes to read. */
-static int64_t imm_of(const uint8_t *bytes, unsigned size)
+const uint8_t *pvm_code_end(const struct pvm_code *code, uint32_t pc,
+                            uint8_t ret_window[DECODE_WINDOW])
 {
-    uint64_t value;
-    memcpy(&value, bytes, sizeof value);
-    unsigned spare = 64 - 8 * size;
-    return size ? (int64_t)(value << spare) >> spare : 0;
+    memset(ret_window, 0, DECODE_WINDOW);
+    memcpy(ret_window, code->code.data + pc, code->code.size - pc);
+    return ret_window;
 }
 
 bool pvm_insn_decode(const struct pvm_code *code, enum pvm_profile profile, uint32_t pc,
                      struct pvm_insn *ret_insn)
 {
-    if (!pvm_code_ok(code, profile, pc))
-        return false;
-    /* The longest reach is head 3 + X 4 + Y 4; zeta is zero behind the code. */
-    uint8_t window[24] = {0};
-    size_t left = code->code.size - pc;
-    if (left >= 16)
-        memcpy(window, code->code.data + pc, 16);
-    else
-        memcpy(window, code->code.data + pc, left);
-
-    const struct pvm_format_info *format = pvm_format_of(window[0]);
-    uint32_t skip = pvm_code_skip(code, pc);
-    struct pvm_insn insn = {.pc = pc, .op = window[0], .size = (uint8_t)(1 + skip)};
-    uint8_t role[4] = {0};
-    role[format->low1] = reg_of(window[1] & 15);
-    role[format->high1] = reg_of(window[1] >> 4);
-    role[format->byte2] = reg_of(window[2]);
-    insn.a = role[PVM_ROLE_A];
-    insn.b = role[PVM_ROLE_B];
-    insn.d = role[PVM_ROLE_D];
-
-    unsigned x_size, y_size;
-    pvm_insn_sizes(format, skip, window[1], window[2], &x_size, &y_size);
-    insn.x = imm_of(window + format->head_size, x_size);
-    insn.y = imm_of(window + format->head_size + x_size, y_size);
-    if (format->target) {
-        int64_t *offset = format->has_y ? &insn.y : &insn.x;
-        insn.target = (int64_t)pc + *offset;
-        *offset = 0;
-    }
-    *ret_insn = insn;
-    return true;
+    uint32_t head;
+    return insn_decode(code, profile, pc, ret_insn, &head);
 }

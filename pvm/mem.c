@@ -151,6 +151,13 @@ static void rights_update(struct pvm_mem *mem, uint32_t page)
         rights_update_one(mem, page - 1);
 }
 
+/* Rights of fresh zero pages come with the first load: see pvm_mem_map(). */
+static void rights_show(struct pvm_mem *mem, uint32_t page)
+{
+    if (!(mem_rights(mem)[(size_t)page * MEM_PAGE_LINES] & MEM_READ))
+        rights_update(mem, page);
+}
+
 static void page_fill(struct pvm_mem *mem, uint32_t page)
 {
     if (mem->info[page] & MEM_FILLED)
@@ -197,8 +204,10 @@ struct mem_result pvm_mem_load(struct pvm_mem *mem, uint32_t address, unsigned s
         if (!mem || !(mem->info[pages[i]] & MEM_ACCESS))
             return (struct mem_result){MEM_UNMAPPED, pages[i]};
     }
-    page_fill(mem, pages[0]);
-    page_fill(mem, pages[1]);
+    for (unsigned i = 0; i < 2; i++) {
+        page_fill(mem, pages[i]);
+        rights_show(mem, pages[i]);
+    }
     uint64_t value = 0;
     for (unsigned i = 0; i < size; i++)
         value |= (uint64_t)mem->base[(uint32_t)(address + i)] << (8 * i);
@@ -263,12 +272,16 @@ enum err pvm_mem_map(struct pvm_mem *mem, uint32_t start, uint64_t size,
         memcpy(mem->base + start + whole * PVM_PAGE_SIZE,
                initial.data + whole * PVM_PAGE_SIZE, rest);
     }
+    size_t with_contents = whole + (rest != 0);
     for (uint32_t i = 0; i < count; i++) {
-        if (initial.size) /* contents the digest has not seen */
-            mem->info[first + i] |= i < whole + (rest != 0) ? MEM_DIRTY : 0;
+        if (i < with_contents) /* which the digest has not seen */
+            mem->info[first + i] |= MEM_DIRTY;
         mem->group_dirty[(first + i) / MEM_GROUP_SIZE] |= initial.size != 0;
-        rights_update(mem, first + i);
     }
+    /* Zero pages ask for their rights when they are loaded from: most of a large heap
+     * never is.  The first one's neighbour learns that it is there. */
+    for (uint32_t i = 0; i <= with_contents && i < count; i++)
+        rights_update(mem, first + i);
     guard_update(mem, first, count);
     return ERR_ok;
 }

@@ -5,10 +5,11 @@
  * Guest memory is flat: byte a of the guest is base[a].  Right below it stand the
  * rights, one byte per line of 64 bytes, so that an engine needs one register for both:
  * base[a / 64 - MEM_LINE_COUNT].  A right that is set means "go ahead"; one that is not
- * means "ask mem.c", which knows why: not mapped, contents not copied yet, page still
- * clean, or page not digested since the last store.  All lines of a page are alike but
- * the last, from which an access may reach the next page; lines are small so that
- * hardly any access (of a stack, say, which ends where nothing is mapped) starts there.
+ * means "ask mem.c", which knows why: not mapped, a zero page that was never loaded
+ * from, contents not copied yet, page still clean, or not stored to since the last
+ * digest.  All lines of a page are alike but the last, from which an access may reach
+ * the next page; lines are small so that hardly any access (of a stack, say, which ends
+ * where nothing is mapped) starts there.
  */
 #ifndef PVM_MEM_H
 #define PVM_MEM_H

@@ -2,6 +2,7 @@
  *
  * Predecoding: code bytes to records, once per program [4, 10.2].
  */
+#include "pvm/decode.h"
 #include "pvm/engine.h"
 #include "pvm/gas.h"
 
@@ -29,10 +30,10 @@ static uint32_t find_block_starts(const struct pvm_program *program)
             uint32_t pc = (uint32_t)(at * 8) + (uint32_t)__builtin_ctzll(word);
             if (pc >= code->code.size)
                 break;
-            uint8_t op = code->code.data[pc];
-            if (pc <= behind && pvm_op_assigned(profile, op))
+            const struct pvm_op_class *op = &pvm_op_class[code->code.data[pc]];
+            if (pc <= behind && (op->assigned >> profile & 1))
                 starts |= word & (0 - word);
-            behind = pvm_op_terminates(profile, op) ? pc + 1 + PVM_SKIP_MAX : 0;
+            behind = op->ends >> profile & 1 ? pc + 1 + PVM_SKIP_MAX : 0;
         }
         program->start[at / 8] = starts;
         count += (uint32_t)__builtin_popcountll(starts);
@@ -105,13 +106,13 @@ static void emit_trap(struct emitter *em, uint32_t pc)
         emit_header(em, pc);
     if (em->record) {
         em->record[em->record_count] = (struct record){.op = PVM_OP_trap, .pc = pc};
-        pvm_gas_meter_visit(&em->meter, em->program->code, NULL);
+        pvm_gas_meter_visit(&em->meter, em->program->code, &(uint32_t){0}, 1, 0);
     }
     em->record_count++;
     close_run(em);
 }
 
-static void emit_insn(struct emitter *em, const struct pvm_insn *insn)
+static void emit_insn(struct emitter *em, const struct pvm_insn *insn, uint32_t head)
 {
     const struct pvm_program *program = em->program;
     unsigned flags = pvm_op_info[insn->op].flags;
@@ -127,7 +128,7 @@ static void emit_insn(struct emitter *em, const struct pvm_insn *insn)
             .op = insn->op,
             .pc = insn->pc,
         };
-        pvm_gas_meter_visit(&em->meter, program->code, insn);
+        pvm_gas_meter_visit(&em->meter, program->code, &head, 1, insn->target);
         em->store_count += (flags & PVM_OP_STORE) != 0;
     }
     em->record_count++;
@@ -147,16 +148,17 @@ static void emit_all(struct emitter *em)
     enum pvm_profile profile = em->program->config.profile;
     uint32_t size = (uint32_t)code->code.size;
     struct pvm_insn insn;
+    uint32_t head;
     if (!pvm_code_marked(code, 0)) /* record[0] is a header, whatever comes */
         emit_trap(em, 0);
     for (uint32_t pc = 0; pc < size; pc++) {
         if (!pvm_code_marked(code, pc))
             continue;
-        if (!pvm_insn_decode(code, profile, pc, &insn)) {
+        if (!insn_decode(code, profile, pc, &insn, &head)) {
             emit_trap(em, pc);
             continue;
         }
-        emit_insn(em, &insn);
+        emit_insn(em, &insn, head);
         uint32_t next = pc + insn.size;
         unsigned flags = pvm_op_info[insn.op].flags;
         bool ends = pvm_op_terminates(profile, insn.op);

@@ -6,6 +6,7 @@
  * it stands right behind it.  No walk from a block start runs into the next one: what
  * comes before a start in the code is a terminator (or nothing).
  */
+#include "pvm/decode.h"
 #include "pvm/gas.h"
 #include "pvm/native.h"
 
@@ -133,19 +134,22 @@ static void put_cost(struct native_compiler *c, const struct gas_meter *meter,
 
 static const uint8_t host_reg[PVM_REG_COUNT] = NATIVE_REG;
 
-static void put_place(struct native_compiler *c, uint32_t pc)
+static void put_places(struct native_compiler *c, const struct native_insn *i)
 {
     struct native_unit *unit = c->unit;
     uint32_t end = (uint32_t)(c->as.at - unit->code);
     uint32_t at = unit->block[c->block].label;
     if (c->index)
         at = unit->place[unit->place_count - 1].end;
-    unit->place[unit->place_count++] = (struct native_place){pc, at, end};
+    for (uint32_t k = 0; k < c->count; k++) {
+        unit->place[unit->place_count++] = (struct native_place){i[k].pc, at, end};
+        at = end;
+    }
 }
 
-static struct native_insn to_host(const struct pvm_insn *insn)
+static inline void to_host(const struct pvm_insn *insn, struct native_insn *ret_insn)
 {
-    return (struct native_insn){
+    *ret_insn = (struct native_insn){
         .op = insn->op,
         .a = host_reg[insn->a],
         .b = host_reg[insn->b],
@@ -173,11 +177,9 @@ static void emit_insns(struct native_compiler *c, const struct native_insn *i,
         pvm_native_ask(c, i);
     for (; site < unit->site_count; site++)
         unit->site[site].next = (uint32_t)(c->as.at - unit->code);
-    for (uint32_t k = 0; k < count; k++) {
-        if (unit->options.keep_map)
-            put_place(c, i[k].pc);
-        c->index++;
-    }
+    if (unit->options.keep_map)
+        put_places(c, i);
+    c->index += count;
 }
 
 /* Where control goes that leaves the block at its end without a jump. */
@@ -198,17 +200,21 @@ static bool has_room(const struct native_compiler *c)
            (ptrdiff_t)STEP_NATIVE_MAX + (ptrdiff_t)STUB_SIZE * c->stub_count;
 }
 
-/* Instructions of the current block that are decoded and paid for, and not emitted yet:
- * fusing looks WINDOW_AHEAD of them ahead. */
+/* Instructions of the current block that are decoded and not emitted yet: fusing looks
+ * WINDOW_AHEAD of them ahead.  And the first bytes of those that are not paid for. */
 enum { WINDOW_SIZE = 64, WINDOW_AHEAD = 12 };
 struct window {
     struct native_insn insn[WINDOW_SIZE];
     uint32_t first, end;
+    uint32_t head[WINDOW_SIZE];
+    uint32_t head_count;
 };
 
-/* Emit all but the last `keep`. */
-static void window_emit(struct native_compiler *c, struct window *w, uint32_t keep)
+/* Emit all but the last `keep`; false: there is no room. */
+static bool window_emit(struct native_compiler *c, struct window *w, uint32_t keep)
 {
+    if (!has_room(c))
+        return false;
     while (w->end - w->first > keep) {
         const struct native_insn *i = &w->insn[w->first];
         uint32_t count = pvm_native_fusable(c, i, w->end - w->first);
@@ -218,6 +224,7 @@ static void window_emit(struct native_compiler *c, struct window *w, uint32_t ke
     memmove(w->insn, w->insn + w->first, (w->end - w->first) * sizeof *w->insn);
     w->end -= w->first;
     w->first = 0;
+    return true;
 }
 
 /* Begin the current block: its gas check, whose cost is known at the end. */
@@ -231,38 +238,55 @@ static void begin_block(struct native_compiler *c, uint32_t pc, struct gas_meter
     pvm_native_check(c);
 }
 
+/* Decode from `pc` until the block ends or the window is full, one at least; *ret_last
+ * is the last instruction, a trap where there is none.  Answers whether the block has
+ * ended. */
+static bool window_fill(struct native_compiler *c, struct window *w, uint32_t pc,
+                        uint64_t *stores, struct pvm_insn *ret_last)
+{
+    const struct pvm_code *code = c->program->code;
+    enum pvm_profile profile = c->program->config.profile;
+    uint64_t store_count = 0;
+    struct pvm_insn insn;
+    uint32_t head;
+    bool ended;
+    do {
+        if (!insn_decode(code, profile, pc, &insn, &head)) {
+            insn = (struct pvm_insn){.pc = pc}; /* opcode 0: no emitter */
+            head = 0;
+        }
+        const struct pvm_op_class *op = &pvm_op_class[insn.op];
+        ended = op->ends >> profile & 1;
+        store_count += op->stores;
+        w->head[w->head_count++] = head;
+        to_host(&insn, &w->insn[w->end++]);
+        pc += insn.size;
+    } while (w->end < WINDOW_SIZE && !ended);
+    *stores += store_count;
+    *ret_last = insn;
+    return ended;
+}
+
 static bool compile_block(struct native_compiler *c, uint32_t pc)
 {
-    const struct pvm_program *program = c->program;
-    enum pvm_profile profile = program->config.profile;
     struct gas_meter meter;
     struct window window;
     uint64_t stores = 0;
-    struct pvm_insn insn;
+    struct pvm_insn last;
+    bool ended = false;
     window.first = window.end = 0;
     begin_block(c, pc, &meter);
-    for (bool ended = false; !ended; pc += insn.size) {
-        if (window.end == WINDOW_SIZE)
-            window_emit(c, &window, WINDOW_AHEAD);
-        if (!has_room(c))
+    while (!ended) {
+        window.head_count = 0;
+        ended = window_fill(c, &window, pc, &stores, &last);
+        pc = last.pc + last.size;
+        pvm_gas_meter_visit(&meter, c->program->code, window.head, window.head_count,
+                            last.target);
+        if (!window_emit(c, &window, ended ? 0 : WINDOW_AHEAD))
             return false;
-        if (!pvm_insn_decode(program->code, profile, pc, &insn)) {
-            struct native_insn trap = {.pc = pc};
-            pvm_gas_meter_visit(&meter, program->code, NULL);
-            window_emit(c, &window, 0);
-            emit_insns(c, &trap, 1); /* opcode 0: no emitter */
-            break;
-        }
-        pvm_gas_meter_visit(&meter, program->code, &insn);
-        stores += (pvm_op_info[insn.op].flags & PVM_OP_STORE) != 0;
-        ended = pvm_op_terminates(profile, insn.op);
-        window.insn[window.end++] = to_host(&insn);
-        if (ended) {
-            window_emit(c, &window, 0);
-            flow_off(c, &insn);
-        }
-        c->joins = insn.op == PVM_OP_fallthrough;
     }
+    flow_off(c, &last);
+    c->joins = last.op == PVM_OP_fallthrough;
     put_cost(c, &meter, stores);
     return true;
 }

@@ -251,35 +251,37 @@ static void emit_borrow(struct native_compiler *c, const struct native_insn *i)
 
 /* ---- choosing ---- */
 
-static bool all_native(const struct native_compiler *c, const struct native_insn *i,
-                       uint32_t count)
+/* How many neighbours a row matches whose first opcode is that of `i`; 1: none. */
+static uint32_t matched(const struct native_compiler *c, const struct native_insn *i,
+                        uint32_t count)
 {
-    for (uint32_t k = 0; k < count; k++) {
-        if (!c->emitter[i[k].op])
-            return false;
+    switch (i->op) {
+    case PVM_OP_shlo_l_imm_64:
+        if (count >= 3 && is_scaled_load(i) && c->emitter[i[2].op])
+            return 3;
+        return is_scaled_add(i) || is_extension(i) ? 2 : 1;
+    case PVM_OP_add_64:
+        if (count >= 3 && is_carry_add(c, i, count) && c->emitter[i[2].op])
+            return 3;
+        return is_add_load(i) || is_carry(i) ? 2 : 1;
+    case PVM_OP_load_imm:
+        return is_constant(i) ? 2 : 1;
+    case PVM_OP_mul_64:
+    case PVM_OP_mul_upper_u_u:
+        return is_product(c, i) ? 2 : 1;
+    case PVM_OP_set_lt_u:
+        return is_borrow(i) ? 2 : 1;
+    default:
+        return 1;
     }
-    return true;
-}
-
-/* Does a row begin with this? */
-static bool may_begin(uint8_t op)
-{
-    return op == PVM_OP_shlo_l_imm_64 || op == PVM_OP_add_64 || op == PVM_OP_load_imm ||
-           op == PVM_OP_mul_64 || op == PVM_OP_mul_upper_u_u || op == PVM_OP_set_lt_u;
 }
 
 uint32_t pvm_native_fusable(const struct native_compiler *c,
                             const struct native_insn *i, uint32_t count)
 {
-    if (!may_begin(i->op))
-        return 1;
-    if (count >= 3 && (is_scaled_load(i) || is_carry_add(c, i, count)) &&
-        all_native(c, i, 3))
-        return 3;
-    bool two = count >= 2 &&
-               (is_add_load(i) || is_scaled_add(i) || is_constant(i) ||
-                is_extension(i) || is_product(c, i) || is_carry(i) || is_borrow(i));
-    return two && all_native(c, i, 2) ? 2 : 1;
+    uint32_t fused = count < 2 ? 1 : matched(c, i, count);
+    bool native = fused == 1 || (c->emitter[i[0].op] && c->emitter[i[1].op]);
+    return native ? fused : 1;
 }
 
 void pvm_native_emit_fused(struct native_compiler *c, const struct native_insn *i,

@@ -257,6 +257,26 @@ static void test_fault_kinds(void **unused)
     os_release(pages, 8192);
 }
 
+/* The pages are there without a touch, zeroed, and only those; or the system is old. */
+static void test_populate(void **unused)
+{
+    (void)unused;
+    enum { PAGES = 4 };
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    uint8_t *data;
+    unsigned char there[PAGES];
+    assert_int_equal(os_reserve(PAGES * page, (void **)&data), ERR_ok);
+    os_populate(data + page + 100, page);
+    assert_int_equal(mincore(data, PAGES * page, there), 0);
+    if (there[1] & 1)
+        assert_true(there[2] & 1);
+    assert_false(there[0] & 1);
+    assert_false(there[3] & 1);
+    for (size_t k = 0; k < PAGES * page; k++)
+        assert_int_equal(data[k], 0);
+    os_release(data, PAGES * page);
+}
+
 static void test_protect(void **unused)
 {
     (void)unused;
@@ -514,6 +534,7 @@ int main(void)
         cmocka_unit_test(test_code_limits),
         cmocka_unit_test(test_not_ours),
         cmocka_unit_test(test_fault_kinds),
+        cmocka_unit_test(test_populate),
         cmocka_unit_test(test_protect),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_stack_dies_with_thread),

@@ -5,6 +5,7 @@
 #include "tests/unit/pvm/machine.h"
 
 #include "base/hash.h"
+#include "pvm/mem.h"
 
 /* ---- deadlines ---- */
 
@@ -271,6 +272,38 @@ static void test_mapping(void **unused)
 }
 
 /* Initial bytes are shared until they are touched, and the owner's stay as they are. */
+/* Of the first and the last line of a page, which may reach the next page. */
+static unsigned rights_of(struct machine *m, uint32_t page, bool last)
+{
+    return mem_rights(m->mem)[page * MEM_PAGE_LINES + (last ? MEM_PAGE_LINES - 1 : 0)];
+}
+
+/* Zero pages get their rights by the first load, and lose them by unmapping. */
+static void test_rights_come_with_loads(void **unused)
+{
+    (void)unused;
+    struct machine m;
+    uint64_t value = 1;
+    machine_init(&m, PVM_PROFILE_JAVM, 0, PVM_GAS_LOG_NONE, "trap\n");
+    machine_map(&m, 0x10000, 4, PVM_ACCESS_RW);
+    assert_int_equal(rights_of(&m, 0x12, false), 0);
+    assert_int_equal(pvm_mem_load(m.mem, 0x12ffc, 8, &value).fault, MEM_OK);
+    assert_int_equal(value, 0);
+    for (uint32_t page = 0x12; page <= 0x13; page++)
+        assert_int_equal(rights_of(&m, page, false), MEM_READ | MEM_READ_ON);
+    assert_int_equal(rights_of(&m, 0x12, true), MEM_READ | MEM_READ_ON);
+    assert_int_equal(rights_of(&m, 0x13, true), MEM_READ); /* nothing is behind it */
+
+    /* A new neighbour is known at once, in front and behind. */
+    machine_map(&m, 0x14000, 2, PVM_ACCESS_RW);
+    assert_int_equal(rights_of(&m, 0x13, true), MEM_READ | MEM_READ_ON);
+    assert_int_equal(pvm_mem_unmap(m.mem, 0x13000, 4096), ERR_ok);
+    assert_int_equal(rights_of(&m, 0x13, false), 0);
+    assert_int_equal(rights_of(&m, 0x12, true), MEM_READ);
+    assert_int_equal(pvm_mem_load(m.mem, 0x12ffc, 8, &value).fault, MEM_UNMAPPED);
+    machine_fini(&m);
+}
+
 static void test_copy_on_write(void **unused)
 {
     (void)unused;
@@ -447,6 +480,7 @@ int main(void)
         cmocka_unit_test(test_many_calls_in_a_block),
         cmocka_unit_test(test_long_run),
         cmocka_unit_test(test_mapping),
+        cmocka_unit_test(test_rights_come_with_loads),
         cmocka_unit_test(test_copy_on_write),
         cmocka_unit_test(test_digest),
         cmocka_unit_test(test_digest_of_untouched),

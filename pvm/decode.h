@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pvm/decode.h - the decoder [2], to be inlined where every instruction counts.
+ * Private to pvm/; pvm_insn_decode() and its neighbours are made of this.
+ *
+ * There are no branches on the instruction: what formats differ in comes as shifts and
+ * masks, because a walk over code sees them in an order that no CPU predicts.
+ */
+#ifndef PVM_DECODE_H
+#define PVM_DECODE_H
+
+#include "pvm/format.h"
+
+#include <string.h>
+
+/* The longest reach of a read: 3 bytes of head, 4 of X, and 8 where Y begins. */
+enum { DECODE_WINDOW = 24 };
+
+/* The code from `pc`, which is less than that, with the zeros that follow it. */
+const uint8_t *pvm_code_end(const struct pvm_code *code, uint32_t pc,
+                            uint8_t ret_window[DECODE_WINDOW]);
+
+/* mask_behind(first - 1) anywhere. */
+uint32_t pvm_mask_behind_slow(const struct pvm_code *code, uint64_t first);
+
+/* The first 25 mask bits behind pc, bit 0 first; bits behind the code are ones. */
+static inline uint32_t mask_behind(const struct pvm_code *code, uint64_t pc)
+{
+    uint64_t first = pc + 1;
+    if (first + 64 > code->code.size)
+        return pvm_mask_behind_slow(code, first);
+    uint64_t bits;
+    memcpy(&bits, code->bitmask + (first >> 3), 8);
+    return (uint32_t)(bits >> (first & 7));
+}
+
+static inline uint32_t code_skip(const struct pvm_code *code, uint32_t pc)
+{
+    return (uint32_t)__builtin_ctz(mask_behind(code, pc) | 1u << PVM_SKIP_MAX);
+}
+
+static inline unsigned insn_x_size(const struct pvm_format_info *format, uint32_t skip,
+                                   uint32_t head)
+{
+    unsigned size = skip + 1 - format->head_size;
+    size = skip + 1 < format->head_size ? 0 : size & format->rest_mask;
+    size |= head >> format->size_shift & format->size_mask;
+    return (size < 4 ? size : 4) | format->fixed_size;
+}
+
+static inline unsigned insn_y_size(const struct pvm_format_info *format, uint32_t skip,
+                                   unsigned x_size)
+{
+    unsigned before = format->head_size + x_size;
+    if (!format->has_y || skip + 1 < before)
+        return 0;
+    unsigned size = skip + 1 - before;
+    return size < 4 ? size : 4;
+}
+
+static inline uint8_t insn_reg(uint32_t value)
+{
+    return (uint8_t)(value < 12 ? value : 12);
+}
+
+/* `size` bytes, sign-extended; there are 8 bytes to read. */
+static inline int64_t insn_imm(const uint8_t *bytes, unsigned size)
+{
+    uint64_t value;
+    memcpy(&value, bytes, sizeof value);
+    unsigned spare = 64 - 8 * size;
+    return size ? (int64_t)(value << (spare & 63)) >> (spare & 63) : 0;
+}
+
+/* pvm_insn_decode(); *ret_head is the first three bytes, as in struct pvm_format_info.
+ */
+static inline bool insn_decode(const struct pvm_code *code, enum pvm_profile profile,
+                               uint32_t pc, struct pvm_insn *ret_insn,
+                               uint32_t *ret_head)
+{
+    if (!pvm_code_marked(code, pc))
+        return false;
+    uint8_t window[DECODE_WINDOW];
+    const uint8_t *bytes = code->code.data + pc;
+    if (code->code.size - pc < DECODE_WINDOW)
+        bytes = pvm_code_end(code, pc, window);
+    uint32_t head;
+    memcpy(&head, bytes, 4);
+    head &= 0xffffff;
+    const struct pvm_op_class *op = &pvm_op_class[head & 255];
+    if (!(op->assigned >> profile & 1))
+        return false;
+    const struct pvm_format_info *format = &pvm_format_info[op->format];
+    uint32_t skip = code_skip(code, pc);
+    unsigned x_size = insn_x_size(format, skip, head);
+    const uint8_t *imm = bytes + format->head_size;
+    struct pvm_insn insn = {
+        .pc = pc,
+        .op = (uint8_t)head,
+        .size = (uint8_t)(1 + skip),
+        .a = insn_reg(head >> format->a_shift & 15),
+        .b = insn_reg(head >> format->b_shift & 15),
+        .d = insn_reg(head >> format->d_shift & format->d_mask),
+        .x = insn_imm(imm, x_size),
+    };
+    if (format->has_y)
+        insn.y = insn_imm(imm + x_size, insn_y_size(format, skip, x_size));
+    if (format->target) { /* the last immediate */
+        insn.target = (int64_t)pc + (format->has_y ? insn.y : insn.x);
+        insn.x = format->has_y ? insn.x : 0;
+        insn.y = 0;
+    }
+    *ret_insn = insn;
+    *ret_head = head;
+    return true;
+}
+
+#endif
