@@ -95,6 +95,7 @@ static void verify_print_json(struct cli *cli, const char *path,
     ui_json_u64(cli, "events", summary->event_count);
     ui_json_u64(cli, "charges", summary->charge_count);
     ui_json_u64(cli, "not_expanded", summary->unexpanded_count);
+    ui_json_u64(cli, "not_compared", summary->uncompared_count);
     if (id)
         ui_json_text(cli, "identity", id);
     else
@@ -123,6 +124,9 @@ static void verify_print(struct cli *cli, const char *path,
     if (summary->unexpanded_count)
         ui_note(cli, "%s: %" PRIu64 " charge segments or events were not looked into",
                 path, summary->unexpanded_count);
+    if (summary->uncompared_count)
+        ui_note(cli, "%s: %" PRIu64 " blobs were not compared with the others", path,
+                summary->uncompared_count);
 }
 
 static int verify_file(struct cli *cli, const char *path)

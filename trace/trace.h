@@ -628,6 +628,7 @@ struct trace_summary {
     /* What is too large to be checked closely, or has no jump table: segments not
      * expanded, events not decoded. */
     uint64_t unexpanded_count;
+    uint64_t uncompared_count; /* blobs behind the limit of those that are compared */
     enum trace_reader_state state;
     uint64_t defect_count;
 };
@@ -638,6 +639,10 @@ typedef void trace_defect_fn(void *self, const struct trace_fault *fault,
 
 struct trace_verify_options {
     bool quick; /* only what `info` needs: no charge expansion */
+    /* The memory of the walk: blobs of an epoch that are compared with each other, and
+     * programs whose segments are expanded.  0: 524,288 and 1,024, which are also the
+     * most.  What is beyond is counted in the summary. */
+    uint32_t blob_count_max, program_count_max;
     /* Gives the jump table of a raw program, so that segments can be expanded [5.4];
      * NULL: sums only.  *ret_jump lives in `arena`. */
     enum err (*jump_table)(void *self, const struct trace_pvm_program *program,

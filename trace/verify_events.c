@@ -28,9 +28,10 @@ struct events {
     uint64_t program_count;
     struct blob_table blobs;
     uint32_t blobs_epoch;
-    uint32_t blobs_seen; /* defined before the event at hand */
-    uint32_t blobs_next; /* the next one that must be used for the first time */
-    char *config_key;    /* of the previous session.config */
+    uint32_t blobs_seen;   /* defined before the event at hand */
+    uint32_t blobs_passed; /* of those, not compared */
+    uint32_t blobs_next;   /* the next one that must be used for the first time */
+    char *config_key;      /* of the previous session.config */
     enum gas_mode mode;
     uint64_t next_seq;
     uint64_t gap_gas; /* that a cut has left out */
@@ -47,6 +48,12 @@ static void defect(struct events *events, enum err err, const char *text)
                         text);
 }
 
+/* A limit that the caller may lower. */
+static uint32_t limit(uint32_t wanted, uint32_t most)
+{
+    return wanted && wanted < most ? wanted : most;
+}
+
 /* ---- blobs [3.4] ---- */
 
 /* Read the blobs defined since the last event; each content once in an epoch. */
@@ -56,11 +63,13 @@ static enum err pass_blobs(struct events *events)
     if (events->blobs_epoch != reader->epoch) {
         trace_blob_table_clear(&events->blobs);
         events->blobs_seen = 0;
+        events->blobs_passed = 0;
     }
     events->blobs_epoch = reader->epoch;
     events->blobs_next = events->blobs_seen;
-    for (; events->blobs.count < DEDUP_COUNT_MAX &&
-           events->blobs.count < reader_blob_count(reader);) {
+    uint32_t most = limit(events->verify->options->blob_count_max, DEDUP_COUNT_MAX);
+    while (events->blobs.count < most &&
+           events->blobs.count < reader_blob_count(reader)) {
         struct bytes content;
         uint32_t number;
         TRY(trace_reader_blob(reader, events->blobs.count, &content));
@@ -69,6 +78,9 @@ static enum err pass_blobs(struct events *events)
             defect(events, ERR_trace_blob, "blob is stored twice");
         TRY(trace_blob_table_add(&events->blobs, &hash));
     }
+    uint32_t passed = reader_blob_count(reader) - events->blobs.count;
+    events->verify->summary->uncompared_count += passed - events->blobs_passed;
+    events->blobs_passed = passed;
     return ERR_ok;
 }
 
@@ -191,10 +203,11 @@ static void on_segment(struct events *events, const struct trace_pvm_segment *se
         defect(events, ERR_trace_event, "segment of a program that is not there");
         return;
     }
-    if (segment->prog >= PROGRAM_COUNT_MAX)
-        return;
-    const struct program *program = &events->program[segment->prog];
-    if (!program->expandable) {
+    const struct program *program = NULL;
+    if (segment->prog <
+        limit(events->verify->options->program_count_max, PROGRAM_COUNT_MAX))
+        program = &events->program[segment->prog];
+    if (!program || !program->expandable) {
         events->verify->summary->unexpanded_count++;
         return;
     }
@@ -218,7 +231,8 @@ static void on_program(struct events *events, const struct trace_pvm_program *ev
     if (event->kind == 0 &&
         (!event->hash.present || !hash256_equal(&hash, &event->hash.hash)))
         defect(events, ERR_trace_event, "program hash is not that of its code");
-    if (number >= PROGRAM_COUNT_MAX || options->quick)
+    if (number >= limit(options->program_count_max, PROGRAM_COUNT_MAX) ||
+        options->quick)
         return;
     struct program *program = &events->program[number];
     struct trace_pvm_ledger *ledger = &program->ledger;

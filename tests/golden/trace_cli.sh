@@ -218,7 +218,7 @@ EOF
 err verify </dev/null
 run 0 verify --json up.lks
 out 'verify --json' <<'EOF'
-{"schema":"lockstep.verify.1","file":"up.lks","whole":true,"state":"whole","defects":0,"events":20,"charges":95,"not_expanded":0,"identity":"cf5430d8944f831dd85eb87a6ea4b112984bcd521ba46507b45526b60e773f81"}
+{"schema":"lockstep.verify.1","file":"up.lks","whole":true,"state":"whole","defects":0,"events":20,"charges":95,"not_expanded":0,"not_compared":0,"identity":"cf5430d8944f831dd85eb87a6ea4b112984bcd521ba46507b45526b60e773f81"}
 EOF
 run 129 verify
 
@@ -243,7 +243,7 @@ EOF
 run 1 verify --json flip.lks
 out 'verify --json of a flipped bit' <<'EOF'
 {"schema":"lockstep.verify.1","file":"flip.lks","error":"trace_crc","offset":263576,"payload_offset":0,"text":"trace chunk is damaged (crc32c)"}
-{"schema":"lockstep.verify.1","file":"flip.lks","whole":false,"state":"damaged","defects":1,"events":21283,"charges":21266,"not_expanded":0,"identity":null}
+{"schema":"lockstep.verify.1","file":"flip.lks","whole":false,"state":"damaged","defects":1,"events":21283,"charges":21266,"not_expanded":0,"not_compared":0,"identity":null}
 EOF
 run 1 verify up.lks flip.lks up.lks
 count 'verify goes on' 4
