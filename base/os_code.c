@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "base/os_code.h"
 
+#include "base/os.h"
 #include "base/os_private.h"
 
 #include <errno.h>
@@ -178,9 +179,26 @@ enum err os_code_create(size_t size, bool shared, struct os_code *ret_code)
             (void)close(code.fd);
         return err;
     }
+    if (shared) /* no business of other workers */
+        (void)madvise(data, code.size, MADV_DONTFORK);
     code.data = data;
     *ret_code = code;
     return ERR_ok;
+}
+
+/* Seal against writing.  A process that another thread has just forked may still have a
+ * copy of a writable view; it is a worker, which drops that at once, so wait. */
+static bool seal_writes(int fd)
+{
+    const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
+    for (unsigned tries = 0; tries < 2000; tries++) {
+        if (fcntl(fd, F_ADD_SEALS, seals) == 0)
+            return true;
+        if (errno != EBUSY)
+            return false;
+        os_sleep_ns(1000000);
+    }
+    return false;
 }
 
 /* The object is sealed against writing, which wants all writable views gone; its
@@ -190,9 +208,7 @@ static enum err seal_shared(struct os_code *code)
     if (mmap(code->data, code->size, PROT_NONE,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
              0) == MAP_FAILED ||
-        ftruncate(code->fd, (off_t)code->size) != 0 ||
-        fcntl(code->fd, F_ADD_SEALS,
-              F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0 ||
+        ftruncate(code->fd, (off_t)code->size) != 0 || !seal_writes(code->fd) ||
         mmap(code->data, code->size, PROT_READ, MAP_SHARED | MAP_FIXED, code->fd, 0) ==
             MAP_FAILED)
         return os_fail();
