@@ -3,6 +3,7 @@
  * Gas models 0 (flat block) and 1 (single pass), page gas, and the walk they price [7].
  */
 #include "pvm/gas.h"
+#include "pvm/mutant.h"
 
 #include "pvm/decode.h"
 
@@ -156,13 +157,16 @@ void pvm_gas_meter_visit(struct gas_meter *meter, const struct pvm_code *code,
 uint64_t pvm_gas_meter_need(const struct gas_meter *meter)
 {
     if (meter->model == 1)
-        return meter->last > 3 ? meter->last - 3 : 1;
-    return meter->visits;
+        return meter->last > 3 ? meter->last - MUTANT(gas_need_more, 2, 3) : 1;
+    return meter->visits - MUTANT(gas_trap_free, 1, 0);
 }
 
 uint64_t pvm_gas_reserve(const struct pvm_config *config, uint64_t store_count)
 {
-    return gas_charges_pages(config) ? 2 * (uint64_t)PVM_GAS_COW * store_count : 0;
+    return gas_charges_pages(config)
+               ? MUTANT(reserve_half, 1, 2) * (uint64_t)PVM_GAS_COW *
+                     MUTANT(reserve_per_block, store_count != 0, store_count)
+               : 0;
 }
 
 struct pvm_walk pvm_code_walk(const struct pvm_code *code,

@@ -10,11 +10,12 @@
 static const struct record *fault(struct pvm_engine *e, const struct record *ip,
                                   struct mem_result result)
 {
-    if (result.fault == MEM_READ_ONLY &&
+    if (MUTANT(read_only_exit, false, result.fault == MEM_READ_ONLY) &&
         e->program->config.profile == PVM_PROFILE_VECTORS)
         return pvm_engine_exit(e, ip, PVM_EXIT_PANIC, 0, false);
     uint32_t address = result.page * (uint32_t)PVM_PAGE_SIZE;
-    return pvm_engine_exit(e, ip, PVM_EXIT_PAGE_FAULT, address, false);
+    return pvm_engine_exit(e, ip, PVM_EXIT_PAGE_FAULT, address,
+                           MUTANT(fault_retires, true, false));
 }
 
 const struct record *pvm_load_slow(struct pvm_engine *e, const struct record *ip,
@@ -73,13 +74,16 @@ const struct record *pvm_store_slow(struct pvm_engine *e, const struct record *i
     if (result.fault)
         return fault(e, ip, result);
     bool pays = gas_charges_pages(&e->program->config);
-    uint32_t first = address / PVM_PAGE_SIZE;
-    uint32_t last = (uint32_t)(address + (size - 1)) / PVM_PAGE_SIZE;
-    if (pvm_mem_touch(mem, first) && pays)
+    uint32_t low = address / PVM_PAGE_SIZE;
+    uint32_t high = (uint32_t)(address + (size - 1)) / PVM_PAGE_SIZE;
+    uint32_t first = MUTANT(page_order, high, low);
+    uint32_t last = MUTANT(page_order, low, high);
+    if ((pvm_mem_touch(mem, first) || MUTANT(page_pays_again, true, false)) && pays)
         page_pay(e, ip, first);
-    if (last != first && pvm_mem_touch(mem, last) && pays)
+    if (last != first && pvm_mem_touch(mem, last) &&
+        MUTANT(page_second_free, false, pays))
         page_pay(e, ip, last);
-    pvm_mem_store(mem, address, size, value);
+    pvm_mem_store(mem, address, MUTANT(store_wide, 8, size), value);
     return ip;
 }
 
@@ -90,7 +94,8 @@ static const struct record *table_header(struct pvm_engine *e, uint32_t index)
     if (e->jump)
         return e->jump[index];
     uint64_t target = pvm_code_jump(e->program->code, index);
-    if (target > UINT32_MAX || !pvm_program_block_start(e->program, (uint32_t)target))
+    if (MUTANT(step_entry_32, false, target > UINT32_MAX) ||
+        !pvm_program_block_start(e->program, (uint32_t)target))
         return NULL;
     e->step[2].pc = (uint32_t)target;
     return &e->step[2];
@@ -100,11 +105,17 @@ const struct record *pvm_jump_dynamic(struct pvm_engine *e, const struct record 
                                       uint32_t address)
 {
     if (address == PVM_HALT_ADDRESS &&
-        e->program->config.profile == PVM_PROFILE_VECTORS)
-        return pvm_engine_exit(e, ip, PVM_EXIT_HALT, 0, true);
+        MUTANT(halt_never, false,
+               MUTANT(halt_in_javm, true,
+                      e->program->config.profile == PVM_PROFILE_VECTORS)))
+        return pvm_engine_exit(e, ip, PVM_EXIT_HALT, 0,
+                               MUTANT(halt_unretired, false, true));
     /* 0 and odd addresses become indices past any table. */
-    uint32_t index = (address >> 1 | address << 31) - 1;
-    const struct record *h = index < e->jump_count ? table_header(e, index) : NULL;
+    uint32_t index = MUTANT(jump_odd, address >> 1, address >> 1 | address << 31) -
+                     MUTANT(jump_index, 0, 1);
+    const struct record *h = index < e->jump_count + MUTANT(jump_past_table, 1, 0)
+                                 ? table_header(e, index)
+                                 : NULL;
     if (!h)
         return pvm_engine_exit(e, ip, PVM_EXIT_PANIC, 0, false);
     if (e->program->log == PVM_GAS_LOG_LEDGER)
@@ -114,7 +125,9 @@ const struct record *pvm_jump_dynamic(struct pvm_engine *e, const struct record 
 
 static const struct record *jump_static(struct pvm_engine *e, const struct record *ip)
 {
-    return ip->target ? ip->target : pvm_engine_exit(e, ip, PVM_EXIT_PANIC, 0, false);
+    return ip->target ? ip->target
+                      : pvm_engine_exit(e, ip, PVM_EXIT_PANIC, 0,
+                                        MUTANT(panic_retires, true, false));
 }
 
 /* ---- the loop's handlers: one per opcode, the definition ---- */
@@ -140,8 +153,8 @@ static const struct record *jump_static(struct pvm_engine *e, const struct recor
     {                                                                                  \
         uint64_t value = 0;                                                            \
         if (!pvm_load_slow(e, i, (uint32_t)(address), sizeof(type), &value))           \
-            return NULL;                                                               \
-        A = (uint64_t)(type)value;                                                     \
+            return MUTANT(load_fault_clears, (A = 0, NULL), NULL);                     \
+        A = MUTANT(load_zero_extends, value, (uint64_t)(type)value);                   \
         return i + 1;                                                                  \
     }
 #define STORE_(name, type, address, value)                                             \
@@ -157,14 +170,16 @@ static const struct record *jump_static(struct pvm_engine *e, const struct recor
         bool taken = (condition);                                                      \
         if (e->program->log == PVM_GAS_LOG_LEDGER)                                     \
             pvm_segment_bit(e, taken);                                                 \
-        return taken ? jump_static(e, i) : i + 1;                                      \
+        return taken || MUTANT(untaken_panics, !i->target, false) ? jump_static(e, i)  \
+                                                                  : i + 1;             \
     }
 #include "pvm/effects.def"
 
 HANDLER(trap)
 {
     UNUSED;
-    return pvm_engine_exit(e, i, PVM_EXIT_TRAP, 0, false);
+    return pvm_engine_exit(e, i, MUTANT(trap_panics, PVM_EXIT_PANIC, PVM_EXIT_TRAP), 0,
+                           MUTANT(trap_retires, true, false));
 }
 
 HANDLER(fallthrough)
@@ -182,13 +197,18 @@ HANDLER(unlikely)
 HANDLER(ecall)
 {
     UNUSED;
-    return pvm_engine_exit(e, i, PVM_EXIT_ECALL, (uint32_t)e->state.reg[11], true);
+    return pvm_engine_exit(
+        e, i, PVM_EXIT_ECALL,
+        MUTANT(ecall_register, (uint32_t)e->state.reg[12],
+               MUTANT(ecall_wide, e->state.reg[11], (uint32_t)e->state.reg[11])),
+        true);
 }
 
 HANDLER(ecalli)
 {
     UNUSED;
-    return pvm_engine_exit(e, i, PVM_EXIT_HOST_CALL, X, true);
+    return pvm_engine_exit(e, i, PVM_EXIT_HOST_CALL,
+                           MUTANT(ecalli_zero_extended, (uint32_t)X, X), true);
 }
 
 HANDLER(sbrk)
@@ -206,7 +226,7 @@ HANDLER(jump)
 HANDLER(load_imm_jump)
 {
     UNUSED;
-    A = X;
+    A = MUTANT(jump_panic_keeps, i->target ? X : A, X);
     return jump_static(e, i);
 }
 
@@ -219,8 +239,10 @@ HANDLER(jump_ind)
 HANDLER(load_imm_jump_ind)
 {
     UNUSED;
-    uint32_t address = (uint32_t)(B + Y); /* of the old B: A may be the same register */
-    A = X;
+    /* Of the old B: A may be the same register. */
+    uint64_t base = MUTANT(jump_new_base, i->a == i->b ? X : B, B);
+    uint32_t address = (uint32_t)(base + Y);
+    A = MUTANT(jump_ind_panic_keeps, address / 2 <= e->jump_count ? X : A, X);
     return pvm_jump_dynamic(e, i, address);
 }
 

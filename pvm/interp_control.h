@@ -25,7 +25,8 @@ static void NAME(load_imm_jump)(PARAMETERS)
 static void NAME(jump_ind)(PARAMETERS)
 {
     uint32_t address = (uint32_t)(A + X);
-    uint32_t index = (address >> 1 | address << 31) - 1;
+    uint32_t index =
+        MUTANT(threaded_jump_odd, address >> 1, address >> 1 | address << 31) - 1;
     const struct record *header = index < e->jump_count ? e->jump[index] : NULL;
     if (unlikely(!header))
         TAIL rare(i, e, mem, gas, acc, last);
@@ -35,8 +36,10 @@ static void NAME(jump_ind)(PARAMETERS)
 
 static void NAME(load_imm_jump_ind)(PARAMETERS)
 {
-    uint32_t address = (uint32_t)(B + Y);
-    uint32_t index = (address >> 1 | address << 31) - 1;
+    uint32_t address =
+        (uint32_t)(MUTANT(threaded_jump_new_base, i->a == i->b ? X : B, B) + Y);
+    uint32_t index =
+        MUTANT(threaded_jump_odd, address >> 1, address >> 1 | address << 31) - 1;
     const struct record *header = index < e->jump_count ? e->jump[index] : NULL;
     if (unlikely(!header))
         TAIL rare(i, e, mem, gas, acc, last);

@@ -12,6 +12,7 @@
 
 #include "pvm/arith.h"
 #include "pvm/engine.h"
+#include "pvm/mutant.h"
 
 #include <string.h>
 
@@ -31,7 +32,8 @@ static inline bool access_fast(const uint8_t *mem, uint32_t address, unsigned si
     unsigned rights = mem[(ptrdiff_t)(address / MEM_LINE_SIZE) - MEM_LINE_COUNT];
     if (likely(rights & onwards) || (size == 1 && rights & within))
         return true;
-    return (rights & within) && address % PVM_PAGE_SIZE <= PVM_PAGE_SIZE - size;
+    return (rights & within) &&
+           address % PVM_PAGE_SIZE <= PVM_PAGE_SIZE - MUTANT(fast_straddle, 1, size);
 }
 
 #endif

@@ -271,7 +271,8 @@ static threaded_fn *choose_fused(enum pvm_gas_log log, const struct record *ip,
     if (!index)
         return NULL;
     unsigned first = variant_of(ip, result);
-    unsigned second = variant_of(ip + 1, result_behind(ip, result));
+    unsigned second = variant_of(
+        ip + 1, MUTANT(threaded_pair_result, result, result_behind(ip, result)));
     if (!(pvm_op_info[ip[1].op].flags & PVM_OP_COND))
         return fused_table[first][index - 1][second];
     return ip[1].target ? fused_branch_table[log][first][index - 1][second] : NULL;

@@ -5,6 +5,7 @@
 #include "pvm/pvm.h"
 
 #include "pvm/decode.h"
+#include "pvm/mutant.h"
 
 #include <string.h>
 
@@ -158,7 +159,7 @@ uint64_t pvm_code_jump(const struct pvm_code *code, uint32_t index)
     const uint8_t *entry = code->jump + (size_t)index * code->jump_width;
     for (unsigned i = 0; i < code->jump_width; i++)
         value |= (uint64_t)entry[i] << (8 * i);
-    return value;
+    return MUTANT(table_entry_32, (uint32_t)value, value);
 }
 
 uint32_t pvm_mask_behind_slow(const struct pvm_code *code, uint64_t first)
@@ -172,7 +173,7 @@ uint32_t pvm_mask_behind_slow(const struct pvm_code *code, uint64_t first)
         bits |= (uint64_t)code->bitmask[byte + i] << (8 * i);
     bits >>= first & 7;
     if (size - first < 32)
-        bits |= UINT64_MAX << (size - first);
+        bits |= MUTANT(skip_no_end, 0, UINT64_MAX << (size - first));
     return (uint32_t)bits;
 }
 

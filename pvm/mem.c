@@ -3,6 +3,7 @@
  * Address spaces: mapping, checked access, page states [5, 7.6].
  */
 #include "pvm/mem.h"
+#include "pvm/mutant.h"
 
 #include <string.h>
 
@@ -45,7 +46,8 @@ static bool may_read(uint8_t info)
 
 static bool may_write(uint8_t info)
 {
-    const uint8_t all = PVM_ACCESS_RW | MEM_FILLED | MEM_WRITTEN | MEM_DIRTY;
+    const uint8_t all = MUTANT(rights_first_store, 0, MEM_WRITTEN) | PVM_ACCESS_RW |
+                        MEM_FILLED | MEM_DIRTY;
     return (info & all) == all;
 }
 
@@ -60,7 +62,10 @@ static void guard_give_up(struct pvm_mem *mem)
 
 static unsigned host_wanted(uint8_t info)
 {
-    return may_write(info) ? MEM_HOST : may_read(info) ? MEM_HOST_READ : 0u;
+    return may_write(info) ? MEM_HOST
+           : may_read(info)
+               ? MUTANT(guard_writable, MEM_HOST, MEM_HOST_READ)
+               : MUTANT(guard_gaps, info & MEM_ACCESS ? 0u : MEM_HOST_READ, 0u);
 }
 
 static bool set_host(struct pvm_mem *mem, uint32_t first, uint32_t count, unsigned host)
@@ -133,14 +138,15 @@ static void rights_update_one(struct pvm_mem *mem, uint32_t page)
 {
     uint8_t info = mem->info[page];
     /* The last page has no neighbour: an access that wraps goes the long way. */
-    uint8_t next = page + 1 < PVM_PAGE_COUNT ? mem->info[page + 1] : 0;
+    uint8_t next = page + 1 < PVM_PAGE_COUNT ? mem->info[page + 1]
+                                             : MUTANT(rights_last_page, info, 0);
     uint8_t *lines = mem_rights(mem) + (size_t)page * MEM_PAGE_LINES;
     unsigned read = may_read(info) ? MEM_READ : 0u;
     unsigned write = may_write(info) ? MEM_WRITE : 0u;
     unsigned read_on = read ? MEM_READ_ON : 0u, write_on = write ? MEM_WRITE_ON : 0u;
     memset(lines, (int)(read | write | read_on | write_on), MEM_PAGE_LINES - 1);
     read_on = may_read(next) ? read_on : 0;
-    write_on = may_write(next) ? write_on : 0;
+    write_on = MUTANT(rights_straddle, true, may_write(next)) ? write_on : 0;
     lines[MEM_PAGE_LINES - 1] = (uint8_t)(read | write | read_on | write_on);
 }
 
@@ -175,7 +181,7 @@ bool pvm_mem_touch(struct pvm_mem *mem, uint32_t page)
 {
     page_fill(mem, page);
     bool clean = !(mem->info[page] & MEM_WRITTEN);
-    mem->info[page] |= MEM_WRITTEN | MEM_DIRTY;
+    mem->info[page] |= MUTANT(page_state_lost, MEM_DIRTY, MEM_WRITTEN | MEM_DIRTY);
     mem->group_dirty[page / MEM_GROUP_SIZE] = true;
     rights_update(mem, page);
     guard_update(mem, page, 1);
@@ -193,7 +199,7 @@ void pvm_mem_clean(struct pvm_mem *mem, uint32_t page)
 
 static uint32_t last_page(uint32_t address, unsigned size)
 {
-    return page_of(address + (size - 1)); /* wraps at 2^32 */
+    return page_of(MUTANT(mem_no_wrap, address, address + (size - 1))); /* wraps */
 }
 
 struct mem_result pvm_mem_load(struct pvm_mem *mem, uint32_t address, unsigned size,
@@ -201,8 +207,9 @@ struct mem_result pvm_mem_load(struct pvm_mem *mem, uint32_t address, unsigned s
 {
     uint32_t pages[2] = {page_of(address), last_page(address, size)};
     for (unsigned i = 0; i < 2; i++) {
-        if (!mem || !(mem->info[pages[i]] & MEM_ACCESS))
-            return (struct mem_result){MEM_UNMAPPED, pages[i]};
+        if (!mem || !(mem->info[pages[MUTANT(load_last_first, 1 - i, i)]] & MEM_ACCESS))
+            return (struct mem_result){MEM_UNMAPPED,
+                                       pages[MUTANT(load_fault_base, 0, i)]};
     }
     for (unsigned i = 0; i < 2; i++) {
         page_fill(mem, pages[i]);
@@ -210,7 +217,9 @@ struct mem_result pvm_mem_load(struct pvm_mem *mem, uint32_t address, unsigned s
     }
     uint64_t value = 0;
     for (unsigned i = 0; i < size; i++)
-        value |= (uint64_t)mem->base[(uint32_t)(address + i)] << (8 * i);
+        value |= (uint64_t)mem->base[MUTANT(load_beyond, (size_t)address + i,
+                                            (uint32_t)(address + i))]
+                 << (8 * i);
     *ret_value = value;
     return (struct mem_result){MEM_OK, 0};
 }
@@ -219,11 +228,12 @@ struct mem_result pvm_mem_store_check(struct pvm_mem *mem, uint32_t address,
                                       unsigned size)
 {
     uint32_t pages[2] = {page_of(address), last_page(address, size)};
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < MUTANT(store_first_page, 1u, 2u); i++) {
         unsigned access = mem ? mem->info[pages[i]] & MEM_ACCESS : 0;
         if (!access)
-            return (struct mem_result){MEM_UNMAPPED, pages[i]};
-        if (access != PVM_ACCESS_RW)
+            return (struct mem_result){MEM_UNMAPPED,
+                                       pages[MUTANT(store_fault_base, 0, i)]};
+        if (MUTANT(store_read_only, false, access != PVM_ACCESS_RW))
             return (struct mem_result){MEM_READ_ONLY, pages[i]};
     }
     return (struct mem_result){MEM_OK, 0};
@@ -232,7 +242,8 @@ struct mem_result pvm_mem_store_check(struct pvm_mem *mem, uint32_t address,
 void pvm_mem_store(struct pvm_mem *mem, uint32_t address, unsigned size, uint64_t value)
 {
     for (unsigned i = 0; i < size; i++)
-        mem->base[(uint32_t)(address + i)] = (uint8_t)(value >> (8 * i));
+        mem->base[MUTANT(store_beyond, (size_t)address + i, (uint32_t)(address + i))] =
+            (uint8_t)(value >> (8 * i));
 }
 
 /* ---- mapping ---- */
@@ -260,7 +271,10 @@ enum err pvm_mem_map(struct pvm_mem *mem, uint32_t start, uint64_t size,
     size_t whole = initial.size / PVM_PAGE_SIZE, rest = initial.size % PVM_PAGE_SIZE;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t page = first + i;
-        mem->info[page] = (uint8_t)(access | (mem->info[page] & MEM_HOST));
+        mem->info[page] =
+            (uint8_t)(access |
+                      (mem->info[page] &
+                       MUTANT(page_state_kept, MEM_HOST | MEM_WRITTEN, MEM_HOST)));
         if (i < whole)
             mem->source[page] = initial.data + (size_t)i * PVM_PAGE_SIZE;
         else
@@ -296,7 +310,10 @@ enum err pvm_mem_unmap(struct pvm_mem *mem, uint32_t start, uint64_t size)
         guard_open(mem, page);
         memset(mem->base + (size_t)page * PVM_PAGE_SIZE, 0, PVM_PAGE_SIZE);
         /* Its digest changes to that of zeros. */
-        mem->info[page] = (uint8_t)(MEM_DIRTY | (mem->info[page] & MEM_HOST));
+        mem->info[page] =
+            (uint8_t)(MEM_DIRTY |
+                      (mem->info[page] &
+                       MUTANT(page_state_kept, MEM_HOST | MEM_WRITTEN, MEM_HOST)));
         mem->source[page] = NULL;
         mem->group_mapped[page / MEM_GROUP_SIZE]--;
         mem->group_dirty[page / MEM_GROUP_SIZE] = true;

@@ -39,6 +39,7 @@
 #define PVM_NATIVE_H
 
 #include "pvm/engine.h"
+#include "pvm/mutant.h"
 #include "pvm/x64.h"
 
 struct os_code;

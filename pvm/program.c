@@ -5,6 +5,7 @@
 #include "pvm/decode.h"
 #include "pvm/engine.h"
 #include "pvm/gas.h"
+#include "pvm/mutant.h"
 
 #include <string.h>
 
@@ -31,9 +32,13 @@ static uint32_t find_block_starts(const struct pvm_program *program)
             if (pc >= code->code.size)
                 break;
             const struct pvm_op_class *op = &pvm_op_class[code->code.data[pc]];
-            if (pc <= behind && (op->assigned >> profile & 1))
+            if (MUTANT(starts_everywhere, true, pc <= behind) &&
+                MUTANT(starts_unassigned, true, (op->assigned >> profile & 1) != 0))
                 starts |= word & (0 - word);
-            behind = op->ends >> profile & 1 ? pc + 1 + PVM_SKIP_MAX : 0;
+            behind =
+                op->ends >> profile & 1
+                    ? pc + 1 + MUTANT(starts_skip_25, PVM_SKIP_MAX + 1, PVM_SKIP_MAX)
+                    : MUTANT(starts_sticky, behind, 0);
         }
         program->start[at / 8] = starts;
         count += (uint32_t)__builtin_popcountll(starts);
@@ -73,7 +78,7 @@ static void close_run(struct emitter *em)
     if (!h)
         return;
     uint64_t need = pvm_gas_meter_need(&em->meter);
-    h->tick = TICK_BLOCK + em->meter.visits;
+    h->tick = TICK_BLOCK + em->meter.visits - MUTANT(records_visits, 1, 0);
     h->need_reserve = need + pvm_gas_reserve(&em->program->config, em->store_count);
     if (em->meter.visits > FAST_VISITS_MAX || need > UINT32_MAX) {
         h->need_reserve = NEED_ASK;
@@ -129,7 +134,8 @@ static void emit_insn(struct emitter *em, const struct pvm_insn *insn, uint32_t 
             .pc = insn->pc,
         };
         pvm_gas_meter_visit(&em->meter, program->code, &head, 1, insn->target);
-        em->store_count += (flags & PVM_OP_STORE) != 0;
+        em->store_count = MUTANT(reserve_once, (flags & PVM_OP_STORE) != 0,
+                                 em->store_count + ((flags & PVM_OP_STORE) != 0));
     }
     em->record_count++;
     if (pvm_op_terminates(program->config.profile, insn->op))
@@ -163,7 +169,7 @@ static void emit_all(struct emitter *em)
         unsigned flags = pvm_op_info[insn.op].flags;
         bool ends = pvm_op_terminates(profile, insn.op);
         if (!pvm_code_marked(code, next) && (!ends || flows_on(flags)))
-            emit_trap(em, next);
+            emit_trap(em, MUTANT(records_end_pc, next - 1, next));
         pc = next - 1;
     }
     close_run(em);
@@ -186,7 +192,8 @@ static uint32_t record_search(const struct pvm_program *program, uint32_t pc)
 static const struct record *target_header(const struct pvm_program *program,
                                           uint64_t target)
 {
-    if (target > UINT32_MAX || !pvm_program_block_start(program, (uint32_t)target))
+    if (MUTANT(records_entry_32, false, target > UINT32_MAX) ||
+        !pvm_program_block_start(program, (uint32_t)target))
         return NULL;
     const struct record *h = &program->record[record_search(program, (uint32_t)target)];
     check(h->op == RECORD_HEADER && h->pc == target);
@@ -320,7 +327,10 @@ uint32_t pvm_program_block_of(const struct pvm_program *program, uint32_t pc)
     if (!pvm_code_ok(program->code, program->config.profile, pc))
         return pc;
     uint32_t start = start_before(program, pc);
-    return start != UINT32_MAX && walk_visits(program, start, pc) ? start : pc;
+    return start != UINT32_MAX &&
+                   MUTANT(block_of_unwalked, true, walk_visits(program, start, pc))
+               ? start
+               : pc;
 }
 
 /* ---- the block table (trace-replay.md 5.2) ---- */

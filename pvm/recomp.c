@@ -60,7 +60,8 @@ static bool on_fault(void *self, void *ucontext)
     os_fault_register_set(ucontext, SCRATCH,
                           (uint64_t)EXIT_STEP << EXIT_SHIFT |
                               (uint64_t)(site - unit->site));
-    os_fault_ip_set(ucontext, (uintptr_t)unit->code + unit->leave);
+    os_fault_ip_set(ucontext, (uintptr_t)unit->code +
+                                  MUTANT(native_fault_entry, unit->enter, unit->leave));
     return true;
 }
 
@@ -75,7 +76,7 @@ static void meter_show(struct pvm_engine *e, struct native_context *context)
     uint64_t shown = e->gas_shown < most ? e->gas_shown : most;
     if (e->program->log == PVM_GAS_LOG_EACH)
         shown = 0; /* every block is somebody's business */
-    e->gas_hidden += e->gas_shown - shown;
+    e->gas_hidden += MUTANT(native_hidden_lost, 0, e->gas_shown - shown);
     e->gas_shown = shown;
     context->meter = plain ? shown : shown << METER_GAS_SHIFT | METER_FULL;
 }
@@ -249,7 +250,8 @@ static uint32_t left_with(struct pvm_engine *e, struct native_context *context,
     if (unit->options.unmetered)
         return exit;
     if (exit >> EXIT_SHIFT == EXIT_GAS && !unit->pages_cost)
-        context->meter += taken_back(unit, exit & EXIT_INDEX);
+        context->meter +=
+            MUTANT(native_gas_taken, 0, taken_back(unit, exit & EXIT_INDEX));
     meter_read(e, context->meter);
     if (unit->keeps_path)
         lists_read(e, area, context);
@@ -299,7 +301,8 @@ static const uint8_t *arrive(struct pvm_engine *e, uint32_t pc)
     const struct native_unit *unit = e->program->unit;
     e->state.pc = pc;
     e->state.charged = false;
-    if (pvm_program_block_start(e->program, pc))
+    if (MUTANT(arrive_marked, pvm_code_marked(e->program->code, pc),
+               pvm_program_block_start(e->program, pc)))
         return unit->code + unit->block[native_block_at(e->program, pc)].label;
     return bridge(e);
 }
@@ -353,7 +356,9 @@ static const uint8_t *pay(struct pvm_engine *e, uint32_t number)
     else if (unit->pages_cost)
         entry.need_reserve =
             cost[unit->keeps_path || unit->keeps_hash ? 2 : 1] >> METER_GAS_SHIFT;
-    return pvm_pay_block(e, &entry, block->pc) ? unit->code + block->entry : NULL;
+    return pvm_pay_block(e, &entry, block->pc)
+               ? unit->code + MUTANT(native_pays_twice, block->label, block->entry)
+               : NULL;
 }
 
 /* Visits of the site's block from its instruction on. */
@@ -372,11 +377,15 @@ static const uint8_t *leave_at_call(struct pvm_engine *e,
                                     const struct native_site *site)
 {
     bool is_ecall = site->op == PVM_OP_ecall;
-    uint64_t arg = is_ecall ? (uint32_t)e->state.reg[11] : (uint64_t)site->x;
+    uint64_t number =
+        MUTANT(native_ecall_wide, e->state.reg[11], (uint32_t)e->state.reg[11]);
+    uint64_t arg =
+        is_ecall ? number
+                 : MUTANT(native_ecalli_zero, (uint32_t)site->x, (uint64_t)site->x);
     e->step_left = visits_left(e, site);
     e->step[0].op = site->op;
     e->step[0].pc = site->pc;
-    e->step[1].pc = site->pc + site->size;
+    e->step[1].pc = site->pc + MUTANT(native_call_size, 1, site->size);
     e->site_next = site->next;
     (void)pvm_engine_exit(e, &e->step[0],
                           is_ecall ? PVM_EXIT_ECALL : PVM_EXIT_HOST_CALL, arg, true);
@@ -408,7 +417,8 @@ static const uint8_t *step_site(struct pvm_engine *e, const struct native_site *
     const uint8_t *at = NULL;
     uint32_t pc = site->pc, next = pc;
     e->site_next = site->next;
-    for (uint32_t k = 0; k < site->count && next != UINT32_MAX; k++) {
+    for (uint32_t k = 0;
+         k < MUTANT(native_step_one, 1, site->count) && next != UINT32_MAX; k++) {
         pc = next;
         next = UINT32_MAX;
         pvm_step_decode(e, pc, left - k);

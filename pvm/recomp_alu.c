@@ -112,7 +112,7 @@ EMIT(leading_zero_bits_64)
 
 EMIT(leading_zero_bits_32)
 {
-    x64_f3_rr(&c->as, W32, 0xbd, i->d, i->a);
+    x64_f3_rr(&c->as, MUTANT(native_clz_wide, W64, W32), 0xbd, i->d, i->a);
 }
 
 EMIT(trailing_zero_bits_64)
@@ -122,7 +122,7 @@ EMIT(trailing_zero_bits_64)
 
 EMIT(trailing_zero_bits_32)
 {
-    x64_f3_rr(&c->as, W32, 0xbc, i->d, i->a);
+    x64_f3_rr(&c->as, MUTANT(native_ctz_wide, W64, W32), 0xbc, i->d, i->a);
 }
 
 EMIT(sign_extend_8)
@@ -233,9 +233,10 @@ static void negate_add(struct native_compiler *c, const struct native_insn *i,
 {
     if (i->a != i->b)
         x64_mov(&c->as, i->a, i->b);
-    x64_f7(&c->as, w, 3, i->a);
+    x64_f7(&c->as, w, MUTANT(native_neg_add_not, 2, 3), i->a);
     if (i->x)
-        x64_alu_imm(&c->as, w, ALU_ADD, i->a, (int32_t)i->x);
+        x64_alu_imm(&c->as, w, MUTANT(native_neg_add_sub, ALU_SUB, ALU_ADD), i->a,
+                    (int32_t)i->x);
     if (w == W32)
         x64_movsxd(&c->as, i->a, i->a);
 }
@@ -254,8 +255,8 @@ static void cmov_imm(struct native_compiler *c, const struct native_insn *i,
                      unsigned cond)
 {
     x64_load_imm(&c->as, SCRATCH, (uint64_t)i->x);
-    x64_test(&c->as, W64, i->b, i->b);
-    x64_cmov(&c->as, W64, cond, i->a, SCRATCH);
+    x64_test(&c->as, MUTANT(native_cmov_imm_32, W32, W64), i->b, i->b);
+    x64_cmov(&c->as, W64, MUTANT(native_cmov_imm_cond, cond ^ 1, cond), i->a, SCRATCH);
 }
 
 EMIT(cmov_iz_imm)
@@ -275,7 +276,7 @@ enum { DIGIT_ROL = 0, DIGIT_ROR = 1, DIGIT_SHL = 4, DIGIT_SHR = 5, DIGIT_SAR = 7
 static void shift_imm(struct native_compiler *c, const struct native_insn *i,
                       unsigned w, unsigned digit)
 {
-    unsigned amount = (unsigned)i->x & (w ? 63u : 31u);
+    unsigned amount = (unsigned)i->x & MUTANT(native_shift_31, 31u, w ? 63u : 31u);
     if (w == W64 && i->a != i->b)
         x64_mov(&c->as, i->a, i->b);
     if (w == W32 && i->a != i->b)
@@ -283,7 +284,8 @@ static void shift_imm(struct native_compiler *c, const struct native_insn *i,
     if (amount)
         x64_shift_imm(&c->as, w, digit, i->a, amount);
     /* A logical right shift by 1 or more leaves bit 31 clear, and the upper half. */
-    if (w == W32 && !(digit == DIGIT_SHR && amount))
+    if (w == W32 &&
+        !(digit == DIGIT_SHR && MUTANT(native_shift_0_zero, true, amount != 0)))
         x64_movsxd(&c->as, i->a, i->a);
 }
 
@@ -328,7 +330,8 @@ EMIT(rot_r_32_imm)
 {
     if (i->a != i->b)
         x64_mov32(&c->as, i->a, i->b);
-    x64_shift_imm(&c->as, W32, DIGIT_ROR, i->a, (unsigned)i->x & 31);
+    x64_shift_imm(&c->as, W32, MUTANT(native_rotate_left, DIGIT_ROL, DIGIT_ROR), i->a,
+                  (unsigned)i->x & 31);
     x64_movsxd(&c->as, i->a, i->a);
 }
 
@@ -336,8 +339,8 @@ EMIT(rot_r_32_imm)
 static void shift(struct native_compiler *c, unsigned w, enum x64_shift kind,
                   unsigned d, unsigned value, unsigned amount)
 {
-    x64_shiftx(&c->as, w, kind, d, value, amount);
-    if (w == W32)
+    x64_shiftx(&c->as, MUTANT(native_shift_narrow, W32, w), kind, d, value, amount);
+    if (MUTANT(native_shift_zero_extends, false, w == W32))
         x64_movsxd(&c->as, d, d);
 }
 
@@ -358,7 +361,8 @@ SHIFT(shar_r_64, W64, SHIFT_ARITHMETIC)
     EMIT(name)                                                                         \
     {                                                                                  \
         x64_load_imm(&c->as, SCRATCH, (uint64_t)i->x);                                 \
-        shift(c, w, kind, i->a, SCRATCH, i->b);                                        \
+        shift(c, w, kind, i->a, MUTANT(native_alt_exchanged, i->b, SCRATCH),           \
+              MUTANT(native_alt_exchanged, SCRATCH, i->b));                            \
     }
 SHIFT_ALT(shlo_l_imm_alt_32, W32, SHIFT_LEFT)
 SHIFT_ALT(shlo_r_imm_alt_32, W32, SHIFT_RIGHT)
@@ -374,12 +378,12 @@ static void rotate(struct native_compiler *c, unsigned w, unsigned digit, unsign
                    unsigned amount)
 {
     struct x64 *as = &c->as;
-    if (amount != RCX)
+    if (MUTANT(native_rotate_no_xchg, amount > RDX, amount != RCX))
         x64_rr(as, W64, 0x87, RCX, amount); /* xchg */
     x64_shift_cl(as, w, digit, SCRATCH);
-    if (amount != RCX)
+    if (MUTANT(native_rotate_keeps_cl, false, amount != RCX))
         x64_rr(as, W64, 0x87, RCX, amount);
-    if (w == W32)
+    if (MUTANT(native_rotate_zero_extends, false, w == W32))
         x64_movsxd(as, d, SCRATCH);
     else
         x64_mov(as, d, SCRATCH);
@@ -400,7 +404,8 @@ ROTATE(rot_r_32, W32, DIGIT_ROR)
 #define ROTATE_ALT(name, w)                                                            \
     EMIT(name)                                                                         \
     {                                                                                  \
-        x64_load_imm(&c->as, SCRATCH, (uint64_t)i->x);                                 \
+        x64_load_imm(&c->as, SCRATCH,                                                  \
+                     MUTANT(native_rotate_imm_32, (uint32_t)i->x, (uint64_t)i->x));    \
         rotate(c, w, DIGIT_ROR, i->a, i->b);                                           \
     }
 ROTATE_ALT(rot_r_64_imm_alt, W64)
@@ -489,7 +494,7 @@ EMIT(mul_32)
 EMIT(mul_upper_u_u)
 {
     x64_mov(&c->as, SCRATCH, i->a);
-    x64_mulx(&c->as, i->d, SCRATCH, i->b);
+    x64_mulx(&c->as, i->d, SCRATCH, MUTANT(native_mulh_square, i->a, i->b));
 }
 
 /* The unsigned product, less b where a is negative. */
@@ -498,7 +503,7 @@ EMIT(mul_upper_s_u)
     struct x64 *as = &c->as;
     x64_mov(as, SCRATCH, i->a);
     x64_mulx(as, SCRATCH, SCRATCH, i->b);
-    x64_test(as, W64, i->a, i->a);
+    x64_test(as, W64, MUTANT(native_mulh_su_swapped, i->b, i->a), i->a);
     uint8_t *skip = x64_jcc_short(as, CC_NS);
     x64_alu(as, W64, ALU_SUB, SCRATCH, i->b);
     x64_patch_short(skip, as->at);
@@ -508,11 +513,11 @@ EMIT(mul_upper_s_u)
 EMIT(mul_upper_s_s)
 {
     struct x64 *as = &c->as;
-    unsigned other = i->b == RAX ? i->a : i->b;
+    unsigned other = MUTANT(native_mulh_rax, i->b, i->b == RAX ? i->a : i->b);
     x64_push(as, RAX);
     if (i->a != RAX && i->b != RAX)
         x64_mov(as, RAX, i->a);
-    x64_f7(as, W64, 5, other);
+    x64_f7(as, W64, MUTANT(native_mulh_unsigned, 4, 5), other);
     x64_pop(as, RAX);
     x64_mov(as, i->d, SCRATCH);
 }
@@ -529,8 +534,8 @@ SET(set_lt_s, CC_L)
 #define CMOV(name, cond)                                                               \
     EMIT(name)                                                                         \
     {                                                                                  \
-        x64_test(&c->as, W64, i->b, i->b);                                             \
-        x64_cmov(&c->as, W64, cond, i->d, i->a);                                       \
+        x64_test(&c->as, MUTANT(native_cmov_32, W32, W64), i->b, i->b);                \
+        x64_cmov(&c->as, MUTANT(native_cmov_narrow, W32, W64), cond, i->d, i->a);      \
     }
 CMOV(cmov_iz, CC_E)
 CMOV(cmov_nz, CC_NE)
@@ -543,7 +548,7 @@ static void choose(struct native_compiler *c, const struct native_insn *i,
     struct x64 *as = &c->as;
     x64_alu(as, W64, ALU_CMP, i->a, i->b);
     if (i->d == i->a) {
-        x64_cmov(as, W64, cond ^ 1, i->d, i->b);
+        x64_cmov(as, W64, MUTANT(native_choose_alias, cond, cond ^ 1), i->d, i->b);
         return;
     }
     if (i->d != i->b)
@@ -588,7 +593,7 @@ static void divide_specially(struct x64 *as, const struct native_insn *i,
         x64_test(as, how.w, i->b, i->b);
         uint8_t *zero = x64_jcc_short(as, CC_E);
         if (how.remainder) {
-            x64_load_imm(as, i->d, 0);
+            x64_load_imm(as, i->d, MUTANT(native_rem_minus, UINT64_MAX, 0));
         } else {
             take(as, how.w, i->d, i->a);
             x64_f7(as, how.w, 3, i->d);
@@ -598,9 +603,9 @@ static void divide_specially(struct x64 *as, const struct native_insn *i,
         x64_patch_short(zero, as->at);
     }
     if (how.remainder)
-        take(as, how.w, i->d, i->a);
+        take(as, MUTANT(native_rem_zero_wide, W64, how.w), i->d, i->a);
     else
-        x64_load_imm(as, i->d, UINT64_MAX);
+        x64_load_imm(as, i->d, MUTANT(native_div_zero, 0, UINT64_MAX));
     if (done)
         x64_patch_short(done, as->at);
 }
@@ -609,7 +614,8 @@ static void divide_specially(struct x64 *as, const struct native_insn *i,
 static void divide_plainly(struct x64 *as, const struct native_insn *i,
                            struct division how)
 {
-    bool in_memory = i->b == RAX, save = i->d != RAX;
+    bool in_memory = MUTANT(native_div_by_rax, false, i->b == RAX);
+    bool save = MUTANT(native_div_no_save, false, i->d != RAX);
     if (save || in_memory)
         x64_push(as, RAX);
     if (i->a != RAX)
@@ -640,12 +646,13 @@ static void divide(struct native_compiler *c, const struct native_insn *i,
 {
     struct x64 *as = &c->as;
     if (how.is_signed) { /* 0 and -1: b + 1 is at most 1 */
-        x64_lea(as, how.w, SCRATCH, i->b, 1);
-        x64_alu_imm(as, how.w, ALU_CMP, SCRATCH, 1);
+        x64_lea(as, MUTANT(native_div_s_wide, W64, how.w), SCRATCH, i->b, 1);
+        x64_alu_imm(as, MUTANT(native_div_s_wide, W64, how.w), ALU_CMP, SCRATCH, 1);
     } else {
-        x64_test(as, how.w, i->b, i->b);
+        x64_test(as, MUTANT(native_div_u_wide, W64, how.w), i->b, i->b);
     }
-    uint8_t *plain = x64_jcc_short(as, how.is_signed ? CC_A : CC_NE);
+    uint8_t *plain = x64_jcc_short(
+        as, MUTANT(native_div_no_minus, CC_NE, how.is_signed ? CC_A : CC_NE));
     divide_specially(as, i, how);
     uint8_t *done = x64_jmp_short(as);
     x64_patch_short(plain, as->at);

@@ -105,7 +105,8 @@ static uint64_t meter_cost(uint64_t need, uint64_t visits)
 {
     if (need > METER_GAS_MAX || visits > FAST_VISITS_MAX)
         return METER_ASK;
-    return (need << METER_GAS_SHIFT) + ((uint64_t)1 << METER_BLOCK_SHIFT) + visits;
+    return ((need - MUTANT(native_cost_less, 1, 0)) << METER_GAS_SHIFT) +
+           ((uint64_t)1 << METER_BLOCK_SHIFT) + visits;
 }
 
 static void put_cost(struct native_compiler *c, const struct gas_meter *meter,
@@ -114,11 +115,14 @@ static void put_cost(struct native_compiler *c, const struct gas_meter *meter,
     struct native_unit *unit = c->unit;
     uint64_t *cost = (uint64_t *)(uintptr_t)native_cost(unit, c->block);
     uint64_t need = pvm_gas_meter_need(meter);
-    uint64_t all = need + pvm_gas_reserve(&c->program->config, stores);
+    uint64_t all = need + pvm_gas_reserve(&c->program->config,
+                                          MUTANT(native_reserve_missing, 0, stores));
     bool logs = unit->keeps_path || unit->keeps_hash;
     cost[0] = meter_cost(need, meter->visits);
     if (c->check_cost) {
-        uint32_t now = (uint32_t)(cost[0] == METER_ASK ? METER_PLAIN_ASK : need);
+        uint32_t now =
+            (uint32_t)(cost[0] == METER_ASK ? METER_PLAIN_ASK
+                                            : need + MUTANT(native_plain_more, 1, 0));
         memcpy(c->check_cost, &now, 4);
     }
     if (logs)
@@ -175,7 +179,7 @@ static void emit_insns(struct native_compiler *c, const struct native_insn *i,
         c->emitter[i->op](c, i);
     else
         pvm_native_ask(c, i);
-    for (; site < unit->site_count; site++)
+    for (site += MUTANT(native_site_next, 1, 0); site < unit->site_count; site++)
         unit->site[site].next = (uint32_t)(c->as.at - unit->code);
     if (unit->options.keep_map)
         put_places(c, i);
@@ -190,7 +194,7 @@ static void flow_off(struct native_compiler *c, const struct pvm_insn *last)
     struct native_insn i = {.pc = last->pc};
     if (flags & (PVM_OP_SINK | PVM_OP_JUMP | PVM_OP_DYN))
         return;
-    if (!pvm_program_block_start(c->program, next))
+    if (MUTANT(native_flow_on, false, !pvm_program_block_start(c->program, next)))
         pvm_native_flow_to(c, &i, next);
 }
 
@@ -309,7 +313,10 @@ static void resolve(struct native_compiler *c)
 {
     struct native_unit *unit = c->unit;
     for (uint32_t k = 0; k < c->fixup_count; k++)
-        x64_patch(c->fixup[k].jump, unit->code + unit->block[c->fixup[k].block].label);
+        x64_patch(c->fixup[k].jump,
+                  unit->code + MUTANT(native_forward_free,
+                                      unit->block[c->fixup[k].block].entry,
+                                      unit->block[c->fixup[k].block].label));
     for (uint32_t k = 0; k < c->stub_count; k++) {
         x64_patch(c->stub[k].jump, c->as.at);
         x64_u8(&c->as, 0xb8 | SCRATCH);
@@ -327,7 +334,7 @@ static void put_jump_table(struct native_compiler *c, uint64_t *table)
     const struct pvm_code *code = c->program->code;
     for (uint32_t k = 0; k < code->jump_count; k++) {
         uint64_t target = pvm_code_jump(code, k);
-        bool valid = target <= UINT32_MAX &&
+        bool valid = MUTANT(native_entry_32, true, target <= UINT32_MAX) &&
                      pvm_program_block_start(c->program, (uint32_t)target);
         table[k] = 0;
         if (valid)
@@ -342,7 +349,8 @@ static bool table_has_holes(const struct pvm_program *program)
 {
     for (uint32_t k = 0; k < program->code->jump_count; k++) {
         uint64_t target = pvm_code_jump(program->code, k);
-        if (target > UINT32_MAX || !pvm_program_block_start(program, (uint32_t)target))
+        if (MUTANT(native_entry_32, false, target > UINT32_MAX) ||
+            !pvm_program_block_start(program, (uint32_t)target))
             return true;
     }
     return false;

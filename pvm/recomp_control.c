@@ -75,13 +75,14 @@ static void emit_leave(struct native_compiler *c)
 {
     struct x64 *as = &c->as;
     context_store(as, SCRATCH, CONTEXT(exit));
+    unsigned count = MUTANT(native_leave_12, PVM_REG_COUNT - 1, PVM_REG_COUNT);
     if (logs(c->unit)) {
         context_meter(as, true, CONTEXT(meter));
         context_store(as, ACC, CONTEXT(acc));
     } else {
         context_store(as, METER, CONTEXT(meter));
     }
-    for (unsigned k = 0; k < PVM_REG_COUNT; k++)
+    for (unsigned k = 0; k < count; k++)
         context_store(as, guest_reg[k], CONTEXT(reg) + 8 * k);
     context_store(as, RSP, CONTEXT(log_rsp));
     context_load(as, RSP, CONTEXT(host_rsp));
@@ -135,9 +136,9 @@ uint32_t pvm_native_site(struct native_compiler *c, const struct native_insn *i)
     uint32_t number = c->unit->site_count++;
     c->unit->site[number] = (struct native_site){
         .at = (uint32_t)(c->as.at - c->unit->code),
-        .pc = i->pc,
+        .pc = MUTANT(native_site_pc, c->unit->block[c->block].pc, i->pc),
         .block = c->block,
-        .index = c->index,
+        .index = c->index + MUTANT(native_site_index, 1, 0),
         .count = c->count,
     };
     return number;
@@ -172,7 +173,7 @@ static void call(struct native_compiler *c, const struct native_insn *i)
 {
     uint32_t number = pvm_native_site(c, i);
     struct native_site *site = &c->unit->site[number];
-    site->x = (int32_t)i->x;
+    site->x = (int32_t)MUTANT(native_ecalli_16, (uint16_t)i->x, i->x);
     site->op = i->op;
     site->size = i->size;
     leave_with(c, EXIT_CALL, number);
@@ -265,14 +266,17 @@ void pvm_native_check(struct native_compiler *c)
         x64_rr(&c->as, W64, 0x81, ALU_SUB, METER);
         c->check_cost = c->as.at;
         c->as.at += 4;
-        add_stub(c, x64_jcc(&c->as, CC_B), EXIT_GAS, c->block);
+        add_stub(c, x64_jcc(&c->as, MUTANT(native_gas_plain, CC_E, CC_B)), EXIT_GAS,
+                 c->block);
     } else if (c->unit->pages_cost) {
         cost_op(c, W64, 0x3b, METER, 8); /* cmp */
-        add_stub(c, x64_jcc(&c->as, CC_B), EXIT_GAS, c->block);
-        cost_op(c, W64, 0x2b, METER, 0); /* sub */
+        add_stub(c, x64_jcc(&c->as, MUTANT(native_gas_pages, CC_E, CC_B)), EXIT_GAS,
+                 c->block);
+        cost_op(c, W64, 0x2b, METER, MUTANT(native_reserve_debited, 8, 0)); /* sub */
     } else {
         cost_op(c, W64, 0x2b, METER, 0);
-        add_stub(c, x64_jcc(&c->as, CC_B), EXIT_GAS, c->block);
+        add_stub(c, x64_jcc(&c->as, MUTANT(native_gas_packed, CC_E, CC_B)), EXIT_GAS,
+                 c->block);
     }
     block->entry = (uint32_t)(c->as.at - c->unit->code);
 }
@@ -282,7 +286,9 @@ void pvm_native_check(struct native_compiler *c)
 static bool valid_target(const struct native_compiler *c, int64_t target)
 {
     return target >= 0 && target <= UINT32_MAX &&
-           pvm_program_block_start(c->program, (uint32_t)target);
+           MUTANT(native_target_marked,
+                  pvm_code_marked(c->program->code, (uint32_t)target),
+                  pvm_program_block_start(c->program, (uint32_t)target));
 }
 
 /* Aim a displacement at a block: now, or when its code is there. */
@@ -290,7 +296,9 @@ static void aim(struct native_compiler *c, uint8_t *jump, uint32_t pc)
 {
     uint32_t block = native_block_at(c->program, pc);
     if (block <= c->block)
-        x64_patch(jump, c->unit->code + c->unit->block[block].label);
+        x64_patch(jump,
+                  c->unit->code + MUTANT(native_back_free, c->unit->block[block].entry,
+                                         c->unit->block[block].label));
     else
         c->fixup[c->fixup_count++] = (struct native_fixup){jump, block};
 }
@@ -315,7 +323,8 @@ EMIT(load_imm_jump)
         pvm_native_ask(c, i);
         return;
     }
-    x64_load_imm(&c->as, i->a, (uint64_t)i->x);
+    x64_load_imm(&c->as, i->a,
+                 MUTANT(native_jump_imm_32, (uint32_t)i->x, (uint64_t)i->x));
     jump_to(c, i->target);
 }
 
@@ -342,7 +351,7 @@ static void branch(struct native_compiler *c, const struct native_insn *i,
     if (valid)
         aim(c, x64_jcc(as, cond), (uint32_t)i->target);
     else
-        pvm_native_ask_if(c, i, cond);
+        pvm_native_ask_if(c, i, MUTANT(native_invalid_untaken, cond ^ 1, cond));
     if (!c->unit->keeps_path)
         return;
     if (!valid)
@@ -354,7 +363,7 @@ static void branch_imm(struct native_compiler *c, const struct native_insn *i,
                        unsigned cond)
 {
     guess_taken(c, i);
-    if (i->x == 0 && (cond == CC_E || cond == CC_NE))
+    if (MUTANT(native_branch_test, true, i->x == 0) && (cond == CC_E || cond == CC_NE))
         x64_test(&c->as, W64, i->a, i->a);
     else
         x64_alu_imm(&c->as, W64, ALU_CMP, i->a, (int32_t)i->x);
@@ -403,11 +412,12 @@ static void jump_table(struct native_compiler *c, const struct native_insn *i,
                        bool loads)
 {
     struct x64 *as = &c->as;
-    x64_shift_imm(as, W32, 1, SCRATCH, 1);
-    x64_alu_imm(as, W32, ALU_SUB, SCRATCH, 1);
+    x64_shift_imm(as, W32, MUTANT(native_jump_odd, 5, 1), SCRATCH, 1);
+    x64_alu_imm(as, W32, ALU_SUB, SCRATCH, MUTANT(native_jump_index, 2, 1));
     x64_alu_imm(as, W32, ALU_CMP, SCRATCH, (int32_t)c->program->code->jump_count);
-    pvm_native_ask_if(c, i, CC_AE);
-    if (c->unit->table_has_holes) { /* cmp qword [table + rdx * 8], 0 */
+    pvm_native_ask_if(c, i, MUTANT(native_jump_bound, CC_A, CC_AE));
+    if (MUTANT(native_jump_holes, false,
+               c->unit->table_has_holes)) { /* cmp qword [table + rdx * 8], 0 */
         x64_bytes(as, 0xd53c8348, 4);
         x64_u32(as, c->jump_table);
         x64_u8(as, 0);
@@ -432,7 +442,7 @@ EMIT(jump_ind)
 
 EMIT(load_imm_jump_ind)
 {
-    x64_lea(&c->as, W32, SCRATCH, i->b, (int32_t)i->y);
+    x64_lea(&c->as, W32, SCRATCH, MUTANT(native_jump_ind_a, i->a, i->b), (int32_t)i->y);
     jump_table(c, i, true);
 }
 

@@ -18,7 +18,7 @@ static bool only_computes(const struct native_compiler *c, const struct native_i
 {
     unsigned flags = pvm_op_info[i->op].flags;
     unsigned leaves = PVM_OP_T | PVM_OP_TJ | PVM_OP_LOAD | PVM_OP_STORE | PVM_OP_CALL;
-    return !(flags & leaves) && c->emitter[i->op];
+    return !(flags & MUTANT(fuse_dead_leaves, PVM_OP_T, leaves)) && c->emitter[i->op];
 }
 
 static bool is_cmov(uint8_t op)
@@ -36,7 +36,7 @@ static unsigned written(const struct native_insn *i)
 
 static bool reads(const struct native_insn *i, unsigned r)
 {
-    if (is_cmov(i->op) && written(i) == r)
+    if (MUTANT(fuse_cmov_reads, false, is_cmov(i->op)) && written(i) == r)
         return true;
     switch (pvm_op_info[i->op].format) {
     case PVM_FORMAT_D_A:
@@ -60,7 +60,7 @@ static bool is_dead(const struct native_compiler *c, unsigned r,
         if (written(&i[k]) == r)
             return true;
     }
-    return false;
+    return MUTANT(fuse_dead_at_end, true, false);
 }
 
 /* ---- x << k, + y ---- */
@@ -72,7 +72,8 @@ static bool is_scaled_add(const struct native_insn *i)
         i[0].x > 3)
         return false;
     unsigned t = i[0].a;
-    return i[1].d == t && (i[1].a == t) != (i[1].b == t);
+    return i[1].d == t && MUTANT(fuse_scaled_twice, i[1].a == t || i[1].b == t,
+                                 (i[1].a == t) != (i[1].b == t));
 }
 
 /* The other summand. */
@@ -96,7 +97,8 @@ static bool is_load_ind(const struct native_insn *i)
 
 static bool replaces(const struct native_insn *load, unsigned t)
 {
-    return is_load_ind(load) && load->b == t && load->a == t;
+    return is_load_ind(load) && load->b == t &&
+           MUTANT(fuse_load_any, true, load->a == t);
 }
 
 static bool is_add_load(const struct native_insn *i)
@@ -122,7 +124,7 @@ static bool is_constant(const struct native_insn *i)
 static void emit_constant(struct native_compiler *c, const struct native_insn *i)
 {
     uint64_t value = (uint64_t)i[0].x + (uint64_t)i[1].x;
-    if (i[1].op == PVM_OP_add_imm_32)
+    if (MUTANT(fuse_constant_wide, false, i[1].op == PVM_OP_add_imm_32))
         value = (uint64_t)(int64_t)(int32_t)value;
     x64_load_imm(&c->as, i[0].a, value);
 }
@@ -133,7 +135,7 @@ static bool is_extension(const struct native_insn *i)
 {
     bool right = i[1].op == PVM_OP_shlo_r_imm_64 || i[1].op == PVM_OP_shar_r_imm_64;
     return i[0].op == PVM_OP_shlo_l_imm_64 && right && i[1].a == i[0].a &&
-           i[1].b == i[0].a && i[0].x == i[1].x &&
+           i[1].b == i[0].a && MUTANT(fuse_extension_any, true, i[0].x == i[1].x) &&
            (i[0].x == 32 || i[0].x == 48 || i[0].x == 56);
 }
 
@@ -162,7 +164,8 @@ static bool is_product(const struct native_compiler *c, const struct native_insn
     bool same = (i[0].a == i[1].a && i[0].b == i[1].b) ||
                 (i[0].a == i[1].b && i[0].b == i[1].a);
     return (c->features & OS_CPU_BMI2) && (low_first || high_first) && same &&
-           i[0].d != i[1].d && i[0].d != i[0].a && i[0].d != i[0].b;
+           MUTANT(fuse_product_same, true, i[0].d != i[1].d) &&
+           MUTANT(fuse_product_alias, true, i[0].d != i[0].a && i[0].d != i[0].b);
 }
 
 static void emit_product(struct native_compiler *c, const struct native_insn *i)
@@ -181,7 +184,8 @@ static bool is_carry(const struct native_insn *i)
         i[1].d == i[0].d)
         return false;
     unsigned other = i[1].b;
-    return other != i[0].d && (other == i[0].a || other == i[0].b);
+    return MUTANT(fuse_carry_alias, true, other != i[0].d) &&
+           (MUTANT(fuse_carry_any, true, other == i[0].a || other == i[0].b));
 }
 
 /* d = a + b, with the carry in the flags. */
@@ -218,7 +222,8 @@ static bool is_carry_add(const struct native_compiler *c, const struct native_in
     unsigned e = i[1].d;
     if (!is_carry(i) || i[2].op != PVM_OP_add_64 || (i[2].a == e) == (i[2].b == e))
         return false;
-    return i[2].d == e || is_dead(c, e, i + 3, count - 3);
+    return i[2].d == e ||
+           MUTANT(fuse_carry_seen, true, is_dead(c, e, i + 3, count - 3));
 }
 
 static void emit_carry_add(struct native_compiler *c, const struct native_insn *i)
@@ -236,9 +241,10 @@ static void emit_carry_add(struct native_compiler *c, const struct native_insn *
 /* e = a < b; d = a - b. */
 static bool is_borrow(const struct native_insn *i)
 {
-    return i[0].op == PVM_OP_set_lt_u && i[1].op == PVM_OP_sub_64 && i[0].a == i[1].a &&
-           i[0].b == i[1].b && i[0].d != i[0].a && i[0].d != i[0].b &&
-           i[1].d != i[0].b && i[1].d != i[0].d;
+    return i[0].op == PVM_OP_set_lt_u && i[1].op == PVM_OP_sub_64 &&
+           MUTANT(fuse_borrow_minuend, true, i[0].a == i[1].a) && i[0].b == i[1].b &&
+           i[0].d != i[0].a && i[0].d != i[0].b &&
+           MUTANT(fuse_borrow_alias, true, i[1].d != i[0].b) && i[1].d != i[0].d;
 }
 
 static void emit_borrow(struct native_compiler *c, const struct native_insn *i)

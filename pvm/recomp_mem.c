@@ -50,7 +50,9 @@ static void put_mem(struct x64 *as, unsigned reg, struct place place)
     if (place.indexed)
         indexed_mem(as, reg, place);
     else if (place.base == NO_BASE)
-        x64_mem_absolute(as, reg, (uint32_t)place.x);
+        x64_mem_absolute(
+            as, reg,
+            (uint32_t)MUTANT(native_absolute_31, place.x & INT32_MAX, place.x));
     else
         x64_mem(as, reg, place.base, (int32_t)place.x);
 }
@@ -62,16 +64,17 @@ static void guest(struct x64 *as, struct access access, unsigned reg,
     unsigned rm = place.base == NO_BASE ? 0 : place.base;
     unsigned index = place.indexed ? place.index : 0;
     bool low = access.byte_reg && reg >= RSP && reg < R8 && !(rm & 8);
-    x64_bytes(as, 0x6765, 2);
-    if (access.prefix)
+    x64_bytes(as, 0x6765, MUTANT(native_address_64, 1, 2));
+    if (MUTANT(native_access_no_prefix, false, access.prefix != 0))
         x64_u8(as, access.prefix);
-    if (low)
+    if (MUTANT(native_access_high_byte, false, low))
         x64_u8(as, 0x40);
     else
-        x64_rex(as, access.w, reg, index, rm);
+        x64_rex(as, MUTANT(native_access_narrow, W32, access.w), reg, index, rm);
     if (access.escape)
         x64_u8(as, 0x0f);
-    x64_u8(as, access.opcode);
+    x64_u8(as, MUTANT(native_load_i8_zero, access.opcode == 0xbe ? 0xb6 : access.opcode,
+                      access.opcode));
     put_mem(as, reg, place);
 }
 
@@ -161,7 +164,7 @@ static void store(struct native_compiler *c, const struct native_insn *i,
                   struct access access, unsigned base)
 {
     prepare(c, i, true, access.size, at(base, i->x));
-    guest(&c->as, access, i->a, at(base, i->x));
+    guest(&c->as, access, MUTANT(native_store_rax, RAX, i->a), at(base, i->x));
 }
 
 /* Y fits 32 bits, and the host extends it as the definition does. */
@@ -170,7 +173,7 @@ static void store_imm(struct native_compiler *c, const struct native_insn *i,
 {
     prepare(c, i, true, access.size, at(base, i->x));
     guest(&c->as, access, 0, at(base, i->x));
-    x64_u32(&c->as, (uint32_t)i->y);
+    x64_u32(&c->as, (uint32_t)MUTANT(native_store_imm_15, i->y & 0x7fff, i->y));
     c->as.at -= access.size == 1 ? 3 : access.size == 2 ? 2 : 0;
 }
 

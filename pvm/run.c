@@ -5,6 +5,7 @@
  */
 #include "pvm/engine.h"
 #include "pvm/gas.h"
+#include "pvm/mutant.h"
 
 /* ---- ends ---- */
 
@@ -24,7 +25,9 @@ void pvm_gas_show(struct pvm_engine *e, uint64_t gas)
     /* Shown gas is used up exactly when the true value has passed the deadline. */
     uint64_t shown = gas;
     if (e->armed)
-        shown = gas > e->gas_stop ? gas - e->gas_stop - 1 : 0;
+        shown = gas > e->gas_stop ? MUTANT(deadline_shown, gas - e->gas_stop + 1,
+                                           gas - e->gas_stop - 1)
+                                  : 0;
     e->gas_shown = shown < GAS_SHOWN_MAX ? shown : GAS_SHOWN_MAX;
     e->gas_hidden = gas - e->gas_shown;
 }
@@ -44,7 +47,8 @@ static void state_out(struct pvm_engine *e)
 /* Tell the observer about a deadline that has come; false if it ends the run. */
 static bool deadlines(struct pvm_engine *e)
 {
-    while (e->armed && e->state.gas <= e->gas_stop) {
+    while (e->armed && MUTANT(deadline_late, e->state.gas < e->gas_stop,
+                              e->state.gas <= e->gas_stop)) {
         int64_t next = PVM_GAS_STOP_NEVER;
         e->state.charged = false;
         state_out(e);
@@ -84,20 +88,25 @@ bool pvm_pay_block(struct pvm_engine *e, const struct block_entry *entry, uint32
     struct pvm_state *s = &e->state;
     ticks_fold(e);
     s->gas = gas_true(e);
-    s->pc = pc;
+    s->pc = MUTANT(gas_stop_pc, entry->block, pc);
     if (e->segment.full) {
         pvm_segment_finish(e, PVM_SEGMENT_SPLIT_BLOCK, pc);
         pvm_segment_begin(e, pc, false, s->gas);
     }
     if (!deadlines(e)) {
+        s->gas -= MUTANT(deadline_costs, 1, 0);
         pvm_engine_exit(e, NULL, PVM_EXIT_STOPPED, 0, false);
         return false;
     }
-    if (s->gas < entry->need_reserve) {
+    uint64_t wanted = MUTANT(reserve_missing, entry->need, entry->need_reserve);
+    if (MUTANT(gas_at_cost, s->gas <= wanted,
+               MUTANT(gas_signed, (int64_t)s->gas < (int64_t)wanted,
+                      MUTANT(gas_32, (uint32_t)s->gas < (uint32_t)wanted,
+                             s->gas < wanted)))) {
         pvm_engine_exit(e, NULL, PVM_EXIT_OUT_OF_GAS, 0, false);
         return false;
     }
-    s->gas -= entry->need;
+    s->gas -= MUTANT(reserve_debited, entry->need_reserve, entry->need);
     s->charged = true;
     e->segment.n++;
     pvm_log_charge(e, PVM_CHARGE_BLOCK, entry->block, entry->need);
@@ -126,7 +135,7 @@ uint64_t pvm_unretired(const struct pvm_engine *e, const struct record *ip)
     if (ip == &e->step[0])
         return e->step_left;
     const struct record *h = pvm_program_header_of(e->program, ip);
-    return (h->tick & TICK_INSNS) - (uint64_t)(ip - h - 1);
+    return (h->tick & TICK_INSNS) - (uint64_t)(ip - h - MUTANT(unretired_off, 0, 1));
 }
 
 void pvm_step_decode(struct pvm_engine *e, uint32_t pc, uint64_t left)
@@ -165,11 +174,13 @@ bool pvm_step_resume(struct pvm_engine *e)
 {
     struct pvm_state *s = &e->state;
     uint64_t left = pvm_visits_from(e->program, s->pc);
-    if (s->charged) {
+    if (s->charged &&
+        MUTANT(step_start_pays, !pvm_program_block_start(e->program, s->pc), true)) {
         s->icount += left;
     } else {
         uint32_t block = pvm_program_block_of(e->program, s->pc);
-        struct block_entry entry = pvm_block_entry(e->program, block, left);
+        struct block_entry entry =
+            pvm_block_entry(e->program, MUTANT(step_pays_rest, s->pc, block), left);
         if (!pvm_pay_block(e, &entry, s->pc))
             return false;
     }
@@ -198,8 +209,8 @@ void pvm_engine_set_dispatch(struct pvm_engine *engine, enum pvm_dispatch dispat
 static bool pay_inside(struct pvm_engine *e, const struct record *ip)
 {
     uint32_t pc = e->state.pc, block = pvm_program_block_of(e->program, pc);
-    struct block_entry entry =
-        pvm_block_entry(e->program, block, ip ? pvm_unretired(e, ip) : 1);
+    struct block_entry entry = pvm_block_entry(
+        e->program, MUTANT(inside_pays_rest, pc, block), ip ? pvm_unretired(e, ip) : 1);
     return pvm_pay_block(e, &entry, pc);
 }
 
@@ -208,7 +219,8 @@ static const struct record *resume(struct pvm_engine *e)
 {
     struct pvm_state *s = &e->state;
     const struct record *ip = pvm_program_record_at(e->program, s->pc);
-    if (s->charged) {
+    if (s->charged &&
+        MUTANT(resume_start_pays, !pvm_program_block_start(e->program, s->pc), true)) {
         s->icount += ip ? pvm_unretired(e, ip) : 1;
     } else if (ip && pvm_program_block_start(e->program, s->pc)) {
         return pvm_enter_block(e, ip - 1);
@@ -227,7 +239,7 @@ static bool complete(struct pvm_engine *e)
     struct pvm_state *s = &e->state;
     const struct record *ip = e->exit_ip;
     ticks_fold(e);
-    s->gas = gas_true(e);
+    s->gas = MUTANT(gas_stop_zero, ip ? gas_true(e) : 0, gas_true(e));
     if (!ip) { /* at an unpaid block entry */
         s->charged = false;
         return false;
@@ -236,13 +248,17 @@ static bool complete(struct pvm_engine *e)
         e->outcome.exit == PVM_EXIT_HOST_CALL || e->outcome.exit == PVM_EXIT_ECALL;
     bool ends = pvm_op_terminates(e->program->config.profile, ip->op);
     if (!(ends && e->exit_retired))
-        s->icount -= pvm_unretired(e, ip) - e->exit_retired;
+        s->icount -=
+            pvm_unretired(e, ip) - MUTANT(exit_not_retired, false, e->exit_retired);
     s->pc = ip->pc;
     if (call && ip == &e->step[0])
-        s->pc = e->step[1].pc;
+        s->pc = MUTANT(native_call_own_pc, ip->pc, e->step[1].pc);
     else if (call)
-        s->pc += 1 + pvm_code_skip(e->program->code, ip->pc);
-    s->charged = !(call && ends);
+        s->pc += MUTANT(call_own_pc, 0, 1 + pvm_code_skip(e->program->code, ip->pc));
+    s->charged =
+        MUTANT(call_stays_charged, true,
+               MUTANT(call_uncharged, !call,
+                      MUTANT(fault_uncharged, call && !ends, !(call && ends))));
     return call;
 }
 
@@ -296,7 +312,7 @@ static void attach(struct pvm_engine *e, const struct pvm_program *program,
     e->observer = observer;
     e->jump = program->jump;
     e->jump_count = program->code->jump_count;
-    e->site_next = 0;
+    e->site_next = MUTANT(native_site_kept, e->site_next, 0);
     e->armed = false;
     if (observer && observer->deadline)
         arm(e, observer->gas_stop);
@@ -385,7 +401,7 @@ static void complete_step(struct pvm_engine *e, const struct record *ip,
         s->icount -= pvm_unretired(e, next);
     s->gas = gas_true(e);
     s->pc = next->pc;
-    s->charged = !ends;
+    s->charged = MUTANT(step_stays_charged, true, !ends);
 }
 
 bool pvm_step(struct pvm_engine *e, const struct pvm_program *program,
