@@ -140,12 +140,6 @@ static enum err encode_value(struct packer *packer, struct encoding *encoding,
 
 /* ---- one field ---- */
 
-/* What every trace_list_* is. */
-struct any_list {
-    const void *item;
-    size_t count;
-};
-
 enum err trace_encode_field(struct packer *packer, struct encoding *encoding,
                             const struct trace_field *field, const void *event)
 {
