@@ -43,7 +43,10 @@ const struct cli_spec cli_spec_verify = {
     .about =
         "Checks every checksum, the hash chain, the canonical form of every record, "
         "where chunks are cut, clocks, blobs, index, schema, and that the gas "
-        "ledger's paths and sums agree.  Nothing is executed.",
+        "ledger's paths and sums agree.  Nothing is executed.\n\n"
+        "Memory is bounded: the first 524,288 blobs are compared with each other, and "
+        "segments of the first 1,024 programs are looked into.  A remark on stderr, "
+        "and not_compared and not_expanded of --json, count what is beyond.",
     .exit_yes = "every file is whole",
     .exit_no = "a file is damaged or was not finished",
     .prints_json = true,

@@ -106,9 +106,12 @@ static void on_segment(void *self, const struct pvm_state *state,
         (void)replay_session_emit(s, TRACE_ID_pvm_summary, &event);
         return;
     }
-    struct pvm_state entry = *state;
-    entry.charged = false;
-    s->safe = segment->end == PVM_SEGMENT_SPLIT_BLOCK ? &entry : NULL;
+    struct pvm_state entry;
+    if (segment->end == PVM_SEGMENT_SPLIT_BLOCK) {
+        entry = *state;
+        entry.charged = false;
+        s->safe = &entry;
+    }
     struct trace_pvm_segment event = {
         .pc = segment->pc,
         .start = segment->start,

@@ -106,23 +106,26 @@ static enum err decode_value(struct trace_reader *reader, struct wire *wire,
 
 /* ---- one field, one record ---- */
 
-struct any_list {
-    const void *item;
-    size_t count;
-};
-
 static enum err decode_list(struct trace_reader *reader,
                             const struct trace_field *field, struct wire *wire,
                             struct arena *arena, struct any_list *ret_list)
 {
-    uint64_t count;
-    if (!wire_array(wire, &count) || count % field->letter_count)
+    uint64_t item_count;
+    if (!wire_array(wire, &item_count) || item_count % field->letter_count)
         return ERR_trace_canonical;
-    count /= field->letter_count;
+    uint64_t count = item_count / field->letter_count;
     uint8_t *item = arena_alloc_array(arena, (size_t)count, field->stride, 8);
     if (!item)
         return ERR_nomem;
     *ret_list = (struct any_list){.item = item, .count = (size_t)count};
+    if (field->plain) { /* tuples of numbers are an array of numbers */
+        uint64_t *number = (uint64_t *)(void *)item;
+        for (uint64_t i = 0; i < item_count; i++) {
+            if (!wire_uint(wire, &number[i]))
+                return ERR_trace_canonical;
+        }
+        return ERR_ok;
+    }
     for (uint64_t i = 0; i < count; i++, item += field->stride) {
         for (size_t k = 0; k < field->letter_count; k++)
             TRY(decode_value(reader, wire, field->letters[k], arena,
@@ -135,6 +138,8 @@ enum err trace_decode_next(struct trace_reader *reader, const struct trace_field
                            struct wire *wire, struct arena *arena, void *event)
 {
     void *value = (uint8_t *)event + field->offset;
+    if (field->plain && !field->list)
+        return wire_uint(wire, value) ? ERR_ok : ERR_trace_canonical;
     return field->list ? decode_list(reader, field, wire, arena, value)
                        : decode_value(reader, wire, field->letters[0], arena, value);
 }

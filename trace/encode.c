@@ -140,12 +140,6 @@ static enum err encode_value(struct packer *packer, struct encoding *encoding,
 
 /* ---- one field ---- */
 
-/* What every trace_list_* is. */
-struct any_list {
-    const void *item;
-    size_t count;
-};
-
 enum err trace_encode_field(struct packer *packer, struct encoding *encoding,
                             const struct trace_field *field, const void *event)
 {
@@ -176,7 +170,7 @@ enum err trace_encode_field(struct packer *packer, struct encoding *encoding,
     return ERR_ok;
 }
 
-bool trace_field_is_default(const struct trace_field *field, const void *event)
+static inline bool is_default(const struct trace_field *field, const void *event)
 {
     const void *value = (const uint8_t *)event + field->offset;
     if (field->list)
@@ -198,6 +192,25 @@ bool trace_field_is_default(const struct trace_field *field, const void *event)
     }
 }
 
+bool trace_field_is_default(const struct trace_field *field, const void *event)
+{
+    return is_default(field, event);
+}
+
+/* Most fields of most events: a number of one byte.  False: nothing was put. */
+static inline bool put_short(struct packer *packer, const struct trace_field *field,
+                             const void *event)
+{
+    const void *value = (const uint8_t *)event + field->offset;
+    if (field->list || !field->plain || packer->at == packer->end)
+        return false;
+    uint64_t number = *(const uint64_t *)value;
+    if (number >= 0x80)
+        return false;
+    *packer->at++ = (uint8_t)number;
+    return true;
+}
+
 /* NULL: the field is encoded from the struct. */
 static inline const struct bytes *taken(const struct encoding *encoding, uint32_t index)
 {
@@ -214,10 +227,9 @@ static uint32_t field_count(const struct encoding *encoding, const uint8_t *even
         count = encoding->taken_count;
     for (; count; count--) {
         const struct bytes *wire = taken(encoding, count - 1);
-        if (wire
-                ? !wire_default(*wire)
-                : count <= encoding->field_count &&
-                      !trace_field_is_default(&encoding->kind->field[count - 1], event))
+        if (wire ? !wire_default(*wire)
+                 : count <= encoding->field_count &&
+                       !is_default(&encoding->kind->field[count - 1], event))
             break;
     }
     return count;
@@ -234,12 +246,14 @@ enum err trace_encode_event(struct packer *packer, struct encoding *encoding,
     trace_pack_uint(packer, encoding->kind->id);
     trace_pack_uint(packer, now->icount - before->icount);
     trace_pack_uint(packer, encoding->pc ? now->sub : now->gas - before->gas);
+    const struct trace_field *field = encoding->kind->field;
+    bool mixed = encoding->taken != NULL;
     for (uint32_t i = 0; i < count; i++) {
-        const struct bytes *wire = taken(encoding, i);
+        const struct bytes *wire = mixed ? taken(encoding, i) : NULL;
         if (wire)
             pack_raw(packer, *wire);
-        else
-            TRY(trace_encode_field(packer, encoding, &encoding->kind->field[i], event));
+        else if (!put_short(packer, &field[i], event))
+            TRY(trace_encode_field(packer, encoding, &field[i], event));
     }
     return packer->full ? ERR_limit : ERR_ok;
 }
@@ -286,8 +300,10 @@ enum err trace_encode_pieces(const struct encoding *encoding, const void *event,
     if (!kind->wide)
         return ERR_ok;
     for (const struct trace_field *field = kind->field; field < end; field++) {
+        if (!field->wide)
+            continue;
         const void *value = (const uint8_t *)event + field->offset;
-        if (!field->wide || taken(encoding, (uint32_t)(field - kind->field)))
+        if (taken(encoding, (uint32_t)(field - kind->field)))
             continue;
         if (field->list)
             TRY(list_pieces(field, value, each, self));

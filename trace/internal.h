@@ -73,6 +73,12 @@ void trace_pack_array(struct packer *packer, size_t count);
 void trace_pack_bin(struct packer *packer, struct bytes bytes);
 void trace_pack_str(struct packer *packer, const char *text);
 
+/* What every trace_list_* is. */
+struct any_list {
+    const void *item;
+    size_t count;
+};
+
 /* What trace_encode_event() needs besides the event. */
 struct encoding {
     const struct trace_kind *kind; /* built-in row */

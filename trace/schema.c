@@ -242,9 +242,11 @@ static enum err field_parse(struct arena *arena, struct bytes text,
     }
     if (!type.size || type.size > 8 || (type.size > 1 && !field.list))
         return ERR_trace_schema;
+    field.plain = true;
     for (size_t i = 0; i < type.size; i++) {
         if (!type.data[i] || !strchr("uibwhdsf", type.data[i]))
             return ERR_trace_schema;
+        field.plain &= type.data[i] == 'u' || type.data[i] == 'd';
         field.wide |= type.data[i] == 'w';
     }
     field.letter_count = (uint8_t)type.size;

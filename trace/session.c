@@ -318,19 +318,48 @@ static void set_default(const struct trace_field *field, void *event)
         memset(value, 0, sizeof(uint64_t));
 }
 
-/* The bytes of an output field are those at `wire`?  Moves on. */
+/* Tuples of numbers are an array of numbers. */
+static bool numbers_fit(const struct any_list *list, size_t letter_count,
+                        struct wire *wire)
+{
+    const uint64_t *produced = list->item;
+    uint64_t count, number;
+    if (!wire_array(wire, &count) || count % letter_count ||
+        count / letter_count != list->count)
+        return false;
+    for (uint64_t i = 0; i < count; i++) {
+        if (!wire_uint(wire, &number) || number != produced[i])
+            return false;
+    }
+    return true;
+}
+
+static bool bytes_fit(const struct bytes *bytes, struct wire *wire)
+{
+    struct wire_item item;
+    return wire_next(wire, &item) && item.class == WIRE_BIN &&
+           item.bytes.size == bytes->size &&
+           (!bytes->size || memcmp(item.bytes.data, bytes->data, bytes->size) == 0);
+}
+
+/* The value of an output field is that at `wire`?  Moves on.  The recorded bytes are
+ * canonical, so that equal values are equal bytes. */
 static bool output_fits(struct session *session, const struct trace_field *field,
                         const void *event, struct wire *wire)
 {
+    const void *value = (const uint8_t *)event + field->offset;
+    uint64_t number;
+    if (field->plain && !field->list)
+        return wire_uint(wire, &number) && number == *(const uint64_t *)value;
+    if (field->plain)
+        return numbers_fit(value, field->letter_count, wire);
+    if (!field->list && (field->letters[0] == 'b' || field->letters[0] == 'w'))
+        return bytes_fit(value, wire); /* not if in blobs: the long way */
+    if (field->wide)
+        return false;
     struct encoding none = {0};
     struct packer packer = {.at = session->produced,
                             .end = session->produced + RECORD_SIZE_MAX};
-    const void *value = (const uint8_t *)event + field->offset;
-    const struct bytes *bytes = value;
-    if (field->plain && !field->list && *(const uint64_t *)value < 0x80)
-        return wire->at < wire->end && *wire->at++ == *(const uint64_t *)value;
-    if (field->wide && (field->list || bytes->size > WIDE_INLINE_MAX))
-        return false; /* blobs: the long way */
     if (trace_encode_field(&packer, &none, field, event) || packer.full)
         return false;
     size_t size = (size_t)(packer.at - session->produced);
@@ -341,13 +370,14 @@ static bool output_fits(struct session *session, const struct trace_field *field
 }
 
 static bool field_fits(struct session *session, const struct trace_field *field,
-                       bool there, void *event, struct wire *wire)
+                       bool output, bool there, void *event, struct wire *wire)
 {
-    bool output = field->role == TRACE_ROLE_O;
     if (output && there)
         return output_fits(session, field, event, wire);
     if (output)
         return trace_field_is_default(field, event);
+    if (there && field->plain && !field->list)
+        return wire_uint(wire, (uint64_t *)(void *)((uint8_t *)event + field->offset));
     if (there)
         return !trace_decode_next(session->reader, field, wire, &session->scratch,
                                   event);
@@ -355,41 +385,44 @@ static bool field_fits(struct session *session, const struct trace_field *field,
     return true;
 }
 
-/* The same for an event that the guest knows to be answered outside, in one walk along
- * the record: outputs are compared, all else is taken. */
-static bool is_same_outside(struct session *session, const struct trace_kind *kind,
-                            const struct trace_clock *clock, void *event)
+static bool clock_fits(const struct session *session, const struct trace_clock *clock)
 {
-    const struct trace_record *next = &session->next;
-    uint8_t origin = session->roles[kind->id].origin;
-    struct wire wire = wire_of(next->fields);
-    if (origin == NO_FIELD || session->roles[kind->id].inputs ||
-        session->options.compare_all || next->kind->field_count != kind->field_count ||
-        next->field_count <= origin || next->clock.icount != clock->icount ||
-        next->clock.sub != clock->sub || next->clock.gas != clock->gas)
-        return false;
-    for (uint32_t i = 0; i < kind->field_count; i++) {
-        if (i == origin && wire.at < wire.end && *wire.at == 0)
-            return false;
-        if (!field_fits(session, &kind->field[i], i < next->field_count, event, &wire))
-            return false;
-    }
-    return true;
+    const struct trace_clock *recorded = &session->next.clock;
+    bool pc = session->reader->walk.header.guest == TRACE_GUEST_PC;
+    return recorded->icount == clock->icount &&
+           (pc ? recorded->sub == clock->sub : recorded->gas == clock->gas);
 }
 
-/* The short way, for most events: what the guest produced are the recorded bytes.  Then
- * the event is equal, whatever the roles.  False: look closer. */
+/* May the fields be taken by an event that the guest knows to be answered outside? */
+static bool may_take(const struct session *session, const struct trace_kind *kind)
+{
+    const struct kind_roles *roles = &session->roles[kind->id];
+    return roles->origin != NO_FIELD && !roles->inputs &&
+           !session->options.compare_all && session->next.field_count > roles->origin;
+}
+
+/* The short way, for most events, in one walk along the record.  Of a derived event all
+ * is compared; what is equal is so whatever the roles.  Of one that is answered outside
+ * outputs are compared, and all else is taken.  False: look closer. */
 static bool is_same(struct session *session, const struct trace_kind *kind,
                     const struct trace_clock *clock, void *event)
 {
-    static const struct split none;
-    struct trace_record produced;
-    struct bytes recorded = session->next.wire;
-    if (!is_derived(session, kind, event))
-        return is_same_outside(session, kind, clock, event);
-    return !encode_produced(session, kind, clock, &none, event, &produced) &&
-           produced.wire.size == recorded.size &&
-           memcmp(produced.wire.data, recorded.data, recorded.size) == 0;
+    const struct trace_record *next = &session->next;
+    struct wire wire = wire_of(next->fields);
+    bool derived = is_derived(session, kind, event);
+    uint8_t origin = session->roles[kind->id].origin;
+    if (next->kind->field_count != kind->field_count || !clock_fits(session, clock) ||
+        (!derived && !may_take(session, kind)))
+        return false;
+    for (uint32_t i = 0; i < kind->field_count; i++) {
+        const struct trace_field *field = &kind->field[i];
+        bool output = derived || field->role == TRACE_ROLE_O;
+        if (!derived && i == origin && wire.at < wire.end && *wire.at == 0)
+            return false;
+        if (!field_fits(session, field, output, i < next->field_count, event, &wire))
+            return false;
+    }
+    return true;
 }
 
 static enum err compare_produced(struct session *session, const struct trace_kind *kind,
@@ -423,7 +456,8 @@ static enum err replay_event(struct session *session, enum trace_id id,
     struct split split;
     check(kind);
     TRY(session->err);
-    arena_clear(&session->scratch);
+    if (session->scratch.used)
+        arena_clear(&session->scratch);
     enum err err = fetch_in_order(session);
     bool closed = trace_reader_state(session->reader) == TRACE_READER_CLOSED;
     if (err == ERR_trace_end && !session->has_next && closed) {

@@ -22,14 +22,14 @@ static enum err fail_at(struct check_state *state, const uint8_t *at, enum err e
     return err;
 }
 
-static enum err next(struct check_state *state, struct wire_item *ret_item)
+static inline enum err next(struct check_state *state, struct wire_item *ret_item)
 {
     if (!wire_next(&state->wire, ret_item))
         return fail_at(state, state->wire.at, ERR_trace_canonical);
     return ERR_ok;
 }
 
-static enum err next_uint(struct check_state *state, uint64_t *ret_number)
+static inline enum err next_uint(struct check_state *state, uint64_t *ret_number)
 {
     const uint8_t *at = state->wire.at;
     struct wire_item item;
@@ -118,8 +118,10 @@ static enum err check_field(struct check_state *state, const struct trace_field 
     TRY(next(state, &item));
     if (item.class != WIRE_ARRAY || item.number % field->letter_count)
         return fail_at(state, at, ERR_trace_schema);
-    for (uint64_t i = 0; i < item.number; i++)
-        TRY(check_value(state, field->letters[i % field->letter_count]));
+    for (uint64_t i = 0, number; i < item.number; i++) {
+        if (!field->plain || !wire_uint(&state->wire, &number))
+            TRY(check_value(state, field->letters[i % field->letter_count]));
+    }
     return ERR_ok;
 }
 
@@ -148,8 +150,7 @@ static enum err check_fields(struct check_state *state, const struct trace_kind 
         const struct trace_field *field = &kind->field[i];
         last = state->wire.at;
         /* Small numbers are most of a trace. */
-        if (!field->list && field->letters[0] == 'u' && last < state->wire.end &&
-            *last < 0x80)
+        if (field->plain && !field->list && last < state->wire.end && *last < 0x80)
             state->wire.at++;
         else
             TRY(check_field(state, field));
@@ -205,6 +206,8 @@ enum err trace_payload_validate(struct bytes payload, uint8_t chunk_kind,
     struct payload_totals totals = {0};
     enum err err = ERR_ok;
     bool counted = record_count != RECORD_COUNT_UNKNOWN;
+    uint32_t end[64]; /* not yet in `ends`: a call for each costs as much as a check */
+    size_t end_count = 0;
     for (uint32_t i = 0; counted ? i < record_count : wire_left(&state.wire) > 0; i++) {
         struct payload_totals step = {0};
         const uint8_t *at = state.wire.at;
@@ -218,10 +221,15 @@ enum err trace_payload_validate(struct bytes payload, uint8_t chunk_kind,
         if (err)
             break;
         if (ends) {
-            uint32_t end = (uint32_t)(state.wire.at - payload.data);
-            buf_put(ends, &end, sizeof end);
+            end[end_count++] = (uint32_t)(state.wire.at - payload.data);
+            if (end_count == countof(end)) {
+                buf_put(ends, end, sizeof end);
+                end_count = 0;
+            }
         }
     }
+    if (ends)
+        buf_put(ends, end, end_count * sizeof *end);
     if (!err && ends && ends->err)
         return ends->err;
     if (!err && wire_left(&state.wire)) /* more records than announced */

@@ -89,10 +89,18 @@ static inline bool wire_uint(struct wire *wire, uint64_t *ret_number)
     return true;
 }
 
-/* Read an array header. */
+/* Read an array header; the short form, the most frequent, is read here. */
 static inline bool wire_array(struct wire *wire, uint64_t *ret_count)
 {
     struct wire_item item;
+    if (wire->at < wire->end && *wire->at >> 4 == 9) {
+        uint64_t count = *wire->at & 15u;
+        if (count >= wire_left(wire)) /* an item has a byte at least */
+            return false;
+        wire->at++;
+        *ret_count = count;
+        return true;
+    }
     if (!wire_next(wire, &item) || item.class != WIRE_ARRAY)
         return false;
     *ret_count = item.number;

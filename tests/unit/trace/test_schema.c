@@ -144,12 +144,32 @@ static void test_schema_chunk(void **state)
     }
 }
 
+/* An array cannot have more items than there are bytes behind its header, whichever of
+ * the two readers meets it. */
+static void test_array_header(void **state)
+{
+    (void)state;
+    static const uint8_t pair[] = {0x92, 1, 2};
+    for (size_t size = 0; size <= sizeof pair; size++) {
+        struct wire wire = wire_of(bytes_of(pair, size));
+        struct wire again = wire;
+        struct wire_item item;
+        uint64_t count = 77;
+        bool whole = size == sizeof pair;
+        assert_int_equal(wire_array(&wire, &count), whole);
+        assert_int_equal(count, whole ? 2 : 77);
+        assert_int_equal(wire_left(&wire), whole ? 2 : size);
+        assert_int_equal(wire_next(&again, &item), whole);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_snapshot),
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_schema_chunk),
+        cmocka_unit_test(test_array_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -90,6 +90,7 @@ struct changes {
     uint64_t gas; /* clock of the segment */
     bool twice;   /* session.end */
     bool no_begin;
+    bool two_programs; /* the second like the first */
 };
 
 static const uint64_t regs[] = {0, 0, 0, 0, 0, 0, 0, 42, 0};
@@ -122,23 +123,27 @@ static struct changes unchanged(void)
     };
 }
 
-static void expect_events(const struct changes *c, const char *text)
+static void write_events(const struct changes *c, struct trace_memory *memory)
 {
     struct arena arena;
-    struct trace_memory memory;
     struct trace_writer *w;
     struct trace_writer_options options = {.guest = TRACE_GUEST_PVM};
     struct trace_clock clock = {0};
     struct trace_session_end end = {0};
     arena_init(&arena, 1 << 20);
-    trace_memory_init(&memory, FILE_SIZE_MAX);
-    struct trace_sink sink = trace_memory_sink(&memory);
+    trace_memory_init(memory, FILE_SIZE_MAX);
+    struct trace_sink sink = trace_memory_sink(memory);
     assert_int_equal(trace_writer_create(&arena, &sink, &options, &w), ERR_ok);
     if (!c->no_begin)
         trace_put_session_begin(w, &clock, &c->begin);
     for (size_t i = 0; i < c->config_count; i++)
         trace_put_session_config(w, &clock, &c->config[i]);
     trace_put_pvm_program(w, &clock, &c->program);
+    if (c->two_programs) {
+        struct trace_pvm_program second = c->program;
+        second.prog++;
+        trace_put_pvm_program(w, &clock, &second);
+    }
     trace_put_pvm_start(w, &clock, &c->start);
     clock = (struct trace_clock){.icount = 8, .gas = c->gas};
     trace_put_pvm_segment(w, &clock, &c->segment);
@@ -149,11 +154,17 @@ static void expect_events(const struct changes *c, const char *text)
     if (c->twice)
         trace_put_session_end(w, &clock, &end);
     assert_int_equal(trace_writer_finish(w, NULL), ERR_ok);
+    arena_fini(&arena);
+}
+
+static void expect_events(const struct changes *c, const char *text)
+{
+    struct trace_memory memory;
+    write_events(c, &memory);
     struct bytes bytes = buf_bytes(&memory.file);
     struct trace_source source = trace_bytes_source(&bytes);
     expect(&source, text);
     trace_memory_fini(&memory);
-    arena_fini(&arena);
 }
 
 static void test_nothing(void **state)
@@ -230,6 +241,38 @@ static void test_ledger(void **state)
     expect_events(&c, NULL);
     c.ecall.charges.count = 3;
     expect_events(&c, "a charge has an unknown kind");
+}
+
+/* A segment of a program behind the limit is not expanded, but counted; so what is
+ * wrong in it stays unseen. */
+static void test_program_limit(void **state)
+{
+    (void)state;
+    const struct trace_verify_options one = {.program_count_max = 1};
+    struct changes c = unchanged();
+    struct trace_memory memory;
+    struct defects defects;
+    c.two_programs = true;
+    c.segment.prog = 1;
+    c.segment.nbits = 2; /* an outcome is missing */
+    write_events(&c, &memory);
+    struct bytes bytes = buf_bytes(&memory.file);
+    struct trace_source source = trace_bytes_source(&bytes);
+    struct trace_summary summary = verify_with(&source, one, &defects);
+    assert_int_equal(defects.count, 0);
+    assert_int_equal(summary.unexpanded_count, 1);
+    summary = verify(&source, &defects);
+    assert_int_equal(defects.count, 1);
+    assert_int_equal(summary.unexpanded_count, 0);
+    trace_memory_fini(&memory);
+    /* The program at the limit is still looked into. */
+    c.segment.prog = 0;
+    write_events(&c, &memory);
+    bytes = buf_bytes(&memory.file);
+    summary = verify_with(&source, one, &defects);
+    assert_int_equal(defects.count, 1);
+    assert_int_equal(summary.unexpanded_count, 0);
+    trace_memory_fini(&memory);
 }
 
 static void test_lists(void **state)
@@ -494,6 +537,7 @@ int main(void)
         cmocka_unit_test(test_session_rules),
         cmocka_unit_test(test_programs),
         cmocka_unit_test(test_ledger),
+        cmocka_unit_test(test_program_limit),
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_blobs),
         cmocka_unit_test(test_blob_limit),
