@@ -251,6 +251,10 @@ void pvm_native_flow_to(struct native_compiler *c, const struct native_insn *i,
 /* The code that C calls to enter native code and that stubs leave it by. */
 void pvm_native_frame(struct native_compiler *c);
 
+/* Have faults of native code on this process's guest memory answered (recomp_run.c).
+ * As os_fault_handler_add(). */
+ERR_MUST_CHECK enum err pvm_native_take_faults(void);
+
 /* The gas check of the current block. */
 void pvm_native_check(struct native_compiler *c);
 
