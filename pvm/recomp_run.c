@@ -280,8 +280,7 @@ static uint32_t enter(struct pvm_engine *e, struct native_context *context,
     return left_with(e, context, area);
 }
 
-/* ---- what native code asks; answers the address to go on at, or NULL at an exit ----
- */
+/* ---- what native code asks: answers the address to go on at, or NULL ---- */
 
 static const uint8_t *bridge(struct pvm_engine *e);
 
@@ -344,6 +343,27 @@ static const uint8_t *bridge(struct pvm_engine *e)
     }
 }
 
+/* Has the host refused to protect a page, so that native code has come to its end? */
+static bool is_open(const struct pvm_engine *e)
+{
+    const struct pvm_recomp_options *options = &e->program->unit->options;
+    return running.mem->unguardable && !options->explicit_checks && !options->sandbox;
+}
+
+/* The address `at` to go on at, in a paid block at `pc`, of which `ahead` instructions
+ * have been counted and not executed.  Where native code has come to its end, the state
+ * says the same, for bridge(). */
+static const uint8_t *go_on(struct pvm_engine *e, const uint8_t *at, uint32_t pc,
+                            uint64_t ahead)
+{
+    if (is_open(e)) {
+        e->state.pc = pc;
+        e->state.charged = true;
+        e->state.icount -= ahead;
+    }
+    return at;
+}
+
 static const uint8_t *pay(struct pvm_engine *e, uint32_t number)
 {
     const struct native_unit *unit = e->program->unit;
@@ -361,9 +381,10 @@ static const uint8_t *pay(struct pvm_engine *e, uint32_t number)
     else if (unit->pages_cost)
         entry.need_reserve =
             cost[unit->keeps_path || unit->keeps_hash ? 2 : 1] >> METER_GAS_SHIFT;
-    return pvm_pay_block(e, &entry, block->pc)
-               ? unit->code + MUTANT(native_pays_twice, block->label, block->entry)
-               : NULL;
+    if (!pvm_pay_block(e, &entry, block->pc))
+        return NULL;
+    uint32_t behind = MUTANT(native_pays_twice, block->label, block->entry);
+    return go_on(e, unit->code + behind, block->pc, entry.visit_count);
 }
 
 /* Visits of the site's block from its instruction on. */
@@ -376,42 +397,34 @@ static uint64_t visits_left(const struct pvm_engine *e, const struct native_site
     return (cost & METER_INSN_MASK) - site->index;
 }
 
+/* The exit that a call is. */
+static struct pvm_outcome call_at(const struct native_site *site, const uint64_t *reg)
+{
+    if (site->op == PVM_OP_ecall)
+        return (struct pvm_outcome){
+            PVM_EXIT_ECALL, MUTANT(native_ecall_wide, reg[11], (uint32_t)reg[11])};
+    return (struct pvm_outcome){
+        PVM_EXIT_HOST_CALL,
+        MUTANT(native_ecalli_zero, (uint32_t)site->x, (uint64_t)site->x)};
+}
+
+static uint32_t behind_call(const struct native_site *site)
+{
+    return site->pc + MUTANT(native_call_size, 1, site->size);
+}
+
 /* End the run at a call; what is left to do with it is what an interpreted one needs.
  */
 static const uint8_t *leave_at_call(struct pvm_engine *e,
                                     const struct native_site *site)
 {
-    bool is_ecall = site->op == PVM_OP_ecall;
-    uint64_t number =
-        MUTANT(native_ecall_wide, e->state.reg[11], (uint32_t)e->state.reg[11]);
-    uint64_t arg =
-        is_ecall ? number
-                 : MUTANT(native_ecalli_zero, (uint32_t)site->x, (uint64_t)site->x);
+    struct pvm_outcome call = call_at(site, e->state.reg);
     e->step_left = visits_left(e, site);
     e->step[0].op = site->op;
     e->step[0].pc = site->pc;
-    e->step[1].pc = site->pc + MUTANT(native_call_size, 1, site->size);
+    e->step[1].pc = behind_call(site);
     e->site_next = site->next;
-    (void)pvm_engine_exit(e, &e->step[0],
-                          is_ecall ? PVM_EXIT_ECALL : PVM_EXIT_HOST_CALL, arg, true);
-    return NULL;
-}
-
-/* Without memory that the code can run on: all of it interpreted, block by block. */
-static void interpret(struct pvm_engine *e)
-{
-    while (bridge(e))
-        continue;
-}
-
-/* The host has refused to protect a page, so native code has come to its end.  Go on at
- * `pc`, behind the instruction that has just been executed in a paid block. */
-static const uint8_t *go_on_unguarded(struct pvm_engine *e, uint32_t pc)
-{
-    e->state.pc = pc;
-    e->state.charged = true;
-    e->state.icount -= e->step_left - 1; /* which resuming counts ahead again */
-    interpret(e);
+    (void)pvm_engine_exit(e, &e->step[0], call.exit, call.arg, true);
     return NULL;
 }
 
@@ -431,9 +444,7 @@ static const uint8_t *step_site(struct pvm_engine *e, const struct native_site *
     }
     if (next == UINT32_MAX)
         return at;
-    if (e->state.mem && e->state.mem->unguardable && !unit->options.explicit_checks)
-        return go_on_unguarded(e, next);
-    return unit->code + site->next;
+    return go_on(e, unit->code + site->next, next, e->step_left - 1);
 }
 
 static const uint8_t *answer(struct pvm_engine *e, uint32_t exit)
@@ -491,6 +502,13 @@ static struct pvm_mem *memory_of(struct pvm_engine *e)
     if (os_fault_stack_ensure() || !pvm_mem_guard(mem, protect))
         return NULL;
     return mem;
+}
+
+/* Without memory that the code can run on: all of it interpreted, block by block. */
+static void interpret(struct pvm_engine *e)
+{
+    while (bridge(e))
+        continue;
 }
 
 static bool begins_behind_call(const struct pvm_engine *e)
@@ -564,20 +582,18 @@ static enum native_result ask_host(struct pvm_engine *e, struct native_session *
                                    struct native_context *context)
 {
     struct pvm_state *s = e->caller;
+    struct pvm_outcome call = call_at(site, context->reg);
     bool ends = pvm_op_terminates(e->program->config.profile, site->op);
-    bool is_ecall = site->op == PVM_OP_ecall;
-    uint64_t arg = is_ecall ? (uint32_t)context->reg[11] : (uint64_t)site->x;
     uint64_t ahead = ends ? 0 : visits_left(e, site) - 1;
-    uint32_t next_pc = site->pc + site->size;
+    uint32_t next_pc = behind_call(site);
     meter_read(e, context->meter);
     regs_copy(s->reg, context->reg);
     s->gas = gas_true(e);
     s->icount = e->state.icount - ahead;
     s->pc = next_pc;
     s->charged = !ends;
-    enum pvm_exit kind = is_ecall ? PVM_EXIT_ECALL : PVM_EXIT_HOST_CALL;
-    session->outcome = (struct pvm_outcome){kind, arg};
-    if (session->host->ecall(session->host->self, s, kind, arg, site->pc,
+    session->outcome = call;
+    if (session->host->ecall(session->host->self, s, call.exit, call.arg, site->pc,
                              &session->outcome) == PVM_ANSWER_EXIT)
         return NATIVE_ENDED;
     if (s->pc != next_pc || s->charged == ends || s->mem != session->mem ||
@@ -623,7 +639,7 @@ enum native_result pvm_native_run(struct pvm_engine *e, struct native_session *s
     bool answers = session->host && !unit->options.sandbox &&
                    !unit->options.unmetered && e->program->log == PVM_GAS_LOG_NONE;
     const uint8_t *at = begin_at(e);
-    while (at) {
+    while (at && !is_open(e)) {
         uint32_t exit = 0;
         enum native_result result = NATIVE_EXIT;
         if (answers)
@@ -634,5 +650,7 @@ enum native_result pvm_native_run(struct pvm_engine *e, struct native_session *s
             return result;
         at = answer(e, exit);
     }
+    if (at)
+        interpret(e);
     return NATIVE_EXIT;
 }

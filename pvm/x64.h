@@ -4,7 +4,7 @@
  *
  * One function per shape of instruction; the caller passes the opcode byte of the
  * manual (Intel SDM volume 2).  An instruction is built in one 64-bit word (prefixes
- * first) and stored with one write, so whoever calls keeps X64_SPARE bytes free behind
+ * first) and stored with one write, so whoever calls keeps 32 bytes free behind
  * `at`.  Registers are numbered as in the encoding.
  */
 #ifndef PVM_X64_H
@@ -58,8 +58,6 @@ enum x64_alu {
     ALU_XOR = 6,
     ALU_CMP = 7,
 };
-
-enum { X64_SPARE = 32 };
 
 enum { W32 = 0, W64 = 8 }; /* REX.W */
 
