@@ -128,12 +128,23 @@ struct bench_machine bench_machine_create(struct arena *arena,
                                           const struct bench_program *row,
                                           const struct bench_way *way);
 void bench_machine_reset(struct bench_machine *machine);
+
+/* `run` of a variant whose self is a machine: anew, to its end, with an answer to the
+ * call that the program hostcall makes.  Dies unless it halts. */
+void bench_machine_run(void *machine, uint64_t *ret_ns);
 void bench_machine_close(struct bench_machine *machine);
 
 /* Run natively once: the folder of native programs is next to lockstep-bench.  False:
  * it is not there. */
 bool bench_native(const struct bench_program *row, uint64_t *ret_result,
                   uint64_t *ret_ns);
+
+/* The same as `run` of a variant; dies where the program is not there. */
+struct bench_native_run {
+    const struct bench_program *row;
+    uint64_t result;
+};
+void bench_native_run(void *self, uint64_t *ret_ns);
 
 /* ---- the benchmarks ---- */
 

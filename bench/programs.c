@@ -18,7 +18,7 @@
 #error "the build defines BENCH_NATIVE_DIR"
 #endif
 
-enum { FILE_SIZE_MAX = 16 << 20, PATH_SIZE = 4096, A0 = 7 };
+enum { FILE_SIZE_MAX = 16 << 20, PATH_SIZE = 4096, A0 = 7, CALL_ADD_ONE = 100 };
 
 enum kind { KIND_bench, KIND_main };
 static const struct row {
@@ -114,6 +114,33 @@ void bench_machine_reset(struct bench_machine *machine)
     machine->state.reg[A0] = machine->row->n;
 }
 
+/* What the program hostcall asks for. */
+static enum pvm_answer add_one(void *self, struct pvm_state *state, enum pvm_exit kind,
+                               uint64_t number, uint32_t pc,
+                               struct pvm_outcome *ret_outcome)
+{
+    (void)self;
+    (void)pc;
+    if (kind == PVM_EXIT_HOST_CALL && number == CALL_ADD_ONE) {
+        state->reg[A0]++;
+        return PVM_ANSWER_CONTINUE;
+    }
+    *ret_outcome = (struct pvm_outcome){PVM_EXIT_PANIC, 0};
+    return PVM_ANSWER_EXIT;
+}
+
+void bench_machine_run(void *machine, uint64_t *ret_ns)
+{
+    struct bench_machine *m = machine;
+    const struct pvm_host host = {.ecall = add_one};
+    bench_machine_reset(m);
+    uint64_t start = os_clock_cpu_ns();
+    struct pvm_outcome outcome = pvm_run(m->engine, m->program, &m->state, &host, NULL);
+    *ret_ns = os_clock_cpu_ns() - start;
+    if (outcome.exit != PVM_EXIT_HALT)
+        bench_die("%s ended with %s", m->row->name, pvm_exit_name(outcome.exit));
+}
+
 void bench_machine_close(struct bench_machine *machine)
 {
     os_release(machine->reservation, PVM_MEM_RESERVE_SIZE);
@@ -172,4 +199,11 @@ bool bench_native(const struct bench_program *row, uint64_t *ret_result,
                name[1], ret_ns) != 4)
         bench_die("%s answered '%s'", path, text);
     return true;
+}
+
+void bench_native_run(void *self, uint64_t *ret_ns)
+{
+    struct bench_native_run *run = self;
+    if (!bench_native(run->row, &run->result, ret_ns))
+        bench_die("the native %s has gone", run->row->name);
 }

@@ -7,7 +7,7 @@
 
 #include "base/os.h"
 
-enum { A0 = 7, CALL_ADD_ONE = 100, DISPATCHES = 2 };
+enum { A0 = 7, DISPATCHES = 2 };
 
 #define GOAL_MIPS 900.0
 #define GOAL_RATIO 10.0
@@ -17,45 +17,11 @@ struct engine_run {
     enum pvm_dispatch dispatch;
 };
 
-struct native_run {
-    const struct bench_program *row;
-    uint64_t result;
-};
-
-/* What the program hostcall asks for. */
-static enum pvm_answer add_one(void *self, struct pvm_state *state, enum pvm_exit kind,
-                               uint64_t number, uint32_t pc,
-                               struct pvm_outcome *ret_outcome)
-{
-    (void)self;
-    (void)pc;
-    if (kind == PVM_EXIT_HOST_CALL && number == CALL_ADD_ONE) {
-        state->reg[A0]++;
-        return PVM_ANSWER_CONTINUE;
-    }
-    *ret_outcome = (struct pvm_outcome){PVM_EXIT_PANIC, 0};
-    return PVM_ANSWER_EXIT;
-}
-
 static void run_engine(void *self, uint64_t *ret_ns)
 {
     struct engine_run *run = self;
-    struct bench_machine *m = &run->machine;
-    const struct pvm_host host = {.ecall = add_one};
-    bench_machine_reset(m);
-    pvm_engine_set_dispatch(m->engine, run->dispatch);
-    uint64_t start = os_clock_cpu_ns();
-    struct pvm_outcome outcome = pvm_run(m->engine, m->program, &m->state, &host, NULL);
-    *ret_ns = os_clock_cpu_ns() - start;
-    if (outcome.exit != PVM_EXIT_HALT)
-        bench_die("%s ended with %s", m->row->name, pvm_exit_name(outcome.exit));
-}
-
-static void run_native(void *self, uint64_t *ret_ns)
-{
-    struct native_run *run = self;
-    if (!bench_native(run->row, &run->result, ret_ns))
-        bench_die("the native %s has gone", run->row->name);
+    pvm_engine_set_dispatch(run->machine.engine, run->dispatch);
+    bench_machine_run(&run->machine, ret_ns);
 }
 
 /* ---- one program ---- */
@@ -63,7 +29,7 @@ static void run_native(void *self, uint64_t *ret_ns)
 struct measured {
     struct bench_variant variant[1 + DISPATCHES]; /* native last */
     struct engine_run engine[DISPATCHES];
-    struct native_run native;
+    struct bench_native_run native;
     bool has_native;
     uint64_t insn_count;
 };
@@ -85,7 +51,7 @@ static void measure(const struct bench *bench, const struct bench_program *row,
     }
     m->has_native = bench_native(row, &m->native.result, &ns);
     m->variant[dispatch_count] =
-        (struct bench_variant){.run = run_native, .self = &m->native};
+        (struct bench_variant){.run = bench_native_run, .self = &m->native};
     bench_turns(bench, m->variant, dispatch_count + m->has_native);
     for (size_t i = 0; i < dispatch_count; i++) {
         m->insn_count = m->engine[i].machine.state.icount;

@@ -38,44 +38,23 @@ static const char *const way_name[WAY_COUNT] = {
 static const double way_goal[WAY_COUNT] = {
     [METERED] = GOAL_METERED, [UNMETERED] = GOAL_UNMETERED};
 
-struct native_run {
-    const struct bench_program *row;
-    uint64_t result;
-};
-
-static void run_engine(void *self, uint64_t *ret_ns)
-{
-    struct bench_machine *m = self;
-    bench_machine_reset(m);
-    uint64_t start = os_clock_cpu_ns();
-    struct pvm_outcome outcome = pvm_run(m->engine, m->program, &m->state, NULL, NULL);
-    *ret_ns = os_clock_cpu_ns() - start;
-    if (outcome.exit != PVM_EXIT_HALT)
-        bench_die("%s ended with %s", m->row->name, pvm_exit_name(outcome.exit));
-}
-
-static void run_native(void *self, uint64_t *ret_ns)
-{
-    struct native_run *run = self;
-    if (!bench_native(run->row, &run->result, ret_ns))
-        bench_die("the native %s has gone", run->row->name);
-}
-
 static void measure(struct bench *bench, const struct bench_program *row,
                     struct bench_mean mean[WAY_COUNT])
 {
     struct bench_machine machine[WAY_COUNT];
     struct bench_variant variant[WAY_COUNT + 1] = {{0}};
-    struct native_run native = {.row = row};
+    struct bench_native_run native = {.row = row};
     uint64_t ns;
     struct arena arena;
     arena_init(&arena, (size_t)1 << 30);
     for (unsigned w = 0; w < WAY_COUNT; w++) {
         machine[w] = bench_machine_create(&arena, row, &ways[w]);
-        variant[w] = (struct bench_variant){.run = run_engine, .self = &machine[w]};
+        variant[w] =
+            (struct bench_variant){.run = bench_machine_run, .self = &machine[w]};
     }
     bool has_native = bench_native(row, &native.result, &ns);
-    variant[WAY_COUNT] = (struct bench_variant){.run = run_native, .self = &native};
+    variant[WAY_COUNT] =
+        (struct bench_variant){.run = bench_native_run, .self = &native};
     bench_turns(bench, variant, WAY_COUNT + has_native);
     for (unsigned w = 0; w < WAY_COUNT; w++) {
         if (has_native && machine[w].state.reg[A0] != native.result)
@@ -93,45 +72,19 @@ static void measure(struct bench *bench, const struct bench_program *row,
 
 /* ---- costs that are no workload ---- */
 
-enum { CALL_ADD_ONE = 100, COMPILE_REPEATS = 20, INSTANCE_REPEATS = 200 };
+enum { COMPILE_REPEATS = 20, INSTANCE_REPEATS = 200 };
 
 #define GOAL_COMPILE 3.0   /* G11: us per KiB, of programs of 100 KB and more */
 #define GOAL_FIXED 20.0    /* us, of the smallest program */
 #define GOAL_ECALLI 9.0    /* G13: ns */
 #define GOAL_INSTANCE 10.0 /* G14: us */
 
-static enum pvm_answer add_one(void *self, struct pvm_state *state, enum pvm_exit kind,
-                               uint64_t number, uint32_t pc,
-                               struct pvm_outcome *ret_outcome)
-{
-    (void)self;
-    (void)pc;
-    if (kind == PVM_EXIT_HOST_CALL && number == CALL_ADD_ONE) {
-        state->reg[A0]++;
-        return PVM_ANSWER_CONTINUE;
-    }
-    *ret_outcome = (struct pvm_outcome){PVM_EXIT_PANIC, 0};
-    return PVM_ANSWER_EXIT;
-}
-
-static void run_calls(void *self, uint64_t *ret_ns)
-{
-    struct bench_machine *m = self;
-    const struct pvm_host host = {.ecall = add_one};
-    bench_machine_reset(m);
-    uint64_t start = os_clock_cpu_ns();
-    struct pvm_outcome outcome = pvm_run(m->engine, m->program, &m->state, &host, NULL);
-    *ret_ns = os_clock_cpu_ns() - start;
-    if (outcome.exit != PVM_EXIT_HALT)
-        bench_die("%s ended with %s", m->row->name, pvm_exit_name(outcome.exit));
-}
-
 static void bench_ecalli(struct bench *bench, struct arena *arena)
 {
     struct bench_program row =
         bench_program_load(arena, "hostcall", bench->quick ? 100000 : 1000000);
     struct bench_machine m = bench_machine_create(arena, &row, &ways[METERED]);
-    struct bench_variant variant = {.run = run_calls, .self = &m};
+    struct bench_variant variant = {.run = bench_machine_run, .self = &m};
     bench_turns(bench, &variant, 1);
     double n = (double)row.n;
     bench_say(bench,
