@@ -24,7 +24,18 @@ static uint32_t dir_of(struct v86fs_mem *mem, uint64_t id, uint32_t *ret_slot)
     return v86fs_mem_lower_list(mem, *ret_slot);
 }
 
-/* The same for a regular file. */
+/* The directory of a call and the entry that it names there. */
+static uint32_t entry_of(struct v86fs_mem *mem, const struct v86fs_call *call,
+                         uint32_t *ret_parent, uint32_t *ret_entry)
+{
+    uint32_t status = dir_of(mem, call->in.node, ret_parent);
+    if (status)
+        return status;
+    *ret_entry = v86fs_mem_entry_find(mem, *ret_parent, call->in.name);
+    return *ret_entry ? 0 : V86FS_ENOENT;
+}
+
+/* The slot of a regular file. */
 static uint32_t file_of(const struct v86fs_mem *mem, uint64_t id, uint32_t *ret_slot)
 {
     uint32_t status = node_of(mem, id, ret_slot);
@@ -79,13 +90,10 @@ static void answer_attr(const struct v86fs_mem *mem, uint32_t slot,
 static uint32_t mem_lookup(void *self, struct v86fs_call *call)
 {
     struct v86fs_mem *mem = self;
-    uint32_t parent;
-    uint32_t status = dir_of(mem, call->in.node, &parent);
+    uint32_t parent, entry;
+    uint32_t status = entry_of(mem, call, &parent, &entry);
     if (status)
         return status;
-    uint32_t entry = v86fs_mem_entry_find(mem, parent, call->in.name);
-    if (!entry)
-        return V86FS_ENOENT;
     answer_attr(mem, mem->entries[entry].node, &call->out);
     return 0;
 }
@@ -337,13 +345,10 @@ static void remove_entry(struct v86fs_mem *mem, uint32_t entry, uint64_t now_ns)
 static uint32_t mem_unlink(void *self, struct v86fs_call *call)
 {
     struct v86fs_mem *mem = self;
-    uint32_t parent;
-    uint32_t status = dir_of(mem, call->in.node, &parent);
+    uint32_t parent, entry;
+    uint32_t status = entry_of(mem, call, &parent, &entry);
     if (status)
         return status;
-    uint32_t entry = v86fs_mem_entry_find(mem, parent, call->in.name);
-    if (!entry)
-        return V86FS_ENOENT;
     uint32_t slot = mem->entries[entry].node;
     bool is_dir = v86fs_mem_is_dir(&mem->nodes[slot]);
     if (call->in.flags == V86FS_UNLINK_DIRECTORY && !is_dir)
