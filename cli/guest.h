@@ -54,7 +54,7 @@ extern const char *const cli_profile_word[];
 /* The same where a command has defaults of its own; the words go into the help. */
 #define CLI_GUEST_OPTIONS_OF(type, stdin_text, clock_text, seed_text, gas_text)        \
     CLI_LIST(type, guest.args, "args", 'a', "ARG",                                     \
-             "an argument for the guest; what follows PROGRAM or -- too"),             \
+             "an argument for the guest; may be given again"),                         \
         CLI_STRING(type, guest.stdin_path, "stdin", 0, "FILE",                         \
                    "what the guest reads as standard input (" stdin_text ")"),         \
         CLI_STRING(type, guest.dir, "dir", 'd', "FOLDER",                              \
