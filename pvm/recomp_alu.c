@@ -319,19 +319,28 @@ EMIT(shar_r_imm_64)
     shift_imm(c, i, W64, DIGIT_SAR);
 }
 
-EMIT(rot_r_64_imm)
+/* a = b rotated right, at once where the CPU can. */
+static void rotate_imm(struct native_compiler *c, const struct native_insn *i,
+                       unsigned w, unsigned amount)
 {
+    if (i->a != i->b && (c->features & OS_CPU_BMI2)) {
+        x64_rorx(&c->as, w, i->a, i->b, amount);
+        return;
+    }
     if (i->a != i->b)
         x64_mov(&c->as, i->a, i->b);
-    x64_shift_imm(&c->as, W64, DIGIT_ROR, i->a, (unsigned)i->x & 63);
+    x64_shift_imm(&c->as, w, DIGIT_ROR, i->a, amount);
+}
+
+EMIT(rot_r_64_imm)
+{
+    rotate_imm(c, i, W64, (unsigned)i->x & 63);
 }
 
 EMIT(rot_r_32_imm)
 {
-    if (i->a != i->b)
-        x64_mov32(&c->as, i->a, i->b);
-    x64_shift_imm(&c->as, W32, MUTANT(native_rotate_left, DIGIT_ROL, DIGIT_ROR), i->a,
-                  (unsigned)i->x & 31);
+    unsigned right = (unsigned)i->x & 31;
+    rotate_imm(c, i, W32, MUTANT(native_rotate_left, (32 - right) & 31, right));
     x64_movsxd(&c->as, i->a, i->a);
 }
 
