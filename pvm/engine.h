@@ -195,19 +195,6 @@ uint64_t pvm_unretired(const struct pvm_engine *e, const struct record *ip);
 /* Set up e->step for the instruction at `pc`, a trap where there is none. */
 void pvm_step_decode(struct pvm_engine *e, uint32_t pc, uint64_t left);
 
-/* A store of 1..8 bytes with all it takes: faults, page states, page gas. */
-const struct record *pvm_store_slow(struct pvm_engine *e, const struct record *ip,
-                                    uint32_t address, unsigned size, uint64_t value);
-
-/* A load; *ret_value is set when the answer is not NULL. */
-const struct record *pvm_load_slow(struct pvm_engine *e, const struct record *ip,
-                                   uint32_t address, unsigned size,
-                                   uint64_t *ret_value);
-
-/* A table jump of `ip`: the header to enter. */
-const struct record *pvm_jump_dynamic(struct pvm_engine *e, const struct record *ip,
-                                      uint32_t address);
-
 /* Bring state.icount and segment.n up to date. */
 static inline void ticks_fold(struct pvm_engine *e)
 {

@@ -18,8 +18,10 @@ static const struct record *fault(struct pvm_engine *e, const struct record *ip,
                            MUTANT(fault_retires, true, false));
 }
 
-const struct record *pvm_load_slow(struct pvm_engine *e, const struct record *ip,
-                                   uint32_t address, unsigned size, uint64_t *ret_value)
+/* A load; *ret_value is set when the answer is not NULL. */
+static const struct record *load_slow(struct pvm_engine *e, const struct record *ip,
+                                      uint32_t address, unsigned size,
+                                      uint64_t *ret_value)
 {
     struct mem_result result = pvm_mem_load(e->state.mem, address, size, ret_value);
     return result.fault ? fault(e, ip, result) : ip;
@@ -66,8 +68,9 @@ static void page_pay(struct pvm_engine *e, const struct record *ip, uint32_t pag
     s->icount += ahead;
 }
 
-const struct record *pvm_store_slow(struct pvm_engine *e, const struct record *ip,
-                                    uint32_t address, unsigned size, uint64_t value)
+/* A store of 1..8 bytes with all it takes: faults, page states, page gas. */
+static const struct record *store_slow(struct pvm_engine *e, const struct record *ip,
+                                       uint32_t address, unsigned size, uint64_t value)
 {
     struct pvm_mem *mem = e->state.mem;
     struct mem_result result = pvm_mem_store_check(mem, address, size);
@@ -101,8 +104,9 @@ static const struct record *table_header(struct pvm_engine *e, uint32_t index)
     return &e->step[2];
 }
 
-const struct record *pvm_jump_dynamic(struct pvm_engine *e, const struct record *ip,
-                                      uint32_t address)
+/* A table jump of `ip`: the header to enter. */
+static const struct record *jump_dynamic(struct pvm_engine *e, const struct record *ip,
+                                         uint32_t address)
 {
     if (address == PVM_HALT_ADDRESS &&
         MUTANT(halt_never, false,
@@ -152,7 +156,7 @@ static const struct record *jump_static(struct pvm_engine *e, const struct recor
     HANDLER(name)                                                                      \
     {                                                                                  \
         uint64_t value = 0;                                                            \
-        if (!pvm_load_slow(e, i, (uint32_t)(address), sizeof(type), &value))           \
+        if (!load_slow(e, i, (uint32_t)(address), sizeof(type), &value))               \
             return MUTANT(load_fault_clears, (A = 0, NULL), NULL);                     \
         A = MUTANT(load_zero_extends, value, (uint64_t)(type)value);                   \
         return i + 1;                                                                  \
@@ -160,7 +164,7 @@ static const struct record *jump_static(struct pvm_engine *e, const struct recor
 #define STORE_(name, type, address, value)                                             \
     HANDLER(name)                                                                      \
     {                                                                                  \
-        if (!pvm_store_slow(e, i, (uint32_t)(address), sizeof(type), (value)))         \
+        if (!store_slow(e, i, (uint32_t)(address), sizeof(type), (value)))             \
             return NULL;                                                               \
         return i + 1;                                                                  \
     }
@@ -233,7 +237,7 @@ HANDLER(load_imm_jump)
 HANDLER(jump_ind)
 {
     UNUSED;
-    return pvm_jump_dynamic(e, i, (uint32_t)(A + X));
+    return jump_dynamic(e, i, (uint32_t)(A + X));
 }
 
 HANDLER(load_imm_jump_ind)
@@ -243,7 +247,7 @@ HANDLER(load_imm_jump_ind)
     uint64_t base = MUTANT(jump_new_base, i->a == i->b ? X : B, B);
     uint32_t address = (uint32_t)(base + Y);
     A = MUTANT(jump_ind_panic_keeps, address / 2 <= e->jump_count ? X : A, X);
-    return pvm_jump_dynamic(e, i, address);
+    return jump_dynamic(e, i, address);
 }
 
 static const struct record *loop_header(const struct record *i, struct pvm_engine *e)

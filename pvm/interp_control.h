@@ -21,7 +21,8 @@ static void NAME(load_imm_jump)(PARAMETERS)
     ENTER(i->target);
 }
 
-/* The checks of pvm_jump_dynamic() as one comparison; whatever fails it goes there. */
+/* The checks of jump_dynamic() in interp.c as one comparison; whatever fails it goes
+ * there. */
 static void NAME(jump_ind)(PARAMETERS)
 {
     uint32_t address = (uint32_t)(A + X);
