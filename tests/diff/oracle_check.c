@@ -329,13 +329,21 @@ static void misspell(struct progen *p, uint64_t *random)
         if (!pvm_code_marked(&p->program, (uint32_t)pc))
             continue;
         uint64_t kind = test_random(random) % 16;
-        if (kind < 3) {
+        bool ends = pvm_op_terminates(p->config.profile, p->code[pc]);
+        if (kind < 2) {
             p->code[pc + 1] = (uint8_t)test_random(random);
-        } else if (kind == 3 && pc + 28 < p->program.code.size) {
-            size_t skip = 5 + test_random(random) % 22;
+        } else if (kind == 2) { /* nibbles that all mean register 12 */
+            p->code[pc + 1] = (uint8_t)(0xcc | test_random(random));
+        } else if ((kind == 3 || (ends && kind < 8)) &&
+                   pc + 28 < p->program.code.size) {
+            size_t skip = ends ? 24 + kind % 2 : 5 + test_random(random) % 22;
             for (size_t i = 1; i <= skip; i++)
                 mark(p, pc + i, false);
             mark(p, pc + skip + 1, true);
+            p->code[pc + skip + 1] = PVM_OP_fallthrough;
+            uint32_t target = (uint32_t)(pc + skip + 1);
+            for (size_t i = 0; i < PROGEN_JUMP_MAX; i += 3)
+                memcpy(p->jump + 4 * i, &target, 4);
         }
     }
 }
