@@ -64,10 +64,10 @@ struct emu_block {
     uint32_t cost; /* its steps; EMU_BLOCK_DEAD once its bytes changed */
     uint32_t steps;
     uint32_t address;
-    uint16_t size;       /* bytes */
-    uint8_t mode;        /* EMU_MODE_* */
+    uint16_t size;               /* bytes */
+    uint8_t mode;                /* EMU_MODE_* */
     struct emu_block *page_next; /* another block of this page */
-    struct emu_op ops[]; /* steps, then one that falls through */
+    struct emu_op ops[];         /* steps, then one that falls through */
 };
 
 /* ---- host views: which accesses need no translation (6.1) ----

@@ -9,7 +9,7 @@ struct shift {
     uint32_t value; /* zero-extended */
     unsigned bits;
     unsigned count; /* 1 to 31 */
-    bool immediate; /* not 1 and not in CL */
+    bool immediate; /* not in CL, and the operand is a register */
 };
 
 static bool top_bit(const struct shift *s)
@@ -113,7 +113,7 @@ static const struct emu_op *shift_any(struct emu_cpu *cpu, const struct emu_op *
         struct shift s = {.value = emu_get(at, op->size),
                           .bits = op->size * 8u,
                           .count = count,
-                          .immediate = !by_cl};
+                          .immediate = !by_cl && !(op->flags & EMU_OP_MEMORY)};
         emu_put(at, op->size, shift(cpu, &s));
     }
     emu_modified(cpu, at);

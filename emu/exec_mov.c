@@ -371,10 +371,16 @@ HANDLER(enter)
     }
     if (level)
         values[count++] = frame;
-    if (!emu_push_frame(cpu, &cpu->segment[EMU_SS], emu_is_user(cpu), &esp, op->size,
+    /* A write at the new top of the stack must be possible, too. */
+    uint32_t linear, pushes = op->size * count;
+    uint32_t top = emu_stack_move(cpu, esp, 0u - pushes - op->displacement);
+    if (!emu_linear(cpu, EMU_SS, top & cpu->stack_mask, op->size, EMU_ACCESS_WRITE,
+                    &linear) ||
+        !emu_probe_write(cpu, linear, op->size, emu_is_user(cpu)) ||
+        !emu_push_frame(cpu, &cpu->segment[EMU_SS], emu_is_user(cpu), &esp, op->size,
                         values, count, 0))
         FAULT;
-    esp = emu_stack_move(cpu, esp, 0u - op->displacement);
+    esp = top;
     cpu->reg[EMU_ESP] = esp;
     emu_put_register(cpu, EMU_EBP, op->size, frame);
     NEXT;
