@@ -15,9 +15,9 @@ static enum err file_write(void *self, uint64_t offset, const void *data, size_t
     return os_pwrite(fd_of(self), offset, data, size);
 }
 
-/* Windows are mapped as parts of one span, which is kept: the next window begins a chunk
- * further on and lies on the same pages but for the last, so few of them have to be
- * faulted in again. */
+/* Windows are mapped as parts of one span, which is kept: the next window begins a
+ * chunk further on and lies on the same pages but for the last, so few of them have to
+ * be faulted in again. */
 enum { SPAN_SIZE = 32 << 20 };
 
 static void span_drop(struct replay_sink_file *file)
