@@ -30,7 +30,7 @@ enum kernel_error kernel_call_cnode_mint(struct call *call)
         error = room(call, &draft, 1);
         if (error)
             return error;
-        kernel_directory_insert(&kernel->directory, &draft);
+        kernel_publish(kernel, &draft);
     }
     kernel_call_set(call, target, &draft.hash);
     return KERNEL_ERROR_None;
@@ -223,8 +223,8 @@ enum kernel_error kernel_call_derive_spawn(struct call *call)
     error = room(call, draft, 2);
     if (error)
         return error;
-    kernel_directory_insert(directory, &draft[0]);
-    kernel_directory_insert(directory, &draft[1]);
+    kernel_publish(call->kernel, &draft[0]);
+    kernel_publish(call->kernel, &draft[1]);
     kernel_call_clear(call, call->state->reg[8]);
     kernel_call_set(call, call->state->reg[9], &draft[1].hash);
     return KERNEL_ERROR_None;
@@ -251,7 +251,7 @@ enum kernel_error kernel_call_type_of(struct call *call)
     error = room(call, &draft, 1);
     if (error)
         return error;
-    kernel_directory_insert(directory, &draft);
+    kernel_publish(call->kernel, &draft);
     kernel_call_set(call, call->state->reg[8], &draft.hash);
     return KERNEL_ERROR_None;
 }
@@ -272,11 +272,13 @@ enum kernel_error kernel_call_host_call(struct call *call)
     if (error)
         return error;
     struct slot *slot0 = &call->frame->cnode.slot[0];
+    child->call_slot = (int32_t)(reg[7] & 0xff);
+    kernel_push_built(kernel, child);
+    kernel_journal_slot(kernel, kernel->stack_size - 2, 0);
+    kernel_journal_slot(kernel, kernel->stack_size - 1, 0);
     if (slot0->used)
         child->cnode.slot[0] = *slot0;
     *slot0 = (struct slot){.used = false};
-    child->call_slot = (int32_t)(reg[7] & 0xff);
-    kernel_push_built(kernel, child);
     call_exit(call, PVM_EXIT_HOST_CALL, CALL_HOST_CALL);
     return KERNEL_ERROR_None;
 }

@@ -23,6 +23,58 @@ static bool memory_range(const struct call *call, uint32_t address, uint64_t siz
     return pvm_mem_accessible(call->state->mem, address, size, access);
 }
 
+/* ---- assist, each call noted ---- */
+
+static uint64_t quota_get(struct kernel *kernel, uint64_t id)
+{
+    struct kernel_assist_call *note =
+        kernel_journal_assist(kernel, KERNEL_ASSIST_QUOTA_GET);
+    note->ok = true;
+    note->arg[0] = id;
+    note->answer = kernel_quota(kernel, id);
+    return note->answer;
+}
+
+/* An entry that is there: less than it has. */
+static void quota_set(struct kernel *kernel, uint64_t id, uint64_t value)
+{
+    struct kernel_assist_call *note =
+        kernel_journal_assist(kernel, KERNEL_ASSIST_QUOTA_SET);
+    note->ok = true;
+    note->arg[0] = id;
+    note->arg[1] = value;
+    check(kernel_quota_seed(kernel, id, value, &note->answer) == KERNEL_STATUS_OK);
+}
+
+static const struct hash256 *file_open(struct kernel *kernel, uint64_t id)
+{
+    struct kernel_assist_call *note =
+        kernel_journal_assist(kernel, KERNEL_ASSIST_FILE_OPEN);
+    const struct hash256 *file = kernel_file(kernel, id);
+    note->ok = file != NULL;
+    note->arg[0] = id;
+    if (file)
+        note->hash = *file;
+    return file;
+}
+
+static enum kernel_error file_save(struct kernel *kernel, const struct hash256 *hash,
+                                   uint64_t quota, uint64_t size, uint64_t *ret_id)
+{
+    struct kernel_assist_call *note =
+        kernel_journal_assist(kernel, KERNEL_ASSIST_FILE_SAVE);
+    enum kernel_error error = kernel_assist_save_check(&kernel->assist, quota, size);
+    note->ok = !error;
+    note->arg[0] = quota;
+    note->arg[1] = size;
+    note->hash = *hash;
+    if (!error)
+        *ret_id = note->answer = kernel_assist_save(&kernel->assist, hash, quota, size);
+    return error;
+}
+
+/* ---- ecalls ---- */
+
 enum kernel_error kernel_call_read_data_cap(struct call *call)
 {
     uint64_t *reg = call->state->reg;
@@ -40,6 +92,7 @@ enum kernel_error kernel_call_read_data_cap(struct call *call)
     if (size)
         check(pvm_mem_write(call->state->mem, address, data.data, size, NULL) ==
               ERR_ok);
+    call->kernel->journal.written = (struct kernel_range){address, (uint32_t)size};
     reg[7] = size;
     return KERNEL_ERROR_None;
 }
@@ -57,14 +110,16 @@ enum kernel_error kernel_call_mint_data_cap(struct call *call)
     if (error)
         return error;
     uint64_t debit = size ? pages_round(size) : PVM_PAGE_SIZE;
-    if (kernel_quota(kernel, quota) < debit)
+    uint64_t left = quota_get(kernel, quota);
+    if (left < debit)
         return KERNEL_ERROR_QuotaExhausted;
     struct draft draft = kernel_draft_data(call->state->mem, address, size, debit,
                                            directory_end(directory));
     if (!kernel_directory_fits(directory, &draft, 1))
         return KERNEL_ERROR_DirectoryFull;
-    kernel_directory_insert(directory, &draft);
-    kernel_assist_debit(&kernel->assist, quota, debit);
+    kernel_publish(kernel, &draft);
+    quota_set(kernel, quota, left - debit);
+    kernel->journal.read = (struct kernel_range){address, (uint32_t)size};
     kernel_call_set(call, reg[10], &draft.hash);
     return KERNEL_ERROR_None;
 }
@@ -72,7 +127,7 @@ enum kernel_error kernel_call_mint_data_cap(struct call *call)
 enum kernel_error kernel_call_host_open(struct call *call)
 {
     const uint64_t *reg = call->state->reg;
-    const struct hash256 *file = kernel_file(call->kernel, reg[7]);
+    const struct hash256 *file = file_open(call->kernel, reg[7]);
     struct bytes data;
     if (!file)
         return KERNEL_ERROR_UnknownFile;
@@ -86,7 +141,6 @@ enum kernel_error kernel_call_host_open(struct call *call)
 
 enum kernel_error kernel_call_host_save(struct call *call)
 {
-    struct assist *assist = &call->kernel->assist;
     uint64_t *reg = call->state->reg;
     struct hash256 hash;
     struct bytes data;
@@ -94,8 +148,6 @@ enum kernel_error kernel_call_host_save(struct call *call)
     if (!error)
         error = find_data(call, &hash, &data);
     if (!error)
-        error = kernel_assist_save_check(assist, reg[8], data.size);
-    if (!error)
-        reg[7] = kernel_assist_save(assist, &hash, reg[8], data.size);
+        error = file_save(call->kernel, &hash, reg[8], data.size, &reg[7]);
     return error;
 }

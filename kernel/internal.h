@@ -38,8 +38,11 @@ const struct blob *kernel_directory_find(const struct directory *directory,
 bool kernel_directory_fits(const struct directory *directory, const struct draft *draft,
                            unsigned count);
 
-/* Insert if absent; kernel_directory_fits() was true. */
-void kernel_directory_insert(struct directory *directory, const struct draft *draft);
+/* Insert if absent, which it answers; kernel_directory_fits() was true. */
+bool kernel_directory_insert(struct directory *directory, const struct draft *draft);
+
+/* The same by an operation whose record lists what is new. */
+void kernel_publish(struct kernel *kernel, const struct draft *draft);
 
 /* Where the next draft is written. */
 static inline uint8_t *directory_end(const struct directory *directory)
@@ -93,9 +96,6 @@ enum kernel_error kernel_assist_save_check(const struct assist *assist, uint64_t
 uint64_t kernel_assist_save(struct assist *assist, const struct hash256 *hash,
                             uint64_t quota, uint64_t size);
 
-/* Take `size` from a quota that has it. */
-void kernel_assist_debit(struct assist *assist, uint64_t quota, uint64_t size);
-
 /* ---- programs ---- */
 
 struct program {
@@ -116,11 +116,51 @@ ERR_MUST_CHECK enum err kernel_program_take(struct kernel *kernel,
 void kernel_program_give(struct program *program);
 void kernel_programs_close(struct kernel *kernel);
 
+/* ---- trace records [9.8] ---- */
+
+/* What the operation at hand has done so far. */
+enum { JOURNAL_SLOT_MAX = 8, JOURNAL_PUBLISHED_MAX = 8 };
+struct journal {
+    struct kernel_slot_change slot[JOURNAL_SLOT_MAX];
+    uint32_t slot_count;
+    struct hash256 published[JOURNAL_PUBLISHED_MAX];
+    uint32_t published_count;
+    struct kernel_assist_call *assist; /* assist_max of them */
+    uint32_t assist_count, assist_max;
+    struct kernel_range read, written;
+};
+
+/* Records that nobody has fetched yet, one behind the other. */
+struct trace_store {
+    uint8_t *record;
+    uint64_t size, size_max;
+    uint32_t count, count_max;
+    uint64_t dropped;
+    uint64_t seq; /* of the next record */
+    struct hash256 digest;
+    uint8_t *scratch; /* a digest, and the largest record behind it */
+};
+
+/* Bytes of the largest record. */
+uint64_t kernel_record_size_max(uint32_t assist_max);
+
+/* Forget what the journal has.  A slot is about to change: its old content. */
+void kernel_journal_begin(struct kernel *kernel);
+void kernel_journal_slot(struct kernel *kernel, uint32_t frame, uint32_t slot);
+void kernel_journal_published(struct kernel *kernel, const struct hash256 *hash);
+struct kernel_assist_call *kernel_journal_assist(struct kernel *kernel,
+                                                 enum kernel_assist_method method);
+
+/* Write the record of an event whose lists are the journal's, and show it. */
+void kernel_journal_commit(struct kernel *kernel, const struct pvm_state *state,
+                           struct kernel_event *event);
+
 /* ---- frames [5.1] ---- */
 
 struct slot {
     bool used;
     struct hash256 hash;
+    uint64_t ref; /* of a working entry, then there is no hash; 0: none */
 };
 
 /* A slot table at work.  Nobody can name a slot above 255, so those stay as the cap has
@@ -180,8 +220,16 @@ struct kernel {
     struct hash256 marker;
     enum err abort; /* the machine could not go on */
     struct kernel_outcome outcome;
+    uint64_t icount;
+    struct journal journal;
+    struct trace_store trace;
     bool detached; /* [8.3] */
 };
+
+static inline bool kernel_traces(const struct kernel *kernel)
+{
+    return kernel->config.flags & KERNEL_TRACE;
+}
 
 static inline struct frame *kernel_top(struct kernel *kernel)
 {
@@ -192,7 +240,7 @@ enum kernel_error kernel_push_reference(struct kernel *kernel, uint32_t target);
 enum kernel_error kernel_pop(struct kernel *kernel);
 
 /* The frame that catches `marker` of the top [6.1]; false when none does. */
-bool kernel_find_catcher(const struct kernel *kernel, const struct hash256 *marker,
+bool kernel_find_catcher(struct kernel *kernel, const struct hash256 *marker,
                          uint32_t *ret_position);
 
 /* Build the entry above the top without pushing it [5.3].  Internal, with kernel->abort

@@ -154,8 +154,8 @@ enum kernel_error kernel_settle(struct kernel *kernel, const struct frame *frame
                               directory_end(directory) + draft[0].wire.size);
     if (!kernel_directory_fits(directory, draft, 2))
         return KERNEL_ERROR_DirectoryFull;
-    kernel_directory_insert(directory, &draft[0]);
-    kernel_directory_insert(directory, &draft[1]);
+    kernel_publish(kernel, &draft[0]);
+    kernel_publish(kernel, &draft[1]);
     *ret_hash = draft[1].hash;
     return KERNEL_ERROR_None;
 }

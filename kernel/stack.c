@@ -87,7 +87,18 @@ enum kernel_error kernel_pop(struct kernel *kernel)
     return KERNEL_ERROR_None;
 }
 
-bool kernel_find_catcher(const struct kernel *kernel, const struct hash256 *marker,
+static bool catches(struct kernel *kernel, const struct hash256 *catcher,
+                    const struct hash256 *marker)
+{
+    struct kernel_assist_call *note =
+        kernel_journal_assist(kernel, KERNEL_ASSIST_CATCHES);
+    note->ok = true;
+    note->hash = *catcher;
+    note->answer = kernel_assist_catches(&kernel->assist, catcher, marker);
+    return note->answer;
+}
+
+bool kernel_find_catcher(struct kernel *kernel, const struct hash256 *marker,
                          uint32_t *ret_position)
 {
     for (uint32_t p = kernel->stack_size - 1; p-- > 0;) {
@@ -95,7 +106,7 @@ bool kernel_find_catcher(const struct kernel *kernel, const struct hash256 *mark
         if (frame->reference || !frame->image.has_yield_slot)
             continue;
         const struct slot *slot = &frame->cnode.slot[frame->image.yield_slot];
-        if (slot->used && kernel_assist_catches(&kernel->assist, &slot->hash, marker)) {
+        if (slot->used && !slot->ref && catches(kernel, &slot->hash, marker)) {
             *ret_position = p;
             return true;
         }
