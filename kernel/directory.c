@@ -66,8 +66,21 @@ bool kernel_find(const struct kernel *kernel, const struct hash256 *hash,
     const struct blob *blob = kernel_directory_find(&kernel->directory, hash);
     if (!blob)
         return false;
+    if (kernel_stored_paged(blob->wire)) {
+        *ret_cap = (struct kernel_cap){.kind = KERNEL_KIND_DATA,
+                                       .paged = true,
+                                       .pages = kernel_stored_pages(blob->wire)};
+        return true;
+    }
     check(kernel_wire_decode(blob->wire, ret_cap) == KERNEL_STATUS_OK);
     return true;
+}
+
+bool kernel_find_target(const struct kernel *kernel, const struct slot *target,
+                        struct kernel_cap *ret_cap)
+{
+    return target->ref ? kernel_work_find(kernel, target->ref, ret_cap)
+                       : kernel_find(kernel, &target->hash, ret_cap);
 }
 
 /* ---- put ---- */
@@ -174,6 +187,8 @@ enum kernel_status kernel_get(const struct kernel *kernel, const struct hash256 
     const struct blob *blob = kernel_directory_find(&kernel->directory, hash);
     if (!blob)
         return KERNEL_STATUS_NOT_FOUND;
+    if (kernel_stored_paged(blob->wire))
+        return KERNEL_STATUS_NOT_ENCODABLE;
     *ret_wire = blob->wire;
     return KERNEL_STATUS_OK;
 }

@@ -133,16 +133,16 @@ static void show_invocation(struct kernel *kernel)
 
 /* What the caller gets: the call slot names the settled child, slot 0 and registers. */
 static void return_values(struct kernel *kernel, const struct hash256 *settled,
-                          const struct hash256 *called, uint32_t slot,
+                          const struct slot *called, uint32_t slot,
                           const struct slot *slot0, uint64_t value)
 {
     struct frame *parent = kernel_top(kernel);
     uint32_t position = kernel->stack_size - 1;
     struct slot *call_slot = &parent->cnode.slot[slot];
     kernel_journal_slot(kernel, position, slot);
-    if (settled && call_slot->used && !call_slot->ref && !parent->pinned[slot] &&
-        hash256_equal(&call_slot->hash, called))
-        call_slot->hash = *settled;
+    if (settled && call_slot->used && !parent->pinned[slot] &&
+        call_slot->ref == called->ref && hash256_equal(&call_slot->hash, &called->hash))
+        *call_slot = slot_of_hash(settled);
     kernel_journal_slot(kernel, position, 0);
     if (slot0->used)
         parent->cnode.slot[0] = *slot0;
@@ -160,8 +160,8 @@ static bool return_nested(struct kernel *kernel)
     bool stateful = kernel->config.flags & KERNEL_STATEFUL_CHILDREN;
     uint32_t slot = (uint32_t)child->call_slot;
     uint64_t value = child->state.reg[7];
-    struct hash256 settled, called = child->called;
-    struct slot slot0;
+    struct hash256 settled;
+    struct slot slot0, called = child->called;
     kernel_journal_begin(kernel);
     take_slot0(child, &slot0);
     if (stateful) {
@@ -192,7 +192,9 @@ static void return_base(struct kernel *kernel)
     struct slot slot0;
     kernel_journal_begin(kernel);
     take_slot0(frame, &slot0);
-    enum kernel_error error = kernel_settle(kernel, frame, &settled);
+    enum kernel_error error = kernel_slot_settle(kernel, &slot0);
+    if (!error)
+        error = kernel_settle(kernel, frame, &settled);
     if (error) {
         pop_all(kernel);
         outcome_error(kernel, error);
@@ -210,7 +212,10 @@ static void return_base(struct kernel *kernel)
 static void fault(struct kernel *kernel, enum kernel_exit reason, uint32_t arg)
 {
     struct slot slot0;
+    kernel_journal_begin(kernel);
     take_slot0(kernel_top(kernel), &slot0);
+    if (kernel_slot_settle(kernel, &slot0)) /* it cannot leave */
+        slot0 = (struct slot){.used = false};
     outcome_frame(kernel, kernel->stack_size - 1);
     outcome_slot0(kernel, &slot0);
     if (kernel->stack_size > 1)
@@ -348,9 +353,10 @@ enum err kernel_invoke(struct kernel *kernel, const struct hash256 *instance,
                        struct kernel_result *ret_result)
 {
     enum kernel_error error = KERNEL_ERROR_PausedOutstanding;
+    const struct slot target = slot_of_hash(instance);
     struct frame *frame;
     if (!is_paused(kernel))
-        error = kernel_build(kernel, instance, endpoint, args, &frame);
+        error = kernel_build(kernel, &target, endpoint, args, &frame);
     if (kernel->abort)
         return kernel->abort;
     if (error) {
@@ -390,8 +396,7 @@ enum err kernel_resume(struct kernel *kernel, uint32_t flags,
     } else {
         (void)kernel_pop(kernel);
         if (flags & KERNEL_RESUME_SCRATCH)
-            kernel_top(kernel)->cnode.slot[0] =
-                (struct slot){.used = true, .hash = *scratch};
+            kernel_top(kernel)->cnode.slot[0] = slot_of_hash(scratch);
         kernel->gas += topup;
         outcome_begin(kernel);
         TRY(drive(kernel));

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The kernel's state as bytes: DUMP_STATE [9.9] and LAST_OUTCOME [9.5].
+ * The kernel's state as bytes: DUMP_STATE [9.9].
  */
 #include "kernel/internal.h"
 
 #include <string.h>
 
-enum { ENTRY_SIZE = 256, OUTCOME_SIZE = 400 };
+enum { ENTRY_SIZE = 256 };
 
 static void put_u32(struct buf *ret, uint32_t value)
 {
@@ -187,42 +187,4 @@ void kernel_state_dump(struct kernel *kernel, struct buf *ret)
         entry_put(kernel, &kernel->stack[i], i + 1 == kernel->stack_size, entry);
         buf_put(ret, entry, sizeof entry);
     }
-}
-
-/* ---- outcome ---- */
-
-static void result_put(uint8_t *p, const struct kernel_result *result)
-{
-    kernel_u32_put(p, result->exit_reason);
-    kernel_u32_put(p + 4, result->exit_arg);
-    kernel_u64_put(p + 8, result->return_value);
-    kernel_u64_put(p + 16, result->gas_remaining);
-}
-
-void kernel_outcome_put(const struct kernel *kernel, struct buf *ret)
-{
-    const struct kernel_outcome *o = &kernel->outcome;
-    const struct {
-        unsigned at;
-        const struct hash256 *hash;
-    } hashes[] = {{168, &o->post_instance}, {200, &o->slot0}, {232, &o->marker},
-                  {264, &o->chain},         {296, &o->cnode}, {328, &o->mem_digest},
-                  {368, &o->trace_digest}};
-    uint8_t p[OUTCOME_SIZE] = {0};
-    kernel_u32_put(p, o->variant);
-    kernel_u32_put(p + 4, (uint32_t)o->has_post_instance | (uint32_t)o->has_slot0 << 1 |
-                              (uint32_t)o->has_marker << 2);
-    result_put(p + 8, &o->result);
-    kernel_u64_put(p + 32, o->gas_used);
-    kernel_u32_put(p + 40, o->error);
-    kernel_u32_put(p + 44, o->cause);
-    kernel_u32_put(p + 48, o->stack_size);
-    kernel_u32_put(p + 52, o->frame);
-    kernel_u64_put(p + 56, o->pc);
-    for (int i = 0; i < PVM_REG_COUNT; i++)
-        kernel_u64_put(p + 64 + 8 * i, o->reg[i]);
-    for (size_t i = 0; i < countof(hashes); i++)
-        memcpy(p + hashes[i].at, hashes[i].hash->byte, HASH256_SIZE);
-    kernel_u64_put(p + 360, o->trace_count);
-    buf_put(ret, p, sizeof p);
 }

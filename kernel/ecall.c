@@ -133,6 +133,16 @@ enum kernel_error kernel_call_held(const struct call *call, uint64_t reg,
     return KERNEL_ERROR_None;
 }
 
+enum kernel_error kernel_call_target(const struct call *call, uint64_t reg,
+                                     struct slot *ret_target)
+{
+    const struct slot *slot = slot_of(call, reg);
+    if (!slot->used)
+        return KERNEL_ERROR_SlotEmpty;
+    *ret_target = *slot;
+    return KERNEL_ERROR_None;
+}
+
 enum kernel_error kernel_call_writable(const struct call *call, uint64_t reg)
 {
     if (is_pinned(call, reg))
@@ -142,7 +152,7 @@ enum kernel_error kernel_call_writable(const struct call *call, uint64_t reg)
 
 void kernel_call_set(struct call *call, uint64_t reg, const struct hash256 *hash)
 {
-    slot_set(call, reg, (struct slot){.used = true, .hash = *hash});
+    slot_set(call, reg, slot_of_hash(hash));
 }
 
 void kernel_call_clear(struct call *call, uint64_t reg)
@@ -150,11 +160,11 @@ void kernel_call_clear(struct call *call, uint64_t reg)
     slot_set(call, reg, (struct slot){.used = false});
 }
 
-enum kernel_error kernel_call_find(const struct call *call, const struct hash256 *hash,
+enum kernel_error kernel_call_find(const struct call *call, const struct slot *target,
                                    enum kernel_kind kind, enum kernel_error absent,
                                    enum kernel_error other, struct kernel_cap *ret_cap)
 {
-    if (!kernel_find(call->kernel, hash, ret_cap))
+    if (!kernel_find_target(call->kernel, target, ret_cap))
         return absent;
     return ret_cap->kind == kind ? KERNEL_ERROR_None : other;
 }

@@ -152,6 +152,7 @@ enum err kernel_create(struct arena *arena, const struct kernel_config *config,
     k->assist.count_max = config->max_assist_entries;
     k->assist.file_next = 1;
     ids_init(k);
+    kernel_work_init(k);
     *ret_kernel = k;
     return ERR_ok;
 }
@@ -163,6 +164,7 @@ void kernel_close(struct kernel *kernel)
     while (kernel->stack_size)
         (void)kernel_pop(kernel);
     kernel_programs_close(kernel);
+    kernel_work_close(kernel);
 }
 
 const struct kernel_outcome *kernel_last_outcome(const struct kernel *kernel)

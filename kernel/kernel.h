@@ -264,9 +264,6 @@ void kernel_trace_drain(struct kernel *kernel, uint32_t max_bytes, struct buf *r
 /* Append DUMP_STATE; the error is sticky in `ret`. */
 void kernel_state_dump(struct kernel *kernel, struct buf *ret);
 
-/* Append the 400 bytes of LAST_OUTCOME [9.5]. */
-void kernel_outcome_put(const struct kernel *kernel, struct buf *ret);
-
 enum kernel_event_kind {
     KERNEL_EVENT_ECALLI = 0,
     KERNEL_EVENT_ECALL = 1,

@@ -52,8 +52,8 @@ void kernel_journal_slot(struct kernel *kernel, uint32_t frame, uint32_t slot)
 void kernel_journal_published(struct kernel *kernel, const struct hash256 *hash)
 {
     struct journal *j = &kernel->journal;
-    check(j->published_count < JOURNAL_PUBLISHED_MAX);
-    j->published[j->published_count++] = *hash;
+    if (j->published_count < JOURNAL_PUBLISHED_MAX)
+        j->published[j->published_count++] = *hash;
 }
 
 struct kernel_assist_call *kernel_journal_assist(struct kernel *kernel,

@@ -6,10 +6,13 @@
 
 /* ---- slots ---- */
 
-void kernel_slots_load(const struct kernel_cnode *cnode, struct slots *ret_slots)
+void kernel_slots_load(const struct kernel_cap *cnode, struct slots *ret_slots)
 {
-    struct kernel_entries list = cnode->entries;
-    *ret_slots = (struct slots){.size_log = cnode->size_log};
+    struct kernel_entries list = cnode->cnode.entries;
+    *ret_slots = (struct slots){.size_log = cnode->cnode.size_log};
+    for (uint32_t j = 0; j < cnode->ref_count; j++)
+        ret_slots->slot[cnode->ref[j].slot] =
+            (struct slot){.used = true, .ref = cnode->ref[j].id};
     uint32_t i = 0;
     for (; i < list.count; i++) {
         uint32_t slot = kernel_entry_slot(list, i);
@@ -28,7 +31,7 @@ bool kernel_slots_get(const struct slots *slots, uint32_t slot,
     if (slot < KERNEL_SLOT_COUNT) {
         if (slots->slot[slot].used)
             *ret_hash = slots->slot[slot].hash;
-        return slots->slot[slot].used;
+        return slots->slot[slot].used && !slots->slot[slot].ref;
     }
     for (uint32_t i = 0; i < slots->high.count; i++) {
         if (kernel_entry_slot(slots->high, i) == slot) {
@@ -37,6 +40,18 @@ bool kernel_slots_get(const struct slots *slots, uint32_t slot,
         }
     }
     return false;
+}
+
+enum kernel_error kernel_slot_settle(struct kernel *kernel, struct slot *slot)
+{
+    const struct kernel_target target = {.present = true, .ref = slot->ref};
+    if (!slot->used || !slot->ref)
+        return KERNEL_ERROR_None;
+    struct hash256 hash;
+    enum kernel_error error = kernel_work_settle(kernel, &target, &hash);
+    if (!error)
+        *slot = slot_of_hash(&hash);
+    return error;
 }
 
 /* ---- entries ---- */
