@@ -60,4 +60,46 @@ uint64_t hostfs_dir_root(const struct hostfs_dir *dir);
 /* Descriptors in use, for tests. */
 uint32_t hostfs_dir_fd_count(const struct hostfs_dir *dir);
 
+/* ---- images: what v86fs_image_load() takes, from archives and directories ---- */
+
+struct hostfs_image_options {
+    uint64_t size_max;        /* bytes of all contents, names and targets */
+    uint32_t entry_count_max; /* members, and directories that are only implied */
+    bool set_mtime;           /* every time is `mtime`, else what the source says */
+    int64_t mtime;            /* seconds */
+};
+
+/* 1 GiB, 1,048,576 entries, times as they are. */
+void hostfs_image_options_init(struct hostfs_image_options *options);
+
+/* A canonical list (v86fs.md 4.3).  It lies in the arena of the call that made it, and
+ * its contents in the archive or there. */
+struct hostfs_image {
+    struct v86fs_image_entry *entry;
+    size_t count;
+    uint64_t size; /* quota that v86fs_mem needs for it */
+};
+
+/*
+ * Read tar (ustar, pax, long names of GNU), cpio (newc) or what hostfs_image_put()
+ * wrote.  `archive` is borrowed by the image.  Directories that members imply are
+ * added with mode 0755 at time 0; hard links become files of their own.
+ *
+ * ERR_v86fs_image: malformed; an absolute path, "..", or an empty part; twice the same
+ * path; a member below a file; a device, sparse file or other type; a hard link to
+ * what has not come yet.  ERR_limit: options.  ERR_nomem.
+ */
+ERR_MUST_CHECK enum err hostfs_archive_read(struct arena *arena, struct bytes archive,
+                                            const struct hostfs_image_options *options,
+                                            struct hostfs_image *ret_image);
+
+/* The same of a directory of the host, walked once by the rules of 4.4; devices, FIFOs
+ * and mount points are left out.  ERR_io also when a file changes while it is read. */
+ERR_MUST_CHECK enum err hostfs_walk(struct arena *arena, const char *path,
+                                    const struct hostfs_image_options *options,
+                                    struct hostfs_image *ret_image);
+
+/* Append the list in a form of our own, which keeps everything. */
+void hostfs_image_put(const struct hostfs_image *image, struct buf *buf);
+
 #endif
