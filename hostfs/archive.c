@@ -81,15 +81,21 @@ static enum err make_room(struct hostfs_gather *gather)
     return ERR_ok;
 }
 
+/* What a member takes of the quota of v86fs_mem, or a bit more. */
+static uint64_t cost_of(const struct v86fs_image_entry *entry)
+{
+    bool file = (entry->mode & V86FS_TYPE_MASK) == V86FS_REGULAR;
+    return rounded(entry->data.size, file ? PAGE : CELL) +
+           rounded(entry->path.size, CELL);
+}
+
 enum err hostfs_gather_add(struct hostfs_gather *gather,
                            const struct v86fs_image_entry *entry)
 {
     struct v86fs_image_entry added = *entry;
     TRY(clean_path(entry->path, &added.path));
     TRY(make_room(gather));
-    bool file = (entry->mode & V86FS_TYPE_MASK) == V86FS_REGULAR;
-    uint64_t size =
-        rounded(entry->data.size, file ? PAGE : CELL) + rounded(added.path.size, CELL);
+    uint64_t size = cost_of(&added);
     if (size > gather->options->size_max - gather->size)
         return ERR_limit;
     gather->size += size;
@@ -165,8 +171,9 @@ enum err hostfs_gather_finish(struct hostfs_gather *gather,
         before = path;
     }
     sort(gather);
-    *ret_image = (struct hostfs_image){
-        .entry = gather->entry, .count = gather->count, .size = gather->size};
+    *ret_image = (struct hostfs_image){.entry = gather->entry, .count = gather->count};
+    for (size_t k = 0; k < gather->count; k++)
+        ret_image->size += cost_of(&gather->entry[k]);
     return ERR_ok;
 }
 

@@ -104,7 +104,7 @@ static enum err share_data(struct hostfs_gather *gather, struct links *links)
             continue;
         if (data.size > gather->options->size_max - gather->size)
             return ERR_limit;
-        gather->size += data.size + 4096;
+        gather->size += data.size;
         entry->data = data;
     }
     return ERR_ok;
