@@ -318,53 +318,73 @@ static void vary(uint64_t *random)
         c->gas = need + reserve - (kind == 4);
 }
 
-/* If the gas was enough, any more is: give so much that 32 bits or a sign show. */
+/* If the gas is enough, any more is: give so much that 32 bits or a sign show. */
 static void enrich(uint64_t *random)
 {
+    oracle_all();
     if (bench.runs_out)
         return;
     uint64_t gas = test_random(random) % 50;
     bench.c.gas = gas | (uint64_t)1 << (gas % 2 ? 63 : 32 + gas % 8);
-    oracle_all();
 }
 
-/* The mode in which an engine differs from the oracle on the program, or NULL. */
-static const char *case_differs(uint64_t seed, uint64_t *random)
+/* The mode in which an engine differs from the oracle on bench.c, or NULL.  The oracle
+ * has no host to answer calls: cases with one are executed by steps as well. */
+static const char *case_differs(void)
 {
+    const struct analysis_way *way = &bench.c.way;
+    enum manner manner = bench.c.deadline ? WITH_DEADLINES : AT_ONCE;
     bench.code = analysis_case_code(&bench.c);
     oracle_all();
-    if (seed % 4 == 0)
-        enrich(random);
-    enum pvm_gas_log log = (enum pvm_gas_log)(test_random(random) % 4);
-    enum manner manner = seed % 3 ? AT_ONCE : WITH_DEADLINES;
     if (engine_differs(false, NULL, PVM_DISPATCH_LOOP, PVM_GAS_LOG_EACH, AT_ONCE))
         return "loop";
-    if (engine_differs(false, NULL, PVM_DISPATCH_THREADED, log, manner))
+    if (engine_differs(false, NULL, PVM_DISPATCH_THREADED, way->log, manner))
         return "threaded";
-    if (seed % 8 == 0 &&
+    if (bench.c.answers &&
         engine_differs(false, NULL, PVM_DISPATCH_LOOP, PVM_GAS_LOG_NONE, BY_STEPS))
         return "steps";
     if (!pvm_recomp_available())
         return NULL;
-    struct pvm_recomp_options options = {.explicit_checks = seed & 1};
-    if (engine_differs(true, &options, PVM_DISPATCH_AUTO, log, manner))
+    struct pvm_recomp_options options = {.explicit_checks = way->explicit_checks};
+    if (engine_differs(true, &options, PVM_DISPATCH_AUTO, way->log, manner))
         return options.explicit_checks ? "native with checks" : "native";
-    for (unsigned i = 0; i < 4; i++)
-        options.interp_only[i] = test_random(random) & test_random(random);
+    memcpy(options.interp_only, way->interp_only, sizeof options.interp_only);
     if (engine_differs(true, &options, PVM_DISPATCH_AUTO, PVM_GAS_LOG_EACH, AT_ONCE))
         return "native with holes";
-    if (seed % 8 == 1 &&
+    if (bench.c.answers &&
         engine_differs(true, &options, PVM_DISPATCH_AUTO, PVM_GAS_LOG_NONE, BY_STEPS))
         return "native steps";
     return NULL;
 }
 
-const char *oracle_check_seed(uint64_t seed)
+/* How engines run the case. */
+static void choose_way(uint64_t seed, uint64_t *random)
+{
+    struct analysis_case *c = &bench.c;
+    c->way = (struct analysis_way){.log = (enum pvm_gas_log)(test_random(random) % 4),
+                                   .explicit_checks = seed & 1};
+    c->deadline = seed % 3 == 0;
+    c->answers = seed % 8 < 2;
+    for (unsigned op = 0; op < 256; op++)
+        if (pvm_op_info[op].name && test_random(random) % 4 == 0)
+            c->way.interp_only[op / 64] |= (uint64_t)1 << op % 64;
+}
+
+void oracle_check_make(uint64_t seed, struct analysis_case *ret_case)
 {
     uint64_t random = seed ^ 0x6f7261636c65;
     analysis_progen_make(&bench.c, seed);
     vary(&random);
-    return case_differs(seed, &random);
+    choose_way(seed, &random);
+    if (seed % 4 == 0)
+        enrich(&random);
+    *ret_case = bench.c;
+}
+
+const char *oracle_check_case(const struct analysis_case *c)
+{
+    bench.c = *c;
+    return case_differs();
 }
 
 /* ---- each opcode, densely ---- */
@@ -496,11 +516,14 @@ static void make_dense(uint8_t op, uint64_t seed)
     }
 }
 
-const char *oracle_check_opcode(uint8_t op, uint64_t seed)
+void oracle_check_make_dense(uint8_t op, uint64_t seed, struct analysis_case *ret_case)
 {
     uint64_t random = seed;
     make_dense(op, seed);
-    return case_differs(seed, &random);
+    choose_way(seed, &random);
+    if (seed % 4 == 0)
+        enrich(&random);
+    *ret_case = bench.c;
 }
 
 /* ---- the bench ---- */
@@ -508,6 +531,18 @@ const char *oracle_check_opcode(uint8_t op, uint64_t seed)
 const char *oracle_check_what(void)
 {
     return bench.what;
+}
+
+enum analysis_group oracle_check_group(void)
+{
+    static const char *const gas[] = {"number of charges", "charge", "gas", "page wr"};
+    for (size_t i = 0; i < countof(gas); i++)
+        if (!strncmp(bench.what, gas[i], strlen(gas[i])))
+            return ANALYSIS_GAS;
+    char field[sizeof bench.what];
+    (void)snprintf(field, sizeof field, "%.*s", (int)strcspn(bench.what, ":"),
+                   bench.what);
+    return analysis_group_of(field);
 }
 
 void oracle_check_begin(void)
