@@ -14,17 +14,18 @@ emu: base
 v86fs: base virtio_v86fs.c=emu/virtio.h
 link: base pvm
 kernel: base pvm
+nub: base pvm kernel
 wasi: base pvm v86fs/tree.h
-replay: base trace pvm kernel emu v86fs wasi
+replay: base trace pvm kernel nub emu v86fs wasi
 analysis: base trace pvm emu
-cli: base trace pvm kernel emu v86fs link wasi replay analysis
-bench: base trace pvm kernel emu v86fs link wasi replay analysis corpus
-tests: base trace pvm kernel emu v86fs link wasi replay analysis cli corpus
+cli: base trace pvm kernel nub emu v86fs link wasi replay analysis
+bench: base trace pvm kernel nub emu v86fs link wasi replay analysis corpus
+tests: base trace pvm kernel nub emu v86fs link wasi replay analysis cli corpus
 '
 
 # Pure folders see no system; replay and analysis see it through base/os.h only.
 pure='trace pvm kernel emu v86fs link wasi'
-hosted='replay analysis'
+hosted='replay analysis nub'
 # Hosted folders may also format text (symbols.sh sees to it that they do not print).
 hosted_headers='stdarg.h stdio.h stdlib.h'
 pure_headers='assert.h inttypes.h limits.h stdalign.h stdbool.h stddef.h stdint.h string.h'

@@ -13,6 +13,7 @@ emu: emu_
 v86fs: v86fs_
 link: link_
 kernel: kernel_
+nub: nub_
 wasi: wasi_
 replay: replay_
 analysis: analysis_
