@@ -405,3 +405,10 @@ enum err kernel_resume(struct kernel *kernel, uint32_t flags,
     *ret_result = kernel->outcome.result;
     return ERR_ok;
 }
+
+void kernel_refuse(struct kernel *kernel, enum kernel_error error,
+                   struct kernel_result *ret_result)
+{
+    outcome_error(kernel, error);
+    *ret_result = kernel->outcome.result;
+}

@@ -15,17 +15,18 @@ v86fs: base virtio_v86fs.c=emu/virtio.h
 hostfs: base v86fs
 link: base pvm
 kernel: base pvm
+nub: base pvm kernel
 wasi: base pvm v86fs/tree.h
-replay: base trace pvm kernel emu v86fs hostfs wasi
+replay: base trace pvm kernel nub emu v86fs hostfs wasi
 analysis: base trace pvm emu
-cli: base trace pvm kernel emu v86fs hostfs link wasi replay analysis
-bench: base trace pvm kernel emu v86fs hostfs link wasi replay analysis corpus
-tests: base trace pvm kernel emu v86fs hostfs link wasi replay analysis cli corpus
+cli: base trace pvm kernel nub emu v86fs hostfs link wasi replay analysis
+bench: base trace pvm kernel nub emu v86fs hostfs link wasi replay analysis corpus
+tests: base trace pvm kernel nub emu v86fs hostfs link wasi replay analysis cli corpus
 '
 
 # Pure folders see no system; hosted ones see it through base/os.h only.
 pure='trace pvm kernel emu v86fs link wasi'
-hosted='hostfs replay analysis'
+hosted='hostfs nub replay analysis'
 # Hosted folders may also format text (symbols.sh sees to it that they do not print).
 hosted_headers='stdarg.h stdio.h stdlib.h'
 pure_headers='assert.h inttypes.h limits.h stdalign.h stdbool.h stddef.h stdint.h string.h'

@@ -14,6 +14,7 @@ v86fs: v86fs_
 hostfs: hostfs_
 link: link_
 kernel: kernel_
+nub: nub_
 wasi: wasi_
 replay: replay_
 analysis: analysis_
