@@ -4,6 +4,8 @@
  */
 #include "cli/dap.h"
 
+#include "base/os.h"
+
 const struct cli_spec cli_spec_dap = {
     .positional = {{"TRACE", 0, 1, "trace to debug (default: the client says which)"}},
     .example = {{"lockstep dap run.lks", "as an editor starts it"}},
@@ -19,5 +21,6 @@ const struct cli_spec cli_spec_dap = {
 
 int cmd_dap(struct cli *cli, int argc, char **argv)
 {
+    os_catch_interrupts(); /* and a client that is gone is an error, no signal */
     return dap_run(cli, argc > 0 ? argv[0] : NULL, 0, 1);
 }

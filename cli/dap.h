@@ -79,7 +79,13 @@ struct bytes dap_listing_word(const struct dap_listing *listing, uint64_t addres
 
 /* ---- the session ---- */
 
-enum { DAP_STOP_MAX = 4096, DAP_WAITING_MAX = 256, DAP_THREAD = 1, DAP_FRAME = 1, DAP_SOURCE = 1 };
+enum {
+    DAP_STOP_MAX = 4096,
+    DAP_WAITING_MAX = 256,
+    DAP_THREAD = 1,
+    DAP_FRAME = 1,
+    DAP_SOURCE = 1
+};
 enum { DAP_REF_REGISTERS = 1, DAP_REF_POSITION = 2 };
 
 /* Where breakpoints come from; each request replaces those of its kind. */

@@ -28,7 +28,10 @@ enum err dap_listing_make(const struct replay_guest *guest, struct dap_listing *
         return ERR_ok;
     for (;;) {
         struct dap_line line = {address, (uint32_t)listing->text.size};
-        buf_printf(&listing->text, "%6" PRIx64 "  ", address - PVM_CODE_BASE);
+        size_t start = listing->text.size;
+        buf_printf(&listing->text, "@%" PRIu64 ":", address - PVM_CODE_BASE);
+        while (listing->text.size < start + 8 && !listing->text.err)
+            buf_text(&listing->text, " ");
         unsigned size = guest->ops->disassemble(guest->self, address, &listing->text);
         if (!size) {
             if (!listing->text.err)
@@ -79,9 +82,7 @@ struct bytes dap_listing_word(const struct dap_listing *listing, uint64_t addres
         return bytes_of("", 0);
     const uint8_t *text = listing->text.data + lines_of(listing)[line - 1].text;
     const uint8_t *end = listing->text.data + listing->text.size;
-    while (text < end && *text == ' ') /* the address ... */
-        text++;
-    while (text < end && *text != ' ' && *text != '\n')
+    while (text < end && *text != ' ' && *text != '\n') /* "@12:" */
         text++;
     while (text < end && *text == ' ')
         text++;
