@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
@@ -365,6 +366,12 @@ enum err os_allocate(int fd, uint64_t offset, uint64_t size)
         return ERR_ok;
     errno = error;
     return fail();
+}
+
+bool os_readable(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    return poll(&poll_fd, 1, 0) > 0;
 }
 
 enum err os_datasync(int fd)

@@ -69,6 +69,9 @@ ERR_MUST_CHECK enum err os_pwrite(int fd, uint64_t offset, const void *data,
 ERR_MUST_CHECK enum err os_read(int fd, void *data, size_t size, size_t *ret_size);
 ERR_MUST_CHECK enum err os_write_all(int fd, const void *data, size_t size);
 
+/* Would a read answer at once (bytes, the end, or an error)? */
+bool os_readable(int fd);
+
 /* whence: 0 start, 1 current, 2 end. */
 ERR_MUST_CHECK enum err os_seek(int fd, int64_t offset, int whence,
                                 uint64_t *ret_offset);
