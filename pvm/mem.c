@@ -407,15 +407,36 @@ const uint8_t *pvm_mem_page(const struct pvm_mem *mem, uint32_t page)
     return mem->base + (size_t)page * PVM_PAGE_SIZE;
 }
 
+/* The least mapped page in [page, end), or end; eight at a time where none is. */
+static uint32_t next_page_until(const struct pvm_mem *mem, uint32_t page, uint32_t end)
+{
+    const uint64_t access = MEM_ACCESS * UINT64_C(0x0101010101010101);
+    while (page < end) {
+        uint64_t info;
+        if (page % 8 == 0) {
+            memcpy(&info, mem->info + page, 8);
+            if (!(info & access)) {
+                page += 8;
+                continue;
+            }
+        }
+        if (mem->info[page] & MEM_ACCESS)
+            return page;
+        page++;
+    }
+    return end;
+}
+
 uint32_t pvm_mem_next_page(const struct pvm_mem *mem, uint32_t page)
 {
     while (mem && page < PVM_PAGE_COUNT) {
-        if (!mem->group_mapped[page / MEM_GROUP_SIZE])
-            page = (page / MEM_GROUP_SIZE + 1) * MEM_GROUP_SIZE;
-        else if (mem->info[page] & MEM_ACCESS)
-            return page;
+        uint32_t end = (page / MEM_GROUP_SIZE + 1) * MEM_GROUP_SIZE;
+        if (mem->group_mapped[page / MEM_GROUP_SIZE])
+            page = next_page_until(mem, page, end);
         else
-            page++;
+            page = end;
+        if (page < end)
+            return page;
     }
     return PVM_PAGE_COUNT;
 }

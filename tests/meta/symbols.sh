@@ -11,6 +11,7 @@ trace: trace_
 pvm: pvm_
 emu: emu_
 v86fs: v86fs_
+hostfs: hostfs_
 link: link_
 kernel: kernel_
 nub: nub_
