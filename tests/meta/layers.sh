@@ -12,7 +12,7 @@ trace: base
 pvm: base
 emu: base
 v86fs: base virtio_v86fs.c=emu/virtio.h
-link: base pvm
+link: base pvm kernel
 kernel: base pvm
 wasi: base pvm v86fs/tree.h
 replay: base trace pvm kernel emu v86fs wasi
