@@ -28,7 +28,7 @@ trace: msgpack_ ZSTD_
 pvm: os_
 emu:
 v86fs:
-link: pvm_
+link: pvm_ kernel_
 kernel: pvm_
 wasi: pvm_ v86fs_tree_
 '
