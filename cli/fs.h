@@ -46,7 +46,7 @@ struct cli_fs_spec {
     "image) or overlay:dir:PATH (over a directory as it is).  NAME is what the guest " \
     "mounts; without one it is the default.  Options follow behind commas: ro; "       \
     "quota=SIZE, nodes=N for memory; mtime=keep, zero or seconds for images; for "     \
-    "directories umask=OCTAL, nodes=N, entries=N, host-times, special-bits, "          \
+    "directories umask=OCTAL, names=N, entries=N, host-times, special-bits, "          \
     "trust-host, safe-symlinks, refuse-links, no-fsync.  In a path, \\, is a comma."
 
 /* Parse "[NAME=]SPEC" into `arena`.  False with the reason in `ret_error`. */

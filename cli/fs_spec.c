@@ -36,7 +36,7 @@ static const struct option_row {
     {"ro", OF_MEM | OF_DIR, OPTION_FLAG, AT(read_only)},
     {"quota", OF_MEM, OPTION_SIZE, AT(quota)},
     {"nodes", OF_MEM, OPTION_SIZE, AT(node_count_max)},
-    {"nodes", OF_DIR, OPTION_COUNT, AT(dir.node_count_max)},
+    {"names", OF_DIR, OPTION_COUNT, AT(dir.node_count_max)},
     {"mtime", OF_IMAGE, OPTION_MTIME, AT(image.mtime)},
     {"umask", OF_DIR, OPTION_OCTAL, AT(dir.umask_bits)},
     {"entries", OF_DIR, OPTION_COUNT, AT(dir.entry_count_max)},

@@ -89,11 +89,11 @@ static void test_put(void **state)
     static const char *const specs[] = {
         "mem",
         "mem,ro,quota=5M,nodes=77",
-        "dir:x,ro,umask=7,entries=9,nodes=10",
+        "dir:x,ro,umask=7,entries=9,names=10",
         "dir:x,host-times,special-bits,safe-symlinks,refuse-links,no-fsync",
         "image:x",
         "overlay:x,quota=1M",
-        "overlay:dir:x,nodes=5"};
+        "overlay:dir:x,nodes=5,names=6"};
     for (size_t i = 0; i < countof(specs); i++) {
         struct buf first, second;
         buf_init(&first, 1000);
