@@ -70,8 +70,7 @@ const struct cli_spec cli_spec_check = {
     .defaults = &defaults,
     .positional =
         {{"FILE", 1, CLI_MANY,
-          "a program, a trace, a case, or a folder: all *.pvm, *.polkavm, *.lks, "
-          "*.case below"}},
+          "program, trace, case, or folder: *.pvm *.polkavm *.lks *.case below"}},
     .example = {{"lockstep check corpus/pvm/bin", "check every program there"},
                 {"lockstep check --reg a0=20 corpus/pvm/bin/fib.pvm", "check one"}},
     .about =

@@ -11,8 +11,10 @@ trace: trace_
 pvm: pvm_
 emu: emu_
 v86fs: v86fs_
+hostfs: hostfs_
 link: link_
 kernel: kernel_
+nub: nub_
 wasi: wasi_
 replay: replay_
 analysis: analysis_
