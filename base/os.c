@@ -135,6 +135,13 @@ bool os_folder_exists(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+enum err os_folder_create(const char *path)
+{
+    if (mkdir(path, 0777) != 0 && !(errno == EEXIST && os_folder_exists(path)))
+        return fail();
+    return ERR_ok;
+}
+
 static int by_name(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);

@@ -96,11 +96,18 @@ static void guard_update(struct pvm_mem *mem, uint32_t first, uint32_t count)
     }
 }
 
-/* We are about to write to a page that the guest may not. */
-static void guard_open(struct pvm_mem *mem, uint32_t page)
+/* We are about to write to pages that the guest may not. */
+static void guard_open(struct pvm_mem *mem, uint32_t first, uint32_t count)
 {
-    if (mem->protect && (mem->info[page] & MEM_HOST) != MEM_HOST)
-        (void)set_host(mem, page, 1, MEM_HOST);
+    uint32_t end = first + count;
+    while (mem->protect && first < end) {
+        uint32_t run = first;
+        while (run < end && (mem->info[run] & MEM_HOST) != MEM_HOST)
+            run++;
+        if (run > first && !set_host(mem, first, run - first, MEM_HOST))
+            return;
+        first = run > first ? run : first + 1;
+    }
 }
 
 void pvm_mem_unguard(struct pvm_mem *mem)
@@ -192,7 +199,7 @@ static void page_fill(struct pvm_mem *mem, uint32_t page)
 {
     if (mem->info[page] & MEM_FILLED)
         return;
-    guard_open(mem, page);
+    guard_open(mem, page, 1);
     if (mem->source[page])
         memcpy(mem->base + (size_t)page * PVM_PAGE_SIZE, mem->source[page],
                PVM_PAGE_SIZE);
@@ -310,7 +317,7 @@ enum err pvm_mem_map(struct pvm_mem *mem, uint32_t start, uint64_t size,
         mem->group_mapped[page / MEM_GROUP_SIZE]++;
     }
     if (rest) { /* the owner's bytes end inside this page, so it cannot be shared */
-        guard_open(mem, first + (uint32_t)whole);
+        guard_open(mem, first + (uint32_t)whole, 1);
         memcpy(mem->base + start + whole * PVM_PAGE_SIZE,
                initial.data + whole * PVM_PAGE_SIZE, rest);
     }
@@ -328,15 +335,30 @@ enum err pvm_mem_map(struct pvm_mem *mem, uint32_t start, uint64_t size,
     return ERR_ok;
 }
 
+/* Zero what pages of a range hold; those that were never filled are zero. */
+static void pages_zero(struct pvm_mem *mem, uint32_t first, uint32_t end)
+{
+    while (first < end) {
+        uint32_t run = first;
+        while (run < end && mem->info[run] & MEM_FILLED)
+            run++;
+        if (run > first) {
+            guard_open(mem, first, run - first);
+            memset(mem->base + (size_t)first * PVM_PAGE_SIZE, 0,
+                   (size_t)(run - first) * PVM_PAGE_SIZE);
+        }
+        first = run > first ? run : first + 1;
+    }
+}
+
 enum err pvm_mem_unmap(struct pvm_mem *mem, uint32_t start, uint64_t size)
 {
     TRY(range_check(start, size));
     uint32_t first = page_of(start), count = (uint32_t)(size / PVM_PAGE_SIZE);
+    pages_zero(mem, first, first + count);
     for (uint32_t page = first; page - first < count; page++) {
         if (!(mem->info[page] & MEM_ACCESS))
             continue;
-        guard_open(mem, page);
-        memset(mem->base + (size_t)page * PVM_PAGE_SIZE, 0, PVM_PAGE_SIZE);
         /* Its digest changes to that of zeros. */
         mem->info[page] =
             (uint8_t)(MEM_DIRTY |
@@ -455,14 +477,25 @@ static uint32_t next_page_until(const struct pvm_mem *mem, uint32_t page, uint32
     return end;
 }
 
+/* The least group >= `group` that has a mapped page, four at a time where none has. */
+static uint32_t next_group(const struct pvm_mem *mem, uint32_t group)
+{
+    while (group < MEM_GROUP_COUNT && !mem->group_mapped[group]) {
+        uint64_t four;
+        memcpy(&four, mem->group_mapped + group / 4 * 4, sizeof four);
+        group = four ? group + 1 : (group / 4 + 1) * 4;
+    }
+    return group;
+}
+
 uint32_t pvm_mem_next_page(const struct pvm_mem *mem, uint32_t page)
 {
     while (mem && page < PVM_PAGE_COUNT) {
-        uint32_t end = (page / MEM_GROUP_SIZE + 1) * MEM_GROUP_SIZE;
-        if (mem->group_mapped[page / MEM_GROUP_SIZE])
-            page = next_page_until(mem, page, end);
-        else
-            page = end;
+        uint32_t group = next_group(mem, page / MEM_GROUP_SIZE);
+        uint32_t first = group * MEM_GROUP_SIZE, end = first + MEM_GROUP_SIZE;
+        if (group == MEM_GROUP_COUNT)
+            break;
+        page = next_page_until(mem, page > first ? page : first, end);
         if (page < end)
             return page;
     }
