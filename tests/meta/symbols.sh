@@ -38,7 +38,7 @@ wasi: pvm_ v86fs_tree_
 base_prefixes='err_ arena_ buf_ bytes_ hash_ hash256_'
 allowed='memcpy memmove memset memcmp memchr bcmp strlen strnlen strcmp strncmp strchr
 strrchr strstr __assert_fail __stack_chk_fail _GLOBAL_OFFSET_TABLE_ __popcountdi2
-__udivti3 __umodti3 __divti3 __modti3 __multi3'
+__udivti3 __umodti3 __udivmodti4 __divti3 __modti3 __multi3'
 
 # Names that must not be asked for by a folder, although their prefix may.
 forbidden='
