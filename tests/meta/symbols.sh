@@ -11,12 +11,14 @@ trace: trace_
 pvm: pvm_
 emu: emu_
 v86fs: v86fs_
+hostfs: hostfs_
 link: link_
 kernel: kernel_
+nub: nub_
 wasi: wasi_
 replay: replay_
 analysis: analysis_
-cli: cli_ ui_ cmd_
+cli: cli_ ui_ cmd_ dap_
 '
 
 # folder: what it may ask of other archives and libraries.  (os_ in pvm: layers.sh sees
@@ -26,7 +28,7 @@ trace: msgpack_ ZSTD_
 pvm: os_
 emu:
 v86fs:
-link: pvm_
+link: pvm_ kernel_
 kernel: pvm_
 wasi: pvm_ v86fs_tree_
 '
@@ -36,7 +38,7 @@ wasi: pvm_ v86fs_tree_
 base_prefixes='err_ arena_ buf_ bytes_ hash_ hash256_'
 allowed='memcpy memmove memset memcmp memchr bcmp strlen strnlen strcmp strncmp strchr
 strrchr strstr __assert_fail __stack_chk_fail _GLOBAL_OFFSET_TABLE_ __popcountdi2
-__udivti3 __umodti3 __divti3 __modti3 __multi3'
+__udivti3 __umodti3 __udivmodti4 __divti3 __modti3 __multi3'
 
 # Names that must not be asked for by a folder, although their prefix may.
 forbidden='
