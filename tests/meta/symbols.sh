@@ -25,7 +25,7 @@ imports='
 trace: msgpack_ ZSTD_
 pvm: os_
 emu:
-v86fs:
+v86fs: emu_virtio_
 link: pvm_
 kernel: pvm_
 wasi: pvm_ v86fs_tree_
