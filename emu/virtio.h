@@ -117,7 +117,7 @@ uint8_t emu_virtio_isr_read(struct emu_virtio *virtio);
 /* ---- for the device behind it ------------------------------------------------------
  */
 
-struct emu_segment {
+struct emu_chain_part {
     uint32_t address, size;
 };
 
@@ -126,7 +126,7 @@ struct emu_chain {
     uint16_t head;
     uint16_t read_count, write_count;
     uint64_t read_size, write_size;
-    struct emu_segment segment[EMU_VIRTQ_SIZE_MAX];
+    struct emu_chain_part segment[EMU_VIRTQ_SIZE_MAX];
 };
 
 /* May the queue be used now: enabled, driver ready, ring sane, bus master on? */

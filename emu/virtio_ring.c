@@ -84,7 +84,7 @@ static unsigned add_segment(struct emu_virtio *virtio, struct emu_chain *chain,
     if (!(flags & F_WRITE) && chain->write_count)
         return EMU_VIRTIO_DIRECTION;
     chain->segment[chain->read_count + chain->write_count] =
-        (struct emu_segment){.address = (uint32_t)address, .size = size};
+        (struct emu_chain_part){.address = (uint32_t)address, .size = size};
     if (flags & F_WRITE) {
         chain->write_count++;
         chain->write_size += size;
@@ -157,7 +157,7 @@ void emu_virtio_gather(struct emu_virtio *virtio, const struct emu_chain *chain,
 void emu_virtio_scatter(struct emu_virtio *virtio, const struct emu_chain *chain,
                         struct bytes data)
 {
-    const struct emu_segment *segment = chain->segment + chain->read_count;
+    const struct emu_chain_part *segment = chain->segment + chain->read_count;
     for (unsigned i = 0; i < chain->write_count && data.size; i++) {
         size_t part = segment[i].size;
         if (part > data.size)
