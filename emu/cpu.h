@@ -182,7 +182,8 @@ struct emu_cpu {
     uint32_t privilege;
     uint32_t code_mode; /* EMU_MODE_*, by CS */
     bool stop;
-    struct emu_block *block; /* the running one */
+    struct emu_block *block;   /* the running one */
+    struct emu_block **blocks; /* the known ones */
     struct emu_engine *engine;
 };
 
