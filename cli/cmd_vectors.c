@@ -33,7 +33,8 @@ const struct cli_spec cli_spec_vectors = {
     .about =
         "The kind of a file is told by its content: a program in the w3f "
         "conformance format, edge cases (\"format\": \"lockstep-pvm-edge\") with "
-        "loader cases, or gas blocks (\"lockstep-pvm-gas-singlepass\").  Every "
+        "loader cases, gas blocks (\"lockstep-pvm-gas-singlepass\"), or known answers "
+        "of the capability kernel (\"lockstep-pvm-kernel-kat\").  Every "
         "program is run step by step, with each dispatch loop and as native code, and "
         "with each gas log; --engine leaves one of the two engines out.  An expected "
         "field that is absent is not compared.  A case that takes "

@@ -2,7 +2,7 @@
  *
  * Conformance files: which kind a file is, its cases, and what is compared.
  */
-#include "cli/vectors.h"
+#include "cli/vectors_kernel.h"
 
 #include "base/os.h"
 
@@ -111,6 +111,23 @@ static bool run_cases(struct cli_vectors *v, struct json_object *object,
     return true;
 }
 
+/* Packets and frames are for those who read them. */
+static bool run_kernel_cases(struct cli_vectors *v, struct json_object *object)
+{
+    struct json_object *list;
+    size_t count;
+    if (!cli_vectors_list(v, object, "vectors", &list, &count))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        struct json_object *item = json_object_array_get_idx(list, i);
+        if (!cli_vectors_kernel_skips(v, item) &&
+            !run_case(v, item, cli_vectors_run_kernel))
+            return false;
+    }
+    v->name = NULL;
+    return true;
+}
+
 static bool run_format(struct cli_vectors *v, struct json_object *object)
 {
     const char *format;
@@ -119,11 +136,14 @@ static bool run_format(struct cli_vectors *v, struct json_object *object)
         !cli_vectors_u64(v, object, "version", UINT64_MAX, &version))
         return false;
     bool edge = !strcmp(format, "lockstep-pvm-edge");
-    if (!edge && strcmp(format, "lockstep-pvm-gas-singlepass") != 0)
+    bool kernel = !strcmp(format, "lockstep-pvm-kernel-kat");
+    if (!edge && !kernel && strcmp(format, "lockstep-pvm-gas-singlepass") != 0)
         return cli_vectors_bad(v, "not conformance data that is known here");
     if (version != 1)
         return cli_vectors_bad(v, "version %" PRIu64 " of %s is not known", version,
                                format);
+    if (kernel)
+        return run_kernel_cases(v, object);
     if (!edge)
         return run_cases(v, object, "cases", cli_vectors_run_gas);
     if (cli_vectors_has(object, "cases") &&

@@ -7,6 +7,8 @@
  *   one program    the w3f conformance format, VECTORS profile
  *   edge cases     "format": "lockstep-pvm-edge", both profiles, and loader cases
  *   gas blocks     "format": "lockstep-pvm-gas-singlepass"
+ *   kernel         "format": "lockstep-pvm-kernel-kat"; its packets and frames are not
+ * run
  *
  * A case is run in every mode (single steps, dispatch loops, gas logs), whose results
  * must not differ.  An expected field that is absent is not compared.

@@ -73,7 +73,8 @@ uint64_t kernel_quota(const struct kernel *kernel, uint64_t id)
     return amount_get(kernel->assist.quota, kernel->assist.quota_count, id);
 }
 
-void kernel_assist_debit(struct assist *a, uint64_t quota, uint64_t size)
+/* Take `size` from a quota that has it. */
+static void quota_debit(struct assist *a, uint64_t quota, uint64_t size)
 {
     uint64_t had = amount_get(a->quota, a->quota_count, quota);
     check(had >= size);
@@ -144,7 +145,7 @@ enum kernel_error kernel_assist_save_check(const struct assist *a, uint64_t quot
 uint64_t kernel_assist_save(struct assist *a, const struct hash256 *hash,
                             uint64_t quota, uint64_t size)
 {
-    kernel_assist_debit(a, quota, size);
+    quota_debit(a, quota, size);
     file_insert(a, a->file_count, a->file_next, hash); /* the greatest id so far */
     return a->file_next++;
 }

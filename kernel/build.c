@@ -9,10 +9,10 @@
 enum { REG_ARGS = 7 };
 
 struct plan {
-    struct hash256 hash; /* called */
+    struct slot target; /* called */
     struct kernel_instance instance;
     struct kernel_image image;
-    struct kernel_cnode cnode;
+    struct kernel_cap cnode;
     uint32_t endpoint;
     const uint64_t *args; /* 4 */
 };
@@ -20,21 +20,22 @@ struct plan {
 static enum kernel_error find_caps(const struct kernel *kernel, struct plan *plan)
 {
     struct kernel_cap cap;
-    if (!kernel_find(kernel, &plan->hash, &cap))
+    if (!kernel_find_target(kernel, &plan->target, &cap))
         return KERNEL_ERROR_InstanceNotFound;
     if (cap.kind != KERNEL_KIND_INSTANCE)
         return KERNEL_ERROR_NotAnInstance;
     plan->instance = cap.instance;
+    const struct slot root = {
+        .used = true, .hash = cap.instance.root_cnode, .ref = cap.root_ref};
     if (!kernel_find(kernel, &plan->instance.image, &cap))
         return KERNEL_ERROR_ImageNotFound;
     if (cap.kind != KERNEL_KIND_IMAGE)
         return KERNEL_ERROR_NotAnImage;
     plan->image = cap.image;
-    if (!kernel_find(kernel, &plan->instance.root_cnode, &cap))
+    if (!kernel_find_target(kernel, &root, &plan->cnode))
         return KERNEL_ERROR_CNodeNotFound;
-    if (cap.kind != KERNEL_KIND_CNODE)
+    if (plan->cnode.kind != KERNEL_KIND_CNODE)
         return KERNEL_ERROR_NotACNode;
-    plan->cnode = cap.cnode;
     if (plan->endpoint >= plan->image.endpoint_count)
         return KERNEL_ERROR_EndpointOutOfRange;
     return KERNEL_ERROR_None;
@@ -144,17 +145,17 @@ static uint32_t entry_pc(const struct plan *plan)
     return pc > UINT32_MAX ? UINT32_MAX : (uint32_t)pc;
 }
 
-enum kernel_error kernel_build(struct kernel *kernel, const struct hash256 *instance,
+enum kernel_error kernel_build(struct kernel *kernel, const struct slot *target,
                                uint32_t endpoint, const uint64_t args[4],
                                struct frame **ret_frame)
 {
-    struct plan plan = {.hash = *instance, .endpoint = endpoint, .args = args};
+    struct plan plan = {.target = *target, .endpoint = endpoint, .args = args};
     enum kernel_error error = find_caps(kernel, &plan);
     if (error)
         return error;
     check(kernel->stack_size < kernel->config.max_depth);
     struct frame *frame = &kernel->stack[kernel->stack_size];
-    *frame = (struct frame){.called = plan.hash, .call_slot = NO_SLOT};
+    *frame = (struct frame){.called = plan.target, .call_slot = NO_SLOT};
     struct program *program;
     enum err err =
         kernel_program_take(kernel, &plan.instance.image, &plan.image, &program);

@@ -8,7 +8,8 @@
 #ifndef KERNEL_CAP_H
 #define KERNEL_CAP_H
 
-#include "kernel/kernel.h"
+#include "kernel/paged.h"
+#include "kernel/work.h"
 
 enum {
     KERNEL_ENTRY_SIZE = 36,
@@ -105,12 +106,25 @@ struct kernel_cnode {
     struct kernel_entries entries;
 };
 
+/* Pages of data in the directory, or of a working entry. */
+struct kernel_pages {
+    uint32_t page_size, count;
+    const uint8_t *row;               /* in the directory */
+    const struct kernel_paged *paged; /* NULL: in the directory */
+};
+
 struct kernel_cap {
     enum kernel_kind kind;
+    bool paged; /* data: `pages`, not `data` */
+    /* A working entry's Refs; see kernel/work.h. */
+    uint64_t root_ref;
+    const struct kernel_ref *ref;
+    uint32_t ref_count;
     union {
         struct kernel_instance instance;
         struct kernel_image image;
         struct bytes data;
+        struct kernel_pages pages;
         struct kernel_cnode cnode;
         struct hash256 type;
     };
@@ -155,7 +169,11 @@ struct hash256 kernel_catcher_id(uint64_t nonce);
 enum { KERNEL_ID_COUNT = 15 };
 extern const char *const kernel_id_name[KERNEL_ID_COUNT];
 
-/* Lists and fields as trees. */
+/* Root of an encoded endpoint. */
 struct hash256 kernel_endpoint_hash(const uint8_t *endpoint);
+
+/* Hash of the slab form of data that newer JAVM has; to recognise it [3.3]. */
+struct hash256 kernel_slab_hash(uint64_t size, const struct hash256 *root,
+                                uint32_t count);
 
 #endif

@@ -35,10 +35,10 @@ bool kernel_directory_fits(const struct directory *d, const struct draft *draft,
     return caps <= d->count_max - d->count && bytes <= d->used_max - d->used;
 }
 
-void kernel_directory_insert(struct directory *d, const struct draft *draft)
+bool kernel_directory_insert(struct directory *d, const struct draft *draft)
 {
     if (kernel_directory_find(d, &draft->hash))
-        return;
+        return false;
     check(d->count < d->count_max && draft->wire.size <= d->used_max - d->used);
     /* A draft behind one that was present already moves down to the end. */
     uint8_t *end = directory_end(d);
@@ -51,6 +51,13 @@ void kernel_directory_insert(struct directory *d, const struct draft *draft)
     while (d->index[i])
         i = (i + 1) & d->index_mask;
     d->index[i] = ++d->count;
+    return true;
+}
+
+void kernel_publish(struct kernel *kernel, const struct draft *draft)
+{
+    if (kernel_directory_insert(&kernel->directory, draft))
+        kernel_journal_published(kernel, &draft->hash);
 }
 
 bool kernel_find(const struct kernel *kernel, const struct hash256 *hash,
@@ -59,8 +66,21 @@ bool kernel_find(const struct kernel *kernel, const struct hash256 *hash,
     const struct blob *blob = kernel_directory_find(&kernel->directory, hash);
     if (!blob)
         return false;
+    if (kernel_stored_paged(blob->wire)) {
+        *ret_cap = (struct kernel_cap){.kind = KERNEL_KIND_DATA,
+                                       .paged = true,
+                                       .pages = kernel_stored_pages(blob->wire)};
+        return true;
+    }
     check(kernel_wire_decode(blob->wire, ret_cap) == KERNEL_STATUS_OK);
     return true;
+}
+
+bool kernel_find_target(const struct kernel *kernel, const struct slot *target,
+                        struct kernel_cap *ret_cap)
+{
+    return target->ref ? kernel_work_find(kernel, target->ref, ret_cap)
+                       : kernel_find(kernel, &target->hash, ret_cap);
 }
 
 /* ---- put ---- */
@@ -139,7 +159,7 @@ static enum kernel_error put(struct kernel *kernel, const struct hash256 *given,
         *ret_status = status;
         if (status)
             return KERNEL_ERROR_None;
-        kernel_directory_insert(&kernel->directory, &draft);
+        (void)kernel_directory_insert(&kernel->directory, &draft);
     }
     *ret_hash = draft.hash;
     return KERNEL_ERROR_None;
@@ -167,6 +187,8 @@ enum kernel_status kernel_get(const struct kernel *kernel, const struct hash256 
     const struct blob *blob = kernel_directory_find(&kernel->directory, hash);
     if (!blob)
         return KERNEL_STATUS_NOT_FOUND;
+    if (kernel_stored_paged(blob->wire))
+        return KERNEL_STATUS_NOT_ENCODABLE;
     *ret_wire = blob->wire;
     return KERNEL_STATUS_OK;
 }

@@ -4,6 +4,8 @@
  */
 #include "kernel/internal.h"
 
+#include <string.h>
+
 enum { CALL_YIELD = 16, CALL_SET_IMAGE = 17, CALL_HOST_CALL = 26 };
 
 static void pop_all(struct kernel *kernel)
@@ -19,6 +21,13 @@ static void take_slot0(struct frame *frame, struct slot *ret_slot)
 }
 
 /* ---- outcomes ---- */
+
+/* Records so far; part of every outcome, whatever it is. */
+static void outcome_trace(struct kernel *kernel)
+{
+    kernel->outcome.trace_count = kernel_trace_count(kernel);
+    kernel->outcome.trace_digest = kernel_trace_digest(kernel);
+}
 
 static void outcome_begin(struct kernel *kernel)
 {
@@ -61,6 +70,7 @@ static void outcome_finish(struct kernel *kernel, enum kernel_variant variant,
                                        .exit_arg = arg,
                                        .return_value = value,
                                        .gas_remaining = kernel->gas};
+    outcome_trace(kernel);
 }
 
 static void outcome_error(struct kernel *kernel, enum kernel_error error)
@@ -71,20 +81,90 @@ static void outcome_error(struct kernel *kernel, enum kernel_error error)
                                 .stack_size = kernel->stack_size,
                                 .result = {.exit_reason = (uint32_t)KERNEL_EXIT_ERROR,
                                            .exit_arg = kernel_error_code(error)}};
+    outcome_trace(kernel);
+}
+
+/* ---- for the observer ---- */
+
+static void show_end(struct kernel *kernel, struct kernel_frame_end end)
+{
+    const struct kernel_observer *observer = kernel->host.observer;
+    end.gas = kernel->gas;
+    if (observer && observer->frame_end)
+        observer->frame_end(observer->self, &end);
+}
+
+/* The end of a frame below which others go on. */
+static void show_frame(struct kernel *kernel, const struct frame *frame,
+                       enum kernel_exit reason, uint64_t arg, const struct slot *slot0,
+                       const struct hash256 *settled)
+{
+    struct kernel_frame_end end = {.frame = (uint32_t)(frame - kernel->stack),
+                                   .reason = reason,
+                                   .arg = arg,
+                                   .pc = frame->state.pc,
+                                   .value = frame->state.reg[7],
+                                   .has_slot0 = slot0->used && !slot0->ref,
+                                   .slot0 = slot0->hash,
+                                   .has_post = settled != NULL};
+    if (settled)
+        end.post = *settled;
+    show_end(kernel, end);
+}
+
+/* The end of the invocation, or a pause of it. */
+static void show_invocation(struct kernel *kernel)
+{
+    const struct kernel_outcome *o = &kernel->outcome;
+    show_end(kernel, (struct kernel_frame_end){
+                         .reason = (enum kernel_exit)o->result.exit_reason,
+                         .arg = o->result.exit_arg,
+                         .pc = o->pc,
+                         .value = o->reg[7],
+                         .has_post = o->has_post_instance,
+                         .post = o->post_instance,
+                         .has_slot0 = o->has_slot0,
+                         .slot0 = o->slot0,
+                         .has_marker = o->has_marker,
+                         .marker = o->marker});
 }
 
 /* ---- drive ---- */
 
+/* What the caller gets: the call slot names the settled child, slot 0 and registers. */
+static void return_values(struct kernel *kernel, const struct hash256 *settled,
+                          const struct slot *called, uint32_t slot,
+                          const struct slot *slot0, uint64_t value)
+{
+    struct frame *parent = kernel_top(kernel);
+    uint32_t position = kernel->stack_size - 1;
+    struct slot *call_slot = &parent->cnode.slot[slot];
+    kernel_journal_slot(kernel, position, slot);
+    if (settled && call_slot->used && !parent->pinned[slot] &&
+        call_slot->ref == called->ref && hash256_equal(&call_slot->hash, &called->hash))
+        *call_slot = slot_of_hash(settled);
+    kernel_journal_slot(kernel, position, 0);
+    if (slot0->used)
+        parent->cnode.slot[0] = *slot0;
+    if (!(kernel->config.flags & KERNEL_STRICT_RETURN)) {
+        parent->state.reg[7] = value;
+        parent->state.reg[8] = 0;
+    }
+}
+
 /* D5, D6: each answers true when the segment goes on. */
 static bool return_nested(struct kernel *kernel)
 {
-    struct frame *child = kernel_top(kernel), *parent = child - 1;
-    uint32_t flags = kernel->config.flags, slot = (uint32_t)child->call_slot;
+    struct frame *child = kernel_top(kernel);
+    const struct pvm_state *state = &child[-1].state;
+    bool stateful = kernel->config.flags & KERNEL_STATEFUL_CHILDREN;
+    uint32_t slot = (uint32_t)child->call_slot;
     uint64_t value = child->state.reg[7];
-    struct hash256 settled, called = child->called;
-    struct slot slot0;
+    struct hash256 settled;
+    struct slot slot0, called = child->called;
+    kernel_journal_begin(kernel);
     take_slot0(child, &slot0);
-    if (flags & KERNEL_STATEFUL_CHILDREN) {
+    if (stateful) {
         enum kernel_error error = kernel_settle(kernel, child, &settled);
         if (error) {
             pop_all(kernel);
@@ -92,17 +172,15 @@ static bool return_nested(struct kernel *kernel)
             return false;
         }
     }
+    show_frame(kernel, child, KERNEL_EXIT_HALT, 0, &slot0, stateful ? &settled : NULL);
     (void)kernel_pop(kernel);
-    struct slot *call_slot = &parent->cnode.slot[slot];
-    if ((flags & KERNEL_STATEFUL_CHILDREN) && call_slot->used &&
-        !parent->pinned[slot] && hash256_equal(&call_slot->hash, &called))
-        call_slot->hash = settled;
-    if (slot0.used)
-        parent->cnode.slot[0] = slot0;
-    if (!(flags & KERNEL_STRICT_RETURN)) {
-        parent->state.reg[7] = value;
-        parent->state.reg[8] = 0;
-    }
+    struct kernel_event event = {.kind = KERNEL_EVENT_RETURN,
+                                 .frame = kernel->stack_size - 1,
+                                 .pc = state->pc,
+                                 .gas = kernel->gas};
+    memcpy(event.before, state->reg, sizeof event.before);
+    return_values(kernel, stateful ? &settled : NULL, &called, slot, &slot0, value);
+    kernel_journal_commit(kernel, state, &event);
     return true;
 }
 
@@ -112,8 +190,11 @@ static void return_base(struct kernel *kernel)
     uint64_t value = frame->state.reg[7];
     struct hash256 settled;
     struct slot slot0;
+    kernel_journal_begin(kernel);
     take_slot0(frame, &slot0);
-    enum kernel_error error = kernel_settle(kernel, frame, &settled);
+    enum kernel_error error = kernel_slot_settle(kernel, &slot0);
+    if (!error)
+        error = kernel_settle(kernel, frame, &settled);
     if (error) {
         pop_all(kernel);
         outcome_error(kernel, error);
@@ -131,9 +212,14 @@ static void return_base(struct kernel *kernel)
 static void fault(struct kernel *kernel, enum kernel_exit reason, uint32_t arg)
 {
     struct slot slot0;
+    kernel_journal_begin(kernel);
     take_slot0(kernel_top(kernel), &slot0);
+    if (kernel_slot_settle(kernel, &slot0)) /* it cannot leave */
+        slot0 = (struct slot){.used = false};
     outcome_frame(kernel, kernel->stack_size - 1);
     outcome_slot0(kernel, &slot0);
+    if (kernel->stack_size > 1)
+        show_frame(kernel, kernel_top(kernel), reason, arg, &slot0, NULL);
     pop_all(kernel);
     outcome_finish(kernel, KERNEL_VARIANT_FAULTED, reason, arg, 0);
 }
@@ -154,6 +240,7 @@ static void pause(struct kernel *kernel, const struct hash256 *marker,
 static void out_of_gas(struct kernel *kernel)
 {
     uint32_t position;
+    kernel_journal_begin(kernel);
     if (kernel_find_catcher(kernel, &kernel->oog_marker, &position) &&
         !kernel_push_reference(kernel, position))
         pause(kernel, &kernel->oog_marker, KERNEL_CAUSE_OUT_OF_GAS);
@@ -208,7 +295,8 @@ static bool after_run(struct kernel *kernel, struct pvm_outcome exit)
         return false;
     case PVM_EXIT_ECALL:
     case PVM_EXIT_STOPPED:
-    case PVM_EXIT_LOST: /* drive() has returned it */
+    case PVM_EXIT_LOST:  /* drive() has returned it */
+    case PVM_EXIT_BREAK: /* nobody debugs it */
         break;
     }
     pop_all(kernel);
@@ -216,18 +304,37 @@ static bool after_run(struct kernel *kernel, struct pvm_outcome exit)
     return false;
 }
 
-static enum err drive(struct kernel *kernel)
+/* Run the top frame once. */
+static struct pvm_outcome run(struct kernel *kernel)
 {
     const struct pvm_host host = {.ecall = kernel_dispatch, .self = kernel};
+    const struct kernel_observer *observer = kernel->host.observer;
+    struct frame *frame = kernel_top(kernel);
+    frame->state.gas = kernel->gas;
+    frame->state.icount = kernel->icount;
+    struct pvm_observer watch = {.gas_stop = PVM_GAS_STOP_NEVER};
+    if (observer) {
+        watch.self = observer->self;
+        watch.segment = observer->segment;
+        watch.charge = observer->charge;
+        if (observer->run)
+            observer->run(observer->self, kernel->stack_size - 1, &frame->image_hash,
+                          frame->program->program, &frame->state);
+    }
+    struct pvm_outcome exit = pvm_run(kernel->engine, frame->program->program,
+                                      &frame->state, &host, observer ? &watch : NULL);
+    kernel->gas = frame->state.gas;
+    kernel->icount = frame->state.icount;
+    if (exit.exit == PVM_EXIT_LOST)
+        kernel->abort = pvm_sandbox_err(kernel->host.sandbox);
+    return exit;
+}
+
+static enum err drive(struct kernel *kernel)
+{
     bool more = true;
     while (more) {
-        struct frame *frame = kernel_top(kernel);
-        frame->state.gas = kernel->gas;
-        struct pvm_outcome exit = pvm_run(kernel->engine, frame->program->program,
-                                          &frame->state, &host, NULL);
-        kernel->gas = frame->state.gas;
-        if (exit.exit == PVM_EXIT_LOST)
-            kernel->abort = ERR_worker_lost;
+        struct pvm_outcome exit = run(kernel);
         if (kernel->abort)
             return kernel->abort;
         more = after_run(kernel, exit);
@@ -247,9 +354,10 @@ enum err kernel_invoke(struct kernel *kernel, const struct hash256 *instance,
                        struct kernel_result *ret_result)
 {
     enum kernel_error error = KERNEL_ERROR_PausedOutstanding;
+    const struct slot target = slot_of_hash(instance);
     struct frame *frame;
     if (!is_paused(kernel))
-        error = kernel_build(kernel, instance, endpoint, args, &frame);
+        error = kernel_build(kernel, &target, endpoint, args, &frame);
     if (kernel->abort)
         return kernel->abort;
     if (error) {
@@ -260,6 +368,7 @@ enum err kernel_invoke(struct kernel *kernel, const struct hash256 *instance,
         outcome_begin(kernel);
         TRY(drive(kernel));
     }
+    show_invocation(kernel);
     *ret_result = kernel->outcome.result;
     return ERR_ok;
 }
@@ -288,12 +397,19 @@ enum err kernel_resume(struct kernel *kernel, uint32_t flags,
     } else {
         (void)kernel_pop(kernel);
         if (flags & KERNEL_RESUME_SCRATCH)
-            kernel_top(kernel)->cnode.slot[0] =
-                (struct slot){.used = true, .hash = *scratch};
+            kernel_top(kernel)->cnode.slot[0] = slot_of_hash(scratch);
         kernel->gas += topup;
         outcome_begin(kernel);
         TRY(drive(kernel));
     }
+    show_invocation(kernel);
     *ret_result = kernel->outcome.result;
     return ERR_ok;
+}
+
+void kernel_refuse(struct kernel *kernel, enum kernel_error error,
+                   struct kernel_result *ret_result)
+{
+    outcome_error(kernel, error);
+    *ret_result = kernel->outcome.result;
 }

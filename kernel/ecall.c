@@ -4,6 +4,8 @@
  */
 #include "kernel/internal.h"
 
+#include <string.h>
+
 enum needs { NOTHING, FRAME, DIRECTORY };
 
 enum {
@@ -32,25 +34,62 @@ static enum kernel_error call_run(struct call *call, uint32_t op)
     return table[op].handler(call);
 }
 
+/* Serve the call; an error becomes a trap. */
+static void call_serve(struct call *call, enum pvm_exit kind, uint32_t op)
+{
+    struct kernel *kernel = call->kernel;
+    if (op >= CALL_USER_MIN) {
+        if (kernel->host.user)
+            call->exits = kernel->host.user(kernel->host.self, call->state, kind, op,
+                                            &call->outcome) == PVM_ANSWER_EXIT;
+        return;
+    }
+    enum kernel_error error = call_run(call, op);
+    if (error) {
+        kernel->trap_error = error;
+        call_exit(call, PVM_EXIT_TRAP, 0);
+    }
+}
+
+static enum kernel_event_outcome event_outcome(const struct call *call)
+{
+    if (!call->exits)
+        return KERNEL_EVENT_CONTINUE;
+    switch ((unsigned)call->outcome.exit) {
+    case PVM_EXIT_HALT:
+        return KERNEL_EVENT_HALT;
+    case PVM_EXIT_TRAP:
+        return KERNEL_EVENT_TRAP;
+    default:
+        return KERNEL_EVENT_HOST_CALL;
+    }
+}
+
 enum pvm_answer kernel_dispatch(void *self, struct pvm_state *state, enum pvm_exit kind,
                                 uint64_t number, uint32_t pc,
                                 struct pvm_outcome *ret_outcome)
 {
     struct kernel *kernel = self;
-    uint32_t op = (uint32_t)number;
-    (void)pc;
-    if (op >= CALL_USER_MIN) {
-        if (!kernel->host.user)
-            return PVM_ANSWER_CONTINUE;
-        return kernel->host.user(kernel->host.self, state, kind, op, ret_outcome);
-    }
+    uint32_t position = kernel->stack_size ? kernel->stack_size - 1 : 0;
     struct call call = {.kernel = kernel,
                         .frame = kernel->stack_size ? kernel_top(kernel) : NULL,
                         .state = state};
-    enum kernel_error error = call_run(&call, op);
-    if (error) {
-        kernel->trap_error = error;
-        call_exit(&call, PVM_EXIT_TRAP, 0);
+    struct kernel_event event = {.kind = kind == PVM_EXIT_ECALL ? KERNEL_EVENT_ECALL
+                                                                : KERNEL_EVENT_ECALLI,
+                                 .frame = position,
+                                 .op = (uint32_t)number,
+                                 .pc = state->pc,
+                                 .call_pc = pc,
+                                 .gas = state->gas,
+                                 .mem = state->mem};
+    memcpy(event.before, state->reg, sizeof event.before);
+    kernel_journal_begin(kernel);
+    call_serve(&call, kind, (uint32_t)number);
+    if (!kernel->abort) {
+        event.outcome = event_outcome(&call);
+        event.error =
+            event.outcome == KERNEL_EVENT_TRAP ? kernel->trap_error : KERNEL_ERROR_None;
+        kernel_journal_commit(kernel, state, &event);
     }
     if (!call.exits)
         return PVM_ANSWER_CONTINUE;
@@ -60,9 +99,16 @@ enum pvm_answer kernel_dispatch(void *self, struct pvm_state *state, enum pvm_ex
 
 /* ---- checks and acts ---- */
 
-static struct slot *slot_of(const struct call *call, uint64_t reg)
+static const struct slot *slot_of(const struct call *call, uint64_t reg)
 {
     return &call->frame->cnode.slot[reg & 0xff];
+}
+
+static void slot_set(struct call *call, uint64_t reg, struct slot content)
+{
+    uint32_t position = (uint32_t)(call->frame - call->kernel->stack);
+    kernel_journal_slot(call->kernel, position, reg & 0xff);
+    call->frame->cnode.slot[reg & 0xff] = content;
 }
 
 static bool is_pinned(const struct call *call, uint64_t reg)
@@ -81,7 +127,19 @@ enum kernel_error kernel_call_held(const struct call *call, uint64_t reg,
     const struct slot *slot = slot_of(call, reg);
     if (!slot->used)
         return KERNEL_ERROR_SlotEmpty;
+    if (slot->ref)
+        return KERNEL_ERROR_SlotKindMismatch;
     *ret_hash = slot->hash;
+    return KERNEL_ERROR_None;
+}
+
+enum kernel_error kernel_call_target(const struct call *call, uint64_t reg,
+                                     struct slot *ret_target)
+{
+    const struct slot *slot = slot_of(call, reg);
+    if (!slot->used)
+        return KERNEL_ERROR_SlotEmpty;
+    *ret_target = *slot;
     return KERNEL_ERROR_None;
 }
 
@@ -94,19 +152,19 @@ enum kernel_error kernel_call_writable(const struct call *call, uint64_t reg)
 
 void kernel_call_set(struct call *call, uint64_t reg, const struct hash256 *hash)
 {
-    *slot_of(call, reg) = (struct slot){.used = true, .hash = *hash};
+    slot_set(call, reg, slot_of_hash(hash));
 }
 
 void kernel_call_clear(struct call *call, uint64_t reg)
 {
-    *slot_of(call, reg) = (struct slot){.used = false};
+    slot_set(call, reg, (struct slot){.used = false});
 }
 
-enum kernel_error kernel_call_find(const struct call *call, const struct hash256 *hash,
+enum kernel_error kernel_call_find(const struct call *call, const struct slot *target,
                                    enum kernel_kind kind, enum kernel_error absent,
                                    enum kernel_error other, struct kernel_cap *ret_cap)
 {
-    if (!kernel_find(call->kernel, hash, ret_cap))
+    if (!kernel_find_target(call->kernel, target, ret_cap))
         return absent;
     return ret_cap->kind == kind ? KERNEL_ERROR_None : other;
 }
@@ -128,7 +186,7 @@ enum kernel_error kernel_call_copy(struct call *call)
         return KERNEL_ERROR_SourceEmpty;
     if (!in_range(call, target))
         return KERNEL_ERROR_SlotOutOfRange;
-    *slot_of(call, target) = *slot_of(call, source);
+    slot_set(call, target, *slot_of(call, source));
     return KERNEL_ERROR_None;
 }
 
@@ -151,7 +209,7 @@ enum kernel_error kernel_call_move(struct call *call)
         return KERNEL_ERROR_SourceEmpty;
     struct slot slot = *slot_of(call, source);
     kernel_call_clear(call, source);
-    *slot_of(call, target) = slot;
+    slot_set(call, target, slot);
     return KERNEL_ERROR_None;
 }
 
@@ -170,19 +228,17 @@ enum kernel_error kernel_call_cnode_swap(struct call *call)
     if (error)
         return error;
     struct slot slot = *slot_of(call, a);
-    *slot_of(call, a) = *slot_of(call, b);
-    *slot_of(call, b) = slot;
+    slot_set(call, a, *slot_of(call, b));
+    slot_set(call, b, slot);
     return KERNEL_ERROR_None;
 }
 
 enum kernel_error kernel_call_same_type(struct call *call)
 {
     uint64_t *reg = call->state->reg;
-    struct hash256 a, b;
-    enum kernel_error error = kernel_call_held(call, reg[7], &a);
-    if (!error)
-        error = kernel_call_held(call, reg[8], &b);
-    if (!error)
-        reg[7] = (uint64_t)hash256_equal(&a, &b);
-    return error;
+    const struct slot *a = slot_of(call, reg[7]), *b = slot_of(call, reg[8]);
+    if (!a->used || a->ref || !b->used || b->ref)
+        return KERNEL_ERROR_SlotEmpty;
+    reg[7] = (uint64_t)hash256_equal(&a->hash, &b->hash);
+    return KERNEL_ERROR_None;
 }

@@ -30,7 +30,7 @@ enum kernel_error kernel_call_cnode_mint(struct call *call)
         error = room(call, &draft, 1);
         if (error)
             return error;
-        kernel_directory_insert(&kernel->directory, &draft);
+        kernel_publish(kernel, &draft);
     }
     kernel_call_set(call, target, &draft.hash);
     return KERNEL_ERROR_None;
@@ -61,9 +61,10 @@ static enum kernel_error find_image(const struct call *call, uint64_t reg,
 {
     struct kernel_cap cap;
     enum kernel_error error = kernel_call_held(call, reg, ret_hash);
-    if (!error)
-        error =
-            kernel_call_find(call, ret_hash, KERNEL_KIND_IMAGE,
+    if (error)
+        return error;
+    const struct slot target = slot_of_hash(ret_hash);
+    error = kernel_call_find(call, &target, KERNEL_KIND_IMAGE,
                              KERNEL_ERROR_ImageNotFound, KERNEL_ERROR_NotAnImage, &cap);
     if (!error)
         *ret_image = cap.image;
@@ -119,19 +120,20 @@ struct spawn {
 static enum kernel_error spawn_find(const struct call *call, struct spawn *spawn)
 {
     const uint64_t *reg = call->state->reg;
-    struct hash256 cnode;
+    struct hash256 hash;
     struct kernel_cap cap;
     enum kernel_error error = kernel_call_held(call, reg[7], &spawn->image_hash);
     if (!error)
-        error = kernel_call_held(call, reg[8], &cnode);
+        error = kernel_call_held(call, reg[8], &hash);
     if (!error)
         error = find_image(call, reg[7], &spawn->image_hash, &spawn->image);
-    if (!error)
-        error =
-            kernel_call_find(call, &cnode, KERNEL_KIND_CNODE,
+    if (error)
+        return error;
+    const struct slot cnode = slot_of_hash(&hash);
+    error = kernel_call_find(call, &cnode, KERNEL_KIND_CNODE,
                              KERNEL_ERROR_CNodeNotFound, KERNEL_ERROR_NotACNode, &cap);
     if (!error)
-        kernel_slots_load(&cap.cnode, &spawn->cnode);
+        kernel_slots_load(&cap, &spawn->cnode);
     return error;
 }
 
@@ -143,9 +145,10 @@ static enum kernel_error spawn_fill(struct spawn *spawn, struct kernel_entries l
         uint32_t slot = kernel_entry_slot(list, i);
         if (!slots_in_range(&spawn->cnode, slot))
             return KERNEL_ERROR_SlotOutOfRange;
-        if (overwrite || !spawn->cnode.slot[slot].used)
-            spawn->cnode.slot[slot] =
-                (struct slot){.used = true, .hash = kernel_entry_hash(list, i)};
+        if (overwrite || !spawn->cnode.slot[slot].used) {
+            struct hash256 hash = kernel_entry_hash(list, i);
+            spawn->cnode.slot[slot] = slot_of_hash(&hash);
+        }
     }
     return KERNEL_ERROR_None;
 }
@@ -161,7 +164,8 @@ static enum kernel_error spawn_memory(const struct call *call, struct spawn *spa
         if (m.start + m.size > spawn->mem_size)
             spawn->mem_size = m.start + m.size;
         if (!kernel_slots_get(&spawn->cnode, m.path[0], &hash) ||
-            !kernel_find(call->kernel, &hash, &cap) || cap.kind != KERNEL_KIND_DATA)
+            !kernel_find(call->kernel, &hash, &cap) || cap.kind != KERNEL_KIND_DATA ||
+            cap.paged)
             continue;
         beyond |= m.start + cap.data.size > (uint64_t)1 << 32;
         total += cap.data.size;
@@ -223,8 +227,8 @@ enum kernel_error kernel_call_derive_spawn(struct call *call)
     error = room(call, draft, 2);
     if (error)
         return error;
-    kernel_directory_insert(directory, &draft[0]);
-    kernel_directory_insert(directory, &draft[1]);
+    kernel_publish(call->kernel, &draft[0]);
+    kernel_publish(call->kernel, &draft[1]);
     kernel_call_clear(call, call->state->reg[8]);
     kernel_call_set(call, call->state->reg[9], &draft[1].hash);
     return KERNEL_ERROR_None;
@@ -235,11 +239,11 @@ enum kernel_error kernel_call_derive_spawn(struct call *call)
 enum kernel_error kernel_call_type_of(struct call *call)
 {
     struct directory *directory = &call->kernel->directory;
-    struct hash256 hash;
+    struct slot target;
     struct kernel_cap cap;
-    enum kernel_error error = kernel_call_held(call, call->state->reg[7], &hash);
+    enum kernel_error error = kernel_call_target(call, call->state->reg[7], &target);
     if (!error)
-        error = kernel_call_find(call, &hash, KERNEL_KIND_INSTANCE,
+        error = kernel_call_find(call, &target, KERNEL_KIND_INSTANCE,
                                  KERNEL_ERROR_InstanceNotFound,
                                  KERNEL_ERROR_NotAnInstance, &cap);
     if (!error)
@@ -251,7 +255,7 @@ enum kernel_error kernel_call_type_of(struct call *call)
     error = room(call, &draft, 1);
     if (error)
         return error;
-    kernel_directory_insert(directory, &draft);
+    kernel_publish(call->kernel, &draft);
     kernel_call_set(call, call->state->reg[8], &draft.hash);
     return KERNEL_ERROR_None;
 }
@@ -261,9 +265,9 @@ enum kernel_error kernel_call_host_call(struct call *call)
     static const uint64_t args[4] = {0, 0, 0, 0};
     struct kernel *kernel = call->kernel;
     const uint64_t *reg = call->state->reg;
-    struct hash256 instance;
+    struct slot instance;
     struct frame *child;
-    enum kernel_error error = kernel_call_held(call, reg[7], &instance);
+    enum kernel_error error = kernel_call_target(call, reg[7], &instance);
     if (error)
         return error;
     if (kernel->stack_size >= kernel->config.max_depth)
@@ -272,11 +276,13 @@ enum kernel_error kernel_call_host_call(struct call *call)
     if (error)
         return error;
     struct slot *slot0 = &call->frame->cnode.slot[0];
+    child->call_slot = (int32_t)(reg[7] & 0xff);
+    kernel_push_built(kernel, child);
+    kernel_journal_slot(kernel, kernel->stack_size - 2, 0);
+    kernel_journal_slot(kernel, kernel->stack_size - 1, 0);
     if (slot0->used)
         child->cnode.slot[0] = *slot0;
     *slot0 = (struct slot){.used = false};
-    child->call_slot = (int32_t)(reg[7] & 0xff);
-    kernel_push_built(kernel, child);
     call_exit(call, PVM_EXIT_HOST_CALL, CALL_HOST_CALL);
     return KERNEL_ERROR_None;
 }

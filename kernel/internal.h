@@ -38,8 +38,11 @@ const struct blob *kernel_directory_find(const struct directory *directory,
 bool kernel_directory_fits(const struct directory *directory, const struct draft *draft,
                            unsigned count);
 
-/* Insert if absent; kernel_directory_fits() was true. */
-void kernel_directory_insert(struct directory *directory, const struct draft *draft);
+/* Insert if absent, which it answers; kernel_directory_fits() was true. */
+bool kernel_directory_insert(struct directory *directory, const struct draft *draft);
+
+/* The same by an operation whose record lists what is new. */
+void kernel_publish(struct kernel *kernel, const struct draft *draft);
 
 /* Where the next draft is written. */
 static inline uint8_t *directory_end(const struct directory *directory)
@@ -47,9 +50,24 @@ static inline uint8_t *directory_end(const struct directory *directory)
     return directory->content + directory->used;
 }
 
+/* Paged data in the directory: no encoding, but a form of its own. */
+enum { KERNEL_STORED_PAGED = 0x82 };
+bool kernel_stored_paged(struct bytes stored);
+struct kernel_pages kernel_stored_pages(struct bytes stored);
+struct kernel_page kernel_pages_at(const struct kernel_pages *pages, uint32_t i);
+
 /* The cap named `hash`; false when it is absent. */
 bool kernel_find(const struct kernel *kernel, const struct hash256 *hash,
                  struct kernel_cap *ret_cap);
+
+/* ---- working entries [4.2] ---- */
+
+void kernel_work_init(struct kernel *kernel);
+void kernel_work_close(struct kernel *kernel);
+
+/* The cap of an entry; false when there is none, or its blob is gone. */
+bool kernel_work_find(const struct kernel *kernel, uint64_t id,
+                      struct kernel_cap *ret_cap);
 
 /* ---- assist [7] ---- */
 
@@ -93,9 +111,6 @@ enum kernel_error kernel_assist_save_check(const struct assist *assist, uint64_t
 uint64_t kernel_assist_save(struct assist *assist, const struct hash256 *hash,
                             uint64_t quota, uint64_t size);
 
-/* Take `size` from a quota that has it. */
-void kernel_assist_debit(struct assist *assist, uint64_t quota, uint64_t size);
-
 /* ---- programs ---- */
 
 struct program {
@@ -116,11 +131,51 @@ ERR_MUST_CHECK enum err kernel_program_take(struct kernel *kernel,
 void kernel_program_give(struct program *program);
 void kernel_programs_close(struct kernel *kernel);
 
+/* ---- trace records [9.8] ---- */
+
+/* What the operation at hand has done so far. */
+enum { JOURNAL_SLOT_MAX = 8, JOURNAL_PUBLISHED_MAX = 1024 };
+struct journal {
+    struct kernel_slot_change slot[JOURNAL_SLOT_MAX];
+    uint32_t slot_count;
+    struct hash256 published[JOURNAL_PUBLISHED_MAX];
+    uint32_t published_count;
+    struct kernel_assist_call *assist; /* assist_max of them */
+    uint32_t assist_count, assist_max;
+    struct kernel_range read, written;
+};
+
+/* Records that nobody has fetched yet, one behind the other. */
+struct trace_store {
+    uint8_t *record;
+    uint64_t size, size_max;
+    uint32_t count, count_max;
+    uint64_t dropped;
+    uint64_t seq; /* of the next record */
+    struct hash256 digest;
+    uint8_t *scratch; /* a digest, and the largest record behind it */
+};
+
+/* Bytes of the largest record. */
+uint64_t kernel_record_size_max(uint32_t assist_max);
+
+/* Forget what the journal has.  A slot is about to change: its old content. */
+void kernel_journal_begin(struct kernel *kernel);
+void kernel_journal_slot(struct kernel *kernel, uint32_t frame, uint32_t slot);
+void kernel_journal_published(struct kernel *kernel, const struct hash256 *hash);
+struct kernel_assist_call *kernel_journal_assist(struct kernel *kernel,
+                                                 enum kernel_assist_method method);
+
+/* Write the record of an event whose lists are the journal's, and show it. */
+void kernel_journal_commit(struct kernel *kernel, const struct pvm_state *state,
+                           struct kernel_event *event);
+
 /* ---- frames [5.1] ---- */
 
 struct slot {
     bool used;
     struct hash256 hash;
+    uint64_t ref; /* of a working entry, then there is no hash; 0: none */
 };
 
 /* A slot table at work.  Nobody can name a slot above 255, so those stay as the cap has
@@ -131,7 +186,7 @@ struct slots {
     struct kernel_entries high;
 };
 
-void kernel_slots_load(const struct kernel_cnode *cnode, struct slots *ret_slots);
+void kernel_slots_load(const struct kernel_cap *cnode, struct slots *ret_slots);
 
 /* Any slot; false when it is empty or out of range. */
 bool kernel_slots_get(const struct slots *slots, uint32_t slot,
@@ -145,9 +200,10 @@ static inline bool slots_in_range(const struct slots *slots, uint32_t slot)
 enum { NO_SLOT = -1 };
 
 struct frame {
-    bool reference;  /* else an instance */
-    uint32_t target; /* of a reference */
-    struct hash256 called, chain, image_hash;
+    bool reference;     /* else an instance */
+    uint32_t target;    /* of a reference */
+    struct slot called; /* the target */
+    struct hash256 chain, image_hash;
     struct kernel_image image; /* in the directory */
     bool pinned[KERNEL_SLOT_COUNT];
     struct program *program;
@@ -180,8 +236,18 @@ struct kernel {
     struct hash256 marker;
     enum err abort; /* the machine could not go on */
     struct kernel_outcome outcome;
+    uint64_t icount;
+    struct journal journal;
+    struct trace_store trace;
+    struct buf work, work_retired; /* of pointers to entries */
+    uint64_t work_last;
     bool detached; /* [8.3] */
 };
+
+static inline bool kernel_traces(const struct kernel *kernel)
+{
+    return kernel->config.flags & KERNEL_TRACE;
+}
 
 static inline struct frame *kernel_top(struct kernel *kernel)
 {
@@ -192,12 +258,12 @@ enum kernel_error kernel_push_reference(struct kernel *kernel, uint32_t target);
 enum kernel_error kernel_pop(struct kernel *kernel);
 
 /* The frame that catches `marker` of the top [6.1]; false when none does. */
-bool kernel_find_catcher(const struct kernel *kernel, const struct hash256 *marker,
+bool kernel_find_catcher(struct kernel *kernel, const struct hash256 *marker,
                          uint32_t *ret_position);
 
 /* Build the entry above the top without pushing it [5.3].  Internal, with kernel->abort
  * set, when the machine could not. */
-enum kernel_error kernel_build(struct kernel *kernel, const struct hash256 *instance,
+enum kernel_error kernel_build(struct kernel *kernel, const struct slot *target,
                                uint32_t endpoint, const uint64_t args[4],
                                struct frame **ret_frame);
 
@@ -234,9 +300,10 @@ struct draft kernel_draft_data(struct pvm_mem *mem, uint32_t address, uint64_t s
 struct draft kernel_draft_type(const struct hash256 *chain, uint8_t *at);
 
 /* Publish cnode and instance of a frame [5.6]; slot 0 has been taken. */
-enum kernel_error kernel_settle(struct kernel *kernel, const struct frame *frame,
+enum kernel_error kernel_settle(struct kernel *kernel, struct frame *frame,
                                 struct hash256 *ret_hash);
 
+/* Zeros while a Ref is among the slots. */
 struct hash256 kernel_slots_hash(const struct kernel *kernel,
                                  const struct slots *slots);
 struct hash256 kernel_mem_digest(struct kernel *kernel, const struct frame *frame);
@@ -270,10 +337,26 @@ enum kernel_error kernel_call_writable(const struct call *call, uint64_t reg);
 void kernel_call_set(struct call *call, uint64_t reg, const struct hash256 *hash);
 void kernel_call_clear(struct call *call, uint64_t reg);
 
+/* A slot that holds anything: T(s). */
+enum kernel_error kernel_call_target(const struct call *call, uint64_t reg,
+                                     struct slot *ret_target);
+
+/* The cap that a target names; false when it is absent. */
+bool kernel_find_target(const struct kernel *kernel, const struct slot *target,
+                        struct kernel_cap *ret_cap);
+
 /* A cap of one kind, or `absent`, or `other`. */
-enum kernel_error kernel_call_find(const struct call *call, const struct hash256 *hash,
+enum kernel_error kernel_call_find(const struct call *call, const struct slot *target,
                                    enum kernel_kind kind, enum kernel_error absent,
                                    enum kernel_error other, struct kernel_cap *ret_cap);
+
+static inline struct slot slot_of_hash(const struct hash256 *hash)
+{
+    return (struct slot){.used = true, .hash = *hash};
+}
+
+/* Settle a target in place. */
+enum kernel_error kernel_slot_settle(struct kernel *kernel, struct slot *slot);
 
 /* The handler that the engine calls; `self` is the kernel. */
 enum pvm_answer kernel_dispatch(void *self, struct pvm_state *state, enum pvm_exit kind,

@@ -66,6 +66,7 @@ struct kernel_config {
     uint64_t max_dir_bytes;
     uint32_t max_dir_caps;
     uint32_t max_assist_entries;
+    uint32_t max_trace_records;
     enum kernel_engine engine; /* never changes a result */
 };
 
@@ -76,6 +77,8 @@ enum kernel_status kernel_config_check(const struct kernel_config *config);
 
 /* ---- life ---------------------------------------------------------------------------
  */
+
+struct kernel_observer;
 
 /* What the kernel asks of its embedder. */
 struct kernel_host {
@@ -88,6 +91,9 @@ struct kernel_host {
     /* Ops from 64 up [8.1]; NULL: they do nothing. */
     enum pvm_answer (*user)(void *self, struct pvm_state *state, enum pvm_exit kind,
                             uint32_t op, struct pvm_outcome *ret_outcome);
+    /* Where native code runs; NULL: in this process.  Borrowed, as the observer. */
+    struct pvm_sandbox *sandbox;
+    const struct kernel_observer *observer; /* NULL: nobody */
 };
 
 struct kernel;
@@ -216,6 +222,8 @@ struct kernel_outcome {
     struct hash256 chain; /* of F */
     struct hash256 cnode; /* F's as it is now */
     struct hash256 mem_digest;
+    uint64_t trace_count; /* since the kernel started; 0 without KERNEL_TRACE */
+    struct hash256 trace_digest;
 };
 
 /*
@@ -235,10 +243,122 @@ ERR_MUST_CHECK enum err kernel_resume(struct kernel *kernel, uint32_t flags,
                                       const struct hash256 *scratch, uint64_t topup,
                                       struct kernel_result *ret_result);
 
+/* Answer an invocation that is malformed before it gets here [9.4]: nothing changes but
+ * the last outcome. */
+void kernel_refuse(struct kernel *kernel, enum kernel_error error,
+                   struct kernel_result *ret_result);
+
 /* The last segment's outcome, borrowed until the next. */
 const struct kernel_outcome *kernel_last_outcome(const struct kernel *kernel);
 
 /* Entries on the call stack. */
 uint32_t kernel_stack_size(const struct kernel *kernel);
+
+/* ---- trace records and state [9.8, 9.9] ---------------------------------------------
+ */
+
+/* Records so far, and the digest over them; both 0 without KERNEL_TRACE. */
+uint64_t kernel_trace_count(const struct kernel *kernel);
+struct hash256 kernel_trace_digest(const struct kernel *kernel);
+
+/* Append the answer of DRAIN_TRACE: first_seq, records_left, dropped, then the oldest
+ * whole records of at most `max_bytes` in all, which leave the kernel's buffer.  When
+ * `ret` fails (its sticky error) nothing leaves. */
+void kernel_trace_drain(struct kernel *kernel, uint32_t max_bytes, struct buf *ret);
+
+/* Append DUMP_STATE; the error is sticky in `ret`. */
+void kernel_state_dump(struct kernel *kernel, struct buf *ret);
+
+enum kernel_event_kind {
+    KERNEL_EVENT_ECALLI = 0,
+    KERNEL_EVENT_ECALL = 1,
+    KERNEL_EVENT_RETURN = 2, /* a nested return; `frame` is the caller */
+};
+
+enum kernel_event_outcome {
+    KERNEL_EVENT_CONTINUE = 0,
+    KERNEL_EVENT_HALT = 1,
+    KERNEL_EVENT_HOST_CALL = 2,
+    KERNEL_EVENT_TRAP = 3,
+};
+
+enum kernel_assist_method {
+    KERNEL_ASSIST_QUOTA_GET = 1,
+    KERNEL_ASSIST_QUOTA_SET = 2,
+    KERNEL_ASSIST_CATCHES = 3, /* hash: the catcher */
+    KERNEL_ASSIST_FILE_OPEN = 4,
+    KERNEL_ASSIST_FILE_SAVE = 5,
+};
+
+struct kernel_assist_call {
+    enum kernel_assist_method method;
+    bool ok;
+    uint64_t arg[2], answer;
+    struct hash256 hash;
+};
+
+/* A slot whose content is another afterwards: 0 empty, 1 a hash, 2 a Ref. */
+struct kernel_slot_change {
+    uint32_t frame, slot;
+    uint8_t old_present, new_present;
+    struct hash256 old_hash, new_hash;
+};
+
+/* Guest memory that the kernel read or wrote; size 0: none. */
+struct kernel_range {
+    uint32_t address;
+    uint32_t size;
+};
+
+/* What one trace record is made of.  Lists are borrowed during the call. */
+struct kernel_event {
+    enum kernel_event_kind kind;
+    enum kernel_event_outcome outcome;
+    uint32_t frame;
+    uint32_t op;
+    enum kernel_error error;
+    uint64_t seq;
+    uint64_t pc; /* of the next instruction */
+    uint32_t call_pc;
+    uint64_t gas;
+    uint64_t before[PVM_REG_COUNT], after[PVM_REG_COUNT];
+    const struct kernel_slot_change *slot; /* ascending by frame and slot */
+    uint32_t slot_count;
+    const struct hash256 *published; /* newly inserted, in order */
+    uint32_t published_count;
+    const struct kernel_assist_call *assist; /* in order */
+    uint32_t assist_count;
+    struct kernel_range read, written;
+    struct pvm_mem *mem; /* of the frame; NULL: none */
+};
+
+/* A frame has ended, or the invocation as a whole has paused. */
+struct kernel_frame_end {
+    uint32_t frame;
+    enum kernel_exit reason;
+    uint64_t arg, pc, value, gas;
+    bool has_post, has_slot0, has_marker;
+    struct hash256 post, slot0, marker;
+};
+
+/* What a recorder sees.  Every member may be NULL but `program`, `segment`. */
+struct kernel_observer {
+    void *self;
+    enum pvm_gas_log gas_log;
+    /* Frame `frame` is about to run this program; the state is complete. */
+    void (*run)(void *self, uint32_t frame, const struct hash256 *image,
+                const struct pvm_program *program, const struct pvm_state *state);
+    void (*segment)(void *self, const struct pvm_state *state,
+                    const struct pvm_segment *segment);
+    void (*charge)(void *self, const struct pvm_state *state, enum pvm_charge_kind kind,
+                   uint32_t where, uint64_t cost);
+    /* Behind an ecall, and behind a nested return. */
+    void (*event)(void *self, const struct pvm_state *state,
+                  const struct kernel_event *event);
+    void (*frame_end)(void *self, const struct kernel_frame_end *end);
+};
+
+/* Instructions that all invocations have retired. */
+uint64_t kernel_icount(const struct kernel *kernel);
 
 #endif

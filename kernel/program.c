@@ -13,11 +13,14 @@ static enum err program_create(struct program *p, const struct kernel *kernel)
 {
     bool recompile =
         kernel->config.engine == KERNEL_ENGINE_RECOMP && pvm_recomp_available();
+    const struct kernel_observer *observer = kernel->host.observer;
+    enum pvm_gas_log log = observer ? observer->gas_log : PVM_GAS_LOG_NONE;
+    const struct pvm_recomp_options options = {.sandbox = kernel->host.sandbox};
     if (recompile)
-        return pvm_program_recompile(&p->arena, &p->code, &kernel->pvm_config,
-                                     PVM_GAS_LOG_NONE, NULL, &p->program);
-    return pvm_program_create(&p->arena, &p->code, &kernel->pvm_config,
-                              PVM_GAS_LOG_NONE, &p->program);
+        return pvm_program_recompile(&p->arena, &p->code, &kernel->pvm_config, log,
+                                     &options, &p->program);
+    return pvm_program_create(&p->arena, &p->code, &kernel->pvm_config, log,
+                              &p->program);
 }
 
 static void program_close(struct program *p)

@@ -129,7 +129,15 @@ static uint32_t settle_overlays(const struct frame *frame,
     return count;
 }
 
-enum kernel_error kernel_settle(struct kernel *kernel, const struct frame *frame,
+static enum kernel_error settle_refs(struct kernel *kernel, struct frame *frame)
+{
+    enum kernel_error error = KERNEL_ERROR_None;
+    for (uint32_t i = 0; i < KERNEL_SLOT_COUNT && !error; i++)
+        error = kernel_slot_settle(kernel, &frame->cnode.slot[i]);
+    return error;
+}
+
+enum kernel_error kernel_settle(struct kernel *kernel, struct frame *frame,
                                 struct hash256 *ret_hash)
 {
     struct overlay_part part[MAPPING_MAX];
@@ -137,6 +145,9 @@ enum kernel_error kernel_settle(struct kernel *kernel, const struct frame *frame
     uint32_t count = settle_overlays(frame, part, &end);
     if (end > kernel->config.max_frame_mem)
         return KERNEL_ERROR_LimitExceeded;
+    enum kernel_error error = settle_refs(kernel, frame);
+    if (error)
+        return error;
     struct directory *directory = &kernel->directory;
     struct draft draft[2];
     draft[0] = kernel_draft_cnode(&frame->cnode, directory_end(directory));
@@ -154,8 +165,8 @@ enum kernel_error kernel_settle(struct kernel *kernel, const struct frame *frame
                               directory_end(directory) + draft[0].wire.size);
     if (!kernel_directory_fits(directory, draft, 2))
         return KERNEL_ERROR_DirectoryFull;
-    kernel_directory_insert(directory, &draft[0]);
-    kernel_directory_insert(directory, &draft[1]);
+    kernel_publish(kernel, &draft[0]);
+    kernel_publish(kernel, &draft[1]);
     *ret_hash = draft[1].hash;
     return KERNEL_ERROR_None;
 }
@@ -164,6 +175,10 @@ enum kernel_error kernel_settle(struct kernel *kernel, const struct frame *frame
 
 struct hash256 kernel_slots_hash(const struct kernel *kernel, const struct slots *slots)
 {
+    for (uint32_t i = 0; i < KERNEL_SLOT_COUNT; i++) {
+        if (slots->slot[i].used && slots->slot[i].ref)
+            return (struct hash256){{0}};
+    }
     return kernel_draft_cnode(slots, directory_end(&kernel->directory)).hash;
 }
 

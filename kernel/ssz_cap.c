@@ -146,6 +146,21 @@ static struct hash256 data_hash(struct bytes data)
     return kernel_mix(&root, 0);
 }
 
+struct hash256 kernel_slab_hash(uint64_t size, const struct hash256 *root,
+                                uint32_t count)
+{
+    struct ssz_tree tree;
+    unsigned depth = 0;
+    kernel_tree_init(&tree);
+    while ((uint64_t)1 << depth < count)
+        depth++;
+    for (uint32_t i = 0; i < count; i++)
+        kernel_tree_push(&tree, &root[i]);
+    const struct hash256 field[] = {kernel_le(size), kernel_tree_finish(&tree, depth)};
+    struct hash256 container = kernel_container(field, countof(field));
+    return kernel_mix(&container, KERNEL_KIND_DATA);
+}
+
 struct hash256 kernel_cap_hash(const struct kernel_cap *cap)
 {
     struct hash256 root = {{0}};

@@ -6,10 +6,13 @@
 
 /* ---- slots ---- */
 
-void kernel_slots_load(const struct kernel_cnode *cnode, struct slots *ret_slots)
+void kernel_slots_load(const struct kernel_cap *cnode, struct slots *ret_slots)
 {
-    struct kernel_entries list = cnode->entries;
-    *ret_slots = (struct slots){.size_log = cnode->size_log};
+    struct kernel_entries list = cnode->cnode.entries;
+    *ret_slots = (struct slots){.size_log = cnode->cnode.size_log};
+    for (uint32_t j = 0; j < cnode->ref_count; j++)
+        ret_slots->slot[cnode->ref[j].slot] =
+            (struct slot){.used = true, .ref = cnode->ref[j].id};
     uint32_t i = 0;
     for (; i < list.count; i++) {
         uint32_t slot = kernel_entry_slot(list, i);
@@ -28,7 +31,7 @@ bool kernel_slots_get(const struct slots *slots, uint32_t slot,
     if (slot < KERNEL_SLOT_COUNT) {
         if (slots->slot[slot].used)
             *ret_hash = slots->slot[slot].hash;
-        return slots->slot[slot].used;
+        return slots->slot[slot].used && !slots->slot[slot].ref;
     }
     for (uint32_t i = 0; i < slots->high.count; i++) {
         if (kernel_entry_slot(slots->high, i) == slot) {
@@ -37,6 +40,18 @@ bool kernel_slots_get(const struct slots *slots, uint32_t slot,
         }
     }
     return false;
+}
+
+enum kernel_error kernel_slot_settle(struct kernel *kernel, struct slot *slot)
+{
+    const struct kernel_target target = {.present = true, .ref = slot->ref};
+    if (!slot->used || !slot->ref)
+        return KERNEL_ERROR_None;
+    struct hash256 hash;
+    enum kernel_error error = kernel_work_settle(kernel, &target, &hash);
+    if (!error)
+        *slot = slot_of_hash(&hash);
+    return error;
 }
 
 /* ---- entries ---- */
@@ -87,7 +102,18 @@ enum kernel_error kernel_pop(struct kernel *kernel)
     return KERNEL_ERROR_None;
 }
 
-bool kernel_find_catcher(const struct kernel *kernel, const struct hash256 *marker,
+static bool catches(struct kernel *kernel, const struct hash256 *catcher,
+                    const struct hash256 *marker)
+{
+    struct kernel_assist_call *note =
+        kernel_journal_assist(kernel, KERNEL_ASSIST_CATCHES);
+    note->ok = true;
+    note->hash = *catcher;
+    note->answer = kernel_assist_catches(&kernel->assist, catcher, marker);
+    return note->answer;
+}
+
+bool kernel_find_catcher(struct kernel *kernel, const struct hash256 *marker,
                          uint32_t *ret_position)
 {
     for (uint32_t p = kernel->stack_size - 1; p-- > 0;) {
@@ -95,7 +121,7 @@ bool kernel_find_catcher(const struct kernel *kernel, const struct hash256 *mark
         if (frame->reference || !frame->image.has_yield_slot)
             continue;
         const struct slot *slot = &frame->cnode.slot[frame->image.yield_slot];
-        if (slot->used && kernel_assist_catches(&kernel->assist, &slot->hash, marker)) {
+        if (slot->used && !slot->ref && catches(kernel, &slot->hash, marker)) {
             *ret_position = p;
             return true;
         }

@@ -174,7 +174,7 @@ enum kernel_status kernel_wire_decode(struct bytes wire, struct kernel_cap *ret_
     if (wire.size > UINT32_MAX)
         return KERNEL_STATUS_BAD_LAYOUT;
     struct bytes body = bytes_of(wire.data + 1, wire.size - 1);
-    ret_cap->kind = (enum kernel_kind)wire.data[0];
+    *ret_cap = (struct kernel_cap){.kind = (enum kernel_kind)wire.data[0]};
     switch (ret_cap->kind) {
     case KERNEL_KIND_INSTANCE:
         return decode_instance(body, &ret_cap->instance);

@@ -26,7 +26,7 @@ static void check_cnode(const struct kernel_cap *cap, struct bytes wire,
     static struct slots slots;
     uint8_t *at = malloc(wire.size);
     check(at);
-    kernel_slots_load(&cap->cnode, &slots);
+    kernel_slots_load(cap, &slots);
     struct draft draft = kernel_draft_cnode(&slots, at);
     check_same(&draft, wire, hash);
     free(at);

@@ -6,17 +6,19 @@
 
 # folder: the prefixes of what it may define.
 prefixes='
-base: err_ arena_ buf_ bytes_ hash_ hash256_ os_ unpack
+base: err_ arena_ buf_ bytes_ hash_ hash256_ os_
 trace: trace_
 pvm: pvm_
 emu: emu_
 v86fs: v86fs_
+hostfs: hostfs_
 link: link_
 kernel: kernel_
+nub: nub_
 wasi: wasi_
 replay: replay_
 analysis: analysis_
-cli: cli_ ui_ cmd_
+cli: cli_ ui_ cmd_ dap_
 '
 
 # folder: what it may ask of other archives and libraries.  (os_ in pvm: layers.sh sees
@@ -26,14 +28,14 @@ trace: msgpack_ ZSTD_
 pvm: os_
 emu:
 v86fs: emu_virtio_
-link: pvm_
+link: pvm_ kernel_
 kernel: pvm_
 wasi: pvm_ v86fs_tree_
 '
 
 # What every pure folder may ask for: base without os, memory and string functions that
 # depend on nothing, and what a compiler or assert() adds on its own.
-base_prefixes='err_ arena_ buf_ bytes_ hash_ hash256_ unpack'
+base_prefixes='err_ arena_ buf_ bytes_ hash_ hash256_'
 allowed='memcpy memmove memset memcmp memchr bcmp strlen strnlen strcmp strncmp strchr
 strrchr strstr __assert_fail __stack_chk_fail _GLOBAL_OFFSET_TABLE_ __popcountdi2
 __udivti3 __umodti3 __divti3 __modti3 __multi3'
