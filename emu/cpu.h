@@ -16,6 +16,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "emu/place.h"
 #include "emu/ram.h"
 
 #include <stdbool.h>
@@ -134,12 +135,6 @@ struct emu_cpu_config {
     uint32_t features;    /* EMU_FEATURE_* */
 };
 
-/* A place on the guest's time line (trace-replay.md 1). */
-struct emu_place {
-    uint64_t icount;
-    uint64_t sub;
-};
-
 struct emu_engine;
 struct emu_block;
 struct emu_view;
@@ -187,7 +182,8 @@ struct emu_cpu {
     uint32_t privilege;
     uint32_t code_mode; /* EMU_MODE_*, by CS */
     bool stop;
-    struct emu_block *block; /* the running one */
+    struct emu_block *block;   /* the running one */
+    struct emu_block **blocks; /* the known ones */
     struct emu_engine *engine;
 };
 
