@@ -263,6 +263,15 @@ enum err nub_configure(struct nub *nub, const struct kernel_config *config,
     return ask_config(nub, bytes_of(packet, sizeof packet), ret_config);
 }
 
+enum err nub_state(struct nub *nub, struct nub_state *ret_state)
+{
+    struct bytes answer;
+    TRY(nub_call(nub, NUB_FN_dump_state, bytes_of("", 0), &answer));
+    if (nub->status)
+        return ERR_nub_refused;
+    return nub_state_decode(answer, ret_state) ? ERR_ok : nub_distrust(nub);
+}
+
 enum err nub_seed_file(struct nub *nub, uint64_t id, const struct hash256 *hash,
                        uint64_t *ret_next_id)
 {

@@ -72,10 +72,10 @@ void nub_journal_add(struct nub_journal *journal, struct bytes request,
 bool nub_journal_next(const struct nub_journal *journal, size_t *at,
                       struct nub_journal_entry *ret_entry)
 {
-    const uint8_t *entry = journal->entries.data + *at;
     struct nub_header header;
     if (*at == journal->entries.size)
         return false;
+    const uint8_t *entry = journal->entries.data + *at;
     memcpy(ret_entry->response.byte, entry, HASH256_SIZE);
     check(nub_header_decode(entry + ENTRY_HEAD, &header));
     ret_entry->request =

@@ -123,6 +123,9 @@ ERR_MUST_CHECK enum err nub_configure(struct nub *nub,
                                       const struct kernel_config *config,
                                       struct kernel_config *ret_config);
 
+/* DUMP_STATE; its lists are borrowed until the next call. */
+ERR_MUST_CHECK enum err nub_state(struct nub *nub, struct nub_state *ret_state);
+
 ERR_MUST_CHECK enum err nub_seed_file(struct nub *nub, uint64_t id,
                                       const struct hash256 *hash,
                                       uint64_t *ret_next_id);
