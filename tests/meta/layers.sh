@@ -43,6 +43,7 @@ zstd_errors.h trace/
 seccomp.h base/os_worker_filter.c
 capstone/* analysis/
 json-c/* cli/
+fuse3/* cli/mount
 cmocka.h tests/
 '
 

@@ -18,7 +18,7 @@ nub: nub_
 wasi: wasi_
 replay: replay_
 analysis: analysis_
-cli: cli_ ui_ cmd_
+cli: cli_ ui_ cmd_ dap_
 '
 
 # folder: what it may ask of other archives and libraries.  (os_ in pvm: layers.sh sees

@@ -236,7 +236,7 @@ static void test_special_files(void **state)
     struct world *w = *state;
     world_shell(w, "mkfifo root/pipe; touch root/plain");
     char path[128];
-    (void)snprintf(path, sizeof path, "%s/root/null", w->folder);
+    (void)snprintf(path, sizeof path, "%s/%s", w->folder, "root/null");
     bool device = mknod(path, S_IFCHR | 0666, makedev(1, 3)) == 0;
     assert_string_equal(world_list(w, w->root, 0), "plain");
     const char *const names[] = {"pipe", "null"};
@@ -268,7 +268,7 @@ static void test_mount_points(void **state)
     char path[128];
     world_shell(w, "mkdir root/m root/n");
     uint64_t m = world_node(w, "m");
-    (void)snprintf(path, sizeof path, "%s/root/m", w->folder);
+    (void)snprintf(path, sizeof path, "%s/%s", w->folder, "root/m");
     if (mount("none", path, "tmpfs", 0, "size=64k") != 0) {
         print_message("mount points: not tested, mount: %s\n", strerror(errno));
         skip();
