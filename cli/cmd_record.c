@@ -86,7 +86,7 @@ const struct cli_spec cli_spec_record = {
     .example =
         {{"lockstep record -o wc.lks pvm corpus/pvm/bin/wc.pvm --dir . -- README.md",
           "record a program that reads a file"},
-         {"lockstep record kernel corpus/kernel/store.json -o store.lks",
+         {"lockstep record kernel corpus/jar/store.json -o store.lks",
           "record instances of the capability kernel"}},
     .about =
         "Every call of the guest is written with what it read and was answered, and "
