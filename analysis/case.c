@@ -38,9 +38,16 @@ struct pvm_region analysis_case_region(const struct analysis_case *c, uint32_t i
 
 void analysis_case_map(const struct analysis_case *c, struct pvm_mem *mem)
 {
-    for (uint32_t page = pvm_mem_next_page(mem, 0); page < PVM_PAGE_COUNT;
-         page = pvm_mem_next_page(mem, page))
-        check(!pvm_mem_unmap(mem, page * (uint32_t)PVM_PAGE_SIZE, PVM_PAGE_SIZE));
+    uint32_t page = pvm_mem_next_page(mem, 0);
+    while (page < PVM_PAGE_COUNT) { /* by runs: each may change page protection */
+        uint32_t first = page;
+        do
+            page++;
+        while (page < PVM_PAGE_COUNT && pvm_mem_access(mem, page));
+        check(!pvm_mem_unmap(mem, first * (uint32_t)PVM_PAGE_SIZE,
+                             (uint64_t)(page - first) * PVM_PAGE_SIZE));
+        page = pvm_mem_next_page(mem, page);
+    }
     for (uint32_t i = 0; i < c->region_count; i++) {
         struct pvm_region region = analysis_case_region(c, i);
         check(!pvm_mem_map(mem, region.start, region.size, region.access, region.data));

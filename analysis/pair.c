@@ -216,6 +216,7 @@ static bool mend(struct side *side, uint32_t run)
     case PVM_EXIT_PANIC:
     case PVM_EXIT_TRAP:
     case PVM_EXIT_STOPPED:
+    case PVM_EXIT_BREAK:
     case PVM_EXIT_LOST:
     default:
         return false;

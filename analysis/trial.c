@@ -107,7 +107,7 @@ enum err analysis_trial_run(struct analysis_trial *trial, const struct analysis_
     struct os_job job;
     struct analysis_verdict verdict = {.group = ANALYSIS_CRASH};
     trial->page->done = 0;
-    TRY(os_job_start(&job, judge, &work, trial->quiet));
+    TRY(os_job_start(&job, judge, &work, trial->quiet, -1));
     enum os_job_state state = os_job_wait(&job, trial->timeout_ns);
     int status = job.status;
     os_job_close(&job);

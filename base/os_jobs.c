@@ -29,28 +29,47 @@ enum err os_shared_create(size_t size, void **ret_data)
     return ERR_ok;
 }
 
-_Noreturn static void run_job(int (*work)(void *self), void *self, bool quiet,
-                              pid_t parent)
+struct start {
+    int (*work)(void *self);
+    void *self;
+    bool quiet;
+    int output;
+    pid_t parent;
+};
+
+_Noreturn static void run_job(const struct start *start)
 {
     const struct rlimit none = {0, 0};
     (void)setrlimit(RLIMIT_CORE, &none);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
+    if (getppid() != start->parent)
         _exit(0);
-    int null = quiet ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
+    if (start->output >= 0)
+        (void)dup2(start->output, STDOUT_FILENO);
+    int null = start->quiet ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
     if (null >= 0)
         (void)dup2(null, STDERR_FILENO);
-    _exit(work(self));
+    _exit(start->work(start->self));
+}
+
+enum err os_scratch_open(int *ret_fd)
+{
+    int fd = memfd_create("lockstep", MFD_CLOEXEC);
+    if (fd < 0)
+        return os_fail();
+    *ret_fd = fd;
+    return ERR_ok;
 }
 
 enum err os_job_start(struct os_job *job, int (*work)(void *self), void *self,
-                      bool quiet)
+                      bool quiet, int output)
 {
-    pid_t parent = getpid(), pid = fork();
+    const struct start start = {work, self, quiet, output, getpid()};
+    pid_t pid = fork();
     if (pid < 0)
         return os_fail();
     if (pid == 0)
-        run_job(work, self, quiet, parent);
+        run_job(&start);
     /* Without a descriptor for it os_job_wait() looks now and then. */
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     *job = (struct os_job){.state = OS_JOB_RUNS, .pid = pid, .pidfd = pidfd};

@@ -21,6 +21,9 @@
  * ERR_nomem. */
 ERR_MUST_CHECK enum err os_shared_create(size_t size, void **ret_data);
 
+/* A file without a name, for what a job prints; os_close() gives it back. */
+ERR_MUST_CHECK enum err os_scratch_open(int *ret_fd);
+
 enum os_job_state {
     OS_JOB_NONE, /* never started, or closed */
     OS_JOB_RUNS,
@@ -35,9 +38,10 @@ struct os_job {
 };
 
 /* Fork, and have the copy end with what `work` answers (0..255).  `quiet`: what it says
- * on stderr is lost.  ERR_nomem, ERR_io: no further process. */
+ * on stderr is lost.  `output`: a descriptor that is its stdout; -1: ours.  ERR_nomem,
+ * ERR_io: no further process. */
 ERR_MUST_CHECK enum err os_job_start(struct os_job *job, int (*work)(void *self),
-                                     void *self, bool quiet);
+                                     void *self, bool quiet, int output);
 
 /* Wait until it has ended, at most that long (0: only look). */
 enum os_job_state os_job_wait(struct os_job *job, uint64_t timeout_ns);

@@ -137,6 +137,10 @@ static int link_inputs(struct cli *cli, const struct cli_link *options,
     link.profile = options->profile;
     link.stack_size = options->stack_size;
     link.heap_size = options->heap_size;
+    link.ro_slot = (uint32_t)options->ro_slot;
+    link.rw_slot = (uint32_t)options->rw_slot;
+    if (options->yield_slot != CLI_LINK_NO_SLOT)
+        link.yield_slot = (int32_t)options->yield_slot;
     link.map = options->map;
     link.json = options->json;
     link.debug = options->debug;

@@ -20,13 +20,17 @@ struct cli_link {
     const char *output, *map, *json;
     struct cli_list exports, keep;
     uint64_t stack_size, heap_size;
+    uint64_t ro_slot, rw_slot, yield_slot;
     bool debug;
 };
+
+#define CLI_LINK_NO_SLOT UINT64_MAX
 
 #define CLI_LINK_DEFAULTS                                                              \
     {                                                                                  \
         .format = LINK_FORMAT_RAW, .profile = PVM_PROFILE_VECTORS, .output = "a.pvm",  \
-        .stack_size = LINK_STACK_SIZE_DEFAULT, .heap_size = LINK_HEAP_SIZE_DEFAULT     \
+        .stack_size = LINK_STACK_SIZE_DEFAULT, .heap_size = LINK_HEAP_SIZE_DEFAULT,    \
+        .ro_slot = 1, .rw_slot = 2, .yield_slot = CLI_LINK_NO_SLOT                     \
     }
 
 /* clang-format off */
@@ -44,6 +48,12 @@ struct cli_link {
              "size of the stack (default 64K)"),                                       \
     CLI_SIZE(type, heap_size, "heap", 0, "BYTES", 0, UINT32_MAX,                       \
              "size of the heap behind bss (default 64K)"),                             \
+    CLI_U64(type, ro_slot, "ro-slot", 0, "N", 0, 255,                                  \
+            "image: slot of read-only data (default 1)"),                              \
+    CLI_U64(type, rw_slot, "rw-slot", 0, "N", 0, 255,                                  \
+            "image: slot of writable data (default 2)"),                               \
+    CLI_U64(type, yield_slot, "yield-slot", 0, "N", 0, 255,                            \
+            "image: slot of its catcher (default: it catches nothing)"),               \
     CLI_FLAG(type, debug, "debug", 'g', "write FILE.dbg for gdb"),                     \
     CLI_STRING(type, map, "map", 0, "FILE",                                            \
                "write a list of functions, data and jump-table entries"),              \

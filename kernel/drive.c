@@ -295,7 +295,8 @@ static bool after_run(struct kernel *kernel, struct pvm_outcome exit)
         return false;
     case PVM_EXIT_ECALL:
     case PVM_EXIT_STOPPED:
-    case PVM_EXIT_LOST: /* drive() has returned it */
+    case PVM_EXIT_LOST:  /* drive() has returned it */
+    case PVM_EXIT_BREAK: /* nobody debugs it */
         break;
     }
     pop_all(kernel);

@@ -66,8 +66,11 @@ static void place_section(struct link *link, struct link_section *section,
 enum err link_data(struct link *link)
 {
     struct link_layout *layout = &link->layout;
-    link->ro = arena_alloc_array(link->arena, layout->ro_size + 1, 1, 16);
-    link->rw = arena_alloc_array(link->arena, layout->rw_size + 1, 1, 16);
+    /* Whole pages: the overlays of an image are. */
+    link->ro = arena_alloc_array(link->arena,
+                                 link_round(layout->ro_size + 1, PVM_PAGE_SIZE), 1, 16);
+    link->rw = arena_alloc_array(link->arena,
+                                 link_round(layout->rw_size + 1, PVM_PAGE_SIZE), 1, 16);
     if (!link->ro || !link->rw)
         return ERR_nomem;
     for (uint32_t i = 0; i < link->object_count; i++) {
@@ -75,7 +78,7 @@ enum err link_data(struct link *link)
             struct link_section *section = &link->object[i].section[s];
             if (section->live && section->kind == LINK_SECTION_RO)
                 place_section(link, section,
-                              link->ro + (section->address - LINK_RO_BASE));
+                              link->ro + (section->address - layout->ro_base));
             else if (section->live && section->kind == LINK_SECTION_RW)
                 place_section(link, section,
                               link->rw + (section->address - layout->rw_base));
@@ -83,7 +86,7 @@ enum err link_data(struct link *link)
     }
     for (uint32_t i = 0; i < link->slot_count; i++) {
         const struct link_slot *slot = &link->slot[i];
-        link_set(link->ro + (layout->got - LINK_RO_BASE) + 8 * (size_t)i, 8,
+        link_set(link->ro + (layout->got - layout->ro_base) + 8 * (size_t)i, 8,
                  link_value(link, slot->symbol, slot->addend));
     }
     link->rw_used = layout->rw_size;

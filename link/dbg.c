@@ -153,7 +153,7 @@ static void add_parts(struct link_dbg *dbg, struct file *file)
     file->part_count = 1;
     add_memory(file, ".text", SHF_ALLOC_EXEC, LINK_CODE_BASE, link->program.code.size);
     if (layout->ro_size)
-        add_memory(file, ".rodata", ELF_SHF_ALLOC, LINK_RO_BASE, layout->ro_size);
+        add_memory(file, ".rodata", ELF_SHF_ALLOC, layout->ro_base, layout->ro_size);
     if (layout->heap_end > layout->rw_base)
         add_memory(file, ".data", SHF_ALLOC_WRITE, layout->rw_base,
                    layout->heap_end - layout->rw_base);

@@ -265,8 +265,9 @@ enum link_own { /* symbols that the linker defines (2) */
 };
 
 struct link_layout {
-    uint64_t got;              /* address of the GOT, in RO */
-    uint64_t ro_size;          /* sections and GOT */
+    uint64_t got;     /* address of the GOT, in RO */
+    uint64_t ro_size; /* sections and GOT */
+    uint64_t ro_base;
     uint64_t rw_base, rw_size; /* initialised part */
     uint64_t bss_end;
     uint64_t heap_start, heap_end;
@@ -323,6 +324,9 @@ ERR_MUST_CHECK enum err link_lower(struct link *link);
 ERR_MUST_CHECK enum err link_emit(struct link *link);
 ERR_MUST_CHECK enum err link_data(struct link *link);
 ERR_MUST_CHECK enum err link_write(struct link *link, struct buf *buf);
+
+/* -f image (image.c). */
+void link_write_image(struct link *link, struct buf *output);
 void link_write_json(const struct link *link, struct buf *buf);
 ERR_MUST_CHECK enum err link_write_map(const struct link *link, struct buf *buf);
 ERR_MUST_CHECK enum err link_write_debug(struct link *link, struct buf *buf);

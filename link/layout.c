@@ -8,6 +8,7 @@
 
 enum { SPI_HEAP_PAGE_MAX = 65535 /* E_2 */ };
 #define STACK_HIGH_SPI (0x100000000u - 0x20000u - 0x1000000u)
+#define IMAGE_END ((uint64_t)256 << 20) /* what a kernel lets a frame have */
 #define STACK_HIGH_POLKAVM 0xfffe0000u
 
 /* ---- GOT ---- */
@@ -163,6 +164,8 @@ static void refuse_data(struct link *link)
 static uint64_t region_limit(const struct link *link)
 {
     uint64_t limit = LINK_STATIC_END & ~(uint64_t)(PVM_PAGE_SIZE - 1);
+    if (link->options->format == LINK_FORMAT_IMAGE)
+        return IMAGE_END;
     uint64_t spi = link->layout.rw_base + (uint64_t)SPI_HEAP_PAGE_MAX * PVM_PAGE_SIZE;
     return link->options->format != LINK_FORMAT_POLKAVM && spi < limit ? spi : limit;
 }
@@ -201,16 +204,21 @@ enum err link_place(struct link *link)
     bool memory = link->options->format != LINK_FORMAT_RAW || link->options->json;
     if (!memory)
         refuse_data(link);
-    uint64_t cursor = LINK_RO_BASE;
-    uint64_t limit = LINK_RO_BASE + (uint64_t)LINK_DATA_SIZE_MAX;
+    bool image = link->options->format == LINK_FORMAT_IMAGE;
+    uint64_t stack = link_round(link->options->stack_size, PVM_PAGE_SIZE);
+    /* The stack of an image lies lowest: it overflows to what is not mapped. */
+    layout->ro_base = image ? link_round(stack, LINK_REGION_ALIGN) : LINK_RO_BASE;
+    uint64_t cursor = layout->ro_base;
+    uint64_t limit = cursor + LINK_DATA_SIZE_MAX;
     place_kind(link, LINK_SECTION_RO, limit, &cursor);
     if (link->slot_count && !link->problems->count &&
         !place(link, NULL, NULL, "global offset table", (uint64_t)link->slot_count * 8,
                8, limit, &cursor, &layout->got))
         return ERR_ok;
-    layout->ro_size = cursor - LINK_RO_BASE;
-    layout->rw_base =
-        2 * LINK_REGION_ALIGN + link_round(layout->ro_size, LINK_REGION_ALIGN);
+    layout->ro_size = cursor - layout->ro_base;
+    layout->rw_base = link_round(cursor, LINK_REGION_ALIGN);
+    if (!image)
+        layout->rw_base += LINK_REGION_ALIGN;
     cursor = layout->rw_base;
     place_kind(link, LINK_SECTION_RW, cursor + LINK_DATA_SIZE_MAX, &cursor);
     layout->rw_size = cursor - layout->rw_base;
@@ -221,8 +229,9 @@ enum err link_place(struct link *link)
     layout->stack_high = link->options->format == LINK_FORMAT_POLKAVM
                              ? STACK_HIGH_POLKAVM
                              : STACK_HIGH_SPI;
-    layout->stack_low =
-        layout->stack_high - link_round(link->options->stack_size, PVM_PAGE_SIZE);
+    if (image)
+        layout->stack_high = stack;
+    layout->stack_low = layout->stack_high - stack;
     define_own(link);
     return ERR_ok;
 }

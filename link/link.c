@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { STACK_SIZE_MAX = (1 << 24) - 1 /* E_3 */ };
+enum { STACK_SIZE_MAX = (1 << 24) - 1 /* E_3 */, LINK_SLOT_MAX = 255 };
 #define OUTPUT_SIZE_MAX ((size_t)1 << 30)
 
 static const char *const format_name[] = {
@@ -38,20 +38,27 @@ void link_options_init(struct link_options *options)
     *options = (struct link_options){.format = LINK_FORMAT_RAW,
                                      .profile = PVM_PROFILE_VECTORS,
                                      .stack_size = LINK_STACK_SIZE_DEFAULT,
-                                     .heap_size = LINK_HEAP_SIZE_DEFAULT};
+                                     .heap_size = LINK_HEAP_SIZE_DEFAULT,
+                                     .ro_slot = 1,
+                                     .rw_slot = 2,
+                                     .yield_slot = -1};
 }
 
 static enum err check_options(struct link *link)
 {
     const struct link_options *options = link->options;
     enum err err = ERR_usage;
-    if (options->format == LINK_FORMAT_IMAGE) {
-        err = ERR_unsupported;
-        link_problem(link, err, NULL, NULL, 0,
-                     "-f image: kernel Images are not written yet; "
-                     "choose raw, spi or polkavm");
+    if (options->format == LINK_FORMAT_IMAGE &&
+        (options->ro_slot == options->rw_slot || options->ro_slot > LINK_SLOT_MAX ||
+         options->rw_slot > LINK_SLOT_MAX || options->yield_slot > LINK_SLOT_MAX)) {
+        link_problem(
+            link, err, NULL, NULL, 0,
+            "-f image: slots are 0 to %d, and read-only and writable data need "
+            "one each",
+            LINK_SLOT_MAX);
     } else if (options->profile == PVM_PROFILE_JAVM &&
-               options->format != LINK_FORMAT_RAW) {
+               options->format != LINK_FORMAT_RAW &&
+               options->format != LINK_FORMAT_IMAGE) {
         link_problem(link, err, NULL, NULL, 0,
                      "--profile=javm goes with -f raw only; %s is a VECTORS program",
                      link_format_name(options->format));
@@ -169,7 +176,10 @@ enum err link_objects(struct arena *arena, const struct link_input *input,
     if (!link)
         return ERR_nomem;
     link->arena = arena;
-    link->options = options;
+    struct link_options own = *options;
+    if (own.format == LINK_FORMAT_IMAGE)
+        own.profile = PVM_PROFILE_JAVM;
+    link->options = &own;
     link->problems = problems;
     buf_init(&link->text, 4096);
     buf_init(&buf, OUTPUT_SIZE_MAX);

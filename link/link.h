@@ -40,7 +40,7 @@ enum link_format {
     LINK_FORMAT_RAW,     /* raw blob, no memory */
     LINK_FORMAT_SPI,     /* standard program */
     LINK_FORMAT_POLKAVM, /* .polkavm, JamV1 */
-    LINK_FORMAT_IMAGE,   /* kernel Image: ERR_unsupported until there is a kernel */
+    LINK_FORMAT_IMAGE,   /* caps for the capability kernel; see link_options */
 };
 
 /* "raw", "spi", "polkavm", "image". */
@@ -74,9 +74,15 @@ struct link_options {
     bool map;
     bool json;  /* with raw: a w3f case, and then data is allowed */
     bool debug; /* make the ELF for gdb */
+    /* image: slots of the caps with read-only and with writable data, which differ; of
+     * the catcher (-1: none).  The output is {u32 size, encoding} per cap in the order
+     * in which they are put; the last one is an instance. */
+    uint32_t ro_slot, rw_slot;
+    int32_t yield_slot;
 };
 
-/* Defaults: raw, VECTORS, 64 KiB of stack, 16 pages of heap, nothing else. */
+/* Defaults: raw, VECTORS, 64 KiB of stack, 16 pages of heap, slots 1 and 2, nothing
+ * else. */
 void link_options_init(struct link_options *options);
 
 /* One line about the input, "FILE: SECTION+OFFSET (FUNCTION): what; what to do"

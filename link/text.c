@@ -198,8 +198,8 @@ void link_write_json(const struct link *link, struct buf *buf)
 {
     const struct link_layout *layout = &link->layout;
     const struct page_range range[] = {
-        {.start = LINK_RO_BASE,
-         .end = LINK_RO_BASE + link_round(layout->ro_size, PVM_PAGE_SIZE),
+        {.start = layout->ro_base,
+         .end = layout->ro_base + link_round(layout->ro_size, PVM_PAGE_SIZE),
          .data = link->ro,
          .data_size = layout->ro_size},
         {.start = layout->rw_base,

@@ -170,7 +170,8 @@ enum err link_write(struct link *link, struct buf *buf)
         write_polkavm(link, buf);
         break;
     case LINK_FORMAT_IMAGE:
-        return ERR_unsupported;
+        link_write_image(link, buf);
+        break;
     }
     return buf->err;
 }

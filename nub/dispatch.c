@@ -186,8 +186,7 @@ enum err nub_serve_last_outcome(struct nub_server *server, struct bytes payload,
                                 struct nub_reply *reply)
 {
     (void)payload;
-    struct nub_outcome outcome = {.kernel = *kernel_last_outcome(server->kernel)};
-    nub_outcome_encode(&outcome, reply->payload);
+    nub_outcome_encode(kernel_last_outcome(server->kernel), reply->payload);
     reply->size = NUB_OUTCOME_SIZE;
     return ERR_ok;
 }
@@ -291,11 +290,48 @@ enum err nub_serve_reset_block(struct nub_server *server, struct bytes payload,
     return ERR_ok;
 }
 
+/* ---- trace and state [9.8, 9.9] ---- */
+
+/* Memory that runs out is no answer; a state larger than a payload is. */
+static enum err say_text(struct nub_server *server, struct nub_reply *reply)
+{
+    const struct buf *text = &server->text;
+    if (text->err == ERR_limit)
+        return say_status(reply, KERNEL_STATUS_LIMIT);
+    if (text->err)
+        return text->err;
+    memcpy(reply->payload, text->data, text->size);
+    reply->size = (uint32_t)text->size;
+    return ERR_ok;
+}
+
+enum err nub_serve_drain_trace(struct nub_server *server, struct bytes payload,
+                               struct nub_reply *reply)
+{
+    uint32_t size = kernel_u32(payload.data);
+    if (kernel_u32(payload.data + 4))
+        return say_status(reply, KERNEL_STATUS_MALFORMED);
+    if (size > NUB_PAYLOAD_MAX - NUB_TRACE_HEADER)
+        size = NUB_PAYLOAD_MAX - NUB_TRACE_HEADER;
+    buf_clear(&server->text);
+    kernel_trace_drain(server->kernel, size, &server->text);
+    return say_text(server, reply);
+}
+
+enum err nub_serve_dump_state(struct nub_server *server, struct bytes payload,
+                              struct nub_reply *reply)
+{
+    (void)payload;
+    buf_clear(&server->text);
+    kernel_state_dump(server->kernel, &server->text);
+    return say_text(server, reply);
+}
+
 /* ---- configuration [9.6] ---- */
 
 static enum kernel_status configure_check(struct nub_server *server,
                                           struct bytes payload,
-                                          struct nub_config *ret_config)
+                                          struct kernel_config *ret_config)
 {
     bool was_configurable = server->configurable;
     server->configurable = false;
@@ -306,13 +342,13 @@ static enum kernel_status configure_check(struct nub_server *server,
         return KERNEL_STATUS_STATE;
     if (!nub_config_decode(payload, ret_config))
         return KERNEL_STATUS_BAD_VALUE;
-    return kernel_config_check(&ret_config->kernel);
+    return kernel_config_check(ret_config);
 }
 
 enum err nub_serve_configure(struct nub_server *server, struct bytes payload,
                              struct nub_reply *reply)
 {
-    struct nub_config config;
+    struct kernel_config config;
     if (payload.size) {
         enum kernel_status status = configure_check(server, payload, &config);
         if (status)

@@ -11,7 +11,7 @@
 enum { NUB_SPACE_SPARE_MAX = 8 };
 
 struct nub_server {
-    struct nub_config config;
+    struct kernel_config config;
     bool configurable; /* no request has been served that ends that [9.6] */
     struct kernel *kernel;
     struct arena arena;
@@ -20,12 +20,13 @@ struct nub_server {
     void *space[NUB_SPACE_SPARE_MAX]; /* address spaces of frames, for the next ones */
     unsigned space_count;
     uint8_t *response; /* NUB_FRAME_MAX */
+    struct buf text;   /* of an answer whose size is not known before */
     enum err abort;    /* the machine could not go on */
 };
 
 /* Replace the kernel by a fresh one.  The old one stays after ERR_usage only. */
 ERR_MUST_CHECK enum err nub_server_configure(struct nub_server *server,
-                                             const struct nub_config *config);
+                                             const struct kernel_config *config);
 
 /* One request: its status, and `size` bytes written to `payload`. */
 struct nub_reply {

@@ -189,10 +189,8 @@ bool nub_boot_info_decode(struct bytes payload, struct nub_boot_info *ret_info)
 
 enum { HAS_POST_INSTANCE = 1, HAS_SLOT0 = 2, HAS_MARKER = 4, HAS_ALL = 7 };
 
-void nub_outcome_encode(const struct nub_outcome *outcome,
-                        uint8_t bytes[NUB_OUTCOME_SIZE])
+void nub_outcome_encode(const struct kernel_outcome *o, uint8_t bytes[NUB_OUTCOME_SIZE])
 {
-    const struct kernel_outcome *o = &outcome->kernel;
     kernel_u32_put(bytes, (uint32_t)o->variant);
     kernel_u32_put(bytes + 4, (o->has_post_instance ? HAS_POST_INSTANCE : 0u) |
                                   (o->has_slot0 ? HAS_SLOT0 : 0u) |
@@ -212,11 +210,11 @@ void nub_outcome_encode(const struct nub_outcome *outcome,
     hash_put(bytes + 264, &o->chain);
     hash_put(bytes + 296, &o->cnode);
     hash_put(bytes + 328, &o->mem_digest);
-    kernel_u64_put(bytes + 360, outcome->trace_count);
-    hash_put(bytes + 368, &outcome->trace_digest);
+    kernel_u64_put(bytes + 360, o->trace_count);
+    hash_put(bytes + 368, &o->trace_digest);
 }
 
-bool nub_outcome_decode(struct bytes payload, struct nub_outcome *ret_outcome)
+bool nub_outcome_decode(struct bytes payload, struct kernel_outcome *ret_outcome)
 {
     const uint8_t *p = payload.data;
     if (payload.size != NUB_OUTCOME_SIZE || kernel_u32(p) > KERNEL_VARIANT_DROPPED ||
@@ -240,12 +238,12 @@ bool nub_outcome_decode(struct bytes payload, struct nub_outcome *ret_outcome)
                                .marker = kernel_hash_at(p + 232),
                                .chain = kernel_hash_at(p + 264),
                                .cnode = kernel_hash_at(p + 296),
-                               .mem_digest = kernel_hash_at(p + 328)};
+                               .mem_digest = kernel_hash_at(p + 328),
+                               .trace_count = kernel_u64(p + 360),
+                               .trace_digest = kernel_hash_at(p + 368)};
     for (int i = 0; i < PVM_REG_COUNT; i++)
         o.reg[i] = kernel_u64(p + 64 + 8 * i);
-    *ret_outcome = (struct nub_outcome){.kernel = o,
-                                        .trace_count = kernel_u64(p + 360),
-                                        .trace_digest = kernel_hash_at(p + 368)};
+    *ret_outcome = o;
     return true;
 }
 
@@ -253,15 +251,8 @@ bool nub_outcome_decode(struct bytes payload, struct nub_outcome *ret_outcome)
 
 enum { SPEC_VERSION = 1 };
 
-struct nub_config nub_config_default(void)
+void nub_config_encode(const struct kernel_config *c, uint8_t bytes[NUB_CONFIG_SIZE])
 {
-    return (struct nub_config){.kernel = kernel_config_default(),
-                               .max_trace_records = 1 << 20};
-}
-
-void nub_config_encode(const struct nub_config *config, uint8_t bytes[NUB_CONFIG_SIZE])
-{
-    const struct kernel_config *c = &config->kernel;
     kernel_u32_put(bytes, SPEC_VERSION);
     kernel_u32_put(bytes + 4, c->flags);
     kernel_u32_put(bytes + 8, c->max_depth);
@@ -271,27 +262,27 @@ void nub_config_encode(const struct nub_config *config, uint8_t bytes[NUB_CONFIG
     kernel_u64_put(bytes + 32, c->max_dir_bytes);
     kernel_u32_put(bytes + 40, c->max_dir_caps);
     kernel_u32_put(bytes + 44, c->max_assist_entries);
-    kernel_u32_put(bytes + 48, config->max_trace_records);
+    kernel_u32_put(bytes + 48, c->max_trace_records);
     kernel_u32_put(bytes + 52, (uint32_t)c->engine);
     kernel_u64_put(bytes + 56, 0);
 }
 
-bool nub_config_decode(struct bytes payload, struct nub_config *ret_config)
+bool nub_config_decode(struct bytes payload, struct kernel_config *ret_config)
 {
     const uint8_t *p = payload.data;
     if (payload.size != NUB_CONFIG_SIZE || kernel_u32(p) != SPEC_VERSION ||
         kernel_u32(p + 52) > KERNEL_ENGINE_RECOMP || kernel_u64(p + 56))
         return false;
-    *ret_config = (struct nub_config){
-        .kernel = {.flags = kernel_u32(p + 4),
-                   .max_depth = kernel_u32(p + 8),
-                   .gas_table_id = kernel_u32(p + 12),
-                   .max_frame_mem = kernel_u64(p + 16),
-                   .max_stack_mem = kernel_u64(p + 24),
-                   .max_dir_bytes = kernel_u64(p + 32),
-                   .max_dir_caps = kernel_u32(p + 40),
-                   .max_assist_entries = kernel_u32(p + 44),
-                   .engine = (enum kernel_engine)kernel_u32(p + 52)},
-        .max_trace_records = kernel_u32(p + 48)};
+    *ret_config =
+        (struct kernel_config){.flags = kernel_u32(p + 4),
+                               .max_depth = kernel_u32(p + 8),
+                               .gas_table_id = kernel_u32(p + 12),
+                               .max_frame_mem = kernel_u64(p + 16),
+                               .max_stack_mem = kernel_u64(p + 24),
+                               .max_dir_bytes = kernel_u64(p + 32),
+                               .max_dir_caps = kernel_u32(p + 40),
+                               .max_assist_entries = kernel_u32(p + 44),
+                               .max_trace_records = kernel_u32(p + 48),
+                               .engine = (enum kernel_engine)kernel_u32(p + 52)};
     return true;
 }

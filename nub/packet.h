@@ -33,6 +33,7 @@ enum {
     NUB_OUTCOME_SIZE = 400,
     NUB_CONFIG_SIZE = 64,
     NUB_CAP_PART_HEADER = 16, /* of an answer to GET_CAP: total_len, offset */
+    NUB_TRACE_HEADER = 24,    /* to DRAIN_TRACE: first_seq, records_left, dropped */
 };
 
 /* ---- frames [9.1] ---- */
@@ -95,31 +96,18 @@ bool nub_boot_info_decode(struct bytes payload, struct nub_boot_info *ret_info);
 
 /* ---- outcome and configuration [9.5, 9.6] ---- */
 
-/* A kernel_outcome and what the packet adds to it. */
-struct nub_outcome {
-    struct kernel_outcome kernel;
-    uint64_t trace_count;
-    struct hash256 trace_digest;
-};
-
-void nub_outcome_encode(const struct nub_outcome *outcome,
+void nub_outcome_encode(const struct kernel_outcome *outcome,
                         uint8_t ret_bytes[NUB_OUTCOME_SIZE]);
 
 /* False for a wrong size, a variant or a pause cause outside its enum, and flags for
  * hashes that do not exist. */
-bool nub_outcome_decode(struct bytes payload, struct nub_outcome *ret_outcome);
+bool nub_outcome_decode(struct bytes payload, struct kernel_outcome *ret_outcome);
 
-struct nub_config {
-    struct kernel_config kernel;
-    uint32_t max_trace_records;
-};
-
-struct nub_config nub_config_default(void);
-void nub_config_encode(const struct nub_config *config,
+void nub_config_encode(const struct kernel_config *config,
                        uint8_t ret_bytes[NUB_CONFIG_SIZE]);
 
 /* False: wrong size, spec_version, engine or reserved bytes.  Ranges are
  * kernel_config_check()'s. */
-bool nub_config_decode(struct bytes payload, struct nub_config *ret_config);
+bool nub_config_decode(struct bytes payload, struct kernel_config *ret_config);
 
 #endif

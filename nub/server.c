@@ -42,28 +42,29 @@ static void kernel_drop(struct nub_server *server)
 }
 
 enum err nub_server_configure(struct nub_server *server,
-                              const struct nub_config *config)
+                              const struct kernel_config *config)
 {
     const struct kernel_host host = {
         .self = server, .space_take = space_take, .space_give = space_give};
-    if (kernel_config_check(&config->kernel))
+    if (kernel_config_check(config))
         return ERR_usage;
     kernel_drop(server);
     server->config = *config;
-    server->memory_size = kernel_memory_size(&config->kernel);
+    server->memory_size = kernel_memory_size(config);
     arena_init(&server->arena, ARENA_SIZE_MAX);
     TRY(os_reserve(server->memory_size, &server->memory));
-    return kernel_create(&server->arena, &config->kernel, server->memory, &host,
+    return kernel_create(&server->arena, config, server->memory, &host,
                          &server->kernel);
 }
 
-enum err nub_server_open(const struct nub_config *config,
+enum err nub_server_open(const struct kernel_config *config,
                          struct nub_server **ret_server)
 {
     struct nub_server *server = calloc(1, sizeof *server);
     if (!server)
         return ERR_nomem;
     void *response = NULL;
+    buf_init(&server->text, NUB_PAYLOAD_MAX);
     enum err err = os_reserve(NUB_FRAME_MAX, &response);
     server->response = response;
     if (!err)
@@ -84,6 +85,7 @@ void nub_server_close(struct nub_server *server)
     kernel_drop(server);
     while (server->space_count)
         os_release(server->space[--server->space_count], PVM_MEM_RESERVE_SIZE);
+    buf_fini(&server->text);
     os_release(server->response, NUB_FRAME_MAX);
     free(server);
 }

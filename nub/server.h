@@ -15,7 +15,7 @@ struct nub_server;
 
 /* A fresh kernel.  ERR_usage for a configuration that kernel_config_check() refuses,
  * ERR_nomem. */
-ERR_MUST_CHECK enum err nub_server_open(const struct nub_config *config,
+ERR_MUST_CHECK enum err nub_server_open(const struct kernel_config *config,
                                         struct nub_server **ret_server);
 
 /* NULL is fine. */

@@ -5,7 +5,8 @@
 #
 #   vmlinuz          Debian's kernel for i386, as published
 #   v86fs.ko         the file system of v86fs/guest-linux/, built against its headers
-#   initramfs.cpio   a static busybox, the virtio modules, v86fs.ko, init and run/
+#   initramfs.cpio   a static busybox, the virtio modules, v86fs.ko, the programs of
+#                    src/, init and run/
 #   release          6.1.0-NN-686
 #
 # Exit status 3: the packages cannot be had here.
@@ -44,6 +45,18 @@ ps pwd readlink realpath reboot rm rmdir rmmod sed seq setsid sh sha256sum sleep
 stat stty switch_root sync tail tar tee test time touch tr true truncate tty umount uname
 uniq usleep vi wc which xargs xxd yes zcat'
 
+# Programs of our own: without a C library, so that gcc for amd64 can make them.
+programs()
+{
+    mkdir -p "$folder/bin"
+    for source in "$here"/src/*.c; do
+        name=${source##*/}
+        gcc -m32 -std=c11 -O2 -Wall -Wextra -Werror -ffreestanding -fno-builtin \
+            -fno-tree-loop-distribute-patterns -fno-stack-protector -fno-pie -no-pie \
+            -nostdlib -static -o "$folder/bin/${name%.c}" "$source"
+    done
+}
+
 initramfs()
 {
     tree=$folder/tree
@@ -58,6 +71,7 @@ initramfs()
     cp "$folder/v86fs.ko" "$tree/lib/modules/"
     cp "$here/init" "$tree/init"
     chmod 755 "$tree/init"
+    cp "$folder/bin/"* "$tree/bin/"
     cp "$here/run/"* "$tree/run/"
     sh "$here/initramfs.sh" "$tree" >"$folder/initramfs.cpio.new"
     mv "$folder/initramfs.cpio.new" "$folder/initramfs.cpio"
@@ -70,6 +84,9 @@ fresh() # FILE PLACE…
 }
 
 fresh "$folder/v86fs.ko" "$top/v86fs/guest-linux" "$folder/release" || module
-fresh "$folder/initramfs.cpio" "$here" "$folder/v86fs.ko" || initramfs
+fresh "$folder/initramfs.cpio" "$here" "$folder/v86fs.ko" || {
+    programs
+    initramfs
+}
 cp "$root/boot/vmlinuz-$release" "$folder/vmlinuz"
 echo "guest: $folder has vmlinuz, v86fs.ko and initramfs.cpio"

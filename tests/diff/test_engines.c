@@ -151,6 +151,7 @@ static bool mend(struct pvm_state *state, struct pvm_outcome outcome, unsigned r
     case PVM_EXIT_TRAP:
     case PVM_EXIT_STOPPED:
     case PVM_EXIT_LOST:
+    case PVM_EXIT_BREAK:
     default:
         return false;
     }

@@ -15,15 +15,15 @@ enum { GAS_MAX = 20000, ENGINE_AT = NUB_HEADER_SIZE + 52 };
 
 static struct nub_server *open_server(enum kernel_engine engine)
 {
-    struct nub_config config = nub_config_default();
+    struct kernel_config config = kernel_config_default();
     struct nub_server *server;
-    config.kernel.engine = engine;
-    config.kernel.max_depth = 4;
-    config.kernel.max_frame_mem = 1 << 20;
-    config.kernel.max_stack_mem = 4 << 20;
-    config.kernel.max_dir_bytes = 1 << 20;
-    config.kernel.max_dir_caps = 64;
-    config.kernel.max_assist_entries = 16;
+    config.engine = engine;
+    config.max_depth = 4;
+    config.max_frame_mem = 1 << 20;
+    config.max_stack_mem = 4 << 20;
+    config.max_dir_bytes = 1 << 20;
+    config.max_dir_caps = 64;
+    config.max_assist_entries = 16;
     check(nub_server_open(&config, &server) == ERR_ok);
     return server;
 }

@@ -13,7 +13,7 @@ pvm: base
 emu: base
 v86fs: base virtio_v86fs.c=emu/virtio.h
 hostfs: base v86fs
-link: base pvm
+link: base pvm kernel
 kernel: base pvm
 nub: base pvm kernel
 wasi: base pvm v86fs/tree.h

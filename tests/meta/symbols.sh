@@ -18,7 +18,7 @@ nub: nub_
 wasi: wasi_
 replay: replay_
 analysis: analysis_
-cli: cli_ ui_ cmd_
+cli: cli_ ui_ cmd_ dap_
 '
 
 # folder: what it may ask of other archives and libraries.  (os_ in pvm: layers.sh sees
@@ -28,7 +28,7 @@ trace: msgpack_ ZSTD_
 pvm: os_
 emu:
 v86fs:
-link: pvm_
+link: pvm_ kernel_
 kernel: pvm_
 wasi: pvm_ v86fs_tree_
 '

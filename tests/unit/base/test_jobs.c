@@ -42,7 +42,7 @@ static void test_ended(void **unused)
     (void)unused;
     struct os_job job;
     int status = 42;
-    assert_int_equal(os_job_start(&job, work_answer, &status, true), ERR_ok);
+    assert_int_equal(os_job_start(&job, work_answer, &status, true, -1), ERR_ok);
     status = 3; /* the job has its own memory */
     assert_int_equal(os_job_wait(&job, LONG_NS), OS_JOB_ENDED);
     assert_int_equal(job.status, 42);
@@ -56,7 +56,7 @@ static void test_died(void **unused)
 {
     (void)unused;
     struct os_job job;
-    assert_int_equal(os_job_start(&job, work_die, NULL, true), ERR_ok);
+    assert_int_equal(os_job_start(&job, work_die, NULL, true, -1), ERR_ok);
     assert_int_equal(os_job_wait(&job, LONG_NS), OS_JOB_DIED);
     assert_int_equal(job.status, SIGABRT);
     assert_int_equal(*shared, 8);
@@ -70,7 +70,7 @@ static void test_hangs(void **unused)
     (void)unused;
     struct os_job job;
     *shared = 0;
-    assert_int_equal(os_job_start(&job, work_hang, NULL, true), ERR_ok);
+    assert_int_equal(os_job_start(&job, work_hang, NULL, true, -1), ERR_ok);
     while (*shared != 9)
         os_sleep_ns(100000);
     uint64_t start = os_clock_monotonic_ns();
@@ -80,6 +80,30 @@ static void test_hangs(void **unused)
     int pid = job.pid;
     os_job_close(&job);
     assert_int_equal(kill(pid, 0), -1); /* gone, and not a zombie */
+}
+
+static int work_print(void *self)
+{
+    (void)self;
+    return write(1, "hello", 5) != 5;
+}
+
+static void test_output(void **unused)
+{
+    (void)unused;
+    struct os_job job;
+    char text[8];
+    size_t size;
+    int fd;
+    assert_int_equal(os_scratch_open(&fd), ERR_ok);
+    assert_int_equal(os_job_start(&job, work_print, NULL, false, fd), ERR_ok);
+    assert_int_equal(os_job_wait(&job, LONG_NS), OS_JOB_ENDED);
+    assert_int_equal(job.status, 0);
+    os_job_close(&job);
+    assert_int_equal(os_pread(fd, 0, text, sizeof text, &size), ERR_ok);
+    assert_int_equal(size, 5);
+    assert_memory_equal(text, "hello", 5);
+    os_close(fd);
 }
 
 static int setup(void **unused)
@@ -98,6 +122,7 @@ int main(void)
         cmocka_unit_test(test_ended),
         cmocka_unit_test(test_died),
         cmocka_unit_test(test_hangs),
+        cmocka_unit_test(test_output),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -49,7 +49,7 @@ expect 125 "link: nowhere.o: no such file" -o "$work/no" nowhere.o
 expect 125 "link: $work/none/x: " -o "$work/none/x" "$fib"
 expect 129 "--export takes NAME or NAME=0..63, not 'f=64'" --export f=64 "$fib"
 expect 129 "--export takes NAME or NAME=N, not '=3'" --export =3 "$fib"
-expect 129 "-f image: kernel Images are not written yet" -f image -o "$work/no" "$fib"
+expect 129 "-f image: slots are 0 to 255" -f image --ro-slot 2 -o "$work/no" "$fib"
 expect 129 "--profile=javm goes with -f raw only" --profile javm -f spi "$fib"
 expect 129 "" -o "$work/no"
 [ ! -e "$work/no" ] || { echo "something was written in spite of a problem"; status=1; }

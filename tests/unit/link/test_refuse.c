@@ -597,8 +597,16 @@ static void test_options(void **state)
     sample_init(&s);
     word(&s, RV_RET);
     s.world.options.format = LINK_FORMAT_IMAGE;
-    refused(&s, ERR_unsupported,
-            "-f image: kernel Images are not written yet; choose raw, spi or polkavm");
+    s.world.options.rw_slot = 256;
+    refused(&s, ERR_usage,
+            "-f image: slots are 0 to 255, and read-only and writable data need one "
+            "each");
+    sample_init(&s);
+    word(&s, RV_RET);
+    s.world.options.format = LINK_FORMAT_IMAGE;
+    s.world.options.heap_size = (uint64_t)256 << 20;
+    refused(&s, ERR_link_layout,
+            "--heap 268435456: memory ends at 0x10010000; the limit is 0x10000000");
     sample_init(&s);
     word(&s, RV_RET);
     s.world.options.format = LINK_FORMAT_SPI;

@@ -173,9 +173,9 @@ void kat_expect(struct json_object *step, uint32_t status, struct bytes payload)
 struct bytes kat_configure(uint32_t flags, enum kernel_engine engine)
 {
     static uint8_t payload[NUB_CONFIG_SIZE];
-    struct nub_config config = nub_config_default();
-    config.kernel.flags = flags;
-    config.kernel.engine = engine;
+    struct kernel_config config = kernel_config_default();
+    config.flags = flags;
+    config.engine = engine;
     nub_config_encode(&config, payload);
     return bytes_of(payload, sizeof payload);
 }

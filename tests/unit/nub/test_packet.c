@@ -142,8 +142,8 @@ static void test_outcome_and_config(void **unused)
     uint64_t seed = test_seed(1);
     for (unsigned round = 0; round < 500; round++) {
         uint8_t bytes[NUB_OUTCOME_SIZE], again[NUB_OUTCOME_SIZE];
-        struct nub_outcome outcome;
-        struct nub_config config;
+        struct kernel_outcome outcome;
+        struct kernel_config config;
         for (size_t i = 0; i < sizeof bytes; i++)
             bytes[i] = (uint8_t)test_random(&seed);
         kernel_u32_put(bytes, round % 6);

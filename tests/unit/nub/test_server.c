@@ -22,8 +22,8 @@ struct fixture {
 static int setup(void **state)
 {
     static struct fixture f;
-    struct nub_config config = nub_config_default();
-    config.kernel.max_assist_entries = 8;
+    struct kernel_config config = kernel_config_default();
+    config.max_assist_entries = 8;
     f = (struct fixture){.frame = malloc(NUB_FRAME_MAX)};
     assert_non_null(f.frame);
     assert_int_equal(nub_server_open(&config, &f.server), ERR_ok);
@@ -89,10 +89,10 @@ static void expect_put_refused(struct fixture *f)
 
 static enum kernel_error last_error(struct fixture *f)
 {
-    struct nub_outcome outcome;
+    struct kernel_outcome outcome;
     assert_int_equal(call(f, NUB_FN_last_outcome, NULL, 0), KERNEL_STATUS_OK);
     assert_true(nub_outcome_decode(f->payload, &outcome));
-    return outcome.kernel.error;
+    return outcome.error;
 }
 
 /* The steps of a scenario, as far as `count`. */
@@ -218,7 +218,7 @@ static void test_resume(void **state)
 static void test_configure(void **state)
 {
     struct fixture *f = *state;
-    struct nub_config config;
+    struct kernel_config config;
     uint8_t bytes[NUB_CONFIG_SIZE];
     struct bytes wanted = kat_configure(KERNEL_STRICT_RETURN, KERNEL_ENGINE_INTERP);
     (void)call(f, NUB_FN_smoke, NULL, 0);
@@ -226,7 +226,7 @@ static void test_configure(void **state)
     (void)call(f, NUB_FN_last_outcome, NULL, 0);
     assert_int_equal(call(f, NUB_FN_configure, NULL, 0), KERNEL_STATUS_OK);
     assert_true(nub_config_decode(f->payload, &config));
-    assert_int_equal(config.kernel.max_assist_entries, 8);
+    assert_int_equal(config.max_assist_entries, 8);
     assert_int_equal(call(f, NUB_FN_configure, wanted.data, wanted.size),
                      KERNEL_STATUS_OK);
     assert_memory_equal(f->payload.data, wanted.data, wanted.size);
@@ -454,10 +454,10 @@ static void test_protocol(void **state)
 
 static void test_open_refused(void **state)
 {
-    struct nub_config config = nub_config_default();
+    struct kernel_config config = kernel_config_default();
     struct nub_server *server = NULL;
     (void)state;
-    config.kernel.max_depth = 0;
+    config.max_depth = 0;
     assert_int_equal(nub_server_open(&config, &server), ERR_usage);
     assert_null(server);
     nub_server_close(NULL);
