@@ -257,7 +257,7 @@ static enum err write_init(struct session *s)
     (void)snprintf(s->init, sizeof s->init, "%s/init.gdb", s->folder);
     buf_text(&text, "set confirm off\nset pagination off\n"
                     "set startup-with-shell off\n"
-                    "define seek\nstarti $arg0\nend\n"
+                    "define seek\nmonitor check $arg0\nstarti $arg0\nend\n"
                     "document seek\nGo to a position: N, e:N, g:N, out:N, N%, start, "
                     "end, +N, -N, #NAME.\nend\n");
     if (s->options->symbols)

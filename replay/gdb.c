@@ -202,7 +202,7 @@ static void run_packet(struct replay_gdb *gdb, const char *packet)
         position[size] = 0;
         arg += 2;
     }
-    (void)replay_gdb_go(gdb, position);
+    replay_gdb_go(gdb, position);
     replay_gdb_send_stop(gdb);
 }
 

@@ -72,6 +72,19 @@ static void do_seek(struct command *c)
     buf_printf(c->text, "use: seek %s\n", c->word[0] ? c->word[0] : "POSITION");
 }
 
+/* For the macro `seek`: says what is wrong with a position, or nothing. */
+static void do_check(struct command *c)
+{
+    struct replay_time to;
+    uint64_t gas;
+    const char *text = c->word[0] ? c->word[0] : "";
+    enum err err = replay_query_position(c->gdb->query, text, &to, &gas);
+    if (err == ERR_usage || err == ERR_not_found)
+        buf_printf(c->text, "'%.60s' is no position here\n", text);
+    else if (err)
+        fail(c, err);
+}
+
 static void do_frames(struct command *c)
 {
     buf_text(c->text, "0: program 0\n");
@@ -416,6 +429,7 @@ static const struct row {
 } row[] = {
     {"when", do_when, "where are we: icount, gas, event"},
     {"seek", do_seek, "POSITION: how to go there"},
+    {"check", do_check, "POSITION: is it one?"},
     {"events", do_events, "[-N] [+N] [KIND]: events around here"},
     {"ibreak", do_ibreak, "N | none: stop at instruction N"},
     {"ebreak", do_ebreak, "KIND[:op] | none: stop at events"},

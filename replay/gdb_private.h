@@ -66,8 +66,9 @@ void replay_gdb_stop_clear(struct replay_gdb *gdb);
 /* Running (gdb_run.c): step or continue, and the stop reply. */
 void replay_gdb_resume(struct replay_gdb *gdb, bool step, bool backward);
 void replay_gdb_send_stop(struct replay_gdb *gdb);
-/* Go to a position in text; false: it was said why not. */
-bool replay_gdb_go(struct replay_gdb *gdb, const char *position);
+/* Go to a position in text, if it is one: what is wrong with it, `monitor check` says.
+ */
+void replay_gdb_go(struct replay_gdb *gdb, const char *position);
 
 /* monitor commands (gdb_monitor.c), as text. */
 void replay_gdb_monitor(struct replay_gdb *gdb, const char *command, struct buf *text);

@@ -197,13 +197,15 @@ static enum err run(struct replay_gdb *gdb, bool backward)
     return ERR_ok;
 }
 
-/* What cannot be replayed ends the session's time there. */
-static void say_error(struct replay_gdb *gdb, enum err err)
+/* What cannot be replayed ends the session's time there.  `speaks`: this is an answer
+ * to a resumption, in front of which there may be output. */
+static void say_error(struct replay_gdb *gdb, enum err err, bool speaks)
 {
     char text[200];
     (void)snprintf(text, sizeof text, "lockstep: at icount %" PRIu64 ": %s\n",
                    replay_timeline_now(gdb->timeline).icount, err_text(err));
-    replay_gdb_say(gdb, text);
+    if (speaks)
+        replay_gdb_say(gdb, text);
     gdb->reported_end = err == ERR_interrupted ? REPLAY_AT_BROKEN : REPLAY_AT_EDGE;
 }
 
@@ -212,7 +214,7 @@ void replay_gdb_resume(struct replay_gdb *gdb, bool is_step, bool backward)
     enum err err = (is_step ? step : run)(gdb, backward);
     gdb->backward = backward;
     if (err)
-        say_error(gdb, err);
+        say_error(gdb, err, true);
     gdb->reported.time = replay_timeline_now(gdb->timeline);
     replay_gdb_send_stop(gdb);
 }
@@ -229,22 +231,15 @@ static void visit(struct replay_gdb *gdb, struct replay_time from)
     gdb->visit_count = gdb->visit_at;
 }
 
-bool replay_gdb_go(struct replay_gdb *gdb, const char *position)
+void replay_gdb_go(struct replay_gdb *gdb, const char *position)
 {
     struct replay_time from = replay_timeline_now(gdb->timeline);
     enum err err = replay_query_go(gdb->query, position);
     gdb->backward = false;
     gdb->reported_end = REPLAY_AT_LIMIT;
     gdb->reported = (struct replay_stop){.time = replay_timeline_now(gdb->timeline)};
-    if (err == ERR_usage || err == ERR_not_found) {
-        char text[160];
-        (void)snprintf(text, sizeof text, "lockstep: '%.60s' is no position here\n",
-                       position);
-        replay_gdb_say(gdb, text);
-    } else if (err) {
-        say_error(gdb, err);
-    } else {
+    if (!err)
         visit(gdb, from);
-    }
-    return !err;
+    else if (err != ERR_usage && err != ERR_not_found)
+        say_error(gdb, err, false);
 }

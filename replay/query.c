@@ -265,18 +265,20 @@ static bool special(const char *text, const char *prefix, uint64_t *ret_number)
     return !*end;
 }
 
-enum err replay_query_go(struct replay_query *query, const char *text)
+enum err replay_query_position(struct replay_query *query, const char *text,
+                               struct replay_time *ret_time, uint64_t *ret_gas)
 {
     struct replay_position position;
     struct replay_time to = {0};
     const char *plus = strchr(text, '+');
     uint64_t number;
+    *ret_gas = UINT64_MAX;
     if (text[0] == '#') {
         const struct replay_name *known = find_name(query, text + 1);
-        return known ? replay_timeline_seek(query->timeline, known->time)
-                     : ERR_not_found;
-    }
-    if (special(text, "out:", &number)) {
+        if (!known)
+            return ERR_not_found;
+        to = known->time;
+    } else if (special(text, "out:", &number)) {
         TRY(find_output(query, number, &to.icount));
     } else if (plus && plus != text) {
         char *end;
@@ -286,9 +288,20 @@ enum err replay_query_go(struct replay_query *query, const char *text)
     } else if (!replay_position_parse(text, &position)) {
         return ERR_usage;
     } else if (position.kind == REPLAY_AT_GAS) {
-        return replay_timeline_seek_gas(query->timeline, position.value);
+        *ret_gas = position.value;
     } else {
         TRY(icount_of(query, &position, &to.icount));
     }
+    *ret_time = to;
+    return ERR_ok;
+}
+
+enum err replay_query_go(struct replay_query *query, const char *text)
+{
+    struct replay_time to;
+    uint64_t gas;
+    TRY(replay_query_position(query, text, &to, &gas));
+    if (gas != UINT64_MAX)
+        return replay_timeline_seek_gas(query->timeline, gas);
     return replay_timeline_seek(query->timeline, to);
 }

@@ -36,8 +36,15 @@ void replay_query_fini(struct replay_query *query);
 /* Give now a name.  ERR_usage: not letters, digits, '-', '_', '.'; ERR_limit. */
 ERR_MUST_CHECK enum err replay_query_name(struct replay_query *query, const char *name);
 
-/* Go to a position: N, N+S, e:N, g:N, out:N, N%, start, end, +N, -N, #NAME.  ERR_usage:
- * that is none, ERR_not_found: no such name; as replay_timeline_seek. */
+/* A position in text: N, N+S, e:N, out:N, N%, start, end, +N, -N, #NAME; or g:N, which
+ * only a run can find: then *ret_gas is not UINT64_MAX.  ERR_usage: it is none,
+ * ERR_not_found: no such event, byte or name. */
+ERR_MUST_CHECK enum err replay_query_position(struct replay_query *query,
+                                              const char *text,
+                                              struct replay_time *ret_time,
+                                              uint64_t *ret_gas);
+
+/* Go there; as replay_query_position and replay_timeline_seek. */
 ERR_MUST_CHECK enum err replay_query_go(struct replay_query *query, const char *text);
 
 /* The first event whose clock is behind (or, `inclusive`, at or behind) `icount`.
