@@ -32,7 +32,8 @@ static struct gdb_stop *find(struct replay_gdb *gdb, const struct gdb_stop *like
     return NULL;
 }
 
-/* ";X5,260011…" again and again: sizes and bytecode.  Anything else ends the list. */
+/* ";X5,260011…" again and again: sizes and bytecode.  Commands, which gdb runs itself
+ * when it is there, may follow. */
 static bool read_conditions(const char *text, struct buf *conditions)
 {
     uint64_t size;
@@ -51,7 +52,7 @@ static bool read_conditions(const char *text, struct buf *conditions)
             buf_byte(conditions, (uint8_t)(high << 4 | low));
         }
     }
-    return !conditions->err;
+    return !conditions->err && (!*text || strncmp(text, ";cmds:", 6) == 0);
 }
 
 /* Put a stop into the list, or its new conditions. */
