@@ -255,6 +255,30 @@ static int outcome(const struct cli_pc *pc, enum emu_pc_status status,
     return LIMIT_STATUS;
 }
 
+/* Where the guest is, for people who look for the reason. */
+static void tell_registers(struct cli *cli, const struct emu_cpu *cpu)
+{
+    const uint32_t *reg = cpu->reg;
+    uint8_t code[8] = {0};
+    (void)emu_cpu_peek(cpu, cpu->segment[EMU_CS].base + cpu->eip, code, sizeof code);
+    ui_verbose(cli,
+               "eax=%08x ecx=%08x edx=%08x ebx=%08x esp=%08x ebp=%08x esi=%08x "
+               "edi=%08x",
+               reg[EMU_EAX], reg[EMU_ECX], reg[EMU_EDX], reg[EMU_EBX], reg[EMU_ESP],
+               reg[EMU_EBP], reg[EMU_ESI], reg[EMU_EDI]);
+    ui_verbose(cli,
+               "eip=%04x:%08x (%02x %02x %02x %02x %02x %02x %02x %02x) eflags=%08x "
+               "cr0=%08x cr2=%08x cr3=%08x cr4=%08x",
+               cpu->segment[EMU_CS].selector, cpu->eip, code[0], code[1], code[2],
+               code[3], code[4], code[5], code[6], code[7], cpu->eflags, cpu->cr0,
+               cpu->cr2, cpu->cr3, cpu->cr4);
+    const struct emu_undefined *undefined = emu_cpu_undefined(cpu);
+    for (uint32_t i = 0; i < undefined->kinds; i++)
+        ui_verbose(cli, "undefined instruction %02x %02x %02x %02x",
+                   undefined->bytes[i][0], undefined->bytes[i][1],
+                   undefined->bytes[i][2], undefined->bytes[i][3]);
+}
+
 int cli_pc_run(struct cli *cli, const struct cli_pc_options *options, uint64_t seed)
 {
     struct cli_pc pc;
@@ -270,6 +294,7 @@ int cli_pc_run(struct cli *cli, const struct cli_pc_options *options, uint64_t s
         ui_note(cli, "%s: %s, %" PRIu64 " instructions, %.2f s, %.0f MIPS",
                 options->kernel, words, insns, (double)ns / 1e9,
                 ns ? (double)insns * 1e3 / (double)ns : 0.0);
+        tell_registers(cli, pc.pc->cpu);
     }
     cli_pc_close(&pc);
     return status;
