@@ -534,7 +534,7 @@ void pvm_mem_restore(struct pvm_mem *mem, uint32_t page, const uint8_t *bytes,
 {
     uint8_t *to = mem->base + (size_t)page * PVM_PAGE_SIZE;
     check(mem->info[page] & MEM_ACCESS);
-    guard_open(mem, page);
+    guard_open(mem, page, 1);
     if (bytes)
         memcpy(to, bytes, PVM_PAGE_SIZE);
     else
