@@ -76,6 +76,7 @@ void emu_cpu_reset(struct emu_cpu *cpu)
     cpu->shadow = 0;
     cpu->halted = false;
     cpu->halted_ns = cpu->icount = cpu->sub = 0;
+    emu_fpu_init(&cpu->fpu);
     memset(cpu->itlb, 0, sizeof cpu->itlb);
     memset(cpu->dtlb, 0, sizeof cpu->dtlb);
     cpu->intr = false;

@@ -16,6 +16,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "emu/fpu.h"
 #include "emu/place.h"
 #include "emu/ram.h"
 
@@ -160,6 +161,7 @@ struct emu_cpu {
     uint64_t halted_ns;
     uint64_t icount;
     uint64_t sub;
+    struct emu_fpu fpu;
     struct emu_tlb_entry itlb[EMU_ITLB_SIZE];
     struct emu_tlb_entry dtlb[EMU_DTLB_SIZE];
 

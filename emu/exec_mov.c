@@ -357,31 +357,50 @@ HANDLER(popa)
     NEXT;
 }
 
-/* The level's frame pointers are read before anything is written. */
+static bool probe_stack(struct emu_cpu *cpu, uint32_t esp, unsigned size)
+{
+    uint32_t linear;
+    return emu_linear(cpu, EMU_SS, esp & cpu->stack_mask, size, EMU_ACCESS_WRITE,
+                      &linear) &&
+           emu_probe_write(cpu, linear, size, emu_is_user(cpu));
+}
+
+/* Push EBP, the frame pointers of the outer levels and the new one.  The pushes may
+ * overwrite what is read later.  With `probe` nothing changes. */
+static bool enter_frames(struct emu_cpu *cpu, const struct emu_op *op, bool probe,
+                         uint32_t *esp)
+{
+    unsigned level = op->immediate & 31;
+    uint32_t ebp = cpu->reg[EMU_EBP], value = ebp;
+    uint32_t frame = emu_stack_move(cpu, *esp, 0u - op->size);
+    for (unsigned i = 0; i <= level; i++) {
+        if (i > 0) {
+            ebp = emu_stack_move(cpu, ebp, 0u - op->size);
+            value = frame;
+        }
+        if (i > 0 && i < level &&
+            !emu_load(cpu, EMU_SS, ebp & cpu->stack_mask, op->size, &value))
+            return false;
+        *esp = emu_stack_move(cpu, *esp, 0u - op->size);
+        if (!(probe ? probe_stack(cpu, *esp, op->size)
+                    : emu_store(cpu, EMU_SS, *esp & cpu->stack_mask, op->size, value)))
+            return false;
+    }
+    return true;
+}
+
+/* A write at the new top of the stack must be possible, too. */
 HANDLER(enter)
 {
-    unsigned level = op->immediate & 31, count = 0;
-    uint32_t values[33], esp = cpu->reg[EMU_ESP], ebp = cpu->reg[EMU_EBP];
-    values[count++] = ebp;
+    uint32_t esp = cpu->reg[EMU_ESP];
     uint32_t frame = emu_stack_move(cpu, esp, 0u - op->size);
-    for (unsigned i = 1; i < level; i++) {
-        ebp = emu_stack_move(cpu, ebp, 0u - op->size);
-        if (!emu_load(cpu, EMU_SS, ebp & cpu->stack_mask, op->size, &values[count++]))
-            FAULT;
-    }
-    if (level)
-        values[count++] = frame;
-    /* A write at the new top of the stack must be possible, too. */
-    uint32_t linear, pushes = op->size * count;
-    uint32_t top = emu_stack_move(cpu, esp, 0u - pushes - op->displacement);
-    if (!emu_linear(cpu, EMU_SS, top & cpu->stack_mask, op->size, EMU_ACCESS_WRITE,
-                    &linear) ||
-        !emu_probe_write(cpu, linear, op->size, emu_is_user(cpu)) ||
-        !emu_push_frame(cpu, &cpu->segment[EMU_SS], emu_is_user(cpu), &esp, op->size,
-                        values, count, 0))
+    if (!enter_frames(cpu, op, true, &esp))
         FAULT;
-    esp = top;
-    cpu->reg[EMU_ESP] = esp;
+    uint32_t top = emu_stack_move(cpu, esp, 0u - op->displacement);
+    esp = cpu->reg[EMU_ESP];
+    if (!probe_stack(cpu, top, op->size) || !enter_frames(cpu, op, false, &esp))
+        FAULT;
+    cpu->reg[EMU_ESP] = top;
     emu_put_register(cpu, EMU_EBP, op->size, frame);
     NEXT;
 }

@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static unsigned encodings = 24, cases = 48;
+static unsigned encodings = 20, cases = 24;
 static const char *oracle_path;
 static int to_oracle, from_oracle;
 
