@@ -267,7 +267,7 @@ void fpu_case_make(struct fpu_case *c, const struct fpu_case_row *row, uint64_t 
     put(c->image + 18, 2, test_random(&state) & 0x7ff);
     put(c->image + 20, 4, test_random(&state));
     make_memory(c, &state, b);
-    make_registers(c, &state, a, b, (x == 8) | (y == 8) << 1);
+    make_registers(c, &state, a, b, (x == 8 ? 1u : 0) | (y == 8 ? 2u : 0));
 }
 
 static void run(struct emu_fpu *fpu, struct emu_fpu_insn insn, uint8_t *memory)

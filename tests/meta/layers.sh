@@ -21,7 +21,7 @@ replay: base trace pvm kernel nub emu v86fs hostfs wasi
 analysis: base trace pvm emu
 cli: base trace pvm kernel nub emu v86fs hostfs link wasi replay analysis
 bench: base trace pvm kernel nub emu v86fs hostfs link wasi replay analysis corpus
-tests: base trace pvm kernel nub emu v86fs hostfs link wasi replay analysis cli corpus
+tests: base trace pvm kernel nub emu v86fs hostfs link wasi replay analysis cli corpus bench
 '
 
 # Pure folders see no system; hosted ones see it through base/os.h only.
