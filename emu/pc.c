@@ -261,6 +261,8 @@ static void reset(struct emu_pc *pc)
 {
     emu_pics_reset(&pc->pics);
     emu_pit_reset(&pc->pit);
+    /* OUT is high from the start: the first edge is the end of the first count. */
+    emu_pics_set_line(&pc->pics, IRQ_TIMER, emu_pit_line(&pc->pit, 0));
     emu_rtc_reset(&pc->rtc, pc->config.epoch);
     emu_uart_reset(&pc->uart);
     emu_pci_init(&pc->pci);
