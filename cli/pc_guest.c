@@ -150,14 +150,42 @@ static int load(struct cli_pc *pc, uint64_t seed)
     return CLI_UNKNOWN;
 }
 
+/* The trees, and room for the device that serves them. */
+static int open_fs(struct cli_pc *pc, struct emu_pc_config *config)
+{
+    if (!pc->options->fs.count)
+        return CLI_YES;
+    emu_virtio_pci_options_init(&config->fs[0], 0);
+    config->fs[0].features = pc->options->fs_extensions ? V86FS_FEATURES : 0;
+    config->fs_count = 1;
+    return cli_fs_open(pc->cli, &pc->options->fs, config->epoch, &pc->fs);
+}
+
+static enum err connect_fs(struct cli_pc *pc)
+{
+    struct v86fs_virtio_options options;
+    struct v86fs_virtio *device;
+    if (!pc->pc->config.fs_count)
+        return ERR_ok;
+    pc->fs_clock = (struct v86fs_virtio_clock){pc->fs.server, pc->pc, emu_pc_now_ns};
+    v86fs_virtio_options_init(&options);
+    options.backend = v86fs_virtio_server(&pc->fs_clock);
+    options.origin = !pc->fs.derived;
+    return v86fs_virtio_create(&pc->arena, &options, &pc->pc->fs[0].virtio, &device);
+}
+
 static int create(struct cli_pc *pc)
 {
     struct emu_pc_config config;
     int status = read_config(pc->cli, pc->options, &config);
+    if (!status)
+        status = open_fs(pc, &config);
     if (status)
         return status;
     struct emu_host host = replay_pc_live_host(pc->live);
     enum err err = emu_pc_create(&pc->arena, &config, &host, &pc->pc);
+    if (!err)
+        err = connect_fs(pc);
     if (err)
         return ui_fail(pc->cli, err, "machine");
     replay_pc_live_attach(pc->live, pc->pc);
@@ -190,6 +218,8 @@ int cli_pc_open(struct cli *cli, const struct cli_pc_options *options, uint64_t 
 void cli_pc_close(struct cli_pc *pc)
 {
     replay_pc_live_close(pc->live);
+    if (pc->options->fs.count)
+        cli_fs_close(&pc->fs);
     os_close(pc->out_fd);
     buf_fini(&pc->kernel);
     buf_fini(&pc->initrd);

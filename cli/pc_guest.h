@@ -7,8 +7,10 @@
 #define CLI_PC_GUEST_H
 
 #include "cli/cli.h"
+#include "cli/fs.h"
 #include "emu/boot.h"
 #include "replay/pc_live.h"
+#include "v86fs/virtio_v86fs.h"
 
 struct cli_pc_options {
     const char *kernel, *initrd, *append;
@@ -21,6 +23,8 @@ struct cli_pc_options {
     const char *console; /* NULL or "stdio", "script=FILE", "file=FILE" */
     const char *until;
     uint64_t insns_max, console_max;
+    struct cli_list fs; /* none: no v86fs device */
+    bool fs_extensions;
     bool triple_fault_ok;
     bool one_by_one;
 };
@@ -60,6 +64,11 @@ extern const char *const cli_pc_boot_word[], *const cli_pc_kernel_as_word[],
                 "pc: end after so many instructions"),                                 \
         CLI_SIZE(type, pc.console_max, "max-console", 0, "SIZE", 1, UINT64_MAX,        \
                  "pc: end after so many bytes of output (default 1G)"),                \
+        CLI_LIST(                                                                      \
+            type, pc.fs, "fs", 0, "[NAME=]SPEC",                                       \
+            "pc: a file tree for v86fs: mem, dir:PATH, image:PATH, overlay:PATH"),     \
+        CLI_FLAG(type, pc.fs_extensions, "fs-extensions", 0,                           \
+                 "pc: offer the driver more than the base protocol"),                  \
         CLI_FLAG(type, pc.triple_fault_ok, "triple-fault-ok", 0,                       \
                  "pc: a triple fault ends the run with status 0"),                     \
         CLI_FLAG(type, pc.one_by_one, "one-by-one", 0,                                 \
@@ -75,6 +84,8 @@ struct cli_pc {
     int in_fd;
     struct replay_pc_live *live;
     struct emu_pc *pc;
+    struct cli_fs fs; /* trees of the v86fs device, if there is one */
+    struct v86fs_virtio_clock fs_clock;
     enum emu_boot_kind kind;
 };
 
