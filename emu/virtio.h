@@ -100,6 +100,10 @@ struct emu_virtio {
 /* Registers to their reset values; wiring and epoch stay. */
 void emu_virtio_init(struct emu_virtio *virtio);
 
+/* Can a queue have these fields: a size that a driver can set and, if it is enabled,
+ * rings in RAM?  For state from outside. */
+bool emu_virtio_queue_good(const struct emu_virtio *virtio, unsigned queue);
+
 /* Common configuration: the little-endian bytes at `offset`; writes of a whole field
  * (6.2). */
 uint32_t emu_virtio_common_read(const struct emu_virtio *virtio, unsigned offset,
