@@ -55,8 +55,7 @@ static void walk_state(struct emu_pc *pc, struct walk *walk)
 #include "emu/state.def"
 }
 
-/* ---- numbers ------------------------------------------------------------------------
- */
+/* ---- numbers ---- */
 
 static uint64_t number_of(const void *at, size_t size)
 {
@@ -103,8 +102,7 @@ static void advance(struct bytes *bytes, size_t size)
     *bytes = bytes_of(bytes->data + size, bytes->size - size);
 }
 
-/* ---- save
- * ---------------------------------------------------------------------------- */
+/* ---- save ---- */
 
 static void save_field(struct walk *walk, const char *name, void *at, size_t size,
                        bool number, uint64_t max)
@@ -134,8 +132,7 @@ void emu_pc_save(const struct emu_pc *pc, struct buf *buf)
     save_parts(pc, PART_ALL, buf);
 }
 
-/* ---- load
- * ---------------------------------------------------------------------------- */
+/* ---- load ---- */
 
 static void load_field(struct walk *walk, const char *name, void *at, size_t size,
                        bool number, uint64_t max)
@@ -208,8 +205,7 @@ enum err emu_pc_load(struct emu_pc *pc, struct bytes state, char *ret_field,
     return ERR_ok;
 }
 
-/* ---- compare
- * ------------------------------------------------------------------------- */
+/* ---- compare ---- */
 
 static void diff_field(struct walk *walk, const char *name, void *at, size_t size,
                        bool number, uint64_t max)
@@ -248,8 +244,7 @@ uint64_t emu_pc_diff(const struct emu_pc *pc, struct bytes a, struct bytes b,
     return walk.differ_count;
 }
 
-/* ---- digests
- * ------------------------------------------------------------------------- */
+/* ---- digests ---- */
 
 static struct hash256 hash_parts(const struct emu_pc *pc, unsigned parts,
                                  struct buf *buf)

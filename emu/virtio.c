@@ -50,8 +50,7 @@ static void emit(struct emu_virtio *virtio, struct emu_event *event)
     virtio->event(virtio->event_self, event);
 }
 
-/* ---- reading ----------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 static void put(uint8_t *at, unsigned size, uint64_t value)
 {
@@ -98,8 +97,7 @@ uint32_t emu_virtio_common_read(const struct emu_virtio *virtio, unsigned offset
     return value;
 }
 
-/* ---- status ------------------------------------------------------------------------
- */
+/* ---- status ---- */
 
 static void reset(struct emu_virtio *virtio)
 {
@@ -145,8 +143,7 @@ static void set_status(struct emu_virtio *virtio, uint8_t value)
         ready(virtio);
 }
 
-/* ---- queue fields ------------------------------------------------------------------
- */
+/* ---- queue fields ---- */
 
 static bool area_good(const struct emu_virtio *virtio, uint32_t low, uint32_t high,
                       uint32_t align, uint32_t size)
@@ -254,8 +251,7 @@ void emu_virtio_common_write(struct emu_virtio *virtio, unsigned offset, unsigne
         virtio->counters.writes_ignored++;
 }
 
-/* ---- kicks and ISR ------------------------------------------------------------------
- */
+/* ---- kicks and ISR ---- */
 
 void emu_virtio_notify_write(struct emu_virtio *virtio, unsigned offset, unsigned size,
                              uint32_t value)

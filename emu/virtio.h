@@ -118,8 +118,7 @@ void emu_virtio_notify_write(struct emu_virtio *virtio, unsigned offset, unsigne
 /* Read and clear ISR (6.5). */
 uint8_t emu_virtio_isr_read(struct emu_virtio *virtio);
 
-/* ---- for the device behind it ------------------------------------------------------
- */
+/* ---- for the device behind it ---- */
 
 struct emu_chain_part {
     uint32_t address, size;
