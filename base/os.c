@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
@@ -132,6 +133,13 @@ bool os_folder_exists(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+enum err os_folder_create(const char *path)
+{
+    if (mkdir(path, 0777) != 0 && !(errno == EEXIST && os_folder_exists(path)))
+        return fail();
+    return ERR_ok;
 }
 
 static int by_name(const void *a, const void *b)
@@ -365,6 +373,12 @@ enum err os_allocate(int fd, uint64_t offset, uint64_t size)
         return ERR_ok;
     errno = error;
     return fail();
+}
+
+bool os_readable(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    return poll(&poll_fd, 1, 0) > 0;
 }
 
 enum err os_datasync(int fd)

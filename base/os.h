@@ -38,6 +38,9 @@ bool os_file_same(const char *a, const char *b);
 /* True for a folder (or a link to one). */
 bool os_folder_exists(const char *path);
 
+/* Make a folder; its parent must be there, and it may be there itself. */
+ERR_MUST_CHECK enum err os_folder_create(const char *path);
+
 /* Append the names in a folder in bytewise order, each with a NUL behind it and, for a
  * folder, a '/' before that.  "." and ".." are left out. */
 ERR_MUST_CHECK enum err os_folder_list(const char *path, struct buf *names);
@@ -68,6 +71,9 @@ ERR_MUST_CHECK enum err os_pwrite(int fd, uint64_t offset, const void *data,
 /* One read or write at the file's own position; may be short; 0 is the end. */
 ERR_MUST_CHECK enum err os_read(int fd, void *data, size_t size, size_t *ret_size);
 ERR_MUST_CHECK enum err os_write_all(int fd, const void *data, size_t size);
+
+/* Would a read answer at once (bytes, the end, or an error)? */
+bool os_readable(int fd);
 
 /* whence: 0 start, 1 current, 2 end. */
 ERR_MUST_CHECK enum err os_seek(int fd, int64_t offset, int whence,

@@ -116,6 +116,9 @@ struct worker_keep os_worker_text(void);
 /* The two filters, built once.  ERR_nomem. */
 ERR_MUST_CHECK enum err os_worker_filters(const struct worker_filter **ret_filters);
 
+/* The filter of base/os_process.h, built once.  ERR_nomem. */
+ERR_MUST_CHECK enum err os_process_filter(const struct worker_filter **ret_filter);
+
 /* Run `start` on a thread that lives as long as this process: a worker is told of the
  * death of the thread that started it.  ERR_nomem. */
 ERR_MUST_CHECK enum err os_worker_keeper_run(enum err (*start)(void *self), void *self);

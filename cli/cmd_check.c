@@ -5,6 +5,8 @@
 #include "analysis/check.h"
 
 #include "base/os.h"
+#include "base/os_jobs.h"
+#include "cli/case_file.h"
 #include "cli/check_print.h"
 #include "cli/command_line.h"
 #include "cli/engine.h"
@@ -18,13 +20,21 @@
 
 #define GAS_DEFAULT UINT64_C(20000000)
 #define INTERVAL_DEFAULT UINT64_C(16777216)
-enum { LIST_SIZE_MAX = 1 << 26, FOLDER_DEPTH_MAX = 32, A0 = 7 };
+#define SECOND UINT64_C(1000000000)
+enum {
+    LIST_SIZE_MAX = 1 << 26,
+    FOLDER_DEPTH_MAX = 32,
+    A0 = 7,
+    JOBS_MAX = 256,
+    CASE_TIMEOUT = 10, /* seconds */
+};
 
 struct options {
     struct cli_guest_options guest;
     const char *engines;
     struct cli_engine_options engine;
     uint64_t interval;
+    uint64_t jobs;
 };
 
 static const struct options defaults = {
@@ -38,6 +48,7 @@ static const struct options defaults = {
               .discard = true},
     .engines = "interp,recomp",
     .interval = INTERVAL_DEFAULT,
+    .jobs = 1,
 };
 
 static const struct cli_option option[] = {
@@ -46,6 +57,8 @@ static const struct cli_option option[] = {
     CLI_INTERP_ONLY_OPTION(struct options),
     CLI_U64(struct options, interval, "interval", 0, "GAS", 1, REPLAY_GAS_MAX,
             "gas between two comparisons (default 2^24)"),
+    CLI_U64(struct options, jobs, "jobs", 'j', "N", 1, JOBS_MAX,
+            "processes that check files (default 1)"),
     CLI_GUEST_OPTIONS_OF(struct options, "default: nothing", " (default 0)",
                          "(default 0)", "default 2*10^7"),
     CLI_END,
@@ -57,7 +70,7 @@ const struct cli_spec cli_spec_check = {
     .defaults = &defaults,
     .positional =
         {{"FILE", 1, CLI_MANY,
-          "a program, a trace, or a folder: all *.pvm, *.polkavm, *.lks below"}},
+          "program, trace, case, or folder: *.pvm *.polkavm *.lks *.case below"}},
     .example = {{"lockstep check corpus/pvm/bin", "check every program there"},
                 {"lockstep check --reg a0=20 corpus/pvm/bin/fib.pvm", "check one"}},
     .about =
@@ -65,7 +78,9 @@ const struct cli_spec cli_spec_check = {
         "icount, memory, page rights and states, the calls and the ledger are "
         "compared.  A difference is traced back to its first instruction.  The host "
         "is asked once, both engines get its answer.  What the guest writes is "
-        "dropped.  A trace is replayed with each engine.",
+        "dropped.  A trace is replayed with each engine.  A case (see lockstep fuzz) "
+        "says "
+        "itself how it is run.",
     .exit_yes = "all the same",
     .exit_no = "a difference: the report says where",
     .prints_json = true,
@@ -225,6 +240,74 @@ static void check_trace(struct run *run, const char *path)
     }
 }
 
+/* ---- a case ---- */
+
+static void print_case(struct run *run, const char *path,
+                       const struct analysis_verdict *verdict)
+{
+    struct cli *cli = run->cli;
+    bool same = verdict->group == ANALYSIS_SAME;
+    if (cli->json) {
+        ui_json_begin(cli);
+        ui_json_text(cli, "file", path);
+        ui_json_bool(cli, "same", same);
+        ui_json_text(cli, "group", analysis_group_name(verdict->group));
+        ui_json_text(cli, "difference", verdict->text);
+        ui_json_end(cli);
+    } else if (!same) {
+        ui_out(cli, "%s: engine defect: %s: %s\nreproduce: lockstep check %s\n", path,
+               analysis_group_name(verdict->group), verdict->text, path);
+    }
+}
+
+/* In a process of its own: what it is about may be a crash. */
+static enum err judge_case(struct run *run, const struct analysis_case *c,
+                           struct analysis_verdict *ret_verdict)
+{
+    enum analysis_engine engine[2];
+    struct analysis_pair *pair = NULL;
+    struct analysis_trial trial = {.judge = analysis_pair_judge,
+                                   .timeout_ns = CASE_TIMEOUT * SECOND};
+    struct arena arena;
+    for (unsigned i = 0; i < 2; i++)
+        engine[i] = run->engine[i].kind == REPLAY_ENGINE_RECOMP ? ANALYSIS_ENGINE_RECOMP
+                    : i && engine[0] == ANALYSIS_ENGINE_INTERP  ? ANALYSIS_ENGINE_OTHER
+                                                               : ANALYSIS_ENGINE_INTERP;
+    arena_init(&arena, (size_t)64 << 20);
+    enum err err = analysis_pair_create(&arena, engine, &pair);
+    trial.self = pair;
+    err = err ? err : analysis_trial_open(&trial);
+    err = err ? err : analysis_trial_run(&trial, c, ret_verdict);
+    analysis_trial_close(&trial);
+    analysis_pair_close(pair);
+    arena_fini(&arena);
+    return err;
+}
+
+static void check_case(struct run *run, const char *path)
+{
+    struct analysis_verdict verdict;
+    struct arena arena;
+    arena_init(&arena, (size_t)1 << 20);
+    struct analysis_case *c = arena_new(&arena, struct analysis_case);
+    int status =
+        c ? cli_case_read(run->cli, path, c) : ui_fail(run->cli, ERR_nomem, path);
+    if (!status) {
+        enum err err = judge_case(run, c, &verdict);
+        if (err)
+            status = ui_fail(run->cli, err, path);
+        else
+            print_case(run, path, &verdict);
+    }
+    arena_fini(&arena);
+    if (status)
+        run->trouble = true;
+    else if (verdict.group == ANALYSIS_SAME)
+        run->same_count++;
+    else
+        run->differ_count++;
+}
+
 /* ---- all of them ---- */
 
 static bool ends_in(const char *name, const char *end)
@@ -235,7 +318,8 @@ static bool ends_in(const char *name, const char *end)
 
 static bool is_wanted(const char *name)
 {
-    return ends_in(name, ".pvm") || ends_in(name, ".polkavm") || ends_in(name, ".lks");
+    return ends_in(name, ".pvm") || ends_in(name, ".polkavm") ||
+           ends_in(name, ".lks") || ends_in(name, ".case");
 }
 
 /* Append the files below `path`, each with its NUL.  Deeper than FOLDER_DEPTH_MAX is
@@ -268,20 +352,126 @@ static enum err gather(const char *path, unsigned depth, struct buf *list)
     return err;
 }
 
-static void check_all(struct run *run, struct buf *list)
+static void check_file(struct run *run, char *path)
 {
-    uint64_t count = 0, done = 0;
-    for (size_t at = 0; at < list->size; at++)
-        count += !list->data[at];
+    if (ends_in(path, ".lks"))
+        check_trace(run, path);
+    else if (ends_in(path, ".case"))
+        check_case(run, path);
+    else
+        check_program(run, path);
+}
+
+static void check_one_by_one(struct run *run, struct buf *list, uint64_t count)
+{
+    uint64_t done = 0;
     for (size_t at = 0; at < list->size && !os_interrupted(); done++) {
         char *path = (char *)list->data + at;
         at += strlen(path) + 1;
         if (count > 1)
             ui_progress(run->cli, "checking", done, count);
-        if (ends_in(path, ".lks"))
-            check_trace(run, path);
-        else
-            check_program(run, path);
+        check_file(run, path);
+    }
+}
+
+/* ---- several at once: what they print comes in the order of the files ---- */
+
+/* A file that is being checked, or is done and waits for its turn to be told of. */
+struct task {
+    struct run run;
+    char *path;
+    struct os_job job;
+    int output;
+};
+
+enum { WINDOW = 4 * JOBS_MAX, SAME = 1, DIFFER = 2, TROUBLE = 4 };
+#define WAIT_NS UINT64_C(10000000)
+
+static int work(void *self)
+{
+    struct task *task = self;
+    check_file(&task->run, task->path);
+    ui_flush(task->run.cli);
+    return (task->run.same_count ? SAME : 0) | (task->run.differ_count ? DIFFER : 0) |
+           (task->run.trouble ? TROUBLE : 0);
+}
+
+static enum err begin_task(struct run *run, struct task *task, char *path)
+{
+    *task = (struct task){.run = {.cli = run->cli}, .path = path};
+    memcpy(task->run.engine, run->engine, sizeof run->engine);
+    ui_flush(run->cli);
+    TRY(os_scratch_open(&task->output));
+    enum err err = os_job_start(&task->job, work, task, false, task->output);
+    if (err)
+        os_close(task->output);
+    return err;
+}
+
+/* Tell of a task that is done. */
+static void end_task(struct run *run, struct task *task)
+{
+    struct os_job *job = &task->job;
+    uint8_t bytes[4096];
+    uint64_t at = 0;
+    size_t size = 0;
+    while (!os_pread(task->output, at, bytes, sizeof bytes, &size) && size) {
+        ui_out_bytes(run->cli, bytes_of(bytes, size));
+        at += size;
+    }
+    bool died = job->state != OS_JOB_ENDED;
+    if (died && !os_interrupted())
+        ui_error(run->cli, "%s: the process that checked it died: %s", task->path,
+                 os_signal_text(job->status));
+    run->same_count += !died && job->status & SAME;
+    run->differ_count += !died && job->status & DIFFER;
+    run->trouble |= died || job->status & TROUBLE;
+    os_job_close(job);
+    os_close(task->output);
+}
+
+static enum err check_at_once(struct run *run, struct buf *list, uint64_t count)
+{
+    const struct options *options = run->cli->options;
+    struct task *task = arena_new_array(&run->cli->arena, struct task, WINDOW);
+    uint64_t begun = 0, told = 0;
+    enum err err = task ? ERR_ok : ERR_nomem;
+    for (size_t at = 0; !err && (told < begun || at < list->size);) {
+        uint64_t running = 0;
+        for (uint64_t k = told; k < begun; k++)
+            running += os_job_wait(&task[k % WINDOW].job, 0) == OS_JOB_RUNS;
+        bool more = at < list->size && !os_interrupted();
+        if (more && running < options->jobs && begun - told < WINDOW) {
+            char *path = (char *)list->data + at;
+            at += strlen(path) + 1;
+            err = begin_task(run, &task[begun % WINDOW], path);
+            begun += !err;
+        } else if (told == begun) {
+            break; /* interrupted */
+        } else if (os_job_wait(&task[told % WINDOW].job, WAIT_NS) != OS_JOB_RUNS) {
+            end_task(run, &task[told++ % WINDOW]);
+        }
+        ui_progress(run->cli, "checking", told, count);
+    }
+    for (; told < begun; told++)
+        end_task(run, &task[told % WINDOW]);
+    return err;
+}
+
+static void check_all(struct run *run, struct buf *list)
+{
+    const struct options *options = run->cli->options;
+    uint64_t count = 0;
+    for (size_t at = 0; at < list->size; at++)
+        count += !list->data[at];
+    if (options->jobs == 1 || count < 2) {
+        check_one_by_one(run, list, count);
+        return;
+    }
+    enum err err = check_at_once(run, list, count);
+    if (err) {
+        (void)ui_fail(run->cli, err, "job");
+        run->trouble = true;
     }
 }
 

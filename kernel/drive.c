@@ -295,7 +295,8 @@ static bool after_run(struct kernel *kernel, struct pvm_outcome exit)
         return false;
     case PVM_EXIT_ECALL:
     case PVM_EXIT_STOPPED:
-    case PVM_EXIT_LOST: /* drive() has returned these */
+    case PVM_EXIT_LOST:  /* drive() has returned these */
+    case PVM_EXIT_BREAK: /* nobody debugs it */
         break;
     }
     pop_all(kernel);
@@ -459,4 +460,11 @@ enum err kernel_resume(struct kernel *kernel, uint32_t flags,
     show_invocation(kernel);
     *ret_result = kernel->outcome.result;
     return ERR_ok;
+}
+
+void kernel_refuse(struct kernel *kernel, enum kernel_error error,
+                   struct kernel_result *ret_result)
+{
+    outcome_error(kernel, error);
+    *ret_result = kernel->outcome.result;
 }

@@ -245,6 +245,11 @@ ERR_MUST_CHECK enum err kernel_resume(struct kernel *kernel, uint32_t flags,
                                       const struct hash256 *scratch, uint64_t topup,
                                       struct kernel_result *ret_result);
 
+/* Answer an invocation that is malformed before it gets here [9.4]: nothing changes but
+ * the last outcome. */
+void kernel_refuse(struct kernel *kernel, enum kernel_error error,
+                   struct kernel_result *ret_result);
+
 /* The last segment's outcome, borrowed until the next. */
 const struct kernel_outcome *kernel_last_outcome(const struct kernel *kernel);
 

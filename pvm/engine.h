@@ -73,6 +73,7 @@ struct pvm_program {
     uint64_t *start; /* bit set of block starts, |c| + 1 bits */
     uint32_t start_count;
     const struct record **jump; /* by table index; NULL: panics */
+    uint64_t *break_at;         /* a debugger's bit set of pcs; NULL: none yet */
 };
 
 enum {
@@ -288,6 +289,10 @@ extern loop_fn *const pvm_loop_handler[256];
  * is not built or the gas log does without it. */
 void pvm_threaded_set_handlers(struct pvm_program *program);
 
+/* The same for one record and the one before, which must not run it unasked, after a
+ * breakpoint was set or cleared there. */
+void pvm_threaded_set_break(struct pvm_program *program, struct record *ip);
+
 /* Run from `ip`, which has a threaded handler, until an exit. */
 void pvm_threaded_run(const struct record *ip, struct pvm_engine *e);
 
@@ -301,6 +306,14 @@ ERR_MUST_CHECK enum err pvm_program_begin(struct arena *arena,
 /* The header of the straight run of code that `ip` belongs to. */
 const struct record *pvm_program_header_of(const struct pvm_program *program,
                                            const struct record *ip);
+
+/* Does a debugger want to stop in front of this record? */
+static inline bool pvm_program_breaks(const struct pvm_program *program,
+                                      const struct record *ip)
+{
+    return ip->op != RECORD_HEADER && pvm_code_marked(program->code, ip->pc) &&
+           (program->break_at[ip->pc / 64] >> ip->pc % 64 & 1);
+}
 
 /* The record for a run at `pc`; NULL where pc is not ok. */
 const struct record *pvm_program_record_at(const struct pvm_program *program,

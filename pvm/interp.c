@@ -10,6 +10,8 @@
 static const struct record *fault(struct pvm_engine *e, const struct record *ip,
                                   struct mem_result result)
 {
+    if (result.fault == MEM_WATCHED)
+        return pvm_engine_exit(e, ip, PVM_EXIT_BREAK, 0, false);
     if (MUTANT(read_only_exit, false, result.fault == MEM_READ_ONLY) &&
         e->program->config.profile == PVM_PROFILE_VECTORS)
         return pvm_engine_exit(e, ip, PVM_EXIT_PANIC, 0, false);

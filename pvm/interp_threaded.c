@@ -307,11 +307,61 @@ void pvm_threaded_set_handlers(struct pvm_program *program)
     }
 }
 
+/* A breakpoint: leave in front of the instruction. */
+static void stop(PARAMETERS)
+{
+    (void)mem, (void)last;
+    e->gas_shown = gas;
+    e->acc = acc;
+    pvm_engine_exit(e, i, PVM_EXIT_BREAK, 0, false);
+}
+
+/* The register that holds `last` in front of `ip`, as pvm_threaded_set_handlers() and
+ * last_before() see it. */
+static uint8_t result_before(const struct record *ip)
+{
+    const struct record *before = ip - 1;
+    while (before->op != RECORD_HEADER &&
+           (pvm_op_info[before->op].flags & PVM_OP_STORE))
+        before--;
+    return result_behind(before, NO_RESULT);
+}
+
+/* The handler for `ip` as the breakpoints at it and behind it demand. */
+static void choose_again(const struct pvm_program *program, struct record *ip)
+{
+    uint8_t result = result_before(ip);
+    if (pvm_program_breaks(program, ip)) {
+        ip->threaded = stop;
+    } else if (ip + 1 < program->record + program->record_count &&
+               pvm_program_breaks(program, ip + 1)) {
+        struct record alone[2] = {*ip, {.op = RECORD_HEADER}};
+        ip->threaded = choose(program->log, alone, result);
+    } else {
+        ip->threaded = choose(program->log, ip, result);
+    }
+}
+
+void pvm_threaded_set_break(struct pvm_program *program, struct record *ip)
+{
+    if (program->log == PVM_GAS_LOG_EACH)
+        return;
+    choose_again(program, ip);
+    if (ip[-1].op != RECORD_HEADER)
+        choose_again(program, ip - 1);
+}
+
 #else
 
 void pvm_threaded_set_handlers(struct pvm_program *program)
 {
     (void)program;
+}
+
+void pvm_threaded_set_break(struct pvm_program *program, struct record *ip)
+{
+    (void)program;
+    (void)ip;
 }
 
 void pvm_threaded_run(const struct record *ip, struct pvm_engine *e)

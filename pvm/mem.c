@@ -96,11 +96,18 @@ static void guard_update(struct pvm_mem *mem, uint32_t first, uint32_t count)
     }
 }
 
-/* We are about to write to a page that the guest may not. */
-static void guard_open(struct pvm_mem *mem, uint32_t page)
+/* We are about to write to pages that the guest may not. */
+static void guard_open(struct pvm_mem *mem, uint32_t first, uint32_t count)
 {
-    if (mem->protect && (mem->info[page] & MEM_HOST) != MEM_HOST)
-        (void)set_host(mem, page, 1, MEM_HOST);
+    uint32_t end = first + count;
+    while (mem->protect && first < end) {
+        uint32_t run = first;
+        while (run < end && (mem->info[run] & MEM_HOST) != MEM_HOST)
+            run++;
+        if (run > first && !set_host(mem, first, run - first, MEM_HOST))
+            return;
+        first = run > first ? run : first + 1;
+    }
 }
 
 void pvm_mem_unguard(struct pvm_mem *mem)
@@ -134,6 +141,28 @@ bool pvm_mem_guard(struct pvm_mem *mem, mem_protect_fn *protect)
     return !mem->unguardable;
 }
 
+/* Take the rights of watched bytes away: of each line that they lie in, and of the line
+ * before to reach on. */
+static void rights_watch(struct pvm_mem *mem, uint32_t page)
+{
+    uint8_t *lines = mem_rights(mem) + (size_t)page * MEM_PAGE_LINES;
+    int64_t base = (int64_t)page * MEM_PAGE_LINES;
+    for (size_t i = 0; i < mem->watch_count; i++) {
+        const struct pvm_watch *watch = &mem->watch[i];
+        unsigned on = (watch->access & PVM_WATCH_LOAD ? MEM_READ_ON : 0u) |
+                      (watch->access & PVM_WATCH_STORE ? MEM_WRITE_ON : 0u);
+        unsigned within = (watch->access & PVM_WATCH_LOAD ? MEM_READ : 0u) |
+                          (watch->access & PVM_WATCH_STORE ? MEM_WRITE : 0u);
+        int64_t low = (int64_t)(watch->first / MEM_LINE_SIZE) - base;
+        int64_t high = (int64_t)(watch->last / MEM_LINE_SIZE) - base;
+        for (int64_t line = low > 0 ? low - 1 : 0;
+             line <= high && line < MEM_PAGE_LINES; line++)
+            lines[line] &= (uint8_t) ~(on | within);
+        if (low == MEM_PAGE_LINES) /* the next page begins with watched bytes */
+            lines[MEM_PAGE_LINES - 1] &= (uint8_t) ~(on | within);
+    }
+}
+
 static void rights_update_one(struct pvm_mem *mem, uint32_t page)
 {
     uint8_t info = mem->info[page];
@@ -148,6 +177,8 @@ static void rights_update_one(struct pvm_mem *mem, uint32_t page)
     read_on = may_read(next) ? read_on : 0;
     write_on = MUTANT(rights_straddle, true, may_write(next)) ? write_on : 0;
     lines[MEM_PAGE_LINES - 1] = (uint8_t)(read | write | read_on | write_on);
+    if (mem->watch_count)
+        rights_watch(mem, page);
 }
 
 static void rights_update(struct pvm_mem *mem, uint32_t page)
@@ -168,7 +199,7 @@ static void page_fill(struct pvm_mem *mem, uint32_t page)
 {
     if (mem->info[page] & MEM_FILLED)
         return;
-    guard_open(mem, page);
+    guard_open(mem, page, 1);
     if (mem->source[page])
         memcpy(mem->base + (size_t)page * PVM_PAGE_SIZE, mem->source[page],
                PVM_PAGE_SIZE);
@@ -211,6 +242,8 @@ struct mem_result pvm_mem_load(struct pvm_mem *mem, uint32_t address, unsigned s
             return (struct mem_result){MEM_UNMAPPED,
                                        pages[MUTANT(load_fault_base, 0, i)]};
     }
+    if (pvm_mem_watched(mem, address, size, PVM_WATCH_LOAD))
+        return (struct mem_result){MEM_WATCHED, pages[0]};
     for (unsigned i = 0; i < 2; i++) {
         page_fill(mem, pages[i]);
         rights_show(mem, pages[i]);
@@ -236,6 +269,8 @@ struct mem_result pvm_mem_store_check(struct pvm_mem *mem, uint32_t address,
         if (MUTANT(store_read_only, false, access != PVM_ACCESS_RW))
             return (struct mem_result){MEM_READ_ONLY, pages[i]};
     }
+    if (pvm_mem_watched(mem, address, size, PVM_WATCH_STORE))
+        return (struct mem_result){MEM_WATCHED, pages[0]};
     return (struct mem_result){MEM_OK, 0};
 }
 
@@ -282,7 +317,7 @@ enum err pvm_mem_map(struct pvm_mem *mem, uint32_t start, uint64_t size,
         mem->group_mapped[page / MEM_GROUP_SIZE]++;
     }
     if (rest) { /* the owner's bytes end inside this page, so it cannot be shared */
-        guard_open(mem, first + (uint32_t)whole);
+        guard_open(mem, first + (uint32_t)whole, 1);
         memcpy(mem->base + start + whole * PVM_PAGE_SIZE,
                initial.data + whole * PVM_PAGE_SIZE, rest);
     }
@@ -300,15 +335,30 @@ enum err pvm_mem_map(struct pvm_mem *mem, uint32_t start, uint64_t size,
     return ERR_ok;
 }
 
+/* Zero what pages of a range hold; those that were never filled are zero. */
+static void pages_zero(struct pvm_mem *mem, uint32_t first, uint32_t end)
+{
+    while (first < end) {
+        uint32_t run = first;
+        while (run < end && mem->info[run] & MEM_FILLED)
+            run++;
+        if (run > first) {
+            guard_open(mem, first, run - first);
+            memset(mem->base + (size_t)first * PVM_PAGE_SIZE, 0,
+                   (size_t)(run - first) * PVM_PAGE_SIZE);
+        }
+        first = run > first ? run : first + 1;
+    }
+}
+
 enum err pvm_mem_unmap(struct pvm_mem *mem, uint32_t start, uint64_t size)
 {
     TRY(range_check(start, size));
     uint32_t first = page_of(start), count = (uint32_t)(size / PVM_PAGE_SIZE);
+    pages_zero(mem, first, first + count);
     for (uint32_t page = first; page - first < count; page++) {
         if (!(mem->info[page] & MEM_ACCESS))
             continue;
-        guard_open(mem, page);
-        memset(mem->base + (size_t)page * PVM_PAGE_SIZE, 0, PVM_PAGE_SIZE);
         /* Its digest changes to that of zeros. */
         mem->info[page] =
             (uint8_t)(MEM_DIRTY |
@@ -407,15 +457,129 @@ const uint8_t *pvm_mem_page(const struct pvm_mem *mem, uint32_t page)
     return mem->base + (size_t)page * PVM_PAGE_SIZE;
 }
 
+/* The least mapped page in [page, end), or end; eight at a time where none is. */
+static uint32_t next_page_until(const struct pvm_mem *mem, uint32_t page, uint32_t end)
+{
+    const uint64_t access = MEM_ACCESS * UINT64_C(0x0101010101010101);
+    while (page < end) {
+        uint64_t info;
+        if (page % 8 == 0) {
+            memcpy(&info, mem->info + page, 8);
+            if (!(info & access)) {
+                page += 8;
+                continue;
+            }
+        }
+        if (mem->info[page] & MEM_ACCESS)
+            return page;
+        page++;
+    }
+    return end;
+}
+
+/* The least group >= `group` that has a mapped page, four at a time where none has. */
+static uint32_t next_group(const struct pvm_mem *mem, uint32_t group)
+{
+    while (group < MEM_GROUP_COUNT && !mem->group_mapped[group]) {
+        uint64_t four;
+        memcpy(&four, mem->group_mapped + group / 4 * 4, sizeof four);
+        group = four ? group + 1 : (group / 4 + 1) * 4;
+    }
+    return group;
+}
+
 uint32_t pvm_mem_next_page(const struct pvm_mem *mem, uint32_t page)
 {
     while (mem && page < PVM_PAGE_COUNT) {
-        if (!mem->group_mapped[page / MEM_GROUP_SIZE])
-            page = (page / MEM_GROUP_SIZE + 1) * MEM_GROUP_SIZE;
-        else if (mem->info[page] & MEM_ACCESS)
+        uint32_t group = next_group(mem, page / MEM_GROUP_SIZE);
+        uint32_t first = group * MEM_GROUP_SIZE, end = first + MEM_GROUP_SIZE;
+        if (group == MEM_GROUP_COUNT)
+            break;
+        page = next_page_until(mem, page > first ? page : first, end);
+        if (page < end)
             return page;
-        else
-            page++;
     }
     return PVM_PAGE_COUNT;
+}
+
+/* ---- under a debugger ---- */
+
+uint32_t pvm_mem_next_dirty(struct pvm_mem *mem, uint32_t page)
+{
+    while (mem && page < PVM_PAGE_COUNT) {
+        uint32_t group = page / MEM_GROUP_SIZE, first = page;
+        uint32_t end = (group + 1) * MEM_GROUP_SIZE;
+        for (; mem->group_dirty[group] && page < end; page++) {
+            if (mem->info[page] & MEM_DIRTY)
+                return page;
+        }
+        if (first % MEM_GROUP_SIZE == 0)
+            mem->group_dirty[group] = false;
+        page = end;
+    }
+    return PVM_PAGE_COUNT;
+}
+
+void pvm_mem_dirty_all(struct pvm_mem *mem)
+{
+    for (uint32_t page = pvm_mem_next_page(mem, 0); page < PVM_PAGE_COUNT;
+         page = pvm_mem_next_page(mem, page + 1)) {
+        mem->info[page] |= MEM_DIRTY;
+        mem->group_dirty[page / MEM_GROUP_SIZE] = true;
+    }
+}
+
+void pvm_mem_restore(struct pvm_mem *mem, uint32_t page, const uint8_t *bytes,
+                     bool written)
+{
+    uint8_t *to = mem->base + (size_t)page * PVM_PAGE_SIZE;
+    check(mem->info[page] & MEM_ACCESS);
+    guard_open(mem, page, 1);
+    if (bytes)
+        memcpy(to, bytes, PVM_PAGE_SIZE);
+    else
+        memset(to, 0, PVM_PAGE_SIZE);
+    mem->info[page] &= (uint8_t) ~(MEM_DIRTY | MEM_WRITTEN);
+    mem->info[page] |= MEM_FILLED | (written ? MEM_WRITTEN : 0);
+    rights_update(mem, page);
+    guard_update(mem, page, 1);
+}
+
+/* Pages whose lines a watched range takes rights from. */
+static void watch_update(struct pvm_mem *mem, const struct pvm_watch *watch,
+                         size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (uint32_t page = page_of(watch[i].first); page <= page_of(watch[i].last);
+             page++) {
+            if (mem->info[page] & MEM_ACCESS)
+                rights_update(mem, page);
+        }
+    }
+}
+
+void pvm_mem_watch(struct pvm_mem *mem, const struct pvm_watch *watch, size_t count)
+{
+    const struct pvm_watch *before = mem->watch;
+    size_t before_count = mem->watch_count;
+    mem->watch = watch;
+    mem->watch_count = count;
+    watch_update(mem, before, before_count);
+    watch_update(mem, watch, count);
+}
+
+const struct pvm_watch *pvm_mem_watched(const struct pvm_mem *mem, uint32_t address,
+                                        uint64_t size, unsigned access)
+{
+    if (!size)
+        return NULL;
+    for (size_t i = 0; i < mem->watch_count; i++) {
+        const struct pvm_watch *watch = &mem->watch[i];
+        /* Distances that wrap as addresses do. */
+        if ((watch->access & access) &&
+            ((uint32_t)(watch->first - address) < size ||
+             (uint32_t)(address - watch->first) <= watch->last - watch->first))
+            return watch;
+    }
+    return NULL;
 }

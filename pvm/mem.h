@@ -68,6 +68,9 @@ struct pvm_mem {
     struct mem_change change[MEM_CHANGE_MAX];
     uint32_t change_count;
     bool change_all;
+    /* Of a debugger: lines that they lie in have no rights, so that accesses ask. */
+    const struct pvm_watch *watch;
+    size_t watch_count;
     /* Groups of pages: one that is dirty; the number of mapped ones. */
     bool group_dirty[MEM_GROUP_COUNT];
     uint16_t group_mapped[MEM_GROUP_COUNT];
@@ -90,7 +93,7 @@ bool pvm_mem_guard(struct pvm_mem *mem, mem_protect_fn *protect);
 void pvm_mem_unguard(struct pvm_mem *mem);
 
 /* What is wrong with an access, if anything [5.2]. */
-enum mem_fault { MEM_OK, MEM_UNMAPPED, MEM_READ_ONLY };
+enum mem_fault { MEM_OK, MEM_UNMAPPED, MEM_READ_ONLY, MEM_WATCHED };
 
 struct mem_result {
     enum mem_fault fault;
@@ -111,8 +114,5 @@ bool pvm_mem_touch(struct pvm_mem *mem, uint32_t page);
 /* Store after pvm_mem_store_check and pvm_mem_touch of every page. */
 void pvm_mem_store(struct pvm_mem *mem, uint32_t address, unsigned size,
                    uint64_t value);
-
-/* Forget that the page is dirty. */
-void pvm_mem_clean(struct pvm_mem *mem, uint32_t page);
 
 #endif

@@ -265,6 +265,25 @@ enum err pvm_program_create(struct arena *arena, const struct pvm_code *code,
     return ERR_ok;
 }
 
+enum err pvm_program_break(struct pvm_program *program, struct arena *arena,
+                           uint32_t pc, bool on)
+{
+    const struct record *found =
+        program->unit ? NULL : pvm_program_record_at(program, pc);
+    if (!found)
+        return ERR_usage;
+    if (!program->break_at)
+        program->break_at =
+            arena_new_array(arena, uint64_t, program->code->code.size / 64 + 1);
+    if (!program->break_at)
+        return ERR_nomem;
+    uint64_t bit = (uint64_t)1 << pc % 64;
+    program->break_at[pc / 64] =
+        on ? program->break_at[pc / 64] | bit : program->break_at[pc / 64] & ~bit;
+    pvm_threaded_set_break(program, &program->record[found - program->record]);
+    return ERR_ok;
+}
+
 /* ---- questions ---- */
 
 const struct pvm_code *pvm_program_code(const struct pvm_program *program)

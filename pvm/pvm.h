@@ -140,6 +140,15 @@ struct pvm_insn {
 bool pvm_insn_decode(const struct pvm_code *code, enum pvm_profile profile, uint32_t pc,
                      struct pvm_insn *ret_insn);
 
+/* The memory that an instruction is about to access; size 0: none. */
+struct pvm_insn_access {
+    uint32_t address;
+    uint8_t size;
+    bool store;
+};
+struct pvm_insn_access pvm_insn_touches(const struct pvm_insn *insn,
+                                        const uint64_t reg[PVM_REG_COUNT]);
+
 /* Least number of bytes (0..4) that hold `value` sign-extended; 5 if four do not. */
 unsigned pvm_imm_size(int64_t value);
 
@@ -309,6 +318,36 @@ const uint8_t *pvm_mem_page(const struct pvm_mem *mem, uint32_t page);
 /* The least mapped page >= page, or PVM_PAGE_COUNT. */
 uint32_t pvm_mem_next_page(const struct pvm_mem *mem, uint32_t page);
 
+/* ---- memory under a debugger ----------------------------------------------------- */
+
+/* The least page >= `page` that may have changed since it was cleaned (mapped with
+ * bytes, stored to), or PVM_PAGE_COUNT.  A digest cleans pages too. */
+uint32_t pvm_mem_next_dirty(struct pvm_mem *mem, uint32_t page);
+void pvm_mem_clean(struct pvm_mem *mem, uint32_t page);
+
+/* Let the next digest look at every mapped page again. */
+void pvm_mem_dirty_all(struct pvm_mem *mem);
+
+/* Give a mapped page its bytes (NULL: zeros) and page state [7.6] back; it is clean
+ * afterwards. */
+void pvm_mem_restore(struct pvm_mem *mem, uint32_t page, const uint8_t *bytes,
+                     bool written);
+
+/* Guest accesses to [first, last] end an interpreted run with PVM_EXIT_BREAK before
+ * anything is done.  `access` has 1 for loads, 2 for stores. */
+struct pvm_watch {
+    uint32_t first, last;
+    unsigned access;
+};
+enum { PVM_WATCH_LOAD = 1, PVM_WATCH_STORE = 2 };
+
+/* Watch these ranges (borrowed) and no others; count 0: none. */
+void pvm_mem_watch(struct pvm_mem *mem, const struct pvm_watch *watch, size_t count);
+
+/* Is one of them met by an access of `size` bytes?  NULL: none is. */
+const struct pvm_watch *pvm_mem_watched(const struct pvm_mem *mem, uint32_t address,
+                                        uint64_t size, unsigned access);
+
 /* ---- state, exits, run [1, 8, 9] ------------------------------------------------ */
 
 struct pvm_state {
@@ -332,6 +371,9 @@ enum pvm_exit {
     /* No exit of the machine: the sandbox is lost.  The caller's state, and what the
      * observer has seen, are those of the last exit or report. */
     PVM_EXIT_LOST = 17,
+    /* No exit of the machine: a debugger's breakpoint or watchpoint (below).  The
+     * instruction at pc has not begun; its block is paid for. */
+    PVM_EXIT_BREAK = 18,
 };
 
 /* "halt", "panic", "out-of-gas", … */
@@ -555,6 +597,12 @@ struct pvm_outcome pvm_run(struct pvm_engine *engine, const struct pvm_program *
  * True when it retired and the run goes on; else *ret_outcome says how it ended. */
 bool pvm_step(struct pvm_engine *engine, const struct pvm_program *program,
               struct pvm_state *state, struct pvm_outcome *ret_outcome);
+
+/* End runs of an interpreted program (pvm_step() never) in front of the instruction at
+ * `pc` with PVM_EXIT_BREAK, also where a run begins there.  Nothing else may run it
+ * meanwhile.  ERR_usage: there is no such instruction, or native code; ERR_nomem. */
+ERR_MUST_CHECK enum err pvm_program_break(struct pvm_program *program,
+                                          struct arena *arena, uint32_t pc, bool on);
 
 /* Debit by a handler: tests before it debits [7.5].  False: not enough, unchanged. */
 bool pvm_state_debit(struct pvm_state *state, uint64_t cost);

@@ -278,7 +278,8 @@ static enum pvm_segment_end segment_end_of(enum pvm_exit exit)
         return PVM_SEGMENT_ECALL;
     case PVM_EXIT_STOPPED:
         return PVM_SEGMENT_STOPPED;
-    case PVM_EXIT_LOST: /* ends no segment */
+    case PVM_EXIT_LOST:  /* ends no segment */
+    case PVM_EXIT_BREAK: /* nor does this */
     case PVM_EXIT_TRAP:
     default:
         return PVM_SEGMENT_TRAP;
@@ -291,8 +292,10 @@ static void dispatch(const struct record *ip, struct pvm_engine *e)
         pvm_threaded_run(ip, e);
         return;
     }
-    while (ip)
+    while (ip && !(e->program->break_at && pvm_program_breaks(e->program, ip)))
         ip = pvm_loop_handler[ip->op](ip, e);
+    if (ip)
+        pvm_engine_exit(e, ip, PVM_EXIT_BREAK, 0, false);
 }
 
 /* Take over the caller's state and begin a segment. */
@@ -444,6 +447,8 @@ const char *pvm_exit_name(enum pvm_exit exit)
         return "trap";
     case PVM_EXIT_STOPPED:
         return "stopped";
+    case PVM_EXIT_BREAK:
+        return "break";
     case PVM_EXIT_LOST:
         return "lost";
     default:

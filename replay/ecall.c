@@ -15,13 +15,6 @@ enum { IN_FIRST = 7, IN_COUNT = 6, A0 = 7, CONSOLE_SIZE_MAX = 256 };
 
 enum { OUTCOME_CONTINUE = 0, OUTCOME_REPLY = 1 };
 
-/* The event and what its lists point to. */
-struct ecall {
-    struct trace_pvm_ecall event;
-    uint64_t in[IN_COUNT];
-    struct trace_uu out, read, write;
-};
-
 static struct host_call begin(struct replay_session *s, const struct pvm_state *state,
                               uint32_t op)
 {
@@ -36,7 +29,7 @@ static struct host_call begin(struct replay_session *s, const struct pvm_state *
     };
 }
 
-static void fill_in(struct ecall *e, const struct pvm_state *state)
+static void fill_in(struct replay_ecall *e, const struct pvm_state *state)
 {
     size_t count = 0;
     for (size_t i = 0; i < IN_COUNT; i++) {
@@ -47,7 +40,7 @@ static void fill_in(struct ecall *e, const struct pvm_state *state)
     e->event.in = (struct trace_list_u){e->in, count};
 }
 
-static void fill_ranges(const struct replay_session *s, struct ecall *e,
+static void fill_ranges(const struct replay_session *s, struct replay_ecall *e,
                         const struct host_call *call)
 {
     struct trace_pvm_ecall *event = &e->event;
@@ -69,7 +62,7 @@ static void fill_ranges(const struct replay_session *s, struct ecall *e,
     }
 }
 
-static void fill(const struct replay_session *s, struct ecall *e,
+static void fill(const struct replay_session *s, struct replay_ecall *e,
                  const struct host_call *call, const struct pvm_state *state,
                  uint32_t pc)
 {
@@ -158,7 +151,8 @@ static void put_console(struct replay_session *s, uint64_t dev, struct bytes dat
 }
 
 /* What this call makes leave the guest through its standard output or error. */
-static struct bytes console_bytes(const struct replay_session *s, const struct ecall *e,
+static struct bytes console_bytes(const struct replay_session *s,
+                                  const struct replay_ecall *e,
                                   const struct host_call *call)
 {
     int64_t count = (int64_t)s->state.reg[A0];
@@ -172,7 +166,7 @@ static struct bytes console_bytes(const struct replay_session *s, const struct e
     return data;
 }
 
-static void console(struct replay_session *s, const struct ecall *e,
+static void console(struct replay_session *s, const struct replay_ecall *e,
                     const struct host_call *call)
 {
     struct bytes data = console_bytes(s, e, call);
@@ -183,6 +177,70 @@ static void console(struct replay_session *s, const struct ecall *e,
         s->options.output(s->options.output_self, dev, data);
     if (s->trace)
         put_console(s, dev, data, e->event.outcome == OUTCOME_CONTINUE);
+}
+
+/* ---- once more, without a session ---- */
+
+static bool same_ranges(const struct trace_list_uu *a, const struct trace_list_uu *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++) {
+        if (a->item[i].a != b->item[i].a || a->item[i].b != b->item[i].b)
+            return false;
+    }
+    return true;
+}
+
+/* Did the guest make this call, with these bytes? */
+static bool same_call(const struct trace_pvm_ecall *a, const struct trace_pvm_ecall *b)
+{
+    if (a->pc != b->pc || a->op != b->op || a->in.count != b->in.count ||
+        a->origin != b->origin || a->rdig != b->rdig ||
+        !same_ranges(&a->reads, &b->reads))
+        return false;
+    for (size_t i = 0; i < a->in.count; i++) {
+        if (a->in.item[i] != b->in.item[i])
+            return false;
+    }
+    return true;
+}
+
+static bool same_answer(const struct trace_pvm_ecall *a,
+                        const struct trace_pvm_ecall *b)
+{
+    return a->outcome == b->outcome && a->arg == b->arg && a->wdig == b->wdig &&
+           same_ranges(&a->out, &b->out) && same_ranges(&a->writes, &b->writes);
+}
+
+enum err replay_ecall_redo(struct replay_session *s, const struct pvm_state *state,
+                           uint64_t number, uint32_t pc,
+                           const struct trace_pvm_ecall *recorded,
+                           struct replay_ecall *ret_ecall)
+{
+    struct host_call call = begin(s, state, (uint32_t)number);
+    struct replay_ecall *e = ret_ecall;
+    call.host = NULL;
+    replay_host_serve(&call);
+    *e = (struct replay_ecall){0};
+    fill(s, e, &call, state, pc);
+    e->event.rdig = hash_xxh3(call.read_bytes.data, call.read_bytes.size);
+    e->event.wdig = hash_xxh3(call.write_bytes.data, call.write_bytes.size);
+    e->written = call.write_bytes;
+    if (!same_call(&e->event, recorded))
+        return ERR_trace_diverged;
+    if (!e->event.origin)
+        return same_answer(&e->event, recorded) ? ERR_ok : ERR_trace_diverged;
+    if (!is_sane(recorded, state->mem))
+        return ERR_trace_event;
+    e->event = *recorded;
+    e->written = recorded->wbytes;
+    return ERR_ok;
+}
+
+enum err replay_ecall_apply(const struct replay_ecall *ecall, struct pvm_state *state)
+{
+    return apply(&ecall->event, ecall->written, state);
 }
 
 /* ---- the handler ---- */
@@ -209,7 +267,7 @@ static enum pvm_answer proceed(struct replay_session *s)
 
 /* Write the event.  The guest has its answer already, so that the state is the one
  * behind the call. */
-static enum err record(struct replay_session *s, struct ecall *e,
+static enum err record(struct replay_session *s, struct replay_ecall *e,
                        const struct host_call *call, struct pvm_state *state,
                        const struct hash256 *digest)
 {
@@ -226,7 +284,7 @@ static enum err record(struct replay_session *s, struct ecall *e,
 }
 
 /* Compare the event, and take the answer of a call that asked the outside from it. */
-static enum err replay(struct replay_session *s, struct ecall *e,
+static enum err replay(struct replay_session *s, struct replay_ecall *e,
                        const struct host_call *call, struct pvm_state *state,
                        const struct hash256 *digest)
 {
@@ -242,7 +300,7 @@ static enum err replay(struct replay_session *s, struct ecall *e,
     return s->err;
 }
 
-static enum err settle(struct replay_session *s, struct ecall *e,
+static enum err settle(struct replay_session *s, struct replay_ecall *e,
                        const struct host_call *call, struct pvm_state *state,
                        uint32_t pc)
 {
@@ -266,7 +324,7 @@ enum pvm_answer replay_session_ecall(void *self, struct pvm_state *state,
 {
     struct replay_session *s = self;
     struct host_call call = begin(s, state, (uint32_t)number);
-    struct ecall e = {0};
+    struct replay_ecall e = {0};
     (void)kind; /* ecall and ecalli share their numbers (pvm-exec.md 9.3) */
     if (s->err)
         return stop(s, REPLAY_END_ERROR);

@@ -64,6 +64,28 @@ void replay_session_hash(struct replay_session *s, const struct pvm_state *state
 /* An empty address space instead of the present one. */
 ERR_MUST_CHECK enum err replay_session_new_memory(struct replay_session *s);
 
+/* One ecall as its event tells it, and what the event's lists point to. */
+struct replay_ecall {
+    struct trace_pvm_ecall event;
+    uint64_t in[6];
+    struct trace_uu out, read, write;
+    struct bytes written; /* the bytes for event.writes */
+};
+
+/*
+ * Without a trace session: serve the call that `state` has just made from its recorded
+ * event.  The guest stays as it is; *ret_ecall says what replay_ecall_apply() will do
+ * to it, and borrows from `recorded` and the session.  ERR_trace_diverged: this is not
+ * the call that was recorded; ERR_trace_event: its answer makes no sense.
+ */
+ERR_MUST_CHECK enum err replay_ecall_redo(struct replay_session *s,
+                                          const struct pvm_state *state,
+                                          uint64_t number, uint32_t pc,
+                                          const struct trace_pvm_ecall *recorded,
+                                          struct replay_ecall *ret_ecall);
+ERR_MUST_CHECK enum err replay_ecall_apply(const struct replay_ecall *ecall,
+                                           struct pvm_state *state);
+
 /* The handler of ecalls (ecall.c). */
 enum pvm_answer replay_session_ecall(void *self, struct pvm_state *state,
                                      enum pvm_exit kind, uint64_t number, uint32_t pc,

@@ -15,20 +15,46 @@ static enum err file_write(void *self, uint64_t offset, const void *data, size_t
     return os_pwrite(fd_of(self), offset, data, size);
 }
 
-/* Reserve first: a store into a hole on a full disk would be SIGBUS. */
+/* Windows are mapped as parts of one span, which is kept: the next window begins a
+ * chunk further on and lies on the same pages but for the last, so few of them have to
+ * be faulted in again. */
+enum { SPAN_SIZE = 32 << 20 };
+
+static void span_drop(struct replay_sink_file *file)
+{
+    os_unmap(file->span, SPAN_SIZE);
+    file->span = NULL;
+}
+
+static bool span_covers(const struct replay_sink_file *file, uint64_t offset,
+                        size_t size)
+{
+    return file->span && offset >= file->span_at &&
+           offset + size <= file->span_at + SPAN_SIZE;
+}
+
+/* Reserve first: a store into a hole on a full disk would be SIGBUS.  What of the span
+ * is not reserved yet is not touched. */
 static enum err file_map(void *self, uint64_t offset, size_t size, uint8_t **ret_window)
 {
-    void *window;
-    TRY(os_allocate(fd_of(self), offset, size));
-    TRY(os_map_shared(fd_of(self), offset, size, &window));
-    *ret_window = window;
+    struct replay_sink_file *file = self;
+    TRY(os_allocate(file->fd, offset, size));
+    if (!span_covers(file, offset, size)) {
+        void *span;
+        span_drop(file);
+        TRY(os_map_shared(file->fd, offset, SPAN_SIZE, &span));
+        file->span = span;
+        file->span_at = offset;
+    }
+    *ret_window = file->span + (offset - file->span_at);
     return ERR_ok;
 }
 
 static void file_unmap(void *self, uint8_t *window, size_t size)
 {
     (void)self;
-    os_unmap(window, size);
+    (void)window;
+    (void)size;
 }
 
 static enum err file_sync(void *self)
@@ -50,6 +76,7 @@ static enum err file_truncate(void *self, uint64_t size)
 enum err replay_sink_file_open(struct replay_sink_file *file, const char *path,
                                bool update)
 {
+    *file = (struct replay_sink_file){.fd = -1};
     return os_open(path, update ? OS_OPEN_UPDATE : OS_OPEN_CREATE, &file->fd);
 }
 
@@ -68,6 +95,7 @@ struct trace_sink replay_sink_file(struct replay_sink_file *file)
 
 void replay_sink_file_close(struct replay_sink_file *file)
 {
+    span_drop(file);
     os_close(file->fd);
     file->fd = -1;
 }

@@ -11,6 +11,8 @@
 /* A file being written.  `fd` stays open until close; the writer goes first. */
 struct replay_sink_file {
     int fd;
+    uint8_t *span; /* mapped from span_at on, or NULL */
+    uint64_t span_at;
 };
 
 /* Create or truncate `path`, or open it to be changed (annotations).  "-" means nothing

@@ -215,5 +215,6 @@ void v86fs_mem_node_drop(struct v86fs_mem *mem, uint32_t slot)
     v86fs_mem_data_clear(mem, slot);
     v86fs_mem_text_remove(mem, node->target);
     v86fs_table_remove(&mem->node_table, node->id);
+    node->id = 0; /* the slot is not in use */
     v86fs_pool_give(&mem->node_pool, slot);
 }

@@ -165,6 +165,10 @@ uint32_t v86fs_mem_data_write(struct v86fs_mem *mem, uint32_t slot, uint64_t off
 /* Set the size; the bytes between are zeros.  0, ENOSPC or EIO. */
 uint32_t v86fs_mem_data_resize(struct v86fs_mem *mem, uint32_t slot, uint64_t size);
 
+/* A new page with these bytes; room is there, and no page with this index. */
+void v86fs_mem_data_place(struct v86fs_mem *mem, uint32_t slot, uint64_t index,
+                          const uint8_t *data);
+
 /* Free all pages. */
 void v86fs_mem_data_clear(struct v86fs_mem *mem, uint32_t slot);
 

@@ -168,6 +168,12 @@ uint32_t v86fs_mem_data_write(struct v86fs_mem *mem, uint32_t slot, uint64_t off
     return 0;
 }
 
+void v86fs_mem_data_place(struct v86fs_mem *mem, uint32_t slot, uint64_t index,
+                          const uint8_t *data)
+{
+    memcpy(page_data(mem, page_add(mem, slot, index)), data, V86FS_PAGE_SIZE);
+}
+
 /* Free the pages from `index` on, by the shorter of two ways. */
 static void pages_cut(struct v86fs_mem *mem, uint32_t slot, uint64_t index,
                       uint64_t end)

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { HANDLE_BASE_BIT = 32, STATUS_MAX = 4095 };
+enum { STATUS_MAX = 4095 };
 
 void v86fs_server_options_init(struct v86fs_server_options *options)
 {
@@ -25,7 +25,7 @@ enum err v86fs_server_create(struct arena *arena,
     server->arena = arena;
     server->options = *options;
     server->ids = ids;
-    server->handle_next = (uint64_t)1 << HANDLE_BASE_BIT;
+    server->handle_next = V86FS_HANDLE_BASE;
     server->exports =
         arena_new_array(arena, struct v86fs_export, (size_t)options->export_count_max);
     server->handles = arena_new_array(arena, struct v86fs_handle,
@@ -134,21 +134,28 @@ static struct v86fs_handle *handle_of(struct v86fs_server *server, uint64_t numb
     return slot ? &server->handles[slot] : NULL;
 }
 
-static uint64_t handle_add(struct v86fs_server *server, const struct v86fs_job *job)
+void v86fs_handle_put(struct v86fs_server *server, uint64_t number, uint64_t node,
+                      uint64_t opaque, const struct v86fs_export *export)
 {
     uint32_t slot = v86fs_pool_take(&server->handle_pool);
     check(slot);
-    server->handles[slot] = (struct v86fs_handle){.number = ++server->handle_next,
-                                                  .node = job->call.in.node,
-                                                  .opaque = job->call.out.opaque,
-                                                  .export = job->export,
+    server->handles[slot] = (struct v86fs_handle){.number = number,
+                                                  .node = node,
+                                                  .opaque = opaque,
+                                                  .export = export,
                                                   .older = server->handle_newest};
     if (server->handle_newest)
         server->handles[server->handle_newest].newer = slot;
     else
         server->handle_oldest = slot;
     server->handle_newest = slot;
-    v86fs_table_put(&server->handle_table, server->handle_next, slot);
+    v86fs_table_put(&server->handle_table, number, slot);
+}
+
+static uint64_t handle_add(struct v86fs_server *server, const struct v86fs_job *job)
+{
+    v86fs_handle_put(server, ++server->handle_next, job->call.in.node,
+                     job->call.out.opaque, job->export);
     return server->handle_next;
 }
 
@@ -166,6 +173,12 @@ static void handle_remove(struct v86fs_server *server, uint64_t number)
         server->handle_newest = handle->older;
     v86fs_table_remove(&server->handle_table, number);
     v86fs_pool_give(&server->handle_pool, slot);
+}
+
+void v86fs_handles_forget(struct v86fs_server *server)
+{
+    while (server->handle_oldest)
+        handle_remove(server, server->handles[server->handle_oldest].number);
 }
 
 void v86fs_server_reset(struct v86fs_server *server)
@@ -228,7 +241,7 @@ static uint32_t check_handle(struct v86fs_server *server, struct v86fs_job *job)
         job->export = handle->export;
         return 0;
     }
-    if (job->message->rule == V86FS_RULE_handle || number >> HANDLE_BASE_BIT)
+    if (job->message->rule == V86FS_RULE_handle || number >= V86FS_HANDLE_BASE)
         return V86FS_EBADF;
     job->handle = 0;
     return 0;

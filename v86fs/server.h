@@ -8,6 +8,9 @@
 #include "v86fs/table.h"
 #include "v86fs/v86fs.h"
 
+/* Handles lie above all ids of nodes (Q10). */
+#define V86FS_HANDLE_BASE ((uint64_t)1 << 32)
+
 struct v86fs_export {
     struct bytes name;
     struct v86fs_tree tree;
@@ -83,6 +86,12 @@ uint64_t v86fs_pending_token(struct v86fs_server *server);
 uint64_t v86fs_pending_add(struct v86fs_server *server, const struct v86fs_job *job,
                            size_t reply_size_max);
 void v86fs_pending_cancel(struct v86fs_server *server);
+
+/* server.c: a handle with a number above all others; and drop all without a word to
+ * their trees. */
+void v86fs_handle_put(struct v86fs_server *server, uint64_t number, uint64_t node,
+                      uint64_t opaque, const struct v86fs_export *export);
+void v86fs_handles_forget(struct v86fs_server *server);
 
 /* server.c: the sink of readdir; build the reply of a job. */
 bool v86fs_job_entry(struct v86fs_call *call, const struct v86fs_dirent *entry);

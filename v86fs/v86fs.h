@@ -92,6 +92,21 @@ uint64_t v86fs_mem_lower_changed(const struct v86fs_mem *mem);
 /* Bytes of the quota in use. */
 uint64_t v86fs_mem_used(const struct v86fs_mem *mem);
 
+/*
+ * The store as bytes, and back (v86fs.md 8): all that calls can see, in the order of
+ * ids, numbers and offsets, so that equal stores give equal bytes.  `scratch` lends
+ * memory for the time of the call; about 16 bytes for each node or page.
+ *
+ * Load into a store that was created with the same options and, before that, the same
+ * lower tree; the ids (v86fs_server_load) come first.  The bytes are hostile:
+ * ERR_v86fs_state for what no calls could have made or what does not fit the limits,
+ * and then the store is empty and of no use.  ERR_nomem; ERR_limit of `buf`.
+ */
+ERR_MUST_CHECK enum err v86fs_mem_save(const struct v86fs_mem *mem,
+                                       struct arena *scratch, struct buf *buf);
+ERR_MUST_CHECK enum err v86fs_mem_load(struct v86fs_mem *mem, struct arena *scratch,
+                                       struct bytes state);
+
 /* ---- image: a read-only snapshot with a digest (v86fs.md 4.3) ---- */
 
 struct v86fs_image_entry {
@@ -207,6 +222,17 @@ v86fs_server_answer(struct v86fs_server *server, uint64_t token, uint32_t status
  * `reply_size_max` is what serve() was told, or more. */
 bool v86fs_server_take(struct v86fs_server *server, uint64_t token, uint8_t *reply,
                        size_t reply_size_max, size_t *ret_size);
+
+/*
+ * Features, ids, exports and handles as bytes, and back (v86fs.md 8).  Load into a
+ * server with the same exports; it forgets its handles without closing them, since the
+ * trees are loaded too.  ERR_v86fs_state: other exports, or malformed; then the server
+ * has no handles, and ids and features are as before.  ERR_limit, ERR_nomem of `buf`.
+ */
+ERR_MUST_CHECK enum err v86fs_server_save(const struct v86fs_server *server,
+                                          struct buf *buf);
+ERR_MUST_CHECK enum err v86fs_server_load(struct v86fs_server *server,
+                                          struct bytes state);
 
 const struct v86fs_counters *v86fs_server_counters(const struct v86fs_server *server);
 uint32_t v86fs_server_handle_count(const struct v86fs_server *server);

@@ -3,12 +3,16 @@
  * The mutation score of the comparison with the oracle: each mutant of pvm/mutants.def
  * in a process of its own, until a program shows it or its time is up.
  *
- *   mutants [--seconds N] [--seed N] [--only NAME]...
+ *   mutants [--seconds N] [--seed N] [--reduce N] [--only NAME]...
+ *
+ * With --reduce the case that shows a mutant is made small, for at most N seconds.
  *
  * Exit status: 0 if all that were tried are caught, 1 if not, 129 for wrong usage.
  */
 #include "tests/diff/oracle_check.h"
 
+#include "analysis/reduce.h"
+#include "base/os.h"
 #include "pvm/mutant.h"
 #include "pvm/pvm.h"
 
@@ -37,7 +41,7 @@ static const struct row {
 };
 
 static struct {
-    double seconds;
+    double seconds, reduce;
     uint64_t seed;
     const char *only[ONLY_MAX];
     unsigned only_count;
@@ -47,6 +51,7 @@ static struct {
 static struct news {
     uint64_t programs, reached;
     char difference[160];
+    struct analysis_case program; /* the present one */
 } * news;
 
 static double now(void)
@@ -62,12 +67,15 @@ static double now(void)
 static const char *run_program(uint64_t k)
 {
     static uint8_t op = 255;
-    if (k % 2 == 0)
-        return oracle_check_seed(options.seed + k / 2);
+    if (k % 2 == 0) {
+        oracle_check_make(options.seed + k / 2, &news->program);
+        return oracle_check_case(&news->program);
+    }
     do
         op++;
     while (!pvm_op_info[op].name);
-    return oracle_check_opcode(op, options.seed + k / 2);
+    oracle_check_make_dense(op, options.seed + k / 2, &news->program);
+    return oracle_check_case(&news->program);
 }
 
 static void search(double until)
@@ -122,6 +130,74 @@ static bool await_child(pid_t child, int *ret_status)
     return false;
 }
 
+/* ---- reducing ---- */
+
+static unsigned sizes[PVM_MUTANT_COUNT], size_count;
+
+static void judge(void *self, const struct analysis_case *c,
+                  struct analysis_verdict *ret_verdict)
+{
+    *ret_verdict = (struct analysis_verdict){.group = ANALYSIS_SAME};
+    pvm_mutant = *(const enum pvm_mutant *)self;
+    oracle_check_begin();
+    const char *mode = oracle_check_case(c);
+    if (!mode)
+        return;
+    ret_verdict->group = oracle_check_group();
+    (void)snprintf(ret_verdict->text, sizeof ret_verdict->text, "%s: %s", mode,
+                   oracle_check_what());
+}
+
+/* Make the case of the last child small and say what it is. */
+static void reduce(enum pvm_mutant mutant)
+{
+    static struct analysis_case start, small;
+    struct analysis_trial trial = {.judge = judge,
+                                   .self = &mutant,
+                                   .timeout_ns = (uint64_t)HANG_SECONDS * 1000000000,
+                                   .quiet = true};
+    struct analysis_reduce_setup setup = {
+        .start = &start, .trial = &trial, .time_ns = (uint64_t)(options.reduce * 1e9)};
+    struct analysis_reduce_report report;
+    struct buf text;
+    start = news->program;
+    if (analysis_trial_open(&trial) || analysis_reduce(&setup, &small, &report))
+        return;
+    analysis_trial_close(&trial);
+    if (report.verdict.group == ANALYSIS_SAME) {
+        (void)printf("         the case alone does not show it\n");
+        return;
+    }
+    sizes[size_count++] = report.insn_count[1];
+    (void)printf("         reduced from %u to %u instructions in %llu attempts%s: %s\n",
+                 report.insn_count[0], report.insn_count[1],
+                 (unsigned long long)report.attempts,
+                 report.complete ? "" : " (time is up)", report.verdict.text);
+    if (!options.only_count)
+        return;
+    buf_init(&text, ANALYSIS_CASE_TEXT_MAX);
+    analysis_case_put(&small, &text);
+    (void)printf("%s", buf_string(&text));
+    buf_fini(&text);
+}
+
+static int compare_sizes(const void *a, const void *b)
+{
+    unsigned x = *(const unsigned *)a, y = *(const unsigned *)b;
+    return (x > y) - (x < y);
+}
+
+static void print_sizes(void)
+{
+    if (!size_count)
+        return;
+    qsort(sizes, size_count, sizeof *sizes, compare_sizes);
+    (void)printf("%u cases reduced: median %u instructions, nine tenths at most %u, "
+                 "all at most %u\n",
+                 size_count, sizes[size_count / 2], sizes[size_count * 9 / 10],
+                 sizes[size_count - 1]);
+}
+
 /* Try one mutant and print what came of it; true if it is caught. */
 static bool try_mutant(enum pvm_mutant mutant)
 {
@@ -150,6 +226,8 @@ static bool try_mutant(enum pvm_mutant mutant)
     if (!caught)
         (void)printf("         %s; reached %llu times\n", row->text,
                      (unsigned long long)news->reached);
+    else if (options.reduce > 0)
+        reduce(mutant);
     return caught;
 }
 
@@ -176,6 +254,8 @@ static bool parse(int argc, char **argv)
             return false;
         if (!strcmp(argv[k], "--seconds"))
             options.seconds = strtod(argv[k + 1], NULL);
+        else if (!strcmp(argv[k], "--reduce"))
+            options.reduce = strtod(argv[k + 1], NULL);
         else if (!strcmp(argv[k], "--seed"))
             options.seed = strtoull(argv[k + 1], NULL, 0);
         else if (!strcmp(argv[k], "--only") && options.only_count < ONLY_MAX &&
@@ -190,8 +270,8 @@ static bool parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
     if (!parse(argc, argv)) {
-        (void)fprintf(stderr,
-                      "usage: mutants [--seconds N] [--seed N] [--only NAME]...\n");
+        (void)fprintf(stderr, "usage: mutants [--seconds N] [--seed N] [--reduce N] "
+                              "[--only NAME]...\n");
         return STATUS_USAGE;
     }
     news = mmap(NULL, sizeof *news, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
@@ -207,6 +287,7 @@ int main(int argc, char **argv)
         tried++;
         caught += try_mutant((enum pvm_mutant)k);
     }
+    print_sizes();
     (void)printf("%u of %u mutants caught\n", caught, tried);
     return caught == tried ? 0 : 1;
 }

@@ -5,8 +5,8 @@
  */
 #include "tests/diff/oracle_check.h"
 
+#include "analysis/progen.h"
 #include "tests/diff/oracle.h"
-#include "tests/diff/progen.h"
 
 #include "base/os.h"
 #include "tests/test.h"
@@ -30,12 +30,12 @@ static struct {
     void *reservation;
     struct pvm_mem *mem;
     struct pvm_engine *engine;
-    struct progen p;
+    struct analysis_case c;
+    struct pvm_code code;          /* of the case */
     struct oracle oracle[RUN_MAX]; /* after each run */
     unsigned run_count;
-    uint8_t jump[PROGEN_JUMP_MAX * 8]; /* the table with wider entries */
-    int64_t gas_stop;                  /* the next deadline */
-    size_t entry; /* index in `want` of the first entry behind the last deadline */
+    int64_t gas_stop; /* the next deadline */
+    size_t entry;     /* index in `want` of the first entry behind the last deadline */
     bool misses_deadline;
     bool runs_out; /* a run of the oracle ended in OUT_OF_GAS */
     const struct oracle *running;
@@ -79,27 +79,29 @@ static void oracle_map(struct oracle *o, const struct pvm_region *region)
     }
 }
 
-static void oracle_make(struct oracle *o, const struct progen *p)
+static void oracle_make(struct oracle *o, const struct analysis_case *c)
 {
     *o = (struct oracle){
-        .code = p->code,
-        .mask = p->bitmask,
-        .jump = p->program.jump,
-        .size = p->program.code.size,
-        .jump_count = p->program.jump_count,
-        .jump_width = p->program.jump_width,
-        .javm = p->config.profile == PVM_PROFILE_JAVM,
-        .single_pass = (p->config.model & 255) == 1,
-        .page_gas = p->config.model >> 8 == 1,
-        .mem_cycles = p->config.mem_cycles,
-        .gas = p->start.gas,
-        .pc = p->start.pc,
+        .code = c->code,
+        .mask = c->bitmask,
+        .jump = c->jump,
+        .size = c->code_size,
+        .jump_count = c->jump_count,
+        .jump_width = c->jump_width,
+        .javm = c->config.profile == PVM_PROFILE_JAVM,
+        .single_pass = (c->config.model & 255) == 1,
+        .page_gas = c->config.model >> 8 == 1,
+        .mem_cycles = c->config.mem_cycles,
+        .gas = c->gas,
+        .pc = c->pc,
         .charge = on_want,
         .self = &bench.want,
     };
-    memcpy(o->reg, p->start.reg, sizeof o->reg);
-    for (uint32_t i = 0; i < p->region_count; i++)
-        oracle_map(o, &p->region[i]);
+    memcpy(o->reg, c->reg, sizeof o->reg);
+    for (uint32_t i = 0; i < c->region_count; i++) {
+        struct pvm_region region = analysis_case_region(c, i);
+        oracle_map(o, &region);
+    }
 }
 
 /* What a host does between two runs; false ends the case. */
@@ -125,7 +127,7 @@ static void oracle_all(void)
     bench.want.count = 0;
     bench.running = &o;
     bench.runs_out = false;
-    oracle_make(&o, &bench.p);
+    oracle_make(&o, &bench.c);
     for (unsigned i = 0; i < RUN_MAX; i++) {
         bench.want_count[i] = bench.want.count;
         oracle_run(&o);
@@ -266,11 +268,11 @@ static bool charges_differ(void)
 
 static bool runs_differ(const struct pvm_program *program, enum manner manner)
 {
-    struct pvm_state state = bench.p.start;
-    state.mem = bench.mem;
+    struct pvm_state state = {.gas = bench.c.gas, .pc = bench.c.pc, .mem = bench.mem};
+    memcpy(state.reg, bench.c.reg, sizeof state.reg);
     bench.got.count = 0;
     bench.misses_deadline = false;
-    progen_map(&bench.p, bench.mem);
+    analysis_case_map(&bench.c, bench.mem);
     for (unsigned i = 0; i < bench.run_count; i++) {
         bench.entry = bench.want_count[i];
         struct pvm_outcome outcome = run_engine(program, &state, manner);
@@ -291,144 +293,98 @@ static bool engine_differs(bool native, const struct pvm_recomp_options *options
     arena_init(&bench.scratch, 64 << 20);
     pvm_engine_set_dispatch(bench.engine, dispatch);
     if (native)
-        check(!pvm_program_recompile(&bench.scratch, &bench.p.program, &bench.p.config,
-                                     log, options, &program));
+        check(!pvm_program_recompile(&bench.scratch, &bench.code, &bench.c.config, log,
+                                     options, &program));
     else
-        check(!pvm_program_create(&bench.scratch, &bench.p.program, &bench.p.config,
-                                  log, &program));
+        check(!pvm_program_create(&bench.scratch, &bench.code, &bench.c.config, log,
+                                  &program));
     bool differs = runs_differ(program, manner);
     pvm_program_close(program);
     arena_fini(&bench.scratch);
     return differs;
 }
 
-/* Random bytes with a random mask. */
-static void make_raw(struct progen *p, uint64_t *random)
-{
-    p->program.code.size = 1 + test_random(random) % 120;
-    for (size_t i = 0; i < p->program.code.size; i++)
-        p->code[i] = (uint8_t)test_random(random);
-    memset(p->bitmask, 0, sizeof p->bitmask);
-    for (size_t i = 0; i < p->program.code.size; i++)
-        if (test_random(random) % 3 == 0)
-            p->bitmask[i / 8] |= (uint8_t)(1u << (i % 8));
-    p->bitmask[0] |= 1;
-}
-
-static void mark(struct progen *p, size_t at, bool on)
-{
-    uint8_t bit = (uint8_t)(1u << (at % 8));
-    p->bitmask[at / 8] = (uint8_t)((p->bitmask[at / 8] & ~bit) | (on ? bit : 0));
-}
-
-/* Spellings that no encoder makes: any byte for registers and sizes; an instruction
- * with a skip of about 24 and more. */
-static void misspell(struct progen *p, uint64_t *random)
-{
-    for (size_t pc = 0; pc + 1 < p->program.code.size; pc++) {
-        if (!pvm_code_marked(&p->program, (uint32_t)pc))
-            continue;
-        uint64_t kind = test_random(random) % 16;
-        bool ends = pvm_op_terminates(p->config.profile, p->code[pc]);
-        if (kind < 2) {
-            p->code[pc + 1] = (uint8_t)test_random(random);
-        } else if (kind == 2) { /* nibbles that all mean register 12 */
-            p->code[pc + 1] = (uint8_t)(0xcc | test_random(random));
-        } else if ((kind == 3 || (ends && kind < 8)) &&
-                   pc + 28 < p->program.code.size) {
-            size_t skip = ends ? 24 + kind % 2 : 5 + test_random(random) % 22;
-            for (size_t i = 1; i <= skip; i++)
-                mark(p, pc + i, false);
-            mark(p, pc + skip + 1, true);
-            p->code[pc + skip + 1] = PVM_OP_fallthrough;
-            uint32_t target = (uint32_t)(pc + skip + 1);
-            for (size_t i = 0; i < PROGEN_JUMP_MAX; i += 3)
-                memcpy(p->jump + 4 * i, &target, 4);
-        }
-    }
-}
-
-/* Entries of 1 to 8 bytes, some with something in the upper half. */
-static void widen_table(struct progen *p, uint64_t *random)
-{
-    unsigned width = 1 + (unsigned)(test_random(random) % 8);
-    memset(bench.jump, 0, sizeof bench.jump);
-    for (size_t i = 0; i < PROGEN_JUMP_MAX; i++) {
-        uint8_t *entry = bench.jump + i * width;
-        memcpy(entry, p->jump + 4 * i, width < 4 ? width : 4);
-        if (width > 4 && test_random(random) % 4 == 0)
-            entry[width - 1] = (uint8_t)test_random(random);
-    }
-    p->program.jump = bench.jump;
-    p->program.jump_width = (uint8_t)width;
-}
-
-/* Raw and misspelt programs, other tables; or a budget at the edge of a block. */
+/* A budget at the edge of a block, by the oracle's own price. */
 static void vary(uint64_t *random)
 {
-    struct progen *p = &bench.p;
-    p->start.gas %= 3000;
+    struct analysis_case *c = &bench.c;
     uint64_t kind = test_random(random) % 10, need, reserve;
-    if (kind == 0) {
-        make_raw(p, random);
-    } else if (kind < 4) {
-        oracle_make(&bench.oracle[0], p);
-        oracle_price(&bench.oracle[0], oracle_block_of(&bench.oracle[0], p->start.pc),
-                     &need, &reserve);
-        p->start.gas = need + reserve - (kind == 1);
-    } else if (kind == 4) {
-        misspell(p, random);
-    } else if (kind == 5) {
-        widen_table(p, random);
-    }
+    if (kind < 4)
+        return;
+    oracle_make(&bench.oracle[0], c);
+    oracle_price(&bench.oracle[0], oracle_block_of(&bench.oracle[0], c->pc), &need,
+                 &reserve);
+    if (kind < 7)
+        c->gas = need + reserve - (kind == 4);
 }
 
-/* If the gas was enough, any more is: give so much that 32 bits or a sign show. */
+/* If the gas is enough, any more is: give so much that 32 bits or a sign show. */
 static void enrich(uint64_t *random)
 {
+    oracle_all();
     if (bench.runs_out)
         return;
     uint64_t gas = test_random(random) % 50;
-    bench.p.start.gas = gas | (uint64_t)1 << (gas % 2 ? 63 : 32 + gas % 8);
-    oracle_all();
+    bench.c.gas = gas | (uint64_t)1 << (gas % 2 ? 63 : 32 + gas % 8);
 }
 
-/* The mode in which an engine differs from the oracle on the program, or NULL. */
-static const char *case_differs(uint64_t seed, uint64_t *random)
+/* The mode in which an engine differs from the oracle on bench.c, or NULL.  The oracle
+ * has no host to answer calls: cases with one are executed by steps as well. */
+static const char *case_differs(void)
 {
+    const struct analysis_way *way = &bench.c.way;
+    enum manner manner = bench.c.deadline ? WITH_DEADLINES : AT_ONCE;
+    bench.code = analysis_case_code(&bench.c);
     oracle_all();
-    if (seed % 4 == 0)
-        enrich(random);
-    enum pvm_gas_log log = (enum pvm_gas_log)(test_random(random) % 4);
-    enum manner manner = seed % 3 ? AT_ONCE : WITH_DEADLINES;
     if (engine_differs(false, NULL, PVM_DISPATCH_LOOP, PVM_GAS_LOG_EACH, AT_ONCE))
         return "loop";
-    if (engine_differs(false, NULL, PVM_DISPATCH_THREADED, log, manner))
+    if (engine_differs(false, NULL, PVM_DISPATCH_THREADED, way->log, manner))
         return "threaded";
-    if (seed % 8 == 0 &&
+    if (bench.c.answers &&
         engine_differs(false, NULL, PVM_DISPATCH_LOOP, PVM_GAS_LOG_NONE, BY_STEPS))
         return "steps";
     if (!pvm_recomp_available())
         return NULL;
-    struct pvm_recomp_options options = {.explicit_checks = seed & 1};
-    if (engine_differs(true, &options, PVM_DISPATCH_AUTO, log, manner))
+    struct pvm_recomp_options options = {.explicit_checks = way->explicit_checks};
+    if (engine_differs(true, &options, PVM_DISPATCH_AUTO, way->log, manner))
         return options.explicit_checks ? "native with checks" : "native";
-    for (unsigned i = 0; i < 4; i++)
-        options.interp_only[i] = test_random(random) & test_random(random);
+    memcpy(options.interp_only, way->interp_only, sizeof options.interp_only);
     if (engine_differs(true, &options, PVM_DISPATCH_AUTO, PVM_GAS_LOG_EACH, AT_ONCE))
         return "native with holes";
-    if (seed % 8 == 1 &&
+    if (bench.c.answers &&
         engine_differs(true, &options, PVM_DISPATCH_AUTO, PVM_GAS_LOG_NONE, BY_STEPS))
         return "native steps";
     return NULL;
 }
 
-const char *oracle_check_seed(uint64_t seed)
+/* How engines run the case. */
+static void choose_way(uint64_t seed, uint64_t *random)
+{
+    struct analysis_case *c = &bench.c;
+    c->way = (struct analysis_way){.log = (enum pvm_gas_log)(test_random(random) % 4),
+                                   .explicit_checks = seed & 1};
+    c->deadline = seed % 3 == 0;
+    c->answers = seed % 8 < 2;
+    for (unsigned op = 0; op < 256; op++)
+        if (pvm_op_info[op].name && test_random(random) % 4 == 0)
+            c->way.interp_only[op / 64] |= (uint64_t)1 << op % 64;
+}
+
+void oracle_check_make(uint64_t seed, struct analysis_case *ret_case)
 {
     uint64_t random = seed ^ 0x6f7261636c65;
-    progen_make(&bench.p, seed);
+    analysis_progen_make(&bench.c, seed);
     vary(&random);
-    return case_differs(seed, &random);
+    choose_way(seed, &random);
+    if (seed % 4 == 0)
+        enrich(&random);
+    *ret_case = bench.c;
+}
+
+const char *oracle_check_case(const struct analysis_case *c)
+{
+    bench.c = *c;
+    return case_differs();
 }
 
 /* ---- each opcode, densely ---- */
@@ -479,8 +435,8 @@ static struct pvm_insn pick_operands(uint8_t op, uint64_t *random)
 /* Append an instruction; its target, if any, is the instruction behind it. */
 static void append(struct pvm_insn insn)
 {
-    struct progen *p = &bench.p;
-    uint32_t pc = (uint32_t)p->program.code.size;
+    struct analysis_case *c = &bench.c;
+    uint32_t pc = c->code_size;
     unsigned format = pvm_op_info[insn.op].format;
     bool wide = format == PVM_FORMAT_A_X64;
     insn.pc = pc;
@@ -498,9 +454,9 @@ static void append(struct pvm_insn insn)
         insn.target = (int64_t)(pc + size);
     }
     check(size);
-    memcpy(p->code + pc, bytes, size);
-    p->bitmask[pc / 8] |= (uint8_t)(1u << (pc % 8));
-    p->program.code.size += size;
+    memcpy(c->code + pc, bytes, size);
+    c->bitmask[pc / 8] |= (uint8_t)(1u << (pc % 8));
+    c->code_size += (uint32_t)size;
 }
 
 /* What engines join, with one operand in four another one than it wants. */
@@ -541,15 +497,15 @@ static void append_near_idiom(uint64_t *random)
 static void make_dense(uint8_t op, uint64_t seed)
 {
     uint64_t random = seed;
-    progen_make(&bench.p, seed);
-    memset(bench.p.bitmask, 0, sizeof bench.p.bitmask);
-    memset(bench.p.code, 0, sizeof bench.p.code);
-    bench.p.program.code.size = 0;
-    bench.p.start.pc = 0;
-    bench.p.start.gas = 100000;
+    analysis_progen_make(&bench.c, seed);
+    memset(bench.c.bitmask, 0, sizeof bench.c.bitmask);
+    memset(bench.c.code, 0, sizeof bench.c.code);
+    bench.c.code_size = 0;
+    bench.c.pc = 0;
+    bench.c.gas = 100000;
     for (unsigned r = 0; r < PVM_REG_COUNT; r++)
         if (test_random(&random) % 2)
-            bench.p.start.reg[r] = pick_edge(&random);
+            bench.c.reg[r] = pick_edge(&random);
     for (unsigned i = 0; i < 24; i++) {
         uint64_t kind = test_random(&random) % 16;
         if (kind == 0)
@@ -560,11 +516,14 @@ static void make_dense(uint8_t op, uint64_t seed)
     }
 }
 
-const char *oracle_check_opcode(uint8_t op, uint64_t seed)
+void oracle_check_make_dense(uint8_t op, uint64_t seed, struct analysis_case *ret_case)
 {
     uint64_t random = seed;
     make_dense(op, seed);
-    return case_differs(seed, &random);
+    choose_way(seed, &random);
+    if (seed % 4 == 0)
+        enrich(&random);
+    *ret_case = bench.c;
 }
 
 /* ---- the bench ---- */
@@ -572,6 +531,18 @@ const char *oracle_check_opcode(uint8_t op, uint64_t seed)
 const char *oracle_check_what(void)
 {
     return bench.what;
+}
+
+enum analysis_group oracle_check_group(void)
+{
+    static const char *const gas[] = {"number of charges", "charge", "gas", "page wr"};
+    for (size_t i = 0; i < countof(gas); i++)
+        if (!strncmp(bench.what, gas[i], strlen(gas[i])))
+            return ANALYSIS_GAS;
+    char field[sizeof bench.what];
+    (void)snprintf(field, sizeof field, "%.*s", (int)strcspn(bench.what, ":"),
+                   bench.what);
+    return analysis_group_of(field);
 }
 
 void oracle_check_begin(void)

@@ -7,20 +7,27 @@
 #ifndef TESTS_DIFF_ORACLE_CHECK_H
 #define TESTS_DIFF_ORACLE_CHECK_H
 
+#include "analysis/trial.h"
+
 #include <stdint.h>
 
 /* Memory and an engine for what follows; failing to get them is a failed check(). */
 void oracle_check_begin(void);
 void oracle_check_end(void);
 
-/* Run the generated program of this seed.  NULL, or the name of the engine that differs
- * (static). */
-const char *oracle_check_seed(uint64_t seed);
+/* The generated program of this seed. */
+void oracle_check_make(uint64_t seed, struct analysis_case *ret_case);
 
-/* The same for a program that has opcode `op`, which is assigned, many times. */
-const char *oracle_check_opcode(uint8_t op, uint64_t seed);
+/* A program that has opcode `op`, which is assigned, many times. */
+void oracle_check_make_dense(uint8_t op, uint64_t seed, struct analysis_case *ret_case);
 
-/* The first difference of the last program that had one, as text. */
+/* Run a case on all engines.  NULL, or the name of the one that differs (static). */
+const char *oracle_check_case(const struct analysis_case *c);
+
+/* The first difference of the last case that had one, as text. */
 const char *oracle_check_what(void);
+
+/* Which kind of difference that was. */
+enum analysis_group oracle_check_group(void);
 
 #endif

@@ -4,7 +4,7 @@
  * in each of its ways, every gas log, and the ledger's expansion against the charges as
  * they were made.
  */
-#include "tests/diff/progen.h"
+#include "analysis/progen.h"
 
 #include "base/os.h"
 #include "trace/trace.h"
@@ -34,7 +34,8 @@ struct bench {
     struct pvm_mem *mem;
     void *reservation;
     struct pvm_engine *engine;
-    struct progen p;
+    struct analysis_case c;
+    struct pvm_code code; /* of the case */
     struct trace_pvm_ledger ledger;
     struct arena scratch;
     struct shown *shown;
@@ -117,16 +118,16 @@ static void make_ledger(const struct pvm_program *program)
 {
     struct buf table;
     buf_init(&table, 1 << 20);
-    pvm_program_put_blocks(program, bench.p.start.pc, &table);
+    pvm_program_put_blocks(program, bench.c.pc, &table);
     check(!table.err);
     check(!trace_blocks_parse(&bench.scratch, buf_bytes(&table), &bench.ledger.blocks));
     buf_fini(&table);
-    uint64_t *jump = arena_new_array(&bench.scratch, uint64_t, PROGEN_JUMP_MAX);
+    uint64_t *jump = arena_new_array(&bench.scratch, uint64_t, ANALYSIS_CASE_JUMP_MAX);
     check(jump);
-    for (uint32_t i = 0; i < bench.p.program.jump_count; i++)
-        jump[i] = pvm_code_jump(&bench.p.program, i);
+    for (uint32_t i = 0; i < bench.code.jump_count; i++)
+        jump[i] = pvm_code_jump(&bench.code, i);
     bench.ledger.jump = jump;
-    bench.ledger.jump_count = bench.p.program.jump_count;
+    bench.ledger.jump_count = bench.code.jump_count;
 }
 
 /* After an exit that can be resumed: a change that a host might make. */
@@ -150,6 +151,7 @@ static bool mend(struct pvm_state *state, struct pvm_outcome outcome, unsigned r
     case PVM_EXIT_TRAP:
     case PVM_EXIT_STOPPED:
     case PVM_EXIT_LOST:
+    case PVM_EXIT_BREAK:
     default:
         return false;
     }
@@ -172,11 +174,11 @@ static struct pvm_program *make_program(const struct mode *mode, enum pvm_gas_lo
     struct pvm_recomp_options options = mode->options;
     options.sandbox = mode->sandboxed ? bench.sandbox : NULL;
     if (mode->native)
-        check(!pvm_program_recompile(&bench.scratch, &bench.p.program, &bench.p.config,
-                                     log, &options, &program));
+        check(!pvm_program_recompile(&bench.scratch, &bench.code, &bench.c.config, log,
+                                     &options, &program));
     else
-        check(!pvm_program_create(&bench.scratch, &bench.p.program, &bench.p.config,
-                                  log, &program));
+        check(!pvm_program_create(&bench.scratch, &bench.code, &bench.c.config, log,
+                                  &program));
     return program;
 }
 
@@ -207,7 +209,7 @@ static void run(enum pvm_gas_log log, const struct mode *mode, struct shown *sho
 {
     arena_init(&bench.scratch, 64 << 20);
     struct pvm_program *program = make_program(mode, log);
-    progen_map(&bench.p, bench.mem);
+    analysis_case_map(&bench.c, bench.mem);
     memset(shown, 0, offsetof(struct shown, charge));
     shown->charge_count = 0;
     shown->segment_n = shown->segment_gas = shown->segment_hash = 0;
@@ -220,7 +222,8 @@ static void run(enum pvm_gas_log log, const struct mode *mode, struct shown *sho
     unsigned call_count = 0;
     const struct pvm_host host = {.ecall = on_ecall, .self = &call_count};
     pvm_engine_set_dispatch(bench.engine, mode->dispatch);
-    struct pvm_state state = bench.p.start;
+    struct pvm_state state = {.gas = bench.c.gas, .pc = bench.c.pc};
+    memcpy(state.reg, bench.c.reg, sizeof state.reg);
     state.mem = bench.mem;
     for (unsigned i = 0; i < RESUME_MAX; i++) {
         struct pvm_outcome outcome;
@@ -381,7 +384,8 @@ static void test_random_programs(void **unused)
     uint64_t seed = test_seed(1), count = getenv("LOCKSTEP_SEED") ? 1 : 4000;
     unsigned ends[17] = {0};
     for (uint64_t i = 0; i < count; i++) {
-        progen_make(&bench.p, seed + i);
+        analysis_progen_make(&bench.c, seed + i);
+        bench.code = analysis_case_code(&bench.c);
         const char *mode = "";
         unsigned log = 0;
         const char *what = compare_all(i, want, got, &mode, &log);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Random requests to the file server and to a plain model of it; every reply byte has
- * to be equal.  LOCKSTEP_FS_ROUNDS=1000000 runs more than the ordinary slice.
+ * to be equal.  Now and then the server goes on as another one that was loaded from its
+ * saved state.  LOCKSTEP_FS_ROUNDS=1000000 runs more than the ordinary slice.
  */
 #include "tests/diff/fs_model.h"
 #include "tests/test.h"
@@ -9,12 +10,18 @@
 
 #include <string.h>
 
-enum { ROUNDS = 60000, EPOCH_ROUNDS = 4000 };
+enum { ROUNDS = 60000, EPOCH_ROUNDS = 4000, RELOAD_ROUNDS = 331 };
 
-struct pair {
+/* A server and its store. */
+struct side {
     struct arena arena;
     struct v86fs_ids ids;
+    struct v86fs_mem *mem;
     struct v86fs_server *server;
+};
+
+struct pair {
+    struct side *side;
     struct model *model;
     uint64_t random;
     uint64_t now_ns;
@@ -27,34 +34,86 @@ static uint64_t below(struct pair *pair, uint64_t limit)
     return test_random(&pair->random) % limit;
 }
 
-static void pair_init(struct pair *pair, uint64_t seed)
+static struct side *side_create(void)
 {
     struct v86fs_mem_options mem = {.node_count_max = MODEL_NODES,
                                     .quota = MODEL_QUOTA,
                                     .file_size_max = MODEL_FILE_SIZE};
     struct v86fs_server_options options;
-    struct v86fs_mem *tree;
     uint64_t root;
+    struct side *side = calloc(1, sizeof *side);
+    assert_non_null(side);
     v86fs_server_options_init(&options);
     options.handle_count_max = MODEL_HANDLES;
-    *pair = (struct pair){.random = seed, .now_ns = 1000000000};
-    arena_init(&pair->arena, 1 << 24);
-    v86fs_ids_init(&pair->ids);
-    assert_int_equal(v86fs_mem_create(&pair->arena, &mem, &pair->ids, &tree), ERR_ok);
-    assert_int_equal(v86fs_mem_root(tree, 0755, 0, &root), ERR_ok);
-    v86fs_ids_start(&pair->ids, 100);
-    assert_int_equal(
-        v86fs_server_create(&pair->arena, &options, &pair->ids, &pair->server), ERR_ok);
-    assert_int_equal(v86fs_server_export(pair->server, bytes_of("", 0),
-                                         v86fs_mem_tree(tree), root, false),
+    arena_init(&side->arena, 1 << 24);
+    v86fs_ids_init(&side->ids);
+    assert_int_equal(v86fs_mem_create(&side->arena, &mem, &side->ids, &side->mem),
                      ERR_ok);
+    assert_int_equal(v86fs_mem_root(side->mem, 0755, 0, &root), ERR_ok);
+    v86fs_ids_start(&side->ids, 100);
+    assert_int_equal(
+        v86fs_server_create(&side->arena, &options, &side->ids, &side->server), ERR_ok);
+    assert_int_equal(v86fs_server_export(side->server, bytes_of("", 0),
+                                         v86fs_mem_tree(side->mem), root, false),
+                     ERR_ok);
+    return side;
+}
+
+static void side_free(struct side *side)
+{
+    arena_fini(&side->arena);
+    free(side);
+}
+
+static void side_save(const struct side *side, struct buf *server, struct buf *mem)
+{
+    struct arena scratch;
+    arena_init(&scratch, 1 << 24);
+    buf_init(server, 1 << 24);
+    buf_init(mem, 1 << 24);
+    assert_int_equal(v86fs_server_save(side->server, server), ERR_ok);
+    assert_int_equal(v86fs_mem_save(side->mem, &scratch, mem), ERR_ok);
+    arena_fini(&scratch);
+}
+
+static void assert_bufs_equal(const struct buf *a, const struct buf *b)
+{
+    assert_int_equal(a->size, b->size);
+    assert_memory_equal(a->data, b->data, a->size);
+}
+
+/* Go on with a copy that was made of the saved bytes; it saves itself as the same. */
+static void pair_reload(struct pair *pair)
+{
+    struct buf server, mem, server_again, mem_again;
+    struct arena scratch;
+    struct side *copy = side_create();
+    side_save(pair->side, &server, &mem);
+    arena_init(&scratch, 1 << 24);
+    assert_int_equal(v86fs_server_load(copy->server, buf_bytes(&server)), ERR_ok);
+    assert_int_equal(v86fs_mem_load(copy->mem, &scratch, buf_bytes(&mem)), ERR_ok);
+    side_save(copy, &server_again, &mem_again);
+    assert_bufs_equal(&server, &server_again);
+    assert_bufs_equal(&mem, &mem_again);
+    side_free(pair->side);
+    pair->side = copy;
+    arena_fini(&scratch);
+    buf_fini(&server);
+    buf_fini(&mem);
+    buf_fini(&server_again);
+    buf_fini(&mem_again);
+}
+
+static void pair_init(struct pair *pair, uint64_t seed)
+{
+    *pair = (struct pair){.side = side_create(), .random = seed, .now_ns = 1000000000};
     pair->model = model_create();
 }
 
 static void pair_fini(struct pair *pair)
 {
     model_free(pair->model);
-    arena_fini(&pair->arena);
+    side_free(pair->side);
 }
 
 static uint64_t some_id(struct pair *pair)
@@ -177,8 +236,8 @@ static void one_round(struct pair *pair, uint64_t seed, unsigned round)
     pair->now_ns += below(pair, 3) * 500000000;
     buf_init(&frame, 1 << 17);
     v86fs_request_encode(v86fs_message_of(type), pair->features, tag, &in, &frame);
-    v86fs_server_serve(pair->server, pair->now_ns, buf_bytes(&frame), got, capacity,
-                       &got_size, &token);
+    v86fs_server_serve(pair->side->server, pair->now_ns, buf_bytes(&frame), got,
+                       capacity, &got_size, &token);
     size_t want_size = model_serve(pair->model, pair->features, pair->now_ns, type, tag,
                                    &in, capacity, want);
     if (got_size != want_size || memcmp(got, want, got_size) != 0)
@@ -196,12 +255,14 @@ static uint64_t run(uint64_t seed, unsigned rounds)
         if (round % EPOCH_ROUNDS == 0) {
             static const uint32_t sets[] = {0, V86FS_FEATURES, V86FS_F5_RMDIR, 0,
                                             V86FS_F0_READDIR_PAGED | V86FS_F1_ATTR2};
-            v86fs_server_reset(pair.server);
+            v86fs_server_reset(pair.side->server);
             model_reset(pair.model);
             pair.features = sets[below(&pair, countof(sets))];
-            v86fs_server_negotiate(pair.server, pair.features);
+            v86fs_server_negotiate(pair.side->server, pair.features);
         }
         one_round(&pair, seed, round);
+        if (round % RELOAD_ROUNDS == RELOAD_ROUNDS - 1)
+            pair_reload(&pair);
     }
     uint64_t digest = pair.digest;
     pair_fini(&pair);

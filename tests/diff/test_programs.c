@@ -10,12 +10,14 @@
 #include "tests/test.h"
 
 static uint64_t case_count = 3000, first_seed = 1;
+static struct analysis_case program;
 
 static void test_generated(void **unused)
 {
     (void)unused;
     for (uint64_t i = 0; i < case_count; i++) {
-        const char *mode = oracle_check_seed(first_seed + i);
+        oracle_check_make(first_seed + i, &program);
+        const char *mode = oracle_check_case(&program);
         if (!mode)
             continue;
         print_message("reproduce: test_diff_oracle 1 %llu\n",
@@ -29,7 +31,8 @@ static void test_opcodes(void **unused)
     (void)unused;
     for (unsigned op = 0; op < 256; op++)
         for (uint64_t i = 0; pvm_op_info[op].name && i < case_count / 200; i++) {
-            const char *mode = oracle_check_opcode((uint8_t)op, first_seed + i);
+            oracle_check_make_dense((uint8_t)op, first_seed + i, &program);
+            const char *mode = oracle_check_case(&program);
             if (mode)
                 fail_msg("op %u, seed %llu: %s: %s", op,
                          (unsigned long long)(first_seed + i), mode,

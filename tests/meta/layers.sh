@@ -12,19 +12,21 @@ trace: base
 pvm: base
 emu: base
 v86fs: base virtio_v86fs.c=emu/virtio.h
+hostfs: base v86fs
 link: base pvm kernel
 kernel: base pvm
+nub: base pvm kernel
 wasi: base pvm v86fs/tree.h
-replay: base trace pvm kernel emu v86fs wasi
+replay: base trace pvm kernel nub emu v86fs hostfs wasi
 analysis: base trace pvm emu
-cli: base trace pvm kernel emu v86fs link wasi replay analysis
-bench: base trace pvm kernel emu v86fs link wasi replay analysis corpus
-tests: base trace pvm kernel emu v86fs link wasi replay analysis cli corpus
+cli: base trace pvm kernel nub emu v86fs hostfs link wasi replay analysis
+bench: base trace pvm kernel nub emu v86fs hostfs link wasi replay analysis corpus
+tests: base trace pvm kernel nub emu v86fs hostfs link wasi replay analysis cli corpus
 '
 
-# Pure folders see no system; replay and analysis see it through base/os.h only.
+# Pure folders see no system; hosted ones see it through base/os.h only.
 pure='trace pvm kernel emu v86fs link wasi'
-hosted='replay analysis'
+hosted='hostfs nub replay analysis'
 # Hosted folders may also format text (symbols.sh sees to it that they do not print).
 hosted_headers='stdarg.h stdio.h stdlib.h'
 pure_headers='assert.h inttypes.h limits.h stdalign.h stdbool.h stddef.h stdint.h string.h'
@@ -41,13 +43,15 @@ zstd_errors.h trace/
 seccomp.h base/os_worker_filter.c
 capstone/* analysis/
 json-c/* cli/
+fuse3/* cli/mount
 cmocka.h tests/
 '
 
 # Every include as "file kind path line", kind q for quotes and s for <>.
 includes()
 {
-    tracked | grep -E '^[a-z0-9]+/.*\.(c|h|def)$' | grep -v '^corpus/' |
+    tracked | grep -E '^[a-z0-9]+/.*\.(c|h|def)$' |
+        grep -v -e '^corpus/' -e '^v86fs/guest-linux/' |
         while read -r file; do
             sed -n -e 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*"\([^"]*\)".*/q \1/p' \
                 -e 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*<\([^>]*\)>.*/s \1/p' \

@@ -11,12 +11,14 @@ trace: trace_
 pvm: pvm_
 emu: emu_
 v86fs: v86fs_
+hostfs: hostfs_
 link: link_
 kernel: kernel_
+nub: nub_
 wasi: wasi_
 replay: replay_
 analysis: analysis_
-cli: cli_ ui_ cmd_
+cli: cli_ ui_ cmd_ dap_
 '
 
 # folder: what it may ask of other archives and libraries.  (os_ in pvm: layers.sh sees

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * lockstep dap: the Debug Adapter Protocol on standard input and output, for editors.
+ */
+#include "cli/dap.h"
+
+#include "base/os.h"
+
+const struct cli_spec cli_spec_dap = {
+    .positional = {{"TRACE", 0, 1, "trace to debug (default: the client says which)"}},
+    .example = {{"lockstep dap", "as an editor starts it"},
+                {"lockstep dap run.lks", "where the editor cannot name the trace"}},
+    .about =
+        "Speaks the Debug Adapter Protocol on standard input and output: step and step "
+        "back, continue in both directions, breakpoints on lines, instructions and "
+        "data, registers, memory, disassembly.  The client's launch request names the "
+        "trace with \"trace\": FILE, unless the command line does.\n\n"
+        "In the debug console: a register ($a0), *ADDRESS for eight bytes, and seek "
+        "POSITION (N, g:N, N%, start, end, +N, -N).",
+    .exit_yes = "the client has left",
+};
+
+int cmd_dap(struct cli *cli, int argc, char **argv)
+{
+    os_catch_interrupts(); /* and a client that is gone is an error, no signal */
+    return dap_run(cli, argc > 0 ? argv[0] : NULL, 0, 1);
+}

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The session: a table of requests, and the order in which things are said.
+ */
+#include "cli/dap.h"
+
+#include "base/os.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- JSON in short ---- */
+
+const char *dap_text(const struct json_object *object, const char *key)
+{
+    struct json_object *value = NULL;
+    if (!json_object_object_get_ex(object, key, &value) ||
+        !json_object_is_type(value, json_type_string))
+        return NULL;
+    return json_object_get_string(value);
+}
+
+int64_t dap_number(const struct json_object *object, const char *key, int64_t otherwise)
+{
+    struct json_object *value = NULL;
+    if (!json_object_object_get_ex(object, key, &value) ||
+        !json_object_is_type(value, json_type_int))
+        return otherwise;
+    return json_object_get_int64(value);
+}
+
+bool dap_address(const struct json_object *object, const char *key,
+                 uint64_t *ret_address)
+{
+    const char *text = dap_text(object, key);
+    return text && cli_number(text, ret_address);
+}
+
+void dap_put_text(struct json_object *object, const char *key, const char *text)
+{
+    (void)json_object_object_add(object, key, json_object_new_string(text));
+}
+
+void dap_put_number(struct json_object *object, const char *key, int64_t value)
+{
+    (void)json_object_object_add(object, key, json_object_new_int64(value));
+}
+
+void dap_put_address(struct json_object *object, const char *key, uint64_t address)
+{
+    char text[24];
+    (void)snprintf(text, sizeof text, "0x%" PRIx64, address);
+    dap_put_text(object, key, text);
+}
+
+void dap_put_bool(struct json_object *object, const char *key, bool value)
+{
+    (void)json_object_object_add(object, key, json_object_new_boolean(value));
+}
+
+void dap_send_event(struct dap *dap, const char *event, struct json_object *body)
+{
+    struct json_object *message = json_object_new_object();
+    dap_put_text(message, "type", "event");
+    dap_put_text(message, "event", event);
+    if (body)
+        (void)json_object_object_add(message, "body", body);
+    dap_wire_send(&dap->wire, message);
+}
+
+/* ---- the trace ---- */
+
+/* Polled while the guest runs: whatever the client wants is heard, and a pause or a
+ * farewell ends the run. */
+static bool interrupted(void *self)
+{
+    struct dap *dap = self;
+    struct json_object *message = dap_wire_next(&dap->wire, false);
+    bool stop = dap->wire.closed || os_interrupted() ||
+                json_object_array_length(dap->waiting) >= DAP_WAITING_MAX;
+    if (message) {
+        const char *command = dap_text(message, "command");
+        (void)json_object_array_add(dap->waiting, message);
+        stop |= command &&
+                (strcmp(command, "pause") == 0 || strcmp(command, "disconnect") == 0 ||
+                 strcmp(command, "terminate") == 0);
+    }
+    return stop;
+}
+
+static const char *open_trace(struct dap *dap, const char *path)
+{
+    static char message[REPLAY_DEBUG_MESSAGE_SIZE];
+    struct replay_timeline_options options = {.interrupted = interrupted,
+                                              .interrupted_self = dap};
+    enum err err = replay_source_file_open(&dap->file, path);
+    if (err)
+        return err_text(err);
+    dap->source = replay_source_file(&dap->file);
+    if (replay_debug_open(&dap->source, &dap->debug, message)) {
+        replay_source_file_close(&dap->file);
+        return message;
+    }
+    err = replay_timeline_create(&dap->debug.guest, &options, &dap->timeline);
+    if (!err)
+        err = dap_listing_make(&dap->debug.guest, &dap->listing);
+    if (!err)
+        return NULL;
+    dap_listing_free(&dap->listing);
+    if (dap->timeline)
+        replay_timeline_close(dap->timeline);
+    dap->timeline = NULL;
+    replay_debug_close(&dap->debug);
+    replay_source_file_close(&dap->file);
+    return err_text(err);
+}
+
+static void close_trace(struct dap *dap)
+{
+    if (!dap->timeline)
+        return;
+    replay_timeline_close(dap->timeline);
+    replay_debug_close(&dap->debug);
+    replay_source_file_close(&dap->file);
+    dap_listing_free(&dap->listing);
+    dap->timeline = NULL;
+}
+
+/* ---- the requests that begin and end ---- */
+
+static void send_initialized(struct dap *dap, struct dap_request *request)
+{
+    (void)request;
+    dap_send_event(dap, "initialized", NULL);
+}
+
+static void initialize(struct dap_request *request)
+{
+    static const char *const can[] = {
+        "supportsConfigurationDoneRequest", "supportsStepBack",
+        "supportsInstructionBreakpoints",   "supportsDataBreakpoints",
+        "supportsDataBreakpointBytes",      "supportsReadMemoryRequest",
+        "supportsDisassembleRequest",       "supportsSteppingGranularity",
+        "supportsGotoTargetsRequest",       "supportsLoadedSourcesRequest",
+        "supportsEvaluateForHovers",        "supportTerminateDebuggee",
+    };
+    request->body = json_object_new_object();
+    for (size_t k = 0; k < sizeof can / sizeof can[0]; k++)
+        dap_put_bool(request->body, can[k], true);
+}
+
+static void launch(struct dap_request *request)
+{
+    struct dap *dap = request->dap;
+    struct json_object *entry = NULL;
+    const char *path = dap_text(request->arguments, "trace");
+    if (json_object_object_get_ex(request->arguments, "stopOnEntry", &entry))
+        dap->stop_on_entry = json_object_get_boolean(entry);
+    if (dap->timeline && path)
+        request->error = "a trace is open already";
+    else if (!dap->timeline && !path)
+        request->error = "which trace? give \"trace\": FILE";
+    else if (path)
+        request->error = open_trace(dap, path);
+    if (!request->error)
+        request->then = send_initialized;
+}
+
+static void begin(struct dap *dap, struct dap_request *request)
+{
+    if (dap->stop_on_entry) {
+        dap_send_stopped(dap, "entry", NULL, 0);
+        return;
+    }
+    dap_continue(request);
+    request->then(dap, request);
+}
+
+static void configuration_done(struct dap_request *request)
+{
+    request->then = begin;
+}
+
+static void pause_guest(struct dap_request *request)
+{
+    (void)request; /* it stands already, or this would not be read */
+}
+
+static void disconnect(struct dap_request *request)
+{
+    request->dap->ended = true;
+}
+
+static void send_terminated(struct dap *dap, struct dap_request *request)
+{
+    (void)request;
+    dap_send_event(dap, "terminated", NULL);
+}
+
+static void terminate(struct dap_request *request)
+{
+    request->then = send_terminated;
+}
+
+static void set_exception_breakpoints(struct dap_request *request)
+{
+    (void)request; /* there are no filters to choose from */
+}
+
+/* ---- the table ---- */
+
+static const struct {
+    const char *name;
+    void (*handle)(struct dap_request *request);
+    bool needs_trace;
+} commands[] = {
+    {"initialize", initialize, false},
+    {"launch", launch, false},
+    {"attach", launch, false},
+    {"configurationDone", configuration_done, true},
+    {"disconnect", disconnect, false},
+    {"terminate", terminate, false},
+    {"setBreakpoints", dap_set_breakpoints, true},
+    {"setInstructionBreakpoints", dap_set_instruction_breakpoints, true},
+    {"setExceptionBreakpoints", set_exception_breakpoints, false},
+    {"dataBreakpointInfo", dap_data_breakpoint_info, true},
+    {"setDataBreakpoints", dap_set_data_breakpoints, true},
+    {"continue", dap_continue, true},
+    {"reverseContinue", dap_reverse_continue, true},
+    {"next", dap_next, true},
+    {"stepIn", dap_step_in, true},
+    {"stepOut", dap_step_out, true},
+    {"stepBack", dap_step_back, true},
+    {"gotoTargets", dap_goto_targets, true},
+    {"goto", dap_goto, true},
+    {"pause", pause_guest, true},
+    {"threads", dap_threads, true},
+    {"stackTrace", dap_stack_trace, true},
+    {"scopes", dap_scopes, true},
+    {"variables", dap_variables, true},
+    {"evaluate", dap_evaluate, true},
+    {"readMemory", dap_read_memory, true},
+    {"disassemble", dap_disassemble, true},
+    {"source", dap_source, true},
+    {"loadedSources", dap_loaded_sources, true},
+};
+
+static void dispatch(struct dap_request *request, const char *command)
+{
+    for (size_t k = 0; k < sizeof commands / sizeof commands[0]; k++) {
+        if (strcmp(commands[k].name, command) != 0)
+            continue;
+        if (commands[k].needs_trace && !request->dap->timeline)
+            request->error = "no trace is open";
+        else
+            commands[k].handle(request);
+        return;
+    }
+    request->error = "this adapter does not know the request";
+}
+
+static void serve(struct dap *dap, struct json_object *message)
+{
+    struct dap_request request = {.dap = dap, .message = message};
+    const char *type = dap_text(message, "type");
+    const char *command = dap_text(message, "command");
+    if (!type || strcmp(type, "request") != 0 || !command)
+        return; /* an answer, to nothing that was asked */
+    (void)json_object_object_get_ex(message, "arguments", &request.arguments);
+    dispatch(&request, command);
+    struct json_object *response = json_object_new_object();
+    dap_put_text(response, "type", "response");
+    dap_put_number(response, "request_seq", dap_number(message, "seq", 0));
+    dap_put_text(response, "command", command);
+    dap_put_bool(response, "success", !request.error);
+    if (request.error) {
+        dap_put_text(response, "message", request.error);
+        json_object_put(request.body);
+    } else if (request.body) {
+        (void)json_object_object_add(response, "body", request.body);
+    }
+    dap_wire_send(&dap->wire, response);
+    request.body = NULL;
+    if (!request.error && request.then)
+        request.then(dap, &request);
+    json_object_put(request.body);
+}
+
+/* The requests that came while the guest ran go first. */
+static struct json_object *next_message(struct dap *dap)
+{
+    if (json_object_array_length(dap->waiting)) {
+        struct json_object *message =
+            json_object_get(json_object_array_get_idx(dap->waiting, 0));
+        (void)json_object_array_del_idx(dap->waiting, 0, 1);
+        return message;
+    }
+    return dap_wire_next(&dap->wire, true);
+}
+
+static int report(struct cli *cli, const struct dap *dap)
+{
+    if (!dap->wire.complaint)
+        return CLI_YES;
+    ui_error(cli, "the client: %s", dap->wire.complaint);
+    return CLI_UNKNOWN;
+}
+
+int dap_run(struct cli *cli, const char *path, int in, int out)
+{
+    struct dap dap = {.cli = cli, .stop_on_entry = true};
+    const char *problem = NULL;
+    dap_wire_init(&dap.wire, in, out);
+    dap.waiting = json_object_new_array();
+    if (path)
+        problem = open_trace(&dap, path);
+    if (problem) {
+        ui_error(cli, "%s: %s", path, problem);
+        dap.ended = true;
+    }
+    while (!dap.ended && !dap.wire.closed) {
+        struct json_object *message = next_message(&dap);
+        if (message)
+            serve(&dap, message);
+        json_object_put(message);
+    }
+    int status = problem ? CLI_UNKNOWN : report(cli, &dap);
+    close_trace(&dap);
+    dap_stops_free(&dap.stops);
+    json_object_put(dap.waiting);
+    dap_wire_fini(&dap.wire);
+    return status;
+}

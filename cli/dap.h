@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cli/dap.h - the Debug Adapter Protocol over a replayed guest: what the files of
+ * `lockstep dap` share.
+ *
+ *   dap_wire.c     framing: Content-Length, JSON, hostile clients
+ *   dap_listing.c  the program as text: lines and addresses
+ *   dap_stops.c    breakpoints
+ *   dap_run.c      going forwards and backwards
+ *   dap_look.c     frames, registers, memory, disassembly
+ *   dap.c          the session and the table of requests
+ *
+ * The protocol is Microsoft's, version 1.64; the requests are those of the table in
+ * dap.c.  A recording is read-only: what would change the guest is refused.
+ */
+#ifndef CLI_DAP_H
+#define CLI_DAP_H
+
+#include "cli/cli.h"
+#include "replay/sink_file.h"
+#include "replay/timeline.h"
+
+#include <json-c/json.h>
+
+/* ---- framing ---- */
+
+enum { DAP_MESSAGE_SIZE_MAX = 1 << 20 };
+
+struct dap_wire {
+    int in, out;
+    struct buf input;
+    size_t input_at; /* bytes before it have been taken */
+    uint64_t seq;    /* of the message sent last */
+    bool closed;     /* the client is gone, or talks nonsense */
+    const char *complaint;
+};
+
+void dap_wire_init(struct dap_wire *wire, int in, int out);
+void dap_wire_fini(struct dap_wire *wire);
+
+/* The next message, the caller's to put; NULL: there is none yet (`wait` false), or
+ * wire->closed. */
+struct json_object *dap_wire_next(struct dap_wire *wire, bool wait);
+
+/* Send a message (taken over) with its number. */
+void dap_wire_send(struct dap_wire *wire, struct json_object *message);
+
+/* Parse one frame at the start of `input`: 1 and the message and its size, 0 if it is
+ * not whole yet, -1 with the reason if it never will be. */
+int dap_frame_parse(struct bytes input, struct json_object **ret_message,
+                    size_t *ret_size, const char **ret_complaint);
+
+/* ---- the program as text ---- */
+
+struct dap_line {
+    uint64_t address;
+    uint32_t text; /* offset of the line */
+};
+
+/* One line for each instruction; no lines for a guest whose code cannot be walked. */
+struct dap_listing {
+    struct buf text;
+    struct buf lines; /* struct dap_line, by address */
+    uint32_t count;
+};
+
+enum err dap_listing_make(const struct replay_guest *guest,
+                          struct dap_listing *listing);
+void dap_listing_free(struct dap_listing *listing);
+
+/* The line, from 1, that holds an address; 0: none.  And the address of a line or the
+ * next one behind it; false: behind the last. */
+uint32_t dap_listing_line(const struct dap_listing *listing, uint64_t address);
+bool dap_listing_address(const struct dap_listing *listing, uint32_t line,
+                         uint64_t *ret_address);
+
+/* The words of the instruction at `address`: "load_imm_jump", ...; "" if none. */
+struct bytes dap_listing_word(const struct dap_listing *listing, uint64_t address);
+
+/* ---- the session ---- */
+
+enum {
+    DAP_STOP_MAX = 4096,
+    DAP_WAITING_MAX = 256,
+    DAP_THREAD = 1,
+    DAP_FRAME = 1,
+    DAP_SOURCE = 1
+};
+enum { DAP_REF_REGISTERS = 1, DAP_REF_POSITION = 2 };
+
+/* Where breakpoints come from; each request replaces those of its kind. */
+enum dap_stop_source { DAP_BY_LINE, DAP_BY_ADDRESS, DAP_STOP_SOURCES };
+
+struct dap_stops {
+    struct buf address[DAP_STOP_SOURCES]; /* uint64_t; their ids are by position */
+    struct buf watch;                     /* struct replay_watch */
+};
+
+struct dap {
+    struct cli *cli;
+    struct dap_wire wire;
+    struct json_object *waiting; /* requests that came while the guest ran */
+    struct arena arena;
+    struct replay_source_file file;
+    struct trace_source source;
+    struct replay_debug debug;
+    struct replay_timeline *timeline; /* NULL: no trace is open */
+    struct dap_listing listing;
+    struct dap_stops stops;
+    bool stop_on_entry;
+    bool ended; /* disconnect */
+};
+
+/* A request that is being answered. */
+struct dap_request {
+    struct dap *dap;
+    struct json_object *message;
+    struct json_object *arguments; /* NULL: none */
+    struct json_object *body;      /* of the answer; the handler's to set */
+    const char *error;             /* why not; then there is no body */
+    /* What to do once the answer is out. */
+    void (*then)(struct dap *dap, struct dap_request *request);
+};
+
+/* Run a session until the client leaves.  `path` NULL: the client says which trace.
+ * CLI_YES, or CLI_UNKNOWN after a message. */
+int dap_run(struct cli *cli, const char *path, int in, int out);
+
+/* Arguments of a request: text or NULL; a number or `otherwise`; the text of a memory
+ * reference as a number. */
+const char *dap_text(const struct json_object *object, const char *key);
+int64_t dap_number(const struct json_object *object, const char *key,
+                   int64_t otherwise);
+bool dap_address(const struct json_object *object, const char *key,
+                 uint64_t *ret_address);
+
+/* Building. */
+void dap_put_text(struct json_object *object, const char *key, const char *text);
+void dap_put_number(struct json_object *object, const char *key, int64_t value);
+void dap_put_address(struct json_object *object, const char *key, uint64_t address);
+void dap_put_bool(struct json_object *object, const char *key, bool value);
+void dap_send_event(struct dap *dap, const char *event, struct json_object *body);
+
+/* The register `index` as a number. */
+uint64_t dap_register(const struct dap *dap, unsigned index);
+
+/* ---- requests, by file ---- */
+
+/* dap_stops.c */
+void dap_stops_free(struct dap_stops *stops);
+void dap_set_breakpoints(struct dap_request *request);
+void dap_set_instruction_breakpoints(struct dap_request *request);
+void dap_data_breakpoint_info(struct dap_request *request);
+void dap_set_data_breakpoints(struct dap_request *request);
+/* Tell the time line; with one more breakpoint if `extra` is not NULL. */
+enum err dap_stops_apply(struct dap *dap, const uint64_t *extra, size_t extra_count);
+/* The id of the breakpoint at an address; 0: none. */
+int64_t dap_stops_id(const struct dap *dap, uint64_t address);
+int64_t dap_watch_id(const struct dap *dap, const struct replay_stop *stop);
+
+/* dap_run.c */
+void dap_continue(struct dap_request *request);
+void dap_reverse_continue(struct dap_request *request);
+void dap_next(struct dap_request *request);
+void dap_step_in(struct dap_request *request);
+void dap_step_out(struct dap_request *request);
+void dap_step_back(struct dap_request *request);
+void dap_goto_targets(struct dap_request *request);
+void dap_goto(struct dap_request *request);
+void dap_send_stopped(struct dap *dap, const char *reason, const char *text,
+                      int64_t breakpoint);
+/* Go to a position as people type it; a message, or NULL. */
+const char *dap_seek(struct dap *dap, const char *position);
+
+/* dap_look.c */
+void dap_threads(struct dap_request *request);
+void dap_stack_trace(struct dap_request *request);
+void dap_scopes(struct dap_request *request);
+void dap_variables(struct dap_request *request);
+void dap_evaluate(struct dap_request *request);
+void dap_read_memory(struct dap_request *request);
+void dap_disassemble(struct dap_request *request);
+void dap_source(struct dap_request *request);
+void dap_loaded_sources(struct dap_request *request);
+
+#endif

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Looking at the guest: its one thread and frame, registers, position, memory, code.
+ */
+#include "cli/dap.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MEMORY_MAX = 1 << 16, DISASSEMBLE_MAX = 4096 };
+
+static const struct replay_guest *guest_of(const struct dap *dap)
+{
+    return &dap->debug.guest;
+}
+
+static uint64_t pc_of(const struct dap *dap)
+{
+    return dap_register(dap, guest_of(dap)->ops->pc_reg);
+}
+
+/* ---- threads, frames, scopes ---- */
+
+static void add_list(struct dap_request *request, const char *key,
+                     struct json_object *list)
+{
+    if (!request->body)
+        request->body = json_object_new_object();
+    (void)json_object_object_add(request->body, key, list);
+}
+
+void dap_threads(struct dap_request *request)
+{
+    struct json_object *list = json_object_new_array();
+    struct json_object *thread = json_object_new_object();
+    dap_put_number(thread, "id", DAP_THREAD);
+    dap_put_text(thread, "name", guest_of(request->dap)->ops->name);
+    (void)json_object_array_add(list, thread);
+    add_list(request, "threads", list);
+}
+
+static struct json_object *listing_source(void)
+{
+    struct json_object *source = json_object_new_object();
+    dap_put_text(source, "name", "disassembly");
+    dap_put_number(source, "sourceReference", DAP_SOURCE);
+    return source;
+}
+
+void dap_stack_trace(struct dap_request *request)
+{
+    struct dap *dap = request->dap;
+    char name[32];
+    uint64_t pc = pc_of(dap);
+    uint32_t line = dap_listing_line(&dap->listing, pc);
+    struct json_object *list = json_object_new_array();
+    struct json_object *frame = json_object_new_object();
+    (void)snprintf(name, sizeof name, "0x%" PRIx64, pc);
+    dap_put_number(frame, "id", DAP_FRAME);
+    dap_put_text(frame, "name", name);
+    dap_put_number(frame, "line", line);
+    dap_put_number(frame, "column", line ? 1 : 0);
+    dap_put_address(frame, "instructionPointerReference", pc);
+    if (line)
+        (void)json_object_object_add(frame, "source", listing_source());
+    (void)json_object_array_add(list, frame);
+    add_list(request, "stackFrames", list);
+    dap_put_number(request->body, "totalFrames", 1);
+}
+
+static void add_scope(struct json_object *list, const char *name, int64_t reference,
+                      const char *hint)
+{
+    struct json_object *scope = json_object_new_object();
+    dap_put_text(scope, "name", name);
+    dap_put_number(scope, "variablesReference", reference);
+    dap_put_bool(scope, "expensive", false);
+    if (hint)
+        dap_put_text(scope, "presentationHint", hint);
+    (void)json_object_array_add(list, scope);
+}
+
+void dap_scopes(struct dap_request *request)
+{
+    struct json_object *list = json_object_new_array();
+    add_scope(list, "Registers", DAP_REF_REGISTERS, "registers");
+    add_scope(list, "Position", DAP_REF_POSITION, NULL);
+    add_list(request, "scopes", list);
+}
+
+/* ---- variables ---- */
+
+static void add_variable(struct json_object *list, const char *name, const char *value)
+{
+    struct json_object *variable = json_object_new_object();
+    dap_put_text(variable, "name", name);
+    dap_put_text(variable, "value", value);
+    dap_put_number(variable, "variablesReference", 0);
+    (void)json_object_array_add(list, variable);
+}
+
+uint64_t dap_register(const struct dap *dap, unsigned index)
+{
+    uint8_t bytes[64] = {0};
+    uint64_t value = 0;
+    const struct replay_guest *guest = guest_of(dap);
+    check(guest->ops->reg[index].size <= sizeof bytes);
+    guest->ops->register_get(guest->self, index, bytes);
+    for (unsigned k = 8; k-- > 0;)
+        value = value << 8 | bytes[k];
+    return value;
+}
+
+/* All its bytes, the highest first. */
+static void register_text(const struct dap *dap, unsigned index, char ret_text[40])
+{
+    uint8_t bytes[64] = {0};
+    const struct replay_guest *guest = guest_of(dap);
+    unsigned size = guest->ops->reg[index].size;
+    if (size <= 8) {
+        (void)snprintf(ret_text, 40, "0x%" PRIx64, dap_register(dap, index));
+        return;
+    }
+    guest->ops->register_get(guest->self, index, bytes);
+    char *at = ret_text + snprintf(ret_text, 40, "0x");
+    for (unsigned k = size < 16 ? size : 16; k-- > 0; at += 2)
+        (void)snprintf(at, 3, "%02x", bytes[k]);
+}
+
+static void add_registers(const struct dap *dap, struct json_object *list)
+{
+    char text[40];
+    const struct replay_guest_ops *ops = guest_of(dap)->ops;
+    for (unsigned k = 0; k < ops->reg_count; k++) {
+        register_text(dap, k, text);
+        add_variable(list, ops->reg[k].name, text);
+    }
+}
+
+static void add_number(struct json_object *list, const char *name, uint64_t value)
+{
+    char text[24];
+    (void)snprintf(text, sizeof text, "%" PRIu64, value);
+    add_variable(list, name, text);
+}
+
+static void add_position(const struct dap *dap, struct json_object *list)
+{
+    const struct replay_guest *guest = guest_of(dap);
+    struct replay_time now = replay_timeline_now(dap->timeline);
+    add_number(list, "icount", now.icount);
+    if (guest->ops->has_sub)
+        add_number(list, "sub", now.sub);
+    add_number(list, "gas", guest->ops->gas(guest->self));
+    add_number(list, "end", replay_timeline_end(dap->timeline).icount);
+}
+
+void dap_variables(struct dap_request *request)
+{
+    struct json_object *list = json_object_new_array();
+    switch (dap_number(request->arguments, "variablesReference", 0)) {
+    case DAP_REF_REGISTERS:
+        add_registers(request->dap, list);
+        break;
+    case DAP_REF_POSITION:
+        add_position(request->dap, list);
+        break;
+    }
+    add_list(request, "variables", list);
+}
+
+/* ---- evaluate: a register, a position, or bytes of memory ---- */
+
+static bool register_named(const struct dap *dap, const char *name, unsigned *ret_index)
+{
+    const struct replay_guest_ops *ops = guest_of(dap)->ops;
+    if (*name == '$')
+        name++;
+    for (unsigned k = 0; k < ops->reg_count; k++) {
+        if (strcmp(ops->reg[k].name, name) == 0) {
+            *ret_index = k;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Eight bytes at an address, as a number. */
+static bool memory_text(const struct dap *dap, uint64_t address, char ret_text[40])
+{
+    uint8_t bytes[8];
+    uint64_t value = 0;
+    const struct replay_guest *guest = guest_of(dap);
+    if (guest->ops->memory_read(guest->self, address, bytes, sizeof bytes) !=
+        sizeof bytes)
+        return false;
+    for (unsigned k = 8; k-- > 0;)
+        value = value << 8 | bytes[k];
+    (void)snprintf(ret_text, 40, "0x%" PRIx64, value);
+    return true;
+}
+
+static void evaluate_seek(struct dap_request *request, const char *position)
+{
+    char text[64];
+    request->error = dap_seek(request->dap, position);
+    if (request->error)
+        return;
+    (void)snprintf(text, sizeof text, "at %" PRIu64,
+                   replay_timeline_now(request->dap->timeline).icount);
+    request->body = json_object_new_object();
+    dap_put_text(request->body, "result", text);
+    dap_put_number(request->body, "variablesReference", 0);
+}
+
+static void tell_moved(struct dap *dap, struct dap_request *request)
+{
+    (void)request;
+    dap_send_stopped(dap, "goto", NULL, 0);
+}
+
+void dap_evaluate(struct dap_request *request)
+{
+    struct dap *dap = request->dap;
+    char text[40];
+    unsigned index;
+    uint64_t address;
+    const char *expression = dap_text(request->arguments, "expression");
+    if (expression && strncmp(expression, "seek ", 5) == 0) {
+        evaluate_seek(request, expression + 5);
+        if (!request->error)
+            request->then = tell_moved;
+        return;
+    }
+    if (expression && register_named(dap, expression, &index)) {
+        register_text(dap, index, text);
+    } else if (expression && *expression == '*' &&
+               cli_number(expression + 1, &address)) {
+        if (!memory_text(dap, address, text)) {
+            request->error = "this memory cannot be read";
+            return;
+        }
+    } else {
+        request->error = "a register, *ADDRESS, or seek POSITION";
+        return;
+    }
+    request->body = json_object_new_object();
+    dap_put_text(request->body, "result", text);
+    dap_put_number(request->body, "variablesReference", 0);
+}
+
+/* ---- memory ---- */
+
+static void put_base64(struct json_object *object, const char *key, const uint8_t *data,
+                       size_t size)
+{
+    static const char digit[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    struct buf text;
+    buf_init(&text, 2 * (size_t)MEMORY_MAX);
+    for (size_t at = 0; at < size; at += 3) {
+        size_t left = size - at;
+        uint32_t group = (uint32_t)data[at] << 16;
+        group |= left > 1 ? (uint32_t)data[at + 1] << 8 : 0;
+        group |= left > 2 ? data[at + 2] : 0;
+        buf_byte(&text, (uint8_t)digit[group >> 18]);
+        buf_byte(&text, (uint8_t)digit[group >> 12 & 63]);
+        buf_byte(&text, left > 1 ? (uint8_t)digit[group >> 6 & 63] : '=');
+        buf_byte(&text, left > 2 ? (uint8_t)digit[group & 63] : '=');
+    }
+    dap_put_text(object, key, buf_string(&text));
+    buf_fini(&text);
+}
+
+void dap_read_memory(struct dap_request *request)
+{
+    static uint8_t data[MEMORY_MAX];
+    const struct replay_guest *guest = guest_of(request->dap);
+    uint64_t address;
+    int64_t count = dap_number(request->arguments, "count", 0);
+    if (!dap_address(request->arguments, "memoryReference", &address)) {
+        request->error = "memoryReference is no address";
+        return;
+    }
+    address += (uint64_t)dap_number(request->arguments, "offset", 0);
+    if (count < 0)
+        count = 0;
+    size_t size = count < MEMORY_MAX ? (size_t)count : MEMORY_MAX;
+    size_t got = size ? guest->ops->memory_read(guest->self, address, data, size) : 0;
+    request->body = json_object_new_object();
+    dap_put_address(request->body, "address", address);
+    if ((int64_t)got < count)
+        dap_put_number(request->body, "unreadableBytes", count - (int64_t)got);
+    put_base64(request->body, "data", data, got);
+}
+
+/* ---- code ---- */
+
+static void add_instruction(struct dap *dap, struct json_object *list, uint64_t address,
+                            unsigned *ret_size)
+{
+    struct buf text;
+    struct json_object *item = json_object_new_object();
+    const struct replay_guest *guest = guest_of(dap);
+    buf_init(&text, 4096);
+    unsigned size = guest->ops->disassemble(guest->self, address, &text);
+    dap_put_address(item, "address", address);
+    dap_put_text(item, "instruction", size ? buf_string(&text) : "??");
+    if (!size)
+        dap_put_text(item, "presentationHint", "invalid");
+    uint32_t line = size ? dap_listing_line(&dap->listing, address) : 0;
+    if (line) {
+        (void)json_object_object_add(item, "location", listing_source());
+        dap_put_number(item, "line", line);
+    }
+    (void)json_object_array_add(list, item);
+    buf_fini(&text);
+    *ret_size = size ? size : 1;
+}
+
+/* Backwards only where the lines of the listing say where instructions begin. */
+static uint64_t first_address(const struct dap *dap, uint64_t address, int64_t *offset)
+{
+    uint32_t line = dap_listing_line(&dap->listing, address);
+    uint64_t first = address;
+    if (!line || !*offset)
+        return address;
+    int64_t at = (int64_t)line + *offset;
+    if (at < 1) {
+        *offset = at - 1; /* so many before the first */
+        at = 1;
+    } else {
+        *offset = 0;
+    }
+    if (at > dap->listing.count)
+        at = dap->listing.count;
+    (void)dap_listing_address(&dap->listing, (uint32_t)at, &first);
+    return first;
+}
+
+void dap_disassemble(struct dap_request *request)
+{
+    struct dap *dap = request->dap;
+    uint64_t address;
+    int64_t count = dap_number(request->arguments, "instructionCount", 0);
+    int64_t offset = dap_number(request->arguments, "instructionOffset", 0);
+    if (!dap_address(request->arguments, "memoryReference", &address)) {
+        request->error = "memoryReference is no address";
+        return;
+    }
+    if (count > DISASSEMBLE_MAX)
+        count = DISASSEMBLE_MAX;
+    struct json_object *list = json_object_new_array();
+    address += (uint64_t)dap_number(request->arguments, "offset", 0);
+    address = first_address(dap, address, &offset);
+    for (int64_t k = 0; k < count; k++) {
+        unsigned size = 0;
+        /* The client wants so many, whether they exist or not. */
+        if (offset < 0) {
+            add_instruction(dap, list, address + (uint64_t)offset, &size);
+            offset++;
+            continue;
+        }
+        add_instruction(dap, list, address, &size);
+        address += size;
+    }
+    add_list(request, "instructions", list);
+}
+
+void dap_source(struct dap_request *request)
+{
+    struct json_object *source = NULL;
+    int64_t reference = dap_number(request->arguments, "sourceReference", 0);
+    if (json_object_object_get_ex(request->arguments, "source", &source) && !reference)
+        reference = dap_number(source, "sourceReference", 0);
+    if (reference != DAP_SOURCE || !request->dap->listing.count) {
+        request->error = "there is no such source";
+        return;
+    }
+    request->body = json_object_new_object();
+    dap_put_text(request->body, "content", buf_string(&request->dap->listing.text));
+}
+
+void dap_loaded_sources(struct dap_request *request)
+{
+    struct json_object *list = json_object_new_array();
+    if (request->dap->listing.count)
+        (void)json_object_array_add(list, listing_source());
+    add_list(request, "sources", list);
+}

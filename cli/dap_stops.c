@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Breakpoints by line of the listing, by address, and on data.
+ */
+#include "cli/dap.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static size_t count_of(const struct buf *buf, size_t size)
+{
+    return buf->size / size;
+}
+
+static void empty(struct buf *buf, size_t size)
+{
+    buf_fini(buf);
+    buf_init(buf, DAP_STOP_MAX * size);
+}
+
+void dap_stops_free(struct dap_stops *stops)
+{
+    for (unsigned k = 0; k < DAP_STOP_SOURCES; k++)
+        buf_fini(&stops->address[k]);
+    buf_fini(&stops->watch);
+}
+
+/* ---- ids: by kind and position ---- */
+
+static int64_t id_of(unsigned kind, size_t at)
+{
+    return (int64_t)(kind * DAP_STOP_MAX + at + 1);
+}
+
+int64_t dap_stops_id(const struct dap *dap, uint64_t address)
+{
+    for (unsigned k = 0; k < DAP_STOP_SOURCES; k++) {
+        const struct buf *buf = &dap->stops.address[k];
+        for (size_t at = 0; at < count_of(buf, sizeof(uint64_t)); at++) {
+            uint64_t other;
+            memcpy(&other, buf->data + at * sizeof other, sizeof other);
+            if (other == address)
+                return id_of(k, at);
+        }
+    }
+    return 0;
+}
+
+int64_t dap_watch_id(const struct dap *dap, const struct replay_stop *stop)
+{
+    const struct buf *buf = &dap->stops.watch;
+    for (size_t at = 0; at < count_of(buf, sizeof(struct replay_watch)); at++) {
+        struct replay_watch watch;
+        memcpy(&watch, buf->data + at * sizeof watch, sizeof watch);
+        if (watch.address == stop->address && watch.access == stop->access)
+            return id_of(DAP_STOP_SOURCES, at);
+    }
+    return 0;
+}
+
+/* ---- the time line ---- */
+
+enum err dap_stops_apply(struct dap *dap, const uint64_t *extra, size_t extra_count)
+{
+    struct buf all;
+    struct dap_stops *stops = &dap->stops;
+    buf_init(&all, (size_t)1 << 26);
+    for (unsigned k = 0; k < DAP_STOP_SOURCES; k++)
+        buf_put(&all, stops->address[k].data, stops->address[k].size);
+    buf_put(&all, extra, extra_count * sizeof *extra);
+    enum err err = all.err;
+    if (!err)
+        err = replay_timeline_set_stops(
+            dap->timeline, (const uint64_t *)(const void *)all.data,
+            count_of(&all, sizeof(uint64_t)),
+            (const struct replay_watch *)(const void *)stops->watch.data,
+            count_of(&stops->watch, sizeof(struct replay_watch)));
+    buf_fini(&all);
+    return err;
+}
+
+/* ---- requests ---- */
+
+static struct json_object *list_of(const struct dap_request *request, const char *key)
+{
+    struct json_object *list = NULL;
+    if (!json_object_object_get_ex(request->arguments, key, &list) ||
+        !json_object_is_type(list, json_type_array))
+        return NULL;
+    return list;
+}
+
+/* One breakpoint of the answer. */
+static struct json_object *answer(int64_t id, const char *problem)
+{
+    struct json_object *object = json_object_new_object();
+    dap_put_bool(object, "verified", !problem);
+    if (problem)
+        dap_put_text(object, "message", problem);
+    else
+        dap_put_number(object, "id", id);
+    return object;
+}
+
+static struct json_object *answers_begin(struct dap_request *request)
+{
+    struct json_object *answers = json_object_new_array();
+    request->body = json_object_new_object();
+    (void)json_object_object_add(request->body, "breakpoints", answers);
+    return answers;
+}
+
+/* Take a breakpoint in, or say why not. */
+static struct json_object *take(struct dap *dap, enum dap_stop_source source,
+                                uint64_t address)
+{
+    struct buf *buf = &dap->stops.address[source];
+    size_t at = count_of(buf, sizeof address);
+    if (at == DAP_STOP_MAX)
+        return answer(0, "there are too many breakpoints");
+    buf_put(buf, &address, sizeof address);
+    struct json_object *object = answer(id_of(source, at), NULL);
+    dap_put_address(object, "instructionReference", address);
+    return object;
+}
+
+void dap_set_breakpoints(struct dap_request *request)
+{
+    struct dap *dap = request->dap;
+    struct json_object *source = NULL, *list = list_of(request, "breakpoints");
+    struct json_object *answers = answers_begin(request);
+    (void)json_object_object_get_ex(request->arguments, "source", &source);
+    bool ours = dap_number(source, "sourceReference", 0) == DAP_SOURCE;
+    if (ours)
+        empty(&dap->stops.address[DAP_BY_LINE], sizeof(uint64_t));
+    for (size_t k = 0; list && k < json_object_array_length(list); k++) {
+        uint64_t address;
+        struct json_object *item = json_object_array_get_idx(list, k);
+        int64_t line = dap_number(item, "line", 0);
+        struct json_object *object;
+        if (!ours) {
+            object = answer(0, "this trace knows no such source");
+        } else if (line < 1 || line > UINT32_MAX ||
+                   !dap_listing_address(&dap->listing, (uint32_t)line, &address)) {
+            object = answer(0, "there is no instruction in this line");
+        } else {
+            object = take(dap, DAP_BY_LINE, address);
+            dap_put_number(object, "line", line);
+        }
+        (void)json_object_array_add(answers, object);
+    }
+}
+
+void dap_set_instruction_breakpoints(struct dap_request *request)
+{
+    struct dap *dap = request->dap;
+    struct json_object *list = list_of(request, "breakpoints");
+    struct json_object *answers = answers_begin(request);
+    empty(&dap->stops.address[DAP_BY_ADDRESS], sizeof(uint64_t));
+    for (size_t k = 0; list && k < json_object_array_length(list); k++) {
+        uint64_t address;
+        struct json_object *item = json_object_array_get_idx(list, k);
+        struct json_object *object;
+        if (dap_address(item, "instructionReference", &address))
+            object = take(dap, DAP_BY_ADDRESS,
+                          address + (uint64_t)dap_number(item, "offset", 0));
+        else
+            object = answer(0, "this is no address");
+        (void)json_object_array_add(answers, object);
+    }
+}
+
+/* ---- data: the id of a breakpoint is "ADDRESS,SIZE" ---- */
+
+void dap_data_breakpoint_info(struct dap_request *request)
+{
+    char id[48], text[80];
+    uint64_t address;
+    int64_t size = dap_number(request->arguments, "bytes", 8);
+    struct json_object *kinds = json_object_new_array();
+    request->body = json_object_new_object();
+    if (dap_number(request->arguments, "variablesReference", 0) ||
+        !dap_address(request->arguments, "name", &address) || size < 1) {
+        (void)json_object_object_add(request->body, "dataId", NULL);
+        dap_put_text(request->body, "description",
+                     "only memory can be watched: give an address");
+        json_object_put(kinds);
+        return;
+    }
+    (void)snprintf(id, sizeof id, "0x%" PRIx64 ",%" PRId64, address, size);
+    (void)snprintf(text, sizeof text, "%" PRId64 " bytes at 0x%" PRIx64, size, address);
+    dap_put_text(request->body, "dataId", id);
+    dap_put_text(request->body, "description", text);
+    (void)json_object_array_add(kinds, json_object_new_string("read"));
+    (void)json_object_array_add(kinds, json_object_new_string("write"));
+    (void)json_object_array_add(kinds, json_object_new_string("readWrite"));
+    (void)json_object_object_add(request->body, "accessTypes", kinds);
+}
+
+static unsigned access_of(const char *text)
+{
+    if (text && strcmp(text, "read") == 0)
+        return REPLAY_WATCH_READ;
+    if (text && strcmp(text, "readWrite") == 0)
+        return REPLAY_WATCH_READ | REPLAY_WATCH_WRITE;
+    return REPLAY_WATCH_WRITE;
+}
+
+static bool parse_id(const char *id, struct replay_watch *ret_watch)
+{
+    char *end;
+    if (!id)
+        return false;
+    ret_watch->address = strtoull(id, &end, 0);
+    if (*end != ',')
+        return false;
+    ret_watch->size = strtoull(end + 1, &end, 0);
+    return !*end && ret_watch->size > 0;
+}
+
+void dap_set_data_breakpoints(struct dap_request *request)
+{
+    struct dap *dap = request->dap;
+    struct buf *buf = &dap->stops.watch;
+    struct json_object *list = list_of(request, "breakpoints");
+    struct json_object *answers = answers_begin(request);
+    empty(buf, sizeof(struct replay_watch));
+    for (size_t k = 0; list && k < json_object_array_length(list); k++) {
+        struct json_object *item = json_object_array_get_idx(list, k);
+        struct replay_watch watch = {.access = access_of(dap_text(item, "accessType"))};
+        size_t at = count_of(buf, sizeof watch);
+        struct json_object *object;
+        if (!parse_id(dap_text(item, "dataId"), &watch)) {
+            object = answer(0, "this id did not come from dataBreakpointInfo");
+        } else if (at == DAP_STOP_MAX) {
+            object = answer(0, "there are too many breakpoints");
+        } else {
+            buf_put(buf, &watch, sizeof watch);
+            object = answer(id_of(DAP_STOP_SOURCES, at), NULL);
+        }
+        (void)json_object_array_add(answers, object);
+    }
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From specs to trees and a server (cli/fs.h).
+ */
+#include "cli/fs.h"
+
+#include "base/os.h"
+
+#include <string.h>
+
+#define ARENA_SIZE_MAX ((size_t)1 << 44) /* address space; limits are the trees' */
+#define ARCHIVE_SIZE_MAX ((size_t)4 << 30)
+
+enum { FIRST_DYNAMIC_ID = 100, IMAGE_SPARE = 4096 };
+
+/* ---- images ---- */
+
+/* An archive stays in memory: the list borrows from it. */
+static enum err read_image(struct cli_fs *fs, struct cli_fs_export *export)
+{
+    const char *path = export->spec.path;
+    export->has_image = true;
+    if (os_folder_exists(path))
+        return hostfs_walk(&fs->arena, path, &export->spec.image, &export->image);
+    TRY(os_file_read(path, &export->archive));
+    return hostfs_archive_read(&fs->arena, buf_bytes(&export->archive),
+                               &export->spec.image, &export->image);
+}
+
+static enum err load_image(struct cli_fs *fs, struct cli_fs_export *export,
+                           struct v86fs_ids *ids, struct v86fs_tree *ret_tree,
+                           uint64_t *ret_root)
+{
+    struct v86fs_mem_options options;
+    struct v86fs_mem *mem;
+    v86fs_mem_options_init(&options);
+    options.node_count_max = (uint32_t) export->image.count + 1;
+    options.quota = export->image.size + IMAGE_SPARE;
+    TRY(v86fs_mem_create(&fs->arena, &options, ids, &mem));
+    TRY(v86fs_image_load(mem, export->image.entry, export->image.count, ret_root,
+                         &export->digest));
+    *ret_tree = v86fs_mem_tree(mem);
+    return ERR_ok;
+}
+
+/* ---- trees ---- */
+
+static enum err open_mem(struct cli_fs *fs, struct cli_fs_export *export,
+                         uint64_t now_ns, const struct v86fs_tree *lower,
+                         uint64_t lower_root)
+{
+    const struct cli_fs_spec *spec = &export->spec;
+    struct v86fs_mem_options options;
+    struct v86fs_mem *mem;
+    v86fs_mem_options_init(&options);
+    options.quota = spec->quota;
+    if (spec->node_count_max > UINT32_MAX)
+        return ERR_limit;
+    options.node_count_max = (uint32_t)spec->node_count_max;
+    TRY(v86fs_mem_create(&fs->arena, &options, &fs->ids, &mem));
+    export->tree = v86fs_mem_tree(mem);
+    return lower ? v86fs_mem_overlay(mem, *lower, lower_root, &export->root)
+                 : v86fs_mem_root(mem, 0755, now_ns, &export->root);
+}
+
+static enum err open_tree(struct cli_fs *fs, struct cli_fs_export *export,
+                          uint64_t now_ns)
+{
+    const struct cli_fs_spec *spec = &export->spec;
+    struct v86fs_tree lower;
+    uint64_t lower_root;
+    export->derived = spec->kind != CLI_FS_DIR && spec->kind != CLI_FS_OVERLAY_DIR;
+    v86fs_ids_init(&export->lower_ids);
+    if ((spec->kind == CLI_FS_IMAGE || spec->kind == CLI_FS_OVERLAY) &&
+        !export->has_image)
+        TRY(read_image(fs, export));
+    switch (spec->kind) {
+    case CLI_FS_MEM:
+        return open_mem(fs, export, now_ns, NULL, 0);
+    case CLI_FS_IMAGE:
+        return load_image(fs, export, &fs->ids, &export->tree, &export->root);
+    case CLI_FS_OVERLAY:
+        TRY(load_image(fs, export, &export->lower_ids, &lower, &lower_root));
+        return open_mem(fs, export, now_ns, &lower, lower_root);
+    case CLI_FS_DIR:
+    case CLI_FS_OVERLAY_DIR:
+        break;
+    }
+    bool over = spec->kind == CLI_FS_OVERLAY_DIR;
+    TRY(hostfs_dir_open(&fs->arena, &spec->dir, spec->path,
+                        over ? &export->lower_ids : &fs->ids, &export->dir));
+    export->tree = hostfs_dir_tree(export->dir);
+    export->root = hostfs_dir_root(export->dir);
+    lower = export->tree;
+    return over ? open_mem(fs, export, now_ns, &lower, export->root) : ERR_ok;
+}
+
+static enum err serve_exports(struct cli_fs *fs)
+{
+    struct v86fs_server_options options;
+    v86fs_server_options_init(&options);
+    TRY(v86fs_server_create(&fs->arena, &options, &fs->ids, &fs->server));
+    for (size_t i = 0; i < fs->export_count; i++) {
+        const struct cli_fs_export *export = &fs->export[i];
+        const char *name = export->spec.name;
+        bool read_only = export->spec.read_only || export->spec.kind == CLI_FS_IMAGE;
+        TRY(v86fs_server_export(fs->server, bytes_of(name, strlen(name)), export->tree,
+                                export->root, read_only));
+    }
+    return ERR_ok;
+}
+
+static int check_names(struct cli *cli, const struct cli_fs *fs)
+{
+    for (size_t i = 0; i < fs->export_count; i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (strcmp(fs->export[i].spec.name, fs->export[k].spec.name) == 0)
+                return ui_usage(cli, "--fs: two trees are called '%s'",
+                                fs->export[i].spec.name);
+        }
+    }
+    return CLI_YES;
+}
+
+/* Parse; the default export comes first, since its root has the id 1. */
+static int parse_specs(struct cli *cli, const struct cli_list *specs, struct cli_fs *fs)
+{
+    static const char *const only_mem[] = {"mem"};
+    const char *const *item = specs->count ? specs->item : only_mem;
+    size_t count = specs->count ? specs->count : 1;
+    char error[CLI_FS_ERROR_SIZE];
+    if (count > CLI_FS_EXPORT_MAX)
+        return ui_usage(cli, "--fs: at most %d trees", CLI_FS_EXPORT_MAX);
+    for (size_t i = 0; i < count; i++) {
+        struct cli_fs_spec *spec = &fs->export[i].spec;
+        if (!cli_fs_parse(&fs->arena, item[i], spec, error))
+            return ui_usage(cli, "--fs %s: %s", item[i], error);
+        if (i && !*spec->name) {
+            struct cli_fs_spec first = *spec;
+            *spec = fs->export[0].spec;
+            fs->export[0].spec = first;
+        }
+    }
+    fs->export_count = count;
+    return check_names(cli, fs);
+}
+
+int cli_fs_open(struct cli *cli, const struct cli_list *specs, uint64_t now_ns,
+                struct cli_fs *fs)
+{
+    *fs = (struct cli_fs){.derived = true};
+    arena_init(&fs->arena, ARENA_SIZE_MAX);
+    v86fs_ids_init(&fs->ids);
+    for (size_t i = 0; i < CLI_FS_EXPORT_MAX; i++)
+        buf_init(&fs->export[i].archive, ARCHIVE_SIZE_MAX);
+    int status = parse_specs(cli, specs, fs);
+    if (status)
+        return status;
+    for (size_t i = 0; i < fs->export_count; i++) {
+        struct cli_fs_export *export = &fs->export[i];
+        enum err err = open_tree(fs, export, now_ns);
+        if (err)
+            return ui_fail(cli, err, *export->spec.path ? export->spec.path : "--fs");
+        fs->derived &= export->derived;
+    }
+    v86fs_ids_start(&fs->ids, FIRST_DYNAMIC_ID);
+    enum err err = serve_exports(fs);
+    return err ? ui_fail(cli, err, "--fs") : CLI_YES;
+}
+
+void cli_fs_close(struct cli_fs *fs)
+{
+    for (size_t i = 0; i < CLI_FS_EXPORT_MAX; i++) {
+        hostfs_dir_close(fs->export[i].dir);
+        buf_fini(&fs->export[i].archive);
+    }
+    arena_fini(&fs->arena);
+}

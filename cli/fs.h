@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cli/fs.h - `--fs NAME=SPEC`: file trees for whoever serves them.
+ *
+ *   SPEC = mem | dir:PATH | image:PATH | overlay:PATH | overlay:dir:PATH, and options
+ *          behind commas: "mem,quota=64M"; "\," in a path is a comma
+ *
+ * A spec is parsed without touching anything; opening builds the trees, in the order of
+ * the specs but the default export first, and a server that exports them.
+ */
+#ifndef CLI_FS_H
+#define CLI_FS_H
+
+#include "cli/cli.h"
+#include "hostfs/hostfs.h"
+
+enum { CLI_FS_EXPORT_MAX = 16, CLI_FS_ERROR_SIZE = 160 };
+
+enum cli_fs_kind {
+    CLI_FS_MEM,
+    CLI_FS_DIR,
+    CLI_FS_IMAGE,
+    CLI_FS_OVERLAY,     /* over an image of the path */
+    CLI_FS_OVERLAY_DIR, /* over the directory as it is */
+};
+
+struct cli_fs_spec {
+    const char *name; /* of the export; "" is the default */
+    enum cli_fs_kind kind;
+    const char *path; /* "" for mem */
+    bool read_only;
+    uint64_t quota, node_count_max; /* of what is written in memory */
+    struct hostfs_image_options image;
+    struct hostfs_dir_options dir;
+};
+
+/* The rows of help for an option table; `type` has a struct cli_list `fs`. */
+#define CLI_FS_OPTION(type)                                                            \
+    CLI_LIST(type, fs, "fs", 0, "[NAME=]SPEC",                                         \
+             "a file tree: mem, dir:PATH, image:PATH, overlay:PATH; see the manual")
+
+/* More for the manual of a command with --fs. */
+#define CLI_FS_ABOUT                                                                   \
+    "A SPEC is mem, dir:PATH (a directory as it is), image:PATH (a tar or cpio "       \
+    "archive or a directory, read once), overlay:PATH (writes in memory over such an " \
+    "image) or overlay:dir:PATH (over a directory as it is).  NAME is what the guest " \
+    "mounts; without one it is the default.  Options follow behind commas: ro; "       \
+    "quota=SIZE, nodes=N for memory; mtime=keep, zero or seconds for images; for "     \
+    "directories umask=OCTAL, names=N, entries=N, host-times, special-bits, "          \
+    "trust-host, safe-symlinks, refuse-links, no-fsync.  In a path, \\, is a comma."
+
+/* Parse "[NAME=]SPEC" into `arena`.  False with the reason in `ret_error`. */
+bool cli_fs_parse(struct arena *arena, const char *text, struct cli_fs_spec *ret_spec,
+                  char ret_error[CLI_FS_ERROR_SIZE]);
+
+/* Append the options that make a tree what it is, without its name and path, so that
+ * parsing them again (with a path of "x" where there is one) gives the same. */
+void cli_fs_put(const struct cli_fs_spec *spec, struct buf *buf);
+
+struct cli_fs_export {
+    struct cli_fs_spec spec;
+    struct v86fs_tree tree;
+    uint64_t root;
+    bool derived; /* a function of requests and image */
+    bool has_image;
+    struct hash256 digest;     /* of the image */
+    struct hostfs_image image; /* kept for embedding; borrowed from `archive` */
+    struct buf archive;
+    struct hostfs_dir *dir;
+    struct v86fs_ids lower_ids;
+};
+
+struct cli_fs {
+    struct arena arena;
+    struct v86fs_ids ids;
+    struct v86fs_server *server;
+    struct cli_fs_export export[CLI_FS_EXPORT_MAX];
+    size_t export_count;
+    bool derived; /* all of them */
+};
+
+/* Open all specs and serve them; an empty list is one `mem`.  Roots in memory are made
+ * at `now_ns`.  CLI_YES, or the status after a message.  Close in either case. */
+int cli_fs_open(struct cli *cli, const struct cli_list *specs, uint64_t now_ns,
+                struct cli_fs *fs);
+void cli_fs_close(struct cli_fs *fs);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cli/mount.h - a file server as a directory of this host, through FUSE.
+ *
+ * What programs do below the directory becomes frames of the wire protocol (v86fs.md
+ * chapter 2, extensions F0, F1, F4, F5); the mount knows no tree and no server.
+ */
+#ifndef CLI_MOUNT_H
+#define CLI_MOUNT_H
+
+#include "cli/cli.h"
+#include "v86fs/proto.h"
+
+struct cli_mount_options {
+    const char *export; /* the name to mount */
+    bool foreground;
+    bool allow_other; /* other users may use it too */
+    bool read_only;
+    bool cache; /* nobody else changes the tree: keep pages between opens */
+    void *self; /* of `serve` */
+    /* Serve one request; the reply's size, 0 for none. */
+    size_t (*serve)(void *self, struct bytes request, uint8_t *reply,
+                    size_t reply_size_max);
+    /* Called once the mount stands, in the process that serves (daemon or not). */
+    enum err (*ready)(void *self);
+};
+
+/*
+ * Mount at `folder` and serve until it is unmounted or a signal (INT, TERM, HUP) comes;
+ * then unmount.  Without `foreground` the caller's process ends with status 0 once the
+ * mount stands, and this returns in a child process.  CLI_YES, or a status after a
+ * message.
+ */
+int cli_mount_run(struct cli *cli, const struct cli_mount_options *options,
+                  const char *folder);
+
+#endif

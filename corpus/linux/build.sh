@@ -1,0 +1,92 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# build.sh FOLDER [--offline]: all that a Linux guest needs, in FOLDER:
+#
+#   vmlinuz          Debian's kernel for i386, as published
+#   v86fs.ko         the file system of v86fs/guest-linux/, built against its headers
+#   initramfs.cpio   a static busybox, the virtio modules, v86fs.ko, the programs of
+#                    src/, init and run/
+#   release          6.1.0-NN-686
+#
+# Exit status 3: the packages cannot be had here.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../.." && pwd)
+folder=$1
+sh "$here/fetch.sh" "$@"
+folder=$(cd "$folder" && pwd)
+root=$folder/root
+release=$(cat "$folder/release")
+
+# kbuild writes beside the sources: build a copy.
+module()
+{
+    rm -rf "$folder/module"
+    mkdir -p "$folder/module"
+    cp "$top"/v86fs/guest-linux/*.[ch] "$top/v86fs/guest-linux/Kbuild" "$folder/module/"
+    # These two variables are Debian's own and change what kbuild does.
+    env -u DEB_BUILD_ARCH -u DEB_HOST_ARCH make -s \
+        -C "$root/usr/src/linux-headers-$release" M="$folder/module" \
+        KCFLAGS='-Wall -Werror' modules >"$folder/module.log" 2>&1 || {
+        cat "$folder/module.log" >&2
+        echo "guest: the module does not build" >&2
+        exit 1
+    }
+    strip -g -o "$folder/v86fs.ko" "$folder/module/v86fs.ko"
+}
+
+# A link for each applet; busybox tells their places itself, but an i386 program may not
+# run here.  These are what scripts and people use.
+applets='[ ash awk basename cat chmod chown cmp cp cttyhack cut date dd df diff dirname
+dmesg du echo env expr false find free grep gunzip gzip head hexdump hostname id insmod
+kill less ln ls lsmod md5sum mkdir mkfifo mknod mktemp mount mv nproc od poweroff printf
+ps pwd readlink realpath reboot rm rmdir rmmod sed seq setsid sh sha256sum sleep sort
+stat stty switch_root sync tail tar tee test time touch tr true truncate tty umount uname
+uniq usleep vi wc which xargs xxd yes zcat'
+
+# Programs of our own: without a C library, so that gcc for amd64 can make them.
+programs()
+{
+    mkdir -p "$folder/bin"
+    for source in "$here"/src/*.c; do
+        name=${source##*/}
+        gcc -m32 -std=c11 -O2 -Wall -Wextra -Werror -ffreestanding -fno-builtin \
+            -fno-tree-loop-distribute-patterns -fno-stack-protector -fno-pie -no-pie \
+            -nostdlib -static -o "$folder/bin/${name%.c}" "$source"
+    done
+}
+
+initramfs()
+{
+    tree=$folder/tree
+    rm -rf "$tree"
+    mkdir -p "$tree/bin" "$tree/dev" "$tree/lib/modules" "$tree/mnt" "$tree/proc" \
+        "$tree/run" "$tree/sys" "$tree/tmp"
+    cp "$root/bin/busybox" "$tree/bin/"
+    for applet in $applets; do
+        ln -s busybox "$tree/bin/$applet"
+    done
+    cp "$root/lib/modules/$release/kernel/drivers/virtio/"*.ko "$tree/lib/modules/"
+    cp "$folder/v86fs.ko" "$tree/lib/modules/"
+    cp "$here/init" "$tree/init"
+    chmod 755 "$tree/init"
+    cp "$folder/bin/"* "$tree/bin/"
+    cp "$here/run/"* "$tree/run/"
+    sh "$here/initramfs.sh" "$tree" >"$folder/initramfs.cpio.new"
+    mv "$folder/initramfs.cpio.new" "$folder/initramfs.cpio"
+}
+
+# Nothing in the places named is younger than FILE.
+fresh() # FILE PLACE…
+{
+    [ -e "$1" ] && [ -z "$(find "$@" -newer "$1" -print | head -n 1)" ]
+}
+
+fresh "$folder/v86fs.ko" "$top/v86fs/guest-linux" "$folder/release" || module
+fresh "$folder/initramfs.cpio" "$here" "$folder/v86fs.ko" || {
+    programs
+    initramfs
+}
+cp "$root/boot/vmlinuz-$release" "$folder/vmlinuz"
+echo "guest: $folder has vmlinuz, v86fs.ko and initramfs.cpio"

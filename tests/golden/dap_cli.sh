@@ -1,0 +1,217 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# dap_cli.sh LOCKSTEP: a session of the Debug Adapter Protocol, request by request.
+set -u
+LC_ALL=C
+export LC_ALL
+lockstep=$1
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+passed=0
+failed=0
+seq=0
+
+complain()
+{
+    failed=$((failed + 1))
+    echo "$*"
+}
+
+# ask COMMAND [ARGUMENTS]: another request of the session.
+ask()
+{
+    seq=$((seq + 1))
+    text='{"seq":'$seq',"type":"request","command":"'$1'","arguments":'${2:-"{}"}'}'
+    printf 'Content-Length: %d\r\n\r\n%s' ${#text} "$text" >"$dir/ask.$seq"
+    case $1 in
+    configurationDone | continue | reverseContinue | next | step* | goto)
+        echo stops >"$dir/kind.$seq"
+        ;;
+    esac
+}
+
+count() { grep -o "$1" "$dir/raw" | wc -l; }
+
+# As a client does: the next request when the last one is answered and what it set
+# going has stopped.
+client()
+{
+    stops=0
+    for n in $(seq "$seq"); do
+        cat "$dir/ask.$n"
+        [ ! -e "$dir/kind.$n" ] || stops=$((stops + 1))
+        [ "$n" -lt "$seq" ] || break
+        tries=0
+        while [ "$(count '"type":"response"')" -lt "$n" ] ||
+            [ "$(count '"event":"stopped"')" -lt "$stops" ]; do
+            tries=$((tries + 1))
+            [ "$tries" -lt 2000 ] || return
+            sleep 0.01
+        done
+    done
+}
+
+# session STATUS ARG…: run it; messages one per line in $dir/out.
+session()
+{
+    want=$1
+    shift
+    : >"$dir/raw"
+    client | "$lockstep" dap "$@" >"$dir/raw" 2>"$dir/err"
+    got=$?
+    passed=$((passed + 1))
+    [ "$got" = "$want" ] || complain "lockstep dap $*: status $got, not $want"
+    tr -d '\r' <"$dir/raw" | sed 's/Content-Length: [0-9]*/\
+/g' | grep '^{' >"$dir/out"
+    rm -f "$dir"/ask.* "$dir"/kind.*
+    seq=0
+}
+
+# refused WORDS: the bytes of $dir/in end the session with an error that has them.
+refused()
+{
+    "$lockstep" dap "$dir/fib.lks" <"$dir/in" >/dev/null 2>"$dir/err"
+    got=$?
+    passed=$((passed + 1))
+    [ "$got" = 125 ] || complain "nonsense ends with status $got"
+    grep -qF -e "$1" "$dir/err" || complain "nonsense is not called '$1'"
+}
+
+# answer N WORDS: the answer to request N has these words; event N: the Nth event.
+answer()
+{
+    passed=$((passed + 1))
+    grep '"type":"response"' "$dir/out" | grep "\"request_seq\":$1," |
+        grep -qF -e "$2" || complain "answer $1 has no '$2'"
+}
+event()
+{
+    passed=$((passed + 1))
+    grep '"event":"stopped"' "$dir/out" | sed -n "$1p" | grep -qF -e "$2" ||
+        complain "stop $1 has no '$2': $(grep '"event":"stopped"' "$dir/out" | sed -n "$1p")"
+}
+
+"$lockstep" record -q --reg a0=9 -o "$dir/fib.lks" pvm corpus/pvm/bin/fib.pvm ||
+    complain 'no trace'
+"$lockstep" disasm corpus/pvm/bin/fib.pvm | grep '^@' >"$dir/listing"
+call=$(grep -n 'load_imm_jump ra' "$dir/listing" | cut -d : -f 1)
+first=$(grep -n 'add_imm_64 sp, sp, -24' "$dir/listing" | cut -d : -f 1)
+
+# ---- to the end and back ----
+ask initialize '{"adapterID":"test"}'
+ask launch '{"trace":"'"$dir/fib.lks"'"}'
+ask configurationDone
+ask threads
+ask stackTrace '{"threadId":1}'
+ask source '{"sourceReference":1}'
+ask continue '{"threadId":1}'
+ask variables '{"variablesReference":2}'
+ask stepBack '{"threadId":1}'
+ask reverseContinue '{"threadId":1}'
+ask variables '{"variablesReference":2}'
+ask disconnect
+session 0
+answer 1 '"supportsStepBack":true'
+answer 2 '"success":true'
+grep -q '"event":"initialized"' "$dir/out" || complain 'no initialized event'
+event 1 '"reason":"entry"'
+answer 4 '"name":"pvm"'
+answer 5 '"instructionPointerReference":"0x100000000"'
+answer 6 '@0:     jump @5'
+event 2 'the end of the recording'
+end=$(grep '"request_seq":8,' "$dir/out" | sed 's/.*"end","value":"\([0-9]*\)".*/\1/')
+answer 8 '"name":"icount","value":"'"$end"'"'
+event 3 '"reason":"step"'
+event 4 'the beginning of the recording'
+answer 11 '"name":"icount","value":"0"'
+
+# ---- breakpoints, steps over and out ----
+ask launch
+ask setBreakpoints '{"source":{"sourceReference":1},"breakpoints":[{"line":'"$call"'},{"line":99999}]}'
+ask setBreakpoints '{"source":{"path":"/x.c"},"breakpoints":[{"line":1}]}'
+ask continue '{"threadId":1}'
+ask stackTrace '{"threadId":1}'
+ask setBreakpoints '{"source":{"sourceReference":1},"breakpoints":[]}'
+ask next '{"threadId":1}'
+ask stackTrace '{"threadId":1}'
+ask stepBack '{"threadId":1}'
+ask evaluate '{"expression":"seek start"}'
+echo stops >"$dir/kind.$seq"
+ask goto '{"targetId":'"$call"'}'
+ask stepIn '{"threadId":1}'
+ask stepIn '{"threadId":1}'
+ask stackTrace '{"threadId":1}'
+ask stepOut '{"threadId":1}'
+ask stackTrace '{"threadId":1}'
+ask setInstructionBreakpoints '{"breakpoints":[{"instructionReference":"0x100000007"},{"instructionReference":"here"}]}'
+ask reverseContinue '{"threadId":1}'
+ask disconnect
+session 0 "$dir/fib.lks"
+answer 1 '"success":true'
+answer 2 '"verified":true,"id":1'
+answer 2 'there is no instruction in this line'
+answer 3 'this trace knows no such source'
+event 1 '"hitBreakpointIds":[1]'
+answer 5 '"line":'"$call"','
+event 2 '"reason":"step"'
+answer 8 '"line":'$((call + 1))','
+event 4 '"reason":"goto"'
+event 5 '"reason":"step"'
+answer 14 '"line":'$((first + 1))','
+answer 16 '"line":'$((call + 1))','
+answer 17 '"id":4097'
+answer 17 'this is no address'
+event 9 '"hitBreakpointIds":[4097]'
+
+# ---- memory and data ----
+ask launch
+ask evaluate '{"expression":"seek 50%"}'
+echo stops >"$dir/kind.$seq"
+ask evaluate '{"expression":"sp"}'
+ask evaluate '{"expression":"1+1"}'
+ask readMemory '{"memoryReference":"0xfefdffe8","count":10}'
+ask readMemory '{"memoryReference":"0x10","count":10}'
+ask dataBreakpointInfo '{"name":"0xfefdffe8","bytes":8}'
+ask dataBreakpointInfo '{"variablesReference":1,"name":"a0"}'
+ask setDataBreakpoints '{"breakpoints":[{"dataId":"0xfefdffe8,8","accessType":"write"},{"dataId":"x"}]}'
+ask reverseContinue '{"threadId":1}'
+ask disassemble '{"memoryReference":"0x100000007","instructionOffset":-3,"instructionCount":6}'
+ask bogus
+ask disconnect
+session 0 "$dir/fib.lks"
+answer 3 '"result":"0xfef'
+answer 4 'a register, *ADDRESS'
+answer 5 '"data":"'
+answer 6 '"unreadableBytes":10'
+answer 7 '"dataId":"0xfefdffe8,8"'
+answer 8 '"dataId":null'
+answer 9 '"verified":true,"id":8193'
+answer 9 'did not come from dataBreakpointInfo'
+event 2 '"reason":"data breakpoint"'
+event 2 '"hitBreakpointIds":[8193]'
+answer 11 '"presentationHint":"invalid"'
+answer 11 '"instruction":"add_imm_64 sp, sp, -24"'
+answer 12 'does not know the request'
+
+# ---- what cannot be ----
+ask stackTrace
+ask launch
+ask launch '{"trace":"'"$dir/none.lks"'"}'
+ask disconnect
+session 0
+answer 1 'no trace is open'
+answer 2 'which trace?'
+answer 3 '"success":false'
+session 125 "$dir/none.lks"
+printf 'Content-Length: 5\r\n\r\n{"a":' >"$dir/in"
+refused 'no JSON object'
+printf 'Content-Length: 99999999999\r\n\r\n' >"$dir/in"
+refused 'Content-Length'
+printf 'Content-Type: x\r\n\r\n' >"$dir/in"
+refused 'Content-Length'
+head -c 5000 /dev/zero | tr '\000' 'x' >"$dir/in"
+refused 'does not end'
+
+echo "$passed checks, $failed failed"
+[ "$failed" -eq 0 ]

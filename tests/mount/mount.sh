@@ -1,0 +1,174 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# mount.sh LOCKSTEP BUILD CASE: real programs on a file tree that is mounted through
+# FUSE.  Skipped, with the reason, where this machine cannot mount.
+set -eu
+lockstep=$(realpath "$1")
+tools=$(realpath "$2")
+here=$(realpath "$(dirname "$0")")
+source=$(realpath "$here/../..")
+operations=${LOCKSTEP_FSX_OPERATIONS:-5000}
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/lockstep-mount-XXXXXX")
+mkdir "$work/m" "$work/d"
+server=
+
+cleanup()
+{
+    cd /
+    if [ -n "$server" ] && kill -TERM "$server" 2>/dev/null; then
+        wait "$server" || true
+    fi
+    rm -rf --one-file-system "$work"
+}
+trap cleanup EXIT
+
+die() { echo "mount: $*" >&2; exit 1; }
+skip() { echo "SKIPPED: $*" >&2; exit 77; }
+
+mounted() { grep -q " $work/m fuse" /proc/mounts; }
+
+# Serve SPEC and further options in the background; wait until the mount stands.
+start() # SPEC [OPTION…]
+{
+    "$lockstep" mount --foreground "$@" "$work/m" 2>"$work/err" &
+    server=$!
+    tries=0
+    until mounted; do
+        if ! kill -0 "$server" 2>/dev/null; then
+            server=
+            grep -qE 'not permitted|No such device|not found|/dev/fuse' "$work/err" &&
+                skip "cannot mount here: $(head -n 1 "$work/err")"
+            die "$(cat "$work/err")"
+        fi
+        tries=$((tries + 1))
+        [ $tries -lt 500 ] || die "the mount does not appear"
+        sleep 0.02
+    done
+}
+
+# SIGTERM unmounts and ends with status 0.
+stop()
+{
+    kill -TERM "$server"
+    status=0
+    wait "$server" || status=$?
+    server=
+    [ $status -eq 0 ] || die "the server ended with $status: $(cat "$work/err")"
+    ! mounted || die "still mounted"
+}
+
+# Checks of single calls, then random operations on one file.
+case_calls() # EXPECTED SPEC
+{
+    start "$2"
+    "$tools/posix" "$work/m" "$here/expected/$1"
+    "$tools/fsx" "$work/m/f" "$operations"
+    stop
+}
+
+case_git()
+{
+    command -v git >/dev/null || skip "no git"
+    start "$1"
+    (
+        export HOME="$work" GIT_CONFIG_NOSYSTEM=1
+        cd "$work/m"
+        git init -q repository
+        cd repository
+        git config user.name test
+        git config user.email test@example.org
+        cp -R "$source/v86fs" "$source/hostfs" .
+        git add .
+        git commit -q -m first
+        echo more >>v86fs/tree.h
+        git mv v86fs/ids.c v86fs/moved.c
+        git commit -q -a -m second
+        [ -z "$(git status --porcelain)" ] || die "git status: $(git status --porcelain)"
+        git fsck --strict 2>&1 | grep -v '^notice' && die "git fsck complains"
+        git gc -q
+        git checkout -q HEAD~
+        [ -e v86fs/ids.c ] || die "git checkout"
+        cmp v86fs/tree.h "$source/v86fs/tree.h"
+        [ "$(git log --oneline --all | wc -l)" -eq 2 ] || die "git log"
+    )
+    stop
+}
+
+case_sqlite()
+{
+    command -v sqlite3 >/dev/null || skip "no sqlite3"
+    start "$1"
+    for mode in delete wal; do
+        result=$(sqlite3 "$work/m/$mode.db" "pragma journal_mode=$mode;
+            create table t(n integer primary key, text);
+            with recursive c(n) as (select 1 union all select n + 1 from c where n < 5000)
+                insert into t select n, hex(randomblob(20)) from c;
+            delete from t where n % 3 = 0; vacuum;
+            select count(*), sum(n) from t; pragma integrity_check;")
+        [ "$(echo $result)" = "$mode 3334|8336667 ok" ] || die "sqlite3: $result"
+    done
+    stop
+}
+
+# The sources of this project, packed and unpacked, and read again from a second mount.
+case_tar()
+{
+    tar -C "$source" -cf "$work/source.tar" base trace v86fs hostfs cli tests
+    start mem
+    tar -C "$work/m" -xf "$work/source.tar"
+    for folder in base trace v86fs hostfs cli tests; do
+        diff -r "$source/$folder" "$work/m/$folder" || die "tar: $folder differs"
+    done
+    tar -C "$work/m" -cf "$work/again.tar" base trace v86fs hostfs cli tests
+    rm -r "$work/m/base"
+    [ ! -e "$work/m/base" ] || die "rm -r"
+    stop
+    start "image:$work/again.tar"
+    diff -r "$source/base" "$work/m/base" || die "image: base differs"
+    ! touch "$work/m/new" 2>/dev/null || die "an image can be written"
+    stop
+    start "overlay:$work/again.tar"
+    echo new >"$work/m/base/arena.c"
+    rm "$work/m/base/arena.h"
+    [ "$(cat "$work/m/base/arena.c")" = new ] || die "overlay: write"
+    [ "$(ls "$work/m/base" | wc -l)" -eq "$(($(ls "$source/base" | wc -l) - 1))" ] ||
+        die "overlay: listing"
+    cmp "$work/m/trace/trace.h" "$source/trace/trace.h"
+    stop
+}
+
+# In the background: the command returns when the mount stands, and umount ends it.
+case_daemon()
+{
+    start mem
+    stop
+    "$lockstep" mount "dir:$work/d" "$work/m"
+    mounted || die "not mounted when the command returned"
+    echo hello >"$work/m/f"
+    [ "$(cat "$work/d/f")" = hello ] || die "the file is not in the directory"
+    umount "$work/m" 2>/dev/null || fusermount3 -u "$work/m"
+    ! mounted || die "still mounted"
+    status=0
+    "$lockstep" mount mem "$work/none" 2>/dev/null || status=$?
+    [ $status -eq 125 ] || die "a missing folder: $status"
+    "$lockstep" mount men "$work/m" 2>/dev/null || status=$?
+    [ $status -eq 129 ] || die "a bad spec: $status"
+}
+
+[ -e /dev/fuse ] || skip "no /dev/fuse"
+case $3 in
+mem) case_calls mem mem ;;
+dir) case_calls dir "dir:$work/d" ;;
+dir-open) case_calls dir-open "dir:$work/d,umask=0,special-bits,host-times" ;;
+overlay) case_calls overlay "overlay:$work/d" ;;
+overlay-dir) case_calls overlay "overlay:dir:$work/d" ;;
+git-mem) case_git mem ;;
+git-dir) case_git "dir:$work/d" ;;
+sqlite-mem) case_sqlite mem ;;
+sqlite-dir) case_sqlite "dir:$work/d" ;;
+tar) case_tar ;;
+daemon) case_daemon ;;
+*) die "no case $3" ;;
+esac
