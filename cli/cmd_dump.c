@@ -3,10 +3,12 @@
  * lockstep dump: the events of a trace as text or JSON (trace-replay.md 3.8, 10.2).
  * Kinds that this build does not know are printed by the file's own schema.
  */
+#include "cli/fs_text.h"
 #include "cli/guest.h"
 
 #include "replay/position.h"
 #include "replay/sink_file.h"
+#include "v86fs/proto.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -56,7 +58,8 @@ struct dump {
     const struct dump_options *options;
     struct trace_reader *reader;
     struct buf line;
-    bool passed_gap; /* on the way to --from */
+    bool passed_gap;   /* on the way to --from */
+    uint32_t features; /* of the file server, as far as the walk has come */
 };
 
 /* ---- one value ---- */
@@ -115,6 +118,48 @@ static enum err json_value(struct dump *d, const char *key,
     return ERR_ok;
 }
 
+/* ---- frames of the file server ---- */
+
+/* Field `name` of the record; false if there is none. */
+static bool field_value(const struct trace_record *record, const char *name,
+                        struct trace_value *ret_value)
+{
+    for (uint32_t i = 0; i < record->kind->field_count; i++) {
+        struct trace_values values = trace_record_values(record, i);
+        if (strcmp(values.field->name, name) == 0)
+            return trace_values_next(&values, ret_value);
+    }
+    return false;
+}
+
+/* What a virtio event says as a message, appended to `text`; a request without its
+ * bytes has a type all the same. */
+static void frame_text(struct dump *d, const struct trace_record *record,
+                       struct buf *text)
+{
+    struct trace_value data, op;
+    struct buf frame;
+    if (strncmp(record->kind->wire, "virtio.", 7) != 0)
+        return;
+    buf_init(&frame, W_SIZE_MAX);
+    if (field_value(record, "data", &data) && data.size &&
+        !value_bytes(d, &data, &frame))
+        cli_fs_frame_text(buf_bytes(&frame), d->features, text);
+    else if (record->kind->id == TRACE_ID_virtio_request &&
+             field_value(record, "op", &op))
+        buf_text(text, op.number < 256 ? v86fs_type_name((uint8_t)op.number) : "?");
+    buf_fini(&frame);
+}
+
+/* Layouts of frames behind this event. */
+static void note_features(struct dump *d, const struct trace_record *record)
+{
+    struct trace_value features;
+    if (record->kind->id == TRACE_ID_virtio_ready &&
+        field_value(record, "features", &features))
+        d->features = (uint32_t)features.number;
+}
+
 /* ---- one event ---- */
 
 static enum err json_list(struct dump *d, struct trace_values *values)
@@ -156,6 +201,10 @@ static enum err json_event(struct dump *d, const struct trace_record *record,
                 has_sub ? record->clock.sub : record->clock.gas);
     ui_json_text(cli, "kind", record->kind->wire);
     enum err err = json_fields(d, record);
+    buf_clear(&d->line);
+    frame_text(d, record, &d->line);
+    if (d->line.size)
+        ui_json_text_bytes(cli, "message", buf_bytes(&d->line));
     ui_json_end(cli);
     return err;
 }
@@ -197,6 +246,11 @@ static enum err text_event(struct dump *d, const struct trace_record *record,
     struct cli *cli = d->cli;
     buf_clear(&d->line);
     text_fields(d, record);
+    size_t size = d->line.size;
+    buf_text(&d->line, "  ");
+    frame_text(d, record, &d->line);
+    if (d->line.size == size + 2)
+        d->line.size = size;
     ui_out(cli, "%8" PRIu64 " %12" PRIu64 " %12" PRIu64 "  %s", record->seq,
            record->clock.icount, has_sub ? record->clock.sub : record->clock.gas,
            ui_color(cli, UI_BOLD));
@@ -296,6 +350,7 @@ static enum err walk(struct dump *d, uint64_t to)
         }
         if (over)
             break;
+        note_features(d, &record);
         if (wanted(d, &record))
             TRY(d->cli->json ? json_event(d, &record, has_sub)
                              : text_event(d, &record, has_sub));

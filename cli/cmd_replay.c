@@ -6,6 +6,7 @@
 #include "cli/guest.h"
 
 #include "base/os.h"
+#include "cli/fs_replay.h"
 #include "cli/replay_print.h"
 #include "replay/sink_file.h"
 
@@ -20,7 +21,11 @@ struct options {
     bool raw;
     bool output;
     uint64_t jobs; /* 0: as many as there are CPUs */
+    uint32_t mode; /* of mode_word */
 };
+
+enum { MODE_LOG, MODE_EXEC };
+static const char *const mode_word[] = {"log", "exec", NULL};
 
 static const struct options defaults = {.engine = CLI_ENGINE_DEFAULTS, .zstd_level = 1};
 
@@ -36,6 +41,8 @@ static const struct cli_option option[] = {
     CLI_FLAG(struct options, raw, "raw", 0, "with --record: do not compress"),
     CLI_U64(struct options, jobs, "jobs", 'j', "N", 1, 64,
             "replay so many files at a time (default: one per CPU)"),
+    CLI_WORD(struct options, mode, "mode", 0, mode_word,
+             "file server: replies from outside come from the trace, or are refused"),
     CLI_ENGINE_OPTIONS(struct options),
     CLI_END,
 };
@@ -63,12 +70,15 @@ const struct cli_spec cli_spec_replay = {
 struct job {
     const char *path;
     enum err open_err; /* the file could not be read */
+    bool is_fs;        /* a session of the file server: `fs_report` */
     struct replay_report report;
+    struct replay_fs_report fs_report;
 };
 
 struct jobs {
     struct cli *cli;
     struct replay_options how;
+    bool exec;
     struct job *job;
     size_t count;
     atomic_size_t next;
@@ -81,6 +91,18 @@ static void print_output(void *self, uint64_t dev, struct bytes data)
     (void)!os_write_all(dev == 33 ? 1 : 2, data.data, data.size);
 }
 
+static void run_fs(const struct jobs *jobs, const struct trace_source *source,
+                   struct replay_fs_report *report)
+{
+    struct cli_fs fs = {0};
+    const struct replay_fs_options how = {.exec = jobs->exec,
+                                          .open = cli_fs_replay_open,
+                                          .self = &fs,
+                                          .interrupted = os_interrupted};
+    replay_fs_trace(source, &how, report);
+    cli_fs_close(&fs);
+}
+
 static void run_job(struct jobs *jobs, struct job *job)
 {
     struct replay_source_file file;
@@ -88,7 +110,11 @@ static void run_job(struct jobs *jobs, struct job *job)
     if (job->open_err)
         return;
     struct trace_source source = replay_source_file(&file);
-    replay_trace(&source, &jobs->how, &job->report);
+    job->is_fs = replay_fs_is_session(&source);
+    if (job->is_fs)
+        run_fs(jobs, &source, &job->fs_report);
+    else
+        replay_trace(&source, &jobs->how, &job->report);
     replay_source_file_close(&file);
 }
 
@@ -160,6 +186,13 @@ static int check_options(struct cli *cli, const struct options *options, int arg
     return cli_engine_read(cli, &options->engine, &how->engine);
 }
 
+static int print_job(struct cli *cli, const struct job *job, bool talk)
+{
+    if (job->is_fs)
+        return cli_fs_replay_print(cli, job->path, &job->fs_report);
+    return cli_replay_print(cli, job->path, job->open_err, &job->report, talk);
+}
+
 /* 1 beats 125: a divergence is a result whatever the other files are. */
 static int worse(int a, int b)
 {
@@ -174,6 +207,7 @@ int cmd_replay(struct cli *cli, int argc, char **argv)
     struct jobs jobs = {.cli = cli, .count = (size_t)argc};
     struct copy copy = {.file = {.fd = -1}};
     jobs.how = (struct replay_options){.locate = true, .interrupted = os_interrupted};
+    jobs.exec = options->mode == MODE_EXEC;
     int status = check_options(cli, options, argc, &jobs.how);
     if (!status && options->record) {
         status = open_copy(cli, options, argv[0], &copy);
@@ -191,9 +225,7 @@ int cmd_replay(struct cli *cli, int argc, char **argv)
         os_threads_run((unsigned)(threads < jobs.count ? threads : jobs.count), work,
                        &jobs);
         for (size_t i = 0; i < jobs.count; i++)
-            status = worse(status,
-                           cli_replay_print(cli, jobs.job[i].path, jobs.job[i].open_err,
-                                            &jobs.job[i].report, options->output));
+            status = worse(status, print_job(cli, &jobs.job[i], options->output));
     }
     return close_copy(cli, options, &copy, status);
 }

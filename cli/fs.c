@@ -6,6 +6,7 @@
 
 #include "base/os.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define ARENA_SIZE_MAX ((size_t)1 << 44) /* address space; limits are the trees' */
@@ -145,14 +146,19 @@ static int parse_specs(struct cli *cli, const struct cli_list *specs, struct cli
     return check_names(cli, fs);
 }
 
-int cli_fs_open(struct cli *cli, const struct cli_list *specs, uint64_t now_ns,
-                struct cli_fs *fs)
+static void fs_init(struct cli_fs *fs)
 {
     *fs = (struct cli_fs){.derived = true};
     arena_init(&fs->arena, ARENA_SIZE_MAX);
     v86fs_ids_init(&fs->ids);
     for (size_t i = 0; i < CLI_FS_EXPORT_MAX; i++)
         buf_init(&fs->export[i].archive, ARCHIVE_SIZE_MAX);
+}
+
+int cli_fs_open(struct cli *cli, const struct cli_list *specs, uint64_t now_ns,
+                struct cli_fs *fs)
+{
+    fs_init(fs);
     int status = parse_specs(cli, specs, fs);
     if (status)
         return status;
@@ -175,4 +181,89 @@ void cli_fs_close(struct cli_fs *fs)
         buf_fini(&fs->export[i].archive);
     }
     arena_fini(&fs->arena);
+}
+
+/* ---- traces ---- */
+
+static const char *text_of(struct arena *arena, const struct buf *buf)
+{
+    return arena_copy(arena, buf_string(buf), buf->size + 1);
+}
+
+enum err cli_fs_describe(struct cli_fs *fs, struct replay_fs_setup *setup)
+{
+    struct v86fs_server_options options;
+    v86fs_server_options_init(&options);
+    setup->handle_count_max = options.handle_count_max;
+    setup->derived = fs->derived;
+    setup->export_count = fs->export_count;
+    for (size_t i = 0; i < fs->export_count; i++) {
+        const struct cli_fs_export *from = &fs->export[i];
+        struct buf text;
+        buf_init(&text, 4096);
+        cli_fs_put(&from->spec, &text);
+        setup->export[i] = (struct replay_fs_export){.name = from->spec.name,
+                                                     .spec = text_of(&fs->arena, &text),
+                                                     .has_digest = from->has_image,
+                                                     .digest = from->digest};
+        buf_fini(&text);
+        if (!setup->export[i].spec)
+            return ERR_nomem;
+        if (!from->has_image)
+            continue;
+        struct buf image;
+        buf_init(&image, ARCHIVE_SIZE_MAX);
+        hostfs_image_put(&from->image, &image);
+        enum err err = image.err;
+        uint8_t *copy = err ? NULL : arena_copy(&fs->arena, image.data, image.size);
+        setup->export[i].image = bytes_of(copy, image.size);
+        buf_fini(&image);
+        if (err || !copy)
+            return err ? err : ERR_nomem;
+    }
+    return ERR_ok;
+}
+
+static enum err restore_export(const struct replay_fs_setup *setup, struct cli_fs *fs,
+                               size_t index, char ret_error[CLI_FS_ERROR_SIZE])
+{
+    const struct replay_fs_export *from = &setup->export[index];
+    struct cli_fs_export *to = &fs->export[index];
+    if (!cli_fs_parse(&fs->arena, from->spec, &to->spec, ret_error))
+        return ERR_usage;
+    to->spec.name = from->name;
+    if (to->spec.kind == CLI_FS_DIR || to->spec.kind == CLI_FS_OVERLAY_DIR) {
+        (void)snprintf(ret_error, CLI_FS_ERROR_SIZE, "'%.60s' is not derived",
+                       from->spec);
+        return ERR_usage;
+    }
+    to->has_image = to->spec.kind != CLI_FS_MEM;
+    if (to->has_image)
+        TRY(hostfs_archive_read(&fs->arena, from->image, &to->spec.image, &to->image));
+    TRY(open_tree(fs, to, setup->epoch_ns));
+    if (to->has_image != from->has_digest ||
+        (to->has_image && !hash256_equal(&to->digest, &from->digest))) {
+        (void)snprintf(ret_error, CLI_FS_ERROR_SIZE,
+                       "the image of '%.60s' is not the recorded one", from->name);
+        return ERR_usage;
+    }
+    return ERR_ok;
+}
+
+enum err cli_fs_restore(const struct replay_fs_setup *setup, struct cli_fs *fs,
+                        char ret_error[CLI_FS_ERROR_SIZE])
+{
+    struct v86fs_server_options options;
+    fs_init(fs);
+    ret_error[0] = 0;
+    v86fs_server_options_init(&options);
+    if (setup->handle_count_max != options.handle_count_max) {
+        (void)snprintf(ret_error, CLI_FS_ERROR_SIZE, "fs.0.handles is not ours");
+        return ERR_usage;
+    }
+    fs->export_count = setup->export_count;
+    for (size_t i = 0; i < setup->export_count; i++)
+        TRY(restore_export(setup, fs, i, ret_error));
+    v86fs_ids_start(&fs->ids, FIRST_DYNAMIC_ID);
+    return serve_exports(fs);
 }

@@ -13,6 +13,7 @@
 
 #include "cli/cli.h"
 #include "hostfs/hostfs.h"
+#include "replay/fs.h"
 
 enum { CLI_FS_EXPORT_MAX = 16, CLI_FS_ERROR_SIZE = 160 };
 
@@ -84,5 +85,15 @@ struct cli_fs {
 int cli_fs_open(struct cli *cli, const struct cli_list *specs, uint64_t now_ns,
                 struct cli_fs *fs);
 void cli_fs_close(struct cli_fs *fs);
+
+/* What a trace holds of the trees; texts and images in the arena of `fs`. */
+ERR_MUST_CHECK enum err cli_fs_describe(struct cli_fs *fs,
+                                        struct replay_fs_setup *setup);
+
+/* Build the trees of a derived session again.  Opens no path, prints nothing: what is
+ * wrong is in `ret_error`.  Close in either case. */
+ERR_MUST_CHECK enum err cli_fs_restore(const struct replay_fs_setup *setup,
+                                       struct cli_fs *fs,
+                                       char ret_error[CLI_FS_ERROR_SIZE]);
 
 #endif

@@ -56,12 +56,8 @@ static struct fuse_session *open_session(struct cli_mount *mount)
 }
 
 /* The mount stands: serve until it ends. */
-static int serve(struct cli *cli, struct fuse_session *session,
-                 const struct cli_mount_options *options, const char *folder)
+static int serve(struct cli *cli, struct fuse_session *session, const char *folder)
 {
-    enum err err = options->ready ? options->ready(options->self) : ERR_ok;
-    if (err)
-        return ui_fail(cli, err, folder);
     if (fuse_set_signal_handlers(session) != 0)
         return ui_fail(cli, ERR_io, folder);
     int failed = fuse_session_loop(session);
@@ -86,7 +82,7 @@ static int run_session(struct cli *cli, struct cli_mount *mount, const char *fol
     } else {
         ui_flush(cli);
         if (fuse_daemonize(mount->options->foreground) == 0)
-            status = serve(cli, session, mount->options, folder);
+            status = serve(cli, session, folder);
         fuse_session_unmount(session);
     }
     fuse_session_destroy(session);

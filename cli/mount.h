@@ -21,8 +21,6 @@ struct cli_mount_options {
     /* Serve one request; the reply's size, 0 for none. */
     size_t (*serve)(void *self, struct bytes request, uint8_t *reply,
                     size_t reply_size_max);
-    /* Called once the mount stands, in the process that serves (daemon or not). */
-    enum err (*ready)(void *self);
 };
 
 /*

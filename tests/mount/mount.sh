@@ -157,6 +157,35 @@ case_daemon()
     [ $status -eq 129 ] || die "a bad spec: $status"
 }
 
+# A recorded session is replayed without its tree, and its messages have names.
+case_record() # SPEC CLASS
+{
+    start --record="$work/t.lks" "$1"
+    "$tools/posix" "$work/m" "$here/expected/$2" >/dev/null
+    (cd "$work/m" && mkdir a && echo hello >a/b && mv a/b c && cat c >/dev/null)
+    stop
+    rm -rf "$work/d"
+    "$lockstep" replay "$work/t.lks" >"$work/out" || die "$(cat "$work/out")"
+    "$lockstep" verify -q "$work/t.lks"
+    status=0
+    "$lockstep" replay --mode=exec "$work/t.lks" >"$work/exec" 2>&1 || status=$?
+    case $2 in
+    dir)
+        grep -q 'replies from the trace' "$work/out" || die "$(cat "$work/out")"
+        [ $status -eq 125 ] || die "exec over a host directory: $status"
+        ;;
+    *)
+        grep -q 'computed again' "$work/out" || die "$(cat "$work/out")"
+        [ $status -eq 0 ] || die "$(cat "$work/exec")"
+        ;;
+    esac
+    "$lockstep" dump "$work/t.lks" >"$work/dump"
+    grep -q '  MKDIR node=1 name="a" mode=0755$' "$work/dump" || die "no MKDIR in the dump"
+    grep -q '  WRITE node=[0-9]* offset=0 count=6$' "$work/dump" || die "no WRITE"
+    "$lockstep" dump --json "$work/t.lks" | grep -q '"message":"MOUNT name' ||
+        die "no message in JSON"
+}
+
 [ -e /dev/fuse ] || skip "no /dev/fuse"
 case $3 in
 mem) case_calls mem mem ;;
@@ -170,5 +199,8 @@ sqlite-mem) case_sqlite mem ;;
 sqlite-dir) case_sqlite "dir:$work/d" ;;
 tar) case_tar ;;
 daemon) case_daemon ;;
+record-mem) case_record mem mem ;;
+record-dir) case_record "dir:$work/d" dir ;;
+record-overlay) case_record "overlay:$source/v86fs" overlay ;;
 *) die "no case $3" ;;
 esac

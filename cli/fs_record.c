@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A file server from its first request to the end of its trace.
+ */
+#include "cli/fs_record.h"
+
+#include "base/os.h"
+#include "cli/guest.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { TICK_NS = 1000, STEP_NS = 1000000 };
+
+static int read_clock(struct cli_fs_session *s, const char *clock)
+{
+    s->setup.epoch_ns = os_clock_realtime_ns();
+    s->setup.tick_ns = TICK_NS;
+    if (!clock || strcmp(clock, "real") == 0)
+        return CLI_YES;
+    s->stepping = true;
+    s->setup.tick_ns = STEP_NS;
+    if (!cli_number(clock, &s->setup.epoch_ns) || s->setup.epoch_ns > INT64_MAX / 2)
+        return ui_usage(
+            s->cli, "--fs-clock is 'real' or nanoseconds since 1970, not '%s'", clock);
+    return CLI_YES;
+}
+
+static enum err open_trace(struct cli_fs_session *s, unsigned zstd_level)
+{
+    const struct trace_writer_options how = {.guest = TRACE_GUEST_PC,
+                                             .zstd_level = zstd_level};
+    TRY(cli_fs_describe(&s->fs, &s->setup));
+    TRY(replay_sink_file_open(&s->file, s->path, false));
+    struct trace_sink sink = replay_sink_file(&s->file);
+    TRY(trace_writer_create(&s->arena, &sink, &how, &s->writer));
+    return trace_record_create(&s->arena, s->writer, false, &s->trace);
+}
+
+int cli_fs_session_open(struct cli *cli, const struct cli_list *specs,
+                        const struct cli_fs_record_options *options, uint32_t features,
+                        unsigned zstd_level, struct cli_fs_session *s)
+{
+    *s = (struct cli_fs_session){.cli = cli, .path = options->path, .file = {.fd = -1}};
+    arena_init(&s->arena, (size_t)256 << 20);
+    s->setup.features = features;
+    s->setup.requests = !options->digests;
+    s->setup.log_bytes = options->replies;
+    int status = read_clock(s, options->clock);
+    if (!status && s->path)
+        status = cli_output_check(cli, s->path);
+    if (status)
+        return status;
+    status = cli_fs_open(cli, specs, s->setup.epoch_ns, &s->fs);
+    if (status)
+        return status;
+    enum err err = s->path ? open_trace(s, zstd_level) : ERR_ok;
+    if (!err)
+        err =
+            replay_fs_create(&s->arena, &s->setup, s->fs.server, s->trace, &s->replay);
+    return err ? ui_fail(cli, err, s->path ? s->path : "--fs") : CLI_YES;
+}
+
+/* Clocks of hosts step back; ours does not. */
+static void advance(struct cli_fs_session *s)
+{
+    uint64_t now = os_clock_realtime_ns();
+    uint64_t tick =
+        now > s->setup.epoch_ns ? (now - s->setup.epoch_ns) / s->setup.tick_ns : 0;
+    if (s->stepping)
+        s->tick++;
+    else if (tick > s->tick)
+        s->tick = tick;
+}
+
+size_t cli_fs_session_serve(void *self, struct bytes request, uint8_t *reply,
+                            size_t reply_size_max)
+{
+    struct cli_fs_session *s = self;
+    size_t size = 0;
+    advance(s);
+    s->request_count++;
+    enum err err =
+        replay_fs_serve(s->replay, s->tick, request, reply, reply_size_max, &size);
+    if (!err && s->writer)
+        err = trace_writer_error(s->writer);
+    if (err && !s->err) {
+        s->err = err; /* the client must not notice */
+        (void)ui_fail(s->cli, err, s->path);
+    }
+    return size;
+}
+
+static int finish_trace(struct cli_fs_session *s, int status)
+{
+    struct hash256 identity = {0};
+    char text[CLI_HASH_TEXT_SIZE];
+    uint64_t size = 0, events = trace_seq(s->trace);
+    enum err err = s->err;
+    if (s->replay && !err) {
+        err = replay_fs_end(s->replay, status ? 2 : 0);
+        events = trace_seq(s->trace);
+    }
+    trace_close(s->trace);
+    enum err written = trace_writer_finish(s->writer, &identity);
+    if (!err)
+        err = written ? written : os_size(s->file.fd, &size);
+    if (err)
+        return s->err ? CLI_UNKNOWN : ui_fail(s->cli, err, s->path);
+    cli_hash_text(&identity, text);
+    ui_note(s->cli,
+            "%s: %" PRIu64 " requests, %" PRIu64 " events, %" PRIu64 " bytes, id %s",
+            s->path, s->request_count, events, size, text);
+    return status;
+}
+
+int cli_fs_session_close(struct cli_fs_session *s, int status)
+{
+    if (s->writer)
+        status = finish_trace(s, status);
+    replay_sink_file_close(&s->file);
+    cli_fs_close(&s->fs);
+    arena_fini(&s->arena);
+    return status;
+}
