@@ -4,6 +4,7 @@
  */
 #include "cli/engine.h"
 #include "cli/guest.h"
+#include "cli/record_fs.h"
 
 #include "base/os.h"
 #include "replay/sink_file.h"
@@ -32,6 +33,7 @@ struct options {
     bool require;
     bool volatile_facts;
     bool exit_status;
+    struct cli_record_fs_options fs;
 };
 
 static const struct options defaults = {
@@ -68,6 +70,18 @@ static const struct cli_option option[] = {
              "answer with the guest's status, as run does"),
     CLI_GUEST_OPTIONS(struct options),
     CLI_ENGINE_OPTIONS(struct options),
+    CLI_LIST(struct options, fs.fs, "fs", 0, "[NAME=]SPEC",
+             "v86fs: a file tree; see lockstep mount --help"),
+    CLI_STRING(struct options, fs.listen, "listen", 0, "SOCKET",
+               "v86fs: wait there for the client"),
+    CLI_STRING(struct options, fs.connect, "connect", 0, "SOCKET",
+               "v86fs: the client waits there"),
+    CLI_STRING(struct options, fs.fs_record.clock, "fs-clock", 0, "NS",
+               "v86fs: a clock from NS on, 1 ms a request (default: real)"),
+    CLI_FLAG(struct options, fs.fs_record.digests, "digests-only", 0,
+             "v86fs: store no requests: a replay needs the client"),
+    CLI_FLAG(struct options, fs.fs_record.replies, "log-replies", 0,
+             "v86fs: store all replies, also those computed again"),
     CLI_END,
 };
 
@@ -75,8 +89,8 @@ const struct cli_spec cli_spec_record = {
     .option = option,
     .options_size = sizeof(struct options),
     .defaults = &defaults,
-    .positional = {{"GUEST", 1, 1, "pvm"},
-                   {"PROGRAM", 1, 1, "a raw blob, a standard program or a .polkavm"},
+    .positional = {{"GUEST", 1, 1, "pvm, or v86fs: the file server alone"},
+                   {"PROGRAM", 0, 1, "a raw blob, a standard program or a .polkavm"},
                    {"ARG", 0, CLI_MANY, "arguments for the guest"}},
     .example =
         {{"lockstep record -o wc.lks pvm corpus/pvm/bin/wc.pvm --dir . -- README.md",
@@ -289,12 +303,25 @@ static int print(struct recording *r)
     return r->options->exit_status ? status : CLI_YES;
 }
 
+static int record_fs(struct cli *cli, const struct options *options, int argc)
+{
+    if (argc > 1)
+        return ui_usage(cli, "v86fs takes no program");
+    return cli_record_fs(cli, &options->fs,
+                         options->output ? options->output : "v86fs.lks",
+                         options->raw ? 0 : (unsigned)options->zstd_level);
+}
+
 int cmd_record(struct cli *cli, int argc, char **argv)
 {
     struct recording r = {.cli = cli,
                           .options = cli->options,
                           .file = {.fd = -1},
                           .ring.files.file = {.fd = -1}};
+    if (strcmp(argv[0], "v86fs") == 0)
+        return record_fs(cli, r.options, argc);
+    if (argc < 2)
+        return ui_usage(cli, "PROGRAM is missing; try --help");
     r.path = r.options->output ? r.options->output : default_output(cli, argv[1]);
     int status = cli_engine_read(cli, &r.options->engine, &r.engine);
     if (!status)
