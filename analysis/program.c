@@ -90,10 +90,8 @@ enum err analysis_program_create(struct arena *arena,
                                  const struct trace_pvm_program *event, uint32_t index,
                                  struct analysis_program **ret_program)
 {
-    if (event->kind != 0)
-        return ERR_unsupported;
-    if (event->profile > PVM_PROFILE_JAVM || event->model > UINT32_MAX ||
-        event->mem_cycles > UINT32_MAX)
+    if (event->kind > 1 || event->profile > PVM_PROFILE_JAVM ||
+        event->model > UINT32_MAX || event->mem_cycles > UINT32_MAX)
         return ERR_unsupported;
     struct analysis_program *program = arena_new(arena, struct analysis_program);
     if (!program)

@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -497,6 +498,29 @@ unsigned os_cpu_count(void)
 bool os_is_terminal(int fd)
 {
     return isatty(fd) == 1;
+}
+
+bool os_wait_readable(int fd, uint64_t timeout_ns)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / 1000000000),
+                               .tv_nsec = (long)(timeout_ns % 1000000000)};
+    return ppoll(&poll_fd, 1, &timeout, NULL) > 0;
+}
+
+void os_terminal_raw(int fd, bool on)
+{
+    static struct termios before;
+    static bool changed;
+    struct termios raw;
+    if (on && !changed && tcgetattr(fd, &before) == 0) {
+        raw = before;
+        raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+        changed = tcsetattr(fd, TCSANOW, &raw) == 0;
+    } else if (!on && changed) {
+        (void)tcsetattr(fd, TCSANOW, &before);
+        changed = false;
+    }
 }
 
 /* ---- other programs ---- */

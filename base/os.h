@@ -114,6 +114,14 @@ unsigned os_cpu_count(void);
 /* True for a terminal. */
 bool os_is_terminal(int fd);
 
+/* Wait until `fd` can be read (data or its end) or the time is over; true if it can.
+ * An interrupt ends the wait. */
+bool os_wait_readable(int fd, uint64_t timeout_ns);
+
+/* Give keys as they are typed, without echo; Ctrl-C still interrupts.  `on` false
+ * restores what was there before.  Nothing happens if `fd` is no terminal. */
+void os_terminal_raw(int fd, bool on);
+
 /* Run another program, found through PATH, with our standard streams, and wait for it.
  * `argv` ends with NULL.  *ret_status is its exit status, 128 + n after signal n.
  * ERR_not_found when there is no such program. */

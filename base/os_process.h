@@ -15,6 +15,9 @@
 
 #include "base/os_worker.h"
 
+/* The walls that a process can have. */
+enum { OS_PROCESS_WALLS = OS_WORKER_WALLS & ~(OS_WORKER_PID | OS_WORKER_MEMORY) };
+
 struct os_process_options {
     unsigned without; /* walls not to build: enum os_worker_wall */
     unsigned require; /* walls without which os_process_open() says ERR_unsupported */
@@ -42,7 +45,7 @@ int os_process_stream(const struct os_process *process);
 
 int os_process_pid(const struct os_process *process);
 
-/* The set of enum os_worker_wall that stand; never OS_WORKER_PID or _MEMORY. */
+/* Those of OS_PROCESS_WALLS that stand. */
 unsigned os_process_walls(const struct os_process *process);
 
 /* How it ended: its exit status, 128 + n after signal n; -1 while it lives. */

@@ -2,209 +2,181 @@
 #define _GNU_SOURCE
 #include "base/os_socket.h"
 
-#include "base/os.h"
 #include "base/os_private.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { RETRY_NS = 10000000, END_NS = 1000000000 };
-
-/* ---- making connections ---- */
-
-static enum err address_of(const char *path, struct sockaddr_un *ret_address)
+/* Bind and listen, or close. */
+static enum err listen_at(int fd, const struct sockaddr *address, socklen_t size)
 {
-    *ret_address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    if (!*path || strlen(path) >= sizeof ret_address->sun_path)
-        return ERR_limit;
-    strcpy(ret_address->sun_path, path);
-    return ERR_ok;
+    if (bind(fd, address, size) == 0 && listen(fd, 1) == 0)
+        return ERR_ok;
+    enum err err = errno == EADDRINUSE ? ERR_exists : os_fail();
+    (void)close(fd);
+    return err;
 }
 
-static enum err make_socket(int *ret_fd)
+enum err os_listen_unix(const char *path, int *ret_fd)
 {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (!path[0] || strlen(path) >= sizeof address.sun_path)
+        return ERR_usage;
+    memcpy(address.sun_path, path, strlen(path));
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return os_fail();
-    *ret_fd = fd;
-    return ERR_ok;
+    mode_t mask = umask(077);
+    enum err err = listen_at(fd, (const struct sockaddr *)&address, sizeof address);
+    (void)umask(mask);
+    if (!err)
+        *ret_fd = fd;
+    return err;
 }
 
-enum err os_socket_connect(const char *path, uint64_t deadline_ns, int *ret_fd)
+enum err os_listen_tcp(uint16_t port, int *ret_fd, uint16_t *ret_port)
 {
-    struct sockaddr_un address;
-    int fd = -1;
-    TRY(address_of(path, &address));
-    TRY(make_socket(&fd));
-    while (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
-        bool again = errno == ECONNREFUSED || errno == EINTR || errno == ENOENT;
-        if (!again || os_clock_monotonic_ns() >= deadline_ns || os_interrupted()) {
-            enum err err = os_fail();
-            (void)close(fd);
-            return err;
-        }
-        os_sleep_ns(RETRY_NS);
-    }
-    *ret_fd = fd;
-    return ERR_ok;
-}
-
-enum err os_socket_listen(const char *path, int *ret_fd)
-{
-    struct sockaddr_un address;
-    int fd = -1;
-    TRY(address_of(path, &address));
-    TRY(make_socket(&fd));
-    if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
-        listen(fd, 1) != 0) {
-        enum err err = errno == EADDRINUSE ? ERR_exists : os_fail();
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    socklen_t size = sizeof address;
+    const int on = 1;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return os_fail();
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    TRY(listen_at(fd, (const struct sockaddr *)&address, sizeof address));
+    if (getsockname(fd, (struct sockaddr *)&address, &size) != 0) {
+        enum err err = os_fail();
         (void)close(fd);
         return err;
     }
     *ret_fd = fd;
+    *ret_port = ntohs(address.sin_port);
     return ERR_ok;
 }
 
-/* Wait until a descriptor is ready. */
-static enum err wait_for(int fd, short events, uint64_t deadline_ns)
+/* Wait until there is something to read. */
+static enum err wait_for(int fd, int timeout_ms, bool *ret_ready)
 {
-    for (;;) {
-        struct pollfd poll_fd = {.fd = fd, .events = events};
-        uint64_t now = os_clock_monotonic_ns();
-        int timeout_ms = -1;
-        if (deadline_ns != UINT64_MAX)
-            timeout_ms = now >= deadline_ns
-                             ? 0
-                             : (int)((deadline_ns - now) / 1000000 % 1000000) + 1;
-        if (os_interrupted())
-            return ERR_interrupted;
-        int ready = poll(&poll_fd, 1, timeout_ms);
-        if (ready > 0)
-            return ERR_ok;
-        if (ready < 0 && errno != EINTR)
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    int count = poll(&poll_fd, 1, timeout_ms);
+    if (count < 0)
+        return os_fail();
+    *ret_ready = count > 0;
+    return ERR_ok;
+}
+
+enum err os_accept(int fd, int timeout_ms, int *ret_fd)
+{
+    const int on = 1;
+    bool ready = false;
+    *ret_fd = -1;
+    TRY(wait_for(fd, timeout_ms, &ready));
+    if (!ready)
+        return ERR_ok;
+    int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+    if (connection < 0)
+        return os_fail();
+    (void)setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    *ret_fd = connection;
+    return ERR_ok;
+}
+
+enum err os_receive(int fd, int timeout_ms, void *data, size_t size, size_t *ret_size)
+{
+    bool ready = false;
+    *ret_size = 0;
+    TRY(wait_for(fd, timeout_ms, &ready));
+    if (!ready)
+        return ERR_ok;
+    ssize_t count = recv(fd, data, size, 0);
+    if (count < 0)
+        return os_fail();
+    if (count == 0)
+        return ERR_io;
+    *ret_size = (size_t)count;
+    return ERR_ok;
+}
+
+enum err os_send(int fd, const void *data, size_t size)
+{
+    const char *at = data;
+    while (size) {
+        ssize_t count = send(fd, at, size, MSG_NOSIGNAL);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
             return os_fail();
-        if (!ready && os_clock_monotonic_ns() >= deadline_ns)
-            return ERR_timeout;
+        at += count;
+        size -= (size_t)count;
     }
-}
-
-enum err os_socket_accept(int fd, int *ret_fd)
-{
-    TRY(wait_for(fd, POLLIN, UINT64_MAX));
-    int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
-    if (client < 0)
-        return os_fail();
-    *ret_fd = client;
     return ERR_ok;
 }
 
-/* ---- processes ---- */
-
-static enum err spawn_with(const char *command, int fd, int *ret_process)
+enum err os_folder_create_private(char *pattern)
 {
-    static char shell[] = "sh", dash_c[] = "-c";
-    posix_spawn_file_actions_t actions;
-    pid_t process;
-    union {
-        const char *in;
-        char *out;
-    } text = {.in = command};
-    char *argv[] = {shell, dash_c, text.out, NULL};
-    int failed = posix_spawn_file_actions_init(&actions);
-    if (failed)
-        return ERR_nomem;
-    failed = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    if (!failed)
-        failed = posix_spawn_file_actions_adddup2(&actions, fd, 3);
-    if (!failed)
-        failed = posix_spawn_file_actions_addclosefrom_np(&actions, 4);
-    if (!failed)
-        failed = posix_spawn(&process, "/bin/sh", &actions, NULL, argv, environ);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    if (failed) {
-        errno = failed;
-        return os_fail();
-    }
-    *ret_process = process;
-    return ERR_ok;
+    return mkdtemp(pattern) ? ERR_ok : os_fail();
 }
 
-enum err os_socket_spawn(const char *command, int *ret_fd, int *ret_process)
+enum err os_folder_remove(const char *path)
 {
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+    return rmdir(path) == 0 ? ERR_ok : os_fail();
+}
+
+/* ---- programs ---- */
+
+enum err os_start(const char *const *argv, int *ret_pid)
+{
+    posix_spawnattr_t attributes;
+    sigset_t defaults, none;
+    pid_t pid;
+    (void)sigemptyset(&none);
+    (void)sigemptyset(&defaults);
+    (void)sigaddset(&defaults, SIGINT);
+    (void)sigaddset(&defaults, SIGPIPE);
+    (void)sigaddset(&defaults, SIGTERM);
+    errno = posix_spawnattr_init(&attributes);
+    if (errno)
         return os_fail();
-    enum err err = spawn_with(command, pair[1], ret_process);
-    (void)close(pair[1]);
-    if (err)
-        (void)close(pair[0]);
-    else
-        *ret_fd = pair[0];
+    (void)posix_spawnattr_setsigdefault(&attributes, &defaults);
+    (void)posix_spawnattr_setsigmask(&attributes, &none);
+    (void)posix_spawnattr_setflags(&attributes,
+                                   POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    errno =
+        posix_spawnp(&pid, argv[0], NULL, &attributes, (char *const *)argv, environ);
+    enum err err = errno ? os_fail() : ERR_ok;
+    (void)posix_spawnattr_destroy(&attributes);
+    if (!err)
+        *ret_pid = pid;
     return err;
 }
 
-void os_process_end(int process)
+enum err os_ended(int pid, bool *ret_ended, int *ret_status)
 {
-    uint64_t deadline_ns = os_clock_monotonic_ns() + END_NS;
-    if (process <= 0)
-        return;
-    while (waitpid(process, NULL, WNOHANG) == 0) {
-        if (os_clock_monotonic_ns() >= deadline_ns) {
-            (void)kill(process, SIGKILL);
-            (void)waitpid(process, NULL, 0);
-            return;
-        }
-        os_sleep_ns(RETRY_NS / 10);
-    }
-}
-
-/* ---- bytes ---- */
-
-enum err os_socket_send(int fd, const void *data, size_t size, uint64_t deadline_ns)
-{
-    size_t done = 0;
-    while (done < size) {
-        ssize_t n = send(fd, (const uint8_t *)data + done, size - done,
-                         MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-            TRY(wait_for(fd, POLLOUT, deadline_ns));
-            continue;
-        }
-        if (n < 0) {
-            (void)os_fail();
-            return ERR_io;
-        }
-        done += (size_t)n;
-    }
+    int status;
+    pid_t found = waitpid(pid, &status, WNOHANG);
+    if (found < 0)
+        return os_fail();
+    *ret_ended = found == pid;
+    if (found == pid)
+        *ret_status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     return ERR_ok;
 }
 
-enum err os_socket_receive(int fd, void *data, size_t size, uint64_t deadline_ns)
+void os_ignore_interrupts(void)
 {
-    size_t done = 0;
-    while (done < size) {
-        ssize_t n = recv(fd, (uint8_t *)data + done, size - done, MSG_DONTWAIT);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-            TRY(wait_for(fd, POLLIN, deadline_ns));
-            continue;
-        }
-        if (n <= 0)
-            return ERR_io;
-        done += (size_t)n;
-    }
-    return ERR_ok;
-}
-
-bool os_socket_readable(int fd)
-{
-    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-    return poll(&poll_fd, 1, 0) > 0;
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
 }

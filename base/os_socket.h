@@ -1,46 +1,45 @@
 /* SPDX-License-Identifier: MIT
  *
- * base/os_socket.h - Unix stream sockets to processes that are not trusted.
+ * base/os_socket.h - stream sockets of this machine, and programs that run beside us.
  *
- * Nothing here waits longer than its deadline (monotonic ns; UINT64_MAX: for ever, but
- * an interrupt ends it).  Descriptors are not inherited by children.
+ * Part of the only door to the operating system; errors as in base/os.h.
  */
 #ifndef BASE_OS_SOCKET_H
 #define BASE_OS_SOCKET_H
 
-#include "base/buf.h"
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-/* Connect to a path; tries until the deadline while nobody listens.  ERR_not_found,
- * ERR_access, ERR_limit (path too long), ERR_timeout, ERR_io. */
-ERR_MUST_CHECK enum err os_socket_connect(const char *path, uint64_t deadline_ns,
-                                          int *ret_fd);
+/* Listen at a path that does not exist yet, for this user only; or at a TCP port of
+ * 127.0.0.1, port 0 being any.  ERR_exists, ERR_access, ERR_usage for a path that is
+ * too long, ERR_io. */
+ERR_MUST_CHECK enum err os_listen_unix(const char *path, int *ret_fd);
+ERR_MUST_CHECK enum err os_listen_tcp(uint16_t port, int *ret_fd, uint16_t *ret_port);
 
-/* Listen at a path that does not exist yet (ERR_exists). */
-ERR_MUST_CHECK enum err os_socket_listen(const char *path, int *ret_fd);
+/* Wait up to `timeout_ms` for a connection; *ret_fd is -1 if there was none. */
+ERR_MUST_CHECK enum err os_accept(int fd, int timeout_ms, int *ret_fd);
 
-/* Wait for one client.  ERR_interrupted. */
-ERR_MUST_CHECK enum err os_socket_accept(int fd, int *ret_fd);
+/* Wait up to `timeout_ms` (-1: for ever) for bytes.  *ret_size 0: none came.
+ * ERR_interrupted by a signal, ERR_io also when the other side has closed. */
+ERR_MUST_CHECK enum err os_receive(int fd, int timeout_ms, void *data, size_t size,
+                                   size_t *ret_size);
+/* Send all of it; a closed connection is ERR_io, never a signal. */
+ERR_MUST_CHECK enum err os_send(int fd, const void *data, size_t size);
 
-/* Run a shell command with one end of a socket pair as its descriptor 3, /dev/null as
- * standard input and no other descriptors but 1 and 2. */
-ERR_MUST_CHECK enum err os_socket_spawn(const char *command, int *ret_fd,
-                                        int *ret_process);
+/* A new folder for this user only: `pattern` ends in "XXXXXX", which is replaced. */
+ERR_MUST_CHECK enum err os_folder_create_private(char *pattern);
+ERR_MUST_CHECK enum err os_folder_remove(const char *path);
 
-/* Wait a second for a process to end by itself, then end it.  0 and less: nothing. */
-void os_process_end(int process);
+/* Start a program found through PATH, with our standard streams, and go on.  Signals
+ * have their default meaning for it.  `argv` ends with NULL.  ERR_not_found. */
+ERR_MUST_CHECK enum err os_start(const char *const *argv, int *ret_pid);
+/* Has it ended?  *ret_status as that of os_run(). */
+ERR_MUST_CHECK enum err os_ended(int pid, bool *ret_ended, int *ret_status);
 
-/* Move exactly `size` bytes.  ERR_io when the other side is gone, ERR_timeout,
- * ERR_interrupted. */
-ERR_MUST_CHECK enum err os_socket_send(int fd, const void *data, size_t size,
-                                       uint64_t deadline_ns);
-ERR_MUST_CHECK enum err os_socket_receive(int fd, void *data, size_t size,
-                                          uint64_t deadline_ns);
-
-/* Is there something to read?  Does not wait. */
-bool os_socket_readable(int fd);
+/* Ctrl-C is for the program beside us. */
+void os_ignore_interrupts(void);
 
 #endif

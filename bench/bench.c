@@ -2,13 +2,16 @@
  *
  * lockstep-bench - measure lockstep; see docs/bench.md.
  *
- *   lockstep-bench [--quick] [--rounds=N] [--json] [--only=PROGRAM] [NAME...]
+ *   lockstep-bench [--quick] [--rounds=N] [--json] [--only=PROGRAM]
+ *                  [--engine=PLUG-IN.so]... [NAME...]
  *
  * Exit status: 0 measured, whatever came out; 1 with --strict when a goal was missed;
  * 125 when something could not be measured; 129 usage.
  */
 #define _GNU_SOURCE
 #include "bench/bench.h"
+
+#include "bench/plugin.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -27,14 +30,14 @@ static const struct {
 } table[] = {
     {"pvm", bench_pvm},       {"record", bench_record}, {"trace", bench_trace},
     {"guest", bench_guest},   {"recomp", bench_recomp}, {"costs", bench_costs},
-    {"worker", bench_worker},
+    {"worker", bench_worker}, {"debug", bench_debug},
 };
 
 static _Noreturn void usage(const char *word)
 {
     fprintf(stderr,
             "lockstep-bench: '%s'? usage: lockstep-bench [--quick] [--rounds=1..%d] "
-            "[--json] [--strict] [--only=PROGRAM] [",
+            "[--json] [--strict] [--only=PROGRAM] [--engine=PLUG-IN.so]... [",
             word, BENCH_ROUNDS_MAX);
     for (size_t i = 0; i < countof(table); i++)
         fprintf(stderr, "%s%s", i ? "|" : "", table[i].name);
@@ -97,6 +100,17 @@ static void pin(const struct bench *bench)
 
 /* ---- options ---- */
 
+static void add_engine(struct bench *bench, const char *path)
+{
+    const char *text = "";
+    if (bench->engine_count == BENCH_ENGINE_MAX)
+        bench_die("more than %d engines", BENCH_ENGINE_MAX);
+    enum err err = bench_plugin_open(path, &bench->engine[bench->engine_count], &text);
+    if (err)
+        bench_die("%s: %s: %s", path, err_text(err), text);
+    bench->engine_count++;
+}
+
 static bool parse_option(struct bench *bench, const char *word, bool *ret_strict)
 {
     char *end;
@@ -109,6 +123,8 @@ static bool parse_option(struct bench *bench, const char *word, bool *ret_strict
         *ret_strict = true;
     } else if (strncmp(word, "--only=", 7) == 0) {
         bench->only = word + 7;
+    } else if (strncmp(word, "--engine=", 9) == 0) {
+        add_engine(bench, word + 9);
     } else if (strncmp(word, "--rounds=", 9) == 0) {
         unsigned long rounds = strtoul(word + 9, &end, 10);
         if (!word[9] || *end || rounds < 1 || rounds > BENCH_ROUNDS_MAX)

@@ -17,14 +17,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { BENCH_ROUNDS = 9, BENCH_ROUNDS_QUICK = 3, BENCH_ROUNDS_MAX = 99 };
+enum {
+    BENCH_ROUNDS = 9,
+    BENCH_ROUNDS_QUICK = 3,
+    BENCH_ROUNDS_MAX = 99,
+    BENCH_ENGINE_MAX = 4
+};
+
+struct bench_engine; /* bench/engine.h */
 
 struct bench {
     const char *name; /* of the benchmark that runs */
     unsigned rounds;
     bool quick;
     bool json;
-    const char *only;    /* one workload, or NULL */
+    const char *only;                                    /* one workload, or NULL */
+    const struct bench_engine *engine[BENCH_ENGINE_MAX]; /* plug-ins */
+    unsigned engine_count;
     unsigned goal_count; /* goals looked at */
     unsigned missed_count;
 };
@@ -154,6 +163,7 @@ void bench_recomp(struct bench *bench);
 void bench_costs(struct bench *bench);
 void bench_record(struct bench *bench);
 void bench_trace(struct bench *bench);
+void bench_debug(struct bench *bench);
 void bench_worker(struct bench *bench);
 
 #endif

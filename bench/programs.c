@@ -6,6 +6,7 @@
 #include "bench/bench.h"
 
 #include "base/os.h"
+#include "bench/plugin.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,7 +19,7 @@
 #error "the build defines BENCH_NATIVE_DIR"
 #endif
 
-enum { FILE_SIZE_MAX = 16 << 20, PATH_SIZE = 4096, A0 = 7, CALL_ADD_ONE = 100 };
+enum { FILE_SIZE_MAX = 16 << 20, PATH_SIZE = 4096, A0 = 7 };
 
 enum kind { KIND_bench, KIND_main };
 static const struct row {
@@ -121,7 +122,7 @@ static enum pvm_answer add_one(void *self, struct pvm_state *state, enum pvm_exi
 {
     (void)self;
     (void)pc;
-    if (kind == PVM_EXIT_HOST_CALL && number == CALL_ADD_ONE) {
+    if (kind == PVM_EXIT_HOST_CALL && number == BENCH_CALL_ADD_ONE) {
         state->reg[A0]++;
         return PVM_ANSWER_CONTINUE;
     }

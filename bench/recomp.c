@@ -6,6 +6,9 @@
 #include "bench/bench.h"
 
 #include "base/os.h"
+#include "bench/plugin.h"
+
+#include <stdio.h>
 
 enum { A0 = 7 };
 
@@ -38,35 +41,97 @@ static const char *const way_name[WAY_COUNT] = {
 static const double way_goal[WAY_COUNT] = {
     [METERED] = GOAL_METERED, [UNMETERED] = GOAL_UNMETERED};
 
-static void measure(struct bench *bench, const struct bench_program *row,
-                    struct bench_mean mean[WAY_COUNT])
+/* A plug-in on a program; `run` of a variant. */
+struct plugin_run {
+    struct bench_plugin_machine machine;
+    const struct bench_program *row;
+    uint64_t result;
+};
+
+static void run_plugin(void *self, uint64_t *ret_ns)
 {
+    struct plugin_run *run = self;
+    int exit = bench_plugin_run(&run->machine, run->row->n, &run->result, ret_ns);
+    if (exit != BENCH_ENGINE_HALT)
+        bench_die("%s: %s ended with %d", run->row->name, run->machine.engine->name,
+                  exit);
+}
+
+static struct plugin_run open_plugin(const struct bench_engine *engine,
+                                     const struct bench_program *row)
+{
+    struct plugin_run run = {.row = row};
+    if (bench_plugin_load(engine, &row->container, &run.machine))
+        bench_die("%s: %s cannot load it", row->name, engine->name);
+    return run;
+}
+
+enum { VARIANT_MAX = WAY_COUNT + BENCH_ENGINE_MAX + 1 };
+
+struct comparison {
+    const struct bench_program *row;
     struct bench_machine machine[WAY_COUNT];
-    struct bench_variant variant[WAY_COUNT + 1] = {{0}};
-    struct bench_native_run native = {.row = row};
+    struct plugin_run plugin[BENCH_ENGINE_MAX];
+    struct bench_native_run native;
+    struct bench_variant variant[VARIANT_MAX]; /* ways, plug-ins, the native program */
+    unsigned count;                            /* without the latter */
+};
+
+static void open_comparison(struct bench *bench, struct arena *arena,
+                            struct comparison *c)
+{
+    for (unsigned w = 0; w < WAY_COUNT; w++) {
+        c->machine[w] = bench_machine_create(arena, c->row, &ways[w]);
+        c->variant[w] =
+            (struct bench_variant){.run = bench_machine_run, .self = &c->machine[w]};
+    }
+    for (unsigned k = 0; k < bench->engine_count; k++) {
+        c->plugin[k] = open_plugin(bench->engine[k], c->row);
+        c->variant[WAY_COUNT + k] =
+            (struct bench_variant){.run = run_plugin, .self = &c->plugin[k]};
+    }
+    c->count = WAY_COUNT + bench->engine_count;
+    c->native.row = c->row;
+    c->variant[c->count] =
+        (struct bench_variant){.run = bench_native_run, .self = &c->native};
+}
+
+/* The result and the name of variant `v`. */
+static uint64_t result_of(const struct bench *bench, const struct comparison *c,
+                          unsigned v, char ret_what[64])
+{
+    if (v < WAY_COUNT) {
+        (void)snprintf(ret_what, 64, "%s", way_name[v]);
+        return c->machine[v].state.reg[A0];
+    }
+    (void)snprintf(ret_what, 64, "%s/native", bench->engine[v - WAY_COUNT]->name);
+    return c->plugin[v - WAY_COUNT].result;
+}
+
+static void measure(struct bench *bench, const struct bench_program *row,
+                    struct bench_mean mean[VARIANT_MAX])
+{
+    struct comparison c = {.row = row};
+    char what[64];
     uint64_t ns;
     struct arena arena;
     arena_init(&arena, (size_t)1 << 30);
-    for (unsigned w = 0; w < WAY_COUNT; w++) {
-        machine[w] = bench_machine_create(&arena, row, &ways[w]);
-        variant[w] =
-            (struct bench_variant){.run = bench_machine_run, .self = &machine[w]};
-    }
-    bool has_native = bench_native(row, &native.result, &ns);
-    variant[WAY_COUNT] =
-        (struct bench_variant){.run = bench_native_run, .self = &native};
-    bench_turns(bench, variant, WAY_COUNT + has_native);
-    for (unsigned w = 0; w < WAY_COUNT; w++) {
-        if (has_native && machine[w].state.reg[A0] != native.result)
-            bench_die("%s: %s: a wrong result", row->name, way_name[w]);
-        if (has_native)
-            bench_mean_add(&mean[w], bench_say_ratio(bench, row->name, way_name[w],
-                                                     &variant[w].series,
-                                                     &variant[WAY_COUNT].series, 0));
-        bench_machine_close(&machine[w]);
+    open_comparison(bench, &arena, &c);
+    bool has_native = bench_native(row, &c.native.result, &ns);
+    bench_turns(bench, c.variant, c.count + has_native);
+    for (unsigned v = 0; v < c.count && has_native; v++) {
+        if (result_of(bench, &c, v, what) != c.native.result)
+            bench_die("%s: %s: a wrong result", row->name, what);
+        bench_mean_add(&mean[v],
+                       bench_say_ratio(bench, row->name, what, &c.variant[v].series,
+                                       &c.variant[c.count].series, 0));
     }
     if (!has_native)
         bench_note(bench, "%s: there is no native program to compare with", row->name);
+    for (unsigned w = 0; w < WAY_COUNT; w++)
+        bench_machine_close(&c.machine[w]);
+    for (unsigned k = 0; k < bench->engine_count; k++)
+        bench_plugin_unload(&c.plugin[k].machine);
     arena_fini(&arena);
 }
 
@@ -165,7 +230,8 @@ static void bench_instance(struct bench *bench, struct arena *arena, const char 
 void bench_recomp(struct bench *bench)
 {
     struct bench_program row[BENCH_PROGRAM_MAX];
-    struct bench_mean mean[WAY_COUNT] = {{0}};
+    struct bench_mean mean[VARIANT_MAX] = {{0}};
+    char what[64];
     struct arena arena;
     if (!pvm_recomp_available()) {
         bench_note(bench, "there is no recompiler for this machine");
@@ -177,13 +243,16 @@ void bench_recomp(struct bench *bench)
         if (row[i].counts)
             measure(bench, &row[i], mean);
     }
-    for (unsigned w = 0; w < WAY_COUNT && mean[w].count; w++)
+    static const struct comparison none;
+    for (unsigned v = 0; v < WAY_COUNT + bench->engine_count && mean[v].count; v++) {
+        (void)result_of(bench, &none, v, what);
         bench_say(bench, &(struct bench_figure){.workload = "geometric mean",
-                                                .what = way_name[w],
-                                                .value = bench_mean_value(&mean[w]),
+                                                .what = what,
+                                                .value = bench_mean_value(&mean[v]),
                                                 .unit = "x",
-                                                .goal = way_goal[w],
+                                                .goal = v < WAY_COUNT ? way_goal[v] : 0,
                                                 .at_most = true});
+    }
     arena_fini(&arena);
 }
 

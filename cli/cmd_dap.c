@@ -8,7 +8,8 @@
 
 const struct cli_spec cli_spec_dap = {
     .positional = {{"TRACE", 0, 1, "trace to debug (default: the client says which)"}},
-    .example = {{"lockstep dap run.lks", "as an editor starts it"}},
+    .example = {{"lockstep dap", "as an editor starts it"},
+                {"lockstep dap run.lks", "where the editor cannot name the trace"}},
     .about =
         "Speaks the Debug Adapter Protocol on standard input and output: step and step "
         "back, continue in both directions, breakpoints on lines, instructions and "

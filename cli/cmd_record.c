@@ -5,6 +5,7 @@
 #include "cli/engine.h"
 #include "cli/guest.h"
 #include "cli/record_fs.h"
+#include "cli/record_kernel.h"
 
 #include "base/os.h"
 #include "replay/sink_file.h"
@@ -15,8 +16,8 @@
 
 static const char *const gas_log_word[] = {"ledger", "each", "summary", NULL};
 static const char *const sync_word[] = {"none", "chunk", "event", NULL};
-static const char *const log_word[] = {"reads", "writes", NULL};
-enum { LOG_READS = 1, LOG_WRITES = 2 };
+static const char *const log_word[] = {"reads", "writes", "caps", NULL};
+enum { LOG_READS = 1, LOG_WRITES = 2, LOG_CAPS = 4 };
 
 struct options {
     struct cli_guest_options guest;
@@ -34,6 +35,7 @@ struct options {
     bool volatile_facts;
     bool exit_status;
     struct cli_record_fs_options fs;
+    struct cli_list invoke;
 };
 
 static const struct options defaults = {
@@ -59,7 +61,7 @@ static const struct cli_option option[] = {
     CLI_U64(struct options, digest_every, "digest", 0, "N", 0, UINT64_MAX,
             "ecalls between digests of the registers; 0: none (default 16)"),
     CLI_WORDS(struct options, log, "log", 0, log_word,
-              "store the bytes that ecalls read, all that they write"),
+              "store the bytes that ecalls read, all that they write; published caps"),
     CLI_WORD(struct options, sync, "sync", 0, sync_word,
              "what survives a power cut (default none: only a crash is survived)"),
     CLI_FLAG(struct options, require, "require-trace", 0,
@@ -68,6 +70,8 @@ static const struct cli_option option[] = {
              "store facts about the host too; the identity stays"),
     CLI_FLAG(struct options, exit_status, "exit-status", 0,
              "answer with the guest's status, as run does"),
+    CLI_LIST(struct options, invoke, "invoke", 0, "NAME[:N[:ARG,...]]",
+             "kernel: invoke endpoint N of an instance (default: the manifest's run)"),
     CLI_GUEST_OPTIONS(struct options),
     CLI_ENGINE_OPTIONS(struct options),
     CLI_LIST(struct options, fs.fs, "fs", 0, "[NAME=]SPEC",
@@ -89,20 +93,23 @@ const struct cli_spec cli_spec_record = {
     .option = option,
     .options_size = sizeof(struct options),
     .defaults = &defaults,
-    .positional = {{"GUEST", 1, 1, "pvm, or v86fs: the file server alone"},
-                   {"PROGRAM", 0, 1, "a raw blob, a standard program or a .polkavm"},
+    .positional = {{"GUEST", 1, 1, "pvm, kernel, or v86fs: the file server alone"},
+                   {"PROGRAM", 0, 1,
+                    "a raw blob, a standard program or a .polkavm; kernel: a manifest"},
                    {"ARG", 0, CLI_MANY, "arguments for the guest"}},
     .example =
         {{"lockstep record -o wc.lks pvm corpus/pvm/bin/wc.pvm --dir . -- README.md",
           "record a program that reads a file"},
-         {"lockstep record --gas-log=summary pvm corpus/pvm/bin/sieve.pvm "
-          "--reg a0=5000",
-          "record sums instead of the path"}},
+         {"lockstep record kernel corpus/jar/store.json -o store.lks",
+          "record instances of the capability kernel"}},
     .about =
         "Every call of the guest is written with what it read and was answered, and "
         "every gas charge.  Ctrl-C ends the recording at the guest's next block; "
-        "the trace is complete up to there.",
+        "the trace is complete up to there.\n\n"
+        "GUEST kernel takes a manifest: the caps to publish, and what to invoke.  "
+        "docs/kernel.md describes it.",
     .exit_yes = "recorded, whatever the guest did",
+    .exit_no = "kernel: an answer is not what the manifest expects",
     .exit_other = "with --exit-status: the guest's, as for run",
     .prints_json = true,
 };
@@ -312,6 +319,32 @@ static int record_fs(struct cli *cli, const struct options *options, int argc)
                          options->raw ? 0 : (unsigned)options->zstd_level);
 }
 
+static int record_kernel(struct cli *cli, const struct options *options, int argc,
+                         char **argv, const struct replay_engine *engine,
+                         const char *path)
+{
+    static const enum pvm_gas_log gas_log[] = {PVM_GAS_LOG_LEDGER, PVM_GAS_LOG_EACH,
+                                               PVM_GAS_LOG_SUMMARY};
+    if (options->ring_size || argc > 2)
+        return ui_usage(cli, "a kernel takes a manifest, no ring and no arguments");
+    return cli_record_kernel(
+        cli,
+        &(struct cli_record_kernel){
+            .manifest = argv[1],
+            .output = path,
+            .invoke = &options->invoke,
+            .gas = options->guest.gas,
+            .gas_log = gas_log[options->gas_log],
+            .log_reads = options->log & LOG_READS,
+            .log_writes = options->log & LOG_WRITES,
+            .log_caps = options->log & LOG_CAPS,
+            .writer = {.guest = TRACE_GUEST_PVM,
+                       .zstd_level = options->raw ? 0 : (unsigned)options->zstd_level,
+                       .sync = options->sync},
+            .require = options->require,
+            .engine = *engine});
+}
+
 int cmd_record(struct cli *cli, int argc, char **argv)
 {
     struct recording r = {.cli = cli,
@@ -330,6 +363,8 @@ int cmd_record(struct cli *cli, int argc, char **argv)
         status = check_segments(cli, r.path);
     if (status)
         return status;
+    if (strcmp(argv[0], "kernel") == 0)
+        return record_kernel(cli, r.options, argc, argv, &r.engine, r.path);
     status = cli_guest_open(cli, &r.options->guest, argc, argv, &r.guest);
     if (!status) {
         apply_options(r.options, &r.guest.setup);

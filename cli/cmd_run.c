@@ -4,22 +4,26 @@
  */
 #include "cli/engine.h"
 #include "cli/guest.h"
+#include "cli/pc_guest.h"
 
 #include "base/os.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 struct options {
     struct cli_guest_options guest;
     struct cli_engine_options engine;
+    struct cli_pc_options pc;
 };
 
-static const struct options defaults = {.guest = CLI_GUEST_DEFAULTS,
-                                        .engine = CLI_ENGINE_DEFAULTS};
+static const struct options defaults = {
+    .guest = CLI_GUEST_DEFAULTS, .engine = CLI_ENGINE_DEFAULTS, .pc = CLI_PC_DEFAULTS};
 
 static const struct cli_option option[] = {
     CLI_GUEST_OPTIONS(struct options),
     CLI_ENGINE_OPTIONS(struct options),
+    CLI_PC_OPTIONS(struct options),
     CLI_END,
 };
 
@@ -27,8 +31,9 @@ const struct cli_spec cli_spec_run = {
     .option = option,
     .options_size = sizeof(struct options),
     .defaults = &defaults,
-    .positional = {{"GUEST", 1, 1, "pvm"},
-                   {"PROGRAM", 1, 1, "a raw blob, a standard program or a .polkavm"},
+    .positional = {{"GUEST", 1, 1, "pvm or pc"},
+                   {"PROGRAM", 0, 1,
+                    "pvm: a raw blob, a standard program or a .polkavm"},
                    {"ARG", 0, CLI_MANY, "arguments for the guest"}},
     .example = {{"lockstep run pvm corpus/pvm/bin/wc.pvm --dir . -- -l README.md",
                  "run a program that reads a file"},
@@ -51,7 +56,13 @@ int cmd_run(struct cli *cli, int argc, char **argv)
     struct replay_session *session = NULL;
     struct replay_result result;
     struct replay_engine engine;
-    int status = cli_engine_read(cli, &options->engine, &engine);
+    int status;
+    if (strcmp(argv[0], "pc") == 0) {
+        if (argc > 1)
+            return ui_usage(cli, "a pc takes --kernel, not '%s'", argv[1]);
+        return cli_pc_run(cli, &options->pc, cli_guest_seed(&options->guest));
+    }
+    status = cli_engine_read(cli, &options->engine, &engine);
     if (status)
         return status;
     status = cli_guest_open(cli, &options->guest, argc, argv, &guest);

@@ -2,7 +2,7 @@
 #include "cli/fs_serve.h"
 
 #include "base/os.h"
-#include "base/os_socket.h"
+#include "base/os_bridge.h"
 
 #define HELLO_NS UINT64_C(5000000000)
 
@@ -12,15 +12,15 @@ static int attach(struct cli *cli, const char *listen, const char *connect,
     const char *path = listen ? listen : connect;
     enum err err;
     if (connect) {
-        err = os_socket_connect(connect, os_clock_monotonic_ns() + HELLO_NS,
+        err = os_bridge_connect(connect, os_clock_monotonic_ns() + HELLO_NS,
                                 &peer->channel.fd);
         return err ? ui_fail(cli, err, connect) : CLI_YES;
     }
-    err = os_socket_listen(listen, &peer->listen_fd);
+    err = os_bridge_listen(listen, &peer->listen_fd);
     if (!err) {
         peer->listen_path = listen;
         ui_note(cli, "listening at %s", listen);
-        err = os_socket_accept(peer->listen_fd, &peer->channel.fd);
+        err = os_bridge_accept(peer->listen_fd, &peer->channel.fd);
     }
     return err ? ui_fail(cli, err, path) : CLI_YES;
 }

@@ -182,6 +182,11 @@ static int open_host(struct cli *cli, const struct cli_guest_options *options,
     return CLI_YES;
 }
 
+uint64_t cli_guest_seed(const struct cli_guest_options *options)
+{
+    return options->seed == CLI_GUEST_DEFAULT ? 0 : options->seed;
+}
+
 /* ---- all of it ---- */
 
 int cli_guest_open(struct cli *cli, const struct cli_guest_options *options, int argc,
@@ -193,6 +198,8 @@ int cli_guest_open(struct cli *cli, const struct cli_guest_options *options, int
     buf_init(&guest->file, PROGRAM_SIZE_MAX);
     if (strcmp(argv[0], "pvm") != 0)
         return ui_usage(cli, "the guest is 'pvm', not '%s'", argv[0]);
+    if (argc < 2)
+        return ui_usage(cli, "which program?");
     guest->path = argv[1];
     enum err err = gather_args(guest, &options->args, argc - 2, argv + 2, &args);
     if (!err)

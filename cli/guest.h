@@ -96,6 +96,9 @@ struct cli_guest {
     int null_fd;
 };
 
+/* The seed of --seed for a guest whose randomness is a function of it; 0 if none. */
+uint64_t cli_guest_seed(const struct cli_guest_options *options);
+
 /* Positional arguments GUEST PROGRAM ARG…: load the program and set everything up.
  * CLI_YES, or the exit status after a message. */
 int cli_guest_open(struct cli *cli, const struct cli_guest_options *options, int argc,

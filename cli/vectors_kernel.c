@@ -97,7 +97,7 @@ static enum err kernel_open(const struct kernel_config *config,
     TRY(os_reserve(k->memory_size, &k->memory));
     if (engine == CLI_VECTORS_SANDBOX)
         TRY(pvm_sandbox_create(&k->arena, NULL, &k->sandbox));
-    host.sandbox = k->sandbox;
+    host.recomp.sandbox = k->sandbox;
     return kernel_create(&k->arena, config, k->memory, &host, &k->kernel);
 }
 

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # Build the C programs of corpus/pvm: obj/NAME.o with clang-19 and bin/NAME.pvm with
-# `lockstep link`.  The table is corpus/pvm/programs.def.
+# `lockstep link`.  The table is corpus/pvm/programs.def.  The same for the instances of
+# corpus/jar, as bin/NAME.caps; their table is corpus/jar/programs.def.
 #
 #   corpus/build.sh [--check] [--lockstep FILE] [NAME...]
 #
@@ -37,7 +38,16 @@ while [ $# -gt 0 ]; do
     shift
 done
 all=$(sed -n 's/^PROGRAM(\([a-z0-9_]*\),.*/\1/p' corpus/pvm/programs.def)
+jars=$(sed -n 's/^JAR(\([a-z0-9_]*\),.*/\1/p' corpus/jar/programs.def)
+[ -z "$names" ] || jars=
 names=${names:-$all}
+
+# jar NAME COLUMN: of its row, from 2 on.
+jar()
+{
+    sed -n "s/^JAR($1, *\\([a-z0-9_]*\\), *\\([0-9]*\\), *\\([-0-9]*\\),.*/\\$(($2 - 1))/p" \
+        corpus/jar/programs.def
+}
 
 # guest-toolchain.md 1.  The objects carry line tables, so that `link -g` works where
 # there is no compiler; the code is the same without.  (The warning is about atomics
@@ -45,7 +55,7 @@ names=${names:-$all}
 flags="--target=riscv64-unknown-none-elf -march=rv64em_zbb_xtheadcondmov -mabi=lp64e
     -mcmodel=medlow -fno-pic -O2 -mno-strict-align -mrelax -ffunction-sections
     -fdata-sections -fno-asynchronous-unwind-tables -fno-ident -fno-addrsig
-    -ffile-prefix-map=$PWD=. -nostdlibinc -I corpus/pvm/lib -g -gdwarf-4
+    -ffile-prefix-map=$PWD=. -nostdlibinc -I corpus/pvm/lib -I corpus/pvm/include -g -gdwarf-4
     -Wall -Wextra -Wshadow -Wconversion -Wno-atomic-alignment -Werror"
 
 work=$(mktemp -d)
@@ -85,6 +95,11 @@ if command -v "$clang" >/dev/null; then
         compile "corpus/pvm/src/$name.c" "$work/$name.o"
         keep "$work/$name.o" "corpus/pvm/obj/$name.o"
     done
+    for name in $jars; do
+        compile "corpus/jar/src/$(jar "$name" 2).c" "$work/$name.o" \
+            "-DVARIANT=$(jar "$name" 3)"
+        keep "$work/$name.o" "corpus/jar/obj/$name.o"
+    done
 else
     echo "build.sh: SKIP: no $clang here, objects not rebuilt (apt install clang-19)" >&2
     skipped=yes
@@ -104,6 +119,14 @@ if [ -n "$lockstep" ]; then
         "$lockstep" link -f spi -o "$work/$name.pvm" \
             "corpus/pvm/obj/$name.o" corpus/pvm/obj/pvm.o
         keep "$work/$name.pvm" "corpus/pvm/bin/$name.pvm"
+    done
+    for name in $jars; do
+        slot=$(jar "$name" 4)
+        set -- --stack 16K --heap 0
+        [ "$slot" = - ] || set -- "$@" --yield-slot "$slot"
+        "$lockstep" link -f image "$@" -o "$work/$name.caps" \
+            "corpus/jar/obj/$name.o" corpus/pvm/obj/pvm.o
+        keep "$work/$name.caps" "corpus/jar/bin/$name.caps"
     done
 fi
 

@@ -16,6 +16,8 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "emu/fpu.h"
+#include "emu/place.h"
 #include "emu/ram.h"
 
 #include <stdbool.h>
@@ -134,12 +136,6 @@ struct emu_cpu_config {
     uint32_t features;    /* EMU_FEATURE_* */
 };
 
-/* A place on the guest's time line (trace-replay.md 1). */
-struct emu_place {
-    uint64_t icount;
-    uint64_t sub;
-};
-
 struct emu_engine;
 struct emu_block;
 struct emu_view;
@@ -165,6 +161,7 @@ struct emu_cpu {
     uint64_t halted_ns;
     uint64_t icount;
     uint64_t sub;
+    struct emu_fpu fpu;
     struct emu_tlb_entry itlb[EMU_ITLB_SIZE];
     struct emu_tlb_entry dtlb[EMU_DTLB_SIZE];
 
@@ -187,7 +184,8 @@ struct emu_cpu {
     uint32_t privilege;
     uint32_t code_mode; /* EMU_MODE_*, by CS */
     bool stop;
-    struct emu_block *block; /* the running one */
+    struct emu_block *block;   /* the running one */
+    struct emu_block **blocks; /* the known ones */
     struct emu_engine *engine;
 };
 

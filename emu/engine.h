@@ -26,9 +26,11 @@
 struct emu_op;
 typedef const struct emu_op *emu_run_fn(struct emu_cpu *cpu, const struct emu_op *op);
 
-#define EMU_OP_MEMORY 1u /* the operand E is in memory */
-#define EMU_OP_REP 2u    /* any rep prefix */
-#define EMU_OP_REPNE 4u  /* it was f2 */
+#define EMU_OP_MEMORY 1u   /* the operand E is in memory */
+#define EMU_OP_REP 2u      /* any rep prefix */
+#define EMU_OP_REPNE 4u    /* it was f2 */
+#define EMU_OP_IMPLICIT 8u /* the count is in CL, the port in DX */
+#define EMU_OP_IMMEDIATE 16u
 
 struct emu_op {
     emu_run_fn *run;
@@ -58,13 +60,14 @@ enum { EMU_BLOCK_OPS_MAX = 64 };
  * within one page. */
 struct emu_block {
     struct emu_block *next[2]; /* successors: 0 falls through, 1 jumps */
-    uint32_t cost;             /* its steps; EMU_BLOCK_DEAD once its bytes changed */
+    struct emu_block *hash_next;
+    uint32_t cost; /* its steps; EMU_BLOCK_DEAD once its bytes changed */
     uint32_t steps;
     uint32_t address;
-    uint16_t size;       /* bytes */
-    uint8_t mode;        /* EMU_MODE_* */
-    uint32_t page_next;  /* index of another block of this page, plus 1 */
-    struct emu_op ops[]; /* steps, then one that falls through */
+    uint16_t size;               /* bytes */
+    uint8_t mode;                /* EMU_MODE_* */
+    struct emu_block *page_next; /* another block of this page */
+    struct emu_op ops[];         /* steps, then one that falls through */
 };
 
 /* ---- host views: which accesses need no translation (6.1) ----
@@ -134,7 +137,6 @@ struct emu_engine {
     uint32_t ram_epoch;
     uint32_t dropped; /* code of the running block was overwritten */
     bool yield;
-    bool single;     /* the op runs alone: no successor may be entered */
     bool one_by_one; /* never use blocks */
     bool triple;
     bool delivered; /* the instruction entered a handler: INT n */
@@ -237,7 +239,7 @@ static inline bool emu_condition(const struct emu_cpu *cpu, unsigned condition)
         value = emu_flag_z(cpu);
         break;
     case 3:
-        value = emu_flag_c(cpu) | emu_flag_z(cpu);
+        value = emu_flag_c(cpu) || emu_flag_z(cpu);
         break;
     case 4:
         value = emu_flag_s(cpu);
@@ -249,7 +251,7 @@ static inline bool emu_condition(const struct emu_cpu *cpu, unsigned condition)
         value = emu_flag_s(cpu) != emu_flag_o(cpu);
         break;
     default:
-        value = emu_flag_z(cpu) | (emu_flag_s(cpu) != emu_flag_o(cpu));
+        value = emu_flag_z(cpu) || (emu_flag_s(cpu) != emu_flag_o(cpu));
         break;
     }
     return value ^ (condition & 1);
@@ -279,6 +281,12 @@ static inline void emu_set_arithmetic(struct emu_cpu *cpu, uint32_t flags)
     cpu->flag_result = flags & EMU_FLAG_ZF ? 0 : 0x100;
     cpu->flag_carries = c << 31 | (c ^ o) << 30 | (flags & EMU_FLAG_AF) >> 1 |
                         (flags >> 7 & 1) | (flags & EMU_FLAG_PF ? 0 : 0x100);
+}
+
+/* ZF alone. */
+static inline void emu_set_flag_z(struct emu_cpu *cpu, bool z)
+{
+    emu_set_arithmetic(cpu, (emu_flags(cpu) & ~EMU_FLAG_ZF) | (z ? EMU_FLAG_ZF : 0));
 }
 
 /* The flags of a logical result: CF OF AF 0. */
@@ -608,21 +616,76 @@ bool emu_task_stack(struct emu_cpu *cpu, unsigned privilege, uint16_t *ret_ss,
 /* Fill an op from an instruction, but for offset and number. */
 void emu_translate(const struct emu_insn *insn, struct emu_op *op);
 
-enum err emu_cache_create(struct arena *arena, struct emu_cpu *cpu, size_t size,
-                          struct emu_cache **ret_cache) ERR_MUST_CHECK;
+enum err emu_cache_create(struct arena *arena, struct emu_cpu *cpu,
+                          size_t size) ERR_MUST_CHECK;
+/* Grows with each flush: pointers to blocks from before are dead. */
+uint32_t emu_cache_generation(const struct emu_cpu *cpu);
 /* The block at a physical address, decoded now if it is not known; NULL if its first
  * instruction leaves the page or is not valid. */
 struct emu_block *emu_cache_get(struct emu_cpu *cpu, uint32_t physical, unsigned mode);
-/* The same, but only if it is known. */
-struct emu_block *emu_cache_find(const struct emu_cpu *cpu, uint32_t physical,
-                                 unsigned mode);
 void emu_cache_flush(struct emu_cpu *cpu);
 
 /* Ends each block: go on behind it. */
 emu_run_fn emu_op_fall_through;
-/* Go to `eip` by successor `which` of the running block, or by looking it up. */
+/* Stands in for every op of a block whose bytes changed. */
+emu_run_fn emu_op_stale;
+void emu_end_block(struct emu_op *op, unsigned offset, unsigned steps);
+
+/* Go to `eip` by a successor link of the running block, which is set if it can be.
+ * NULL, with EIP there, if the run loop has to look. */
 const struct emu_op *emu_go_slow(struct emu_cpu *cpu, uint32_t eip,
                                  struct emu_block **link);
-const struct emu_op *emu_go_indirect(struct emu_cpu *cpu, uint32_t eip);
+
+static inline const struct emu_op *emu_enter(struct emu_cpu *cpu,
+                                             struct emu_block *block, uint32_t eip)
+{
+    cpu->budget -= block->cost;
+    cpu->block = block;
+    cpu->block_eip = eip;
+    return block->ops;
+}
+
+/* Is `block` what instruction fetch at `eip` finds?  For plain code segments. */
+static inline bool emu_is_mapped(const struct emu_cpu *cpu,
+                                 const struct emu_block *block, uint32_t eip)
+{
+    uint32_t page = (eip + cpu->segment[EMU_CS].base) & ~0xfffu;
+    const struct emu_fetch *f = &cpu->fetch[page >> 12 & (EMU_ITLB_SIZE - 1)];
+    return f->page == page && f->frame == (block->address & ~0xfffu);
+}
+
+/* Links exist only between blocks of plain code segments, so EIP needs no check, and
+ * none within a page. */
+static inline const struct emu_op *emu_go(struct emu_cpu *cpu, uint32_t eip,
+                                          struct emu_block **link)
+{
+    struct emu_block *next = *link;
+    if (likely(next && next->cost <= cpu->budget) &&
+        (((eip ^ cpu->block_eip) & ~0xfffu) == 0 || emu_is_mapped(cpu, next, eip)))
+        return emu_enter(cpu, next, eip);
+    return emu_go_slow(cpu, eip, link);
+}
+
+/* The known blocks, by a hash of their address. */
+enum { EMU_BLOCK_TABLE_SIZE = 16384 };
+static inline unsigned emu_block_slot(uint32_t physical)
+{
+    return (physical ^ physical >> 14) & (EMU_BLOCK_TABLE_SIZE - 1);
+}
+
+/* Go to an `eip` that is not known before: returns, indirect jumps. */
+static inline const struct emu_op *emu_go_indirect(struct emu_cpu *cpu, uint32_t eip)
+{
+    uint32_t linear = eip + cpu->segment[EMU_CS].base;
+    const struct emu_fetch *f = &cpu->fetch[linear >> 12 & (EMU_ITLB_SIZE - 1)];
+    if (likely(f->page == (linear & ~0xfffu) && (cpu->code_mode & EMU_MODE_PLAIN))) {
+        uint32_t physical = f->frame | (linear & 0xfff);
+        struct emu_block *block = cpu->blocks[emu_block_slot(physical)];
+        if (likely(block && block->address == physical &&
+                   block->mode == cpu->code_mode && block->cost <= cpu->budget))
+            return emu_enter(cpu, block, eip);
+    }
+    return emu_go_slow(cpu, eip, NULL);
+}
 
 #endif

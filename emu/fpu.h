@@ -16,15 +16,10 @@
 #ifndef EMU_FPU_H
 #define EMU_FPU_H
 
+#include "emu/f80.h"
+
 #include <stdbool.h>
 #include <stdint.h>
-
-/* One 80-bit register: explicit integer bit, exponent biased by 3fff, sign in bit 15.
- */
-struct emu_f80 {
-    uint64_t mantissa;
-    uint16_t sign_exponent;
-};
 
 /* The whole state; plain data.  An empty register keeps its bits (spec 7.3). */
 struct emu_fpu {

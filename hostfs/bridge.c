@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "hostfs/bridge.h"
 
-#include "base/os_socket.h"
+#include "base/os_bridge.h"
 
 #include <string.h>
 
@@ -24,21 +24,21 @@ enum err hostfs_channel_send(struct hostfs_channel *channel,
     if (envelope->payload.size)
         memcpy(at + HOSTFS_ENVELOPE_SIZE, envelope->payload.data,
                envelope->payload.size);
-    return os_socket_send(channel->fd, at, size, deadline_ns);
+    return os_bridge_send(channel->fd, at, size, deadline_ns);
 }
 
 enum err hostfs_channel_receive(struct hostfs_channel *channel, uint64_t deadline_ns,
                                 struct hostfs_envelope *ret_envelope)
 {
     uint8_t *at = channel->in;
-    TRY(os_socket_receive(channel->fd, at, HOSTFS_ENVELOPE_SIZE, deadline_ns));
+    TRY(os_bridge_receive(channel->fd, at, HOSTFS_ENVELOPE_SIZE, deadline_ns));
     uint64_t size = v86fs_load(at, 4);
     if (size < HOSTFS_ENVELOPE_SIZE || size > HOSTFS_ENVELOPE_SIZE + V86FS_FRAME_MAX ||
         at[4] < HOSTFS_HELLO || at[4] > HOSTFS_BYE || v86fs_load(at + 6, 2) ||
         v86fs_load(at + 20, 4))
         return ERR_v86fs_bridge;
     size -= HOSTFS_ENVELOPE_SIZE;
-    TRY(os_socket_receive(channel->fd, at + HOSTFS_ENVELOPE_SIZE, (size_t)size,
+    TRY(os_bridge_receive(channel->fd, at + HOSTFS_ENVELOPE_SIZE, (size_t)size,
                           deadline_ns));
     *ret_envelope = (struct hostfs_envelope){
         .kind = at[4],

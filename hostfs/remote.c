@@ -6,7 +6,7 @@
 #include "hostfs/remote.h"
 
 #include "base/os.h"
-#include "base/os_socket.h"
+#include "base/os_bridge.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -185,9 +185,9 @@ static enum err attach(struct hostfs_remote *r, const char *attachment)
 {
     uint64_t deadline = os_clock_monotonic_ns() + r->options.hello_ns;
     if (strncmp(attachment, "unix:", 5) == 0)
-        return os_socket_connect(attachment + 5, deadline, &r->channel.fd);
+        return os_bridge_connect(attachment + 5, deadline, &r->channel.fd);
     if (strncmp(attachment, "exec:", 5) == 0 && attachment[5])
-        return os_socket_spawn(attachment + 5, &r->channel.fd, &r->process);
+        return os_bridge_spawn(attachment + 5, &r->channel.fd, &r->process);
     if (strncmp(attachment, "fd:", 3) != 0 || !attachment[3])
         return ERR_usage;
     char *end;
@@ -272,7 +272,7 @@ void hostfs_remote_close(struct hostfs_remote *r)
                                    os_clock_monotonic_ns() + SECOND_NS);
     os_close(r->channel.fd);
     r->channel.fd = -1;
-    os_process_end(r->process);
+    os_bridge_end(r->process);
     buf_fini(&r->request);
     for (unsigned i = 0; i < HOSTFS_REMOTE_LISTING_COUNT; i++)
         buf_fini(&r->listing[i].entries);

@@ -304,6 +304,55 @@ static bool after_run(struct kernel *kernel, struct pvm_outcome exit)
     return false;
 }
 
+/* ---- runs ---- */
+
+#define POLL_GAS ((uint64_t)1 << 24)
+
+static void watch_segment(void *self, const struct pvm_state *state,
+                          const struct pvm_segment *segment)
+{
+    const struct kernel_observer *observer = ((struct kernel *)self)->host.observer;
+    observer->segment(observer->self, state, segment);
+}
+
+static void watch_charge(void *self, const struct pvm_state *state,
+                         enum pvm_charge_kind kind, uint32_t where, uint64_t cost)
+{
+    const struct kernel_observer *observer = ((struct kernel *)self)->host.observer;
+    observer->charge(observer->self, state, kind, where, cost);
+}
+
+/* Where to ask again, as the engine wants it. */
+static int64_t next_poll(uint64_t gas)
+{
+    if (gas < POLL_GAS)
+        return PVM_GAS_STOP_NEVER;
+    uint64_t at = gas - POLL_GAS;
+    return at > INT64_MAX ? INT64_MAX : (int64_t)at;
+}
+
+static bool watch_deadline(void *self, struct pvm_state *state, int64_t *ret_gas_stop)
+{
+    struct kernel *kernel = self;
+    *ret_gas_stop = next_poll(state->gas);
+    return !kernel->host.interrupted(kernel->host.self);
+}
+
+static struct pvm_observer watch_of(struct kernel *kernel, uint64_t gas)
+{
+    const struct kernel_observer *observer = kernel->host.observer;
+    struct pvm_observer watch = {.self = kernel, .gas_stop = PVM_GAS_STOP_NEVER};
+    if (observer && observer->segment)
+        watch.segment = watch_segment;
+    if (observer && observer->charge)
+        watch.charge = watch_charge;
+    if (kernel->host.interrupted) {
+        watch.deadline = watch_deadline;
+        watch.gas_stop = next_poll(gas);
+    }
+    return watch;
+}
+
 /* Run the top frame once. */
 static struct pvm_outcome run(struct kernel *kernel)
 {
@@ -312,28 +361,34 @@ static struct pvm_outcome run(struct kernel *kernel)
     struct frame *frame = kernel_top(kernel);
     frame->state.gas = kernel->gas;
     frame->state.icount = kernel->icount;
-    struct pvm_observer watch = {.gas_stop = PVM_GAS_STOP_NEVER};
-    if (observer) {
-        watch.self = observer->self;
-        watch.segment = observer->segment;
-        watch.charge = observer->charge;
-        if (observer->run)
-            observer->run(observer->self, kernel->stack_size - 1, &frame->image_hash,
-                          frame->program->program, &frame->state);
-    }
+    if (observer && observer->run)
+        observer->run(observer->self, kernel->stack_size - 1, &frame->image_hash,
+                      frame->program->program, &frame->state);
+    struct pvm_observer watch = watch_of(kernel, kernel->gas);
+    bool watched = observer || kernel->host.interrupted;
     struct pvm_outcome exit = pvm_run(kernel->engine, frame->program->program,
-                                      &frame->state, &host, observer ? &watch : NULL);
+                                      &frame->state, &host, watched ? &watch : NULL);
     kernel->gas = frame->state.gas;
     kernel->icount = frame->state.icount;
     if (exit.exit == PVM_EXIT_LOST)
-        kernel->abort = pvm_sandbox_err(kernel->host.sandbox);
+        kernel->abort = pvm_sandbox_err(kernel->host.recomp.sandbox);
+    if (exit.exit == PVM_EXIT_STOPPED)
+        kernel->abort = ERR_interrupted;
     return exit;
+}
+
+/* A guest that calls and calls is asked here. */
+static bool is_interrupted(const struct kernel *kernel)
+{
+    return kernel->host.interrupted && kernel->host.interrupted(kernel->host.self);
 }
 
 static enum err drive(struct kernel *kernel)
 {
     bool more = true;
     while (more) {
+        if (is_interrupted(kernel))
+            return kernel->abort = ERR_interrupted;
         struct pvm_outcome exit = run(kernel);
         if (kernel->abort)
             return kernel->abort;

@@ -65,6 +65,15 @@ static enum kernel_event_outcome event_outcome(const struct call *call)
     }
 }
 
+static void event_host_call(const struct call *call, struct kernel_event *event)
+{
+    const struct frame *top = kernel_top(call->kernel);
+    if (top->reference)
+        event->target = top->target;
+    else
+        event->image = top->image_hash;
+}
+
 enum pvm_answer kernel_dispatch(void *self, struct pvm_state *state, enum pvm_exit kind,
                                 uint64_t number, uint32_t pc,
                                 struct pvm_outcome *ret_outcome)
@@ -89,6 +98,8 @@ enum pvm_answer kernel_dispatch(void *self, struct pvm_state *state, enum pvm_ex
         event.outcome = event_outcome(&call);
         event.error =
             event.outcome == KERNEL_EVENT_TRAP ? kernel->trap_error : KERNEL_ERROR_None;
+        if (event.outcome == KERNEL_EVENT_HOST_CALL)
+            event_host_call(&call, &event);
         kernel_journal_commit(kernel, state, &event);
     }
     if (!call.exits)

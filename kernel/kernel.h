@@ -91,8 +91,10 @@ struct kernel_host {
     /* Ops from 64 up [8.1]; NULL: they do nothing. */
     enum pvm_answer (*user)(void *self, struct pvm_state *state, enum pvm_exit kind,
                             uint32_t op, struct pvm_outcome *ret_outcome);
-    /* Where native code runs; NULL: in this process.  Borrowed, as the observer. */
-    struct pvm_sandbox *sandbox;
+    /* Asked about every 2^24 gas and before a run: true ends the invocation with
+     * ERR_interrupted, an external abort.  NULL: never. */
+    bool (*interrupted)(void *self);
+    struct pvm_recomp_options recomp; /* of the recompiler; its sandbox is borrowed */
     const struct kernel_observer *observer; /* NULL: nobody */
 };
 
@@ -329,7 +331,9 @@ struct kernel_event {
     const struct kernel_assist_call *assist; /* in order */
     uint32_t assist_count;
     struct kernel_range read, written;
-    struct pvm_mem *mem; /* of the frame; NULL: none */
+    uint32_t target;      /* HOST_CALL 16: position of the catcher */
+    struct hash256 image; /* HOST_CALL 17: the new one */
+    struct pvm_mem *mem;  /* of the frame; NULL: none */
 };
 
 /* A frame has ended, or the invocation as a whole has paused. */

@@ -15,10 +15,9 @@ static enum err program_create(struct program *p, const struct kernel *kernel)
         kernel->config.engine == KERNEL_ENGINE_RECOMP && pvm_recomp_available();
     const struct kernel_observer *observer = kernel->host.observer;
     enum pvm_gas_log log = observer ? observer->gas_log : PVM_GAS_LOG_NONE;
-    const struct pvm_recomp_options options = {.sandbox = kernel->host.sandbox};
     if (recompile)
         return pvm_program_recompile(&p->arena, &p->code, &kernel->pvm_config, log,
-                                     &options, &p->program);
+                                     &kernel->host.recomp, &p->program);
     return pvm_program_create(&p->arena, &p->code, &kernel->pvm_config, log,
                               &p->program);
 }

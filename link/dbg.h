@@ -44,6 +44,36 @@ void link_dwarf_collect(struct link_dbg *dbg);
  * to (dwarf_walk.c).  False if this is no DWARF 2 to 4: then it must not be used. */
 bool link_dwarf_walk(struct link_dbg *dbg, const struct link_section *info);
 
+/* ---- an ELF file that is being made (elf_write.c) ---- */
+
+enum { LINK_ELF_PART_MAX = LINK_DWARF_COUNT + 7, LINK_ELF_TEXT = 1 };
+
+struct link_elf_part {
+    const char *name;
+    uint32_t type;
+    uint64_t flags, address, size; /* size: NOBITS only */
+    const struct buf *content;
+    uint32_t link, info;
+    uint64_t entry_size;
+};
+
+/* Sections; the first is the empty one. */
+struct link_elf_file {
+    struct link_elf_part part[LINK_ELF_PART_MAX];
+    uint32_t part_count;
+    struct buf symbols, strings, names;
+};
+
+void link_elf_add(struct link_elf_file *file, struct link_elf_part part);
+void link_elf_add_memory(struct link_elf_file *file, const char *name, uint64_t flags,
+                         uint64_t address, uint64_t size);
+/* Append the whole file. */
+void link_elf_put(struct buf *buf, struct link_elf_file *file);
+void link_elf_put_frames(struct buf *buf, uint64_t code_size);
+void link_elf_put_symbol(struct buf *symbols, struct buf *names, const char *name,
+                         unsigned info, unsigned section, uint64_t value,
+                         uint64_t size);
+
 /* The relocation of a field, NULL if there is none: then it is a constant. */
 const struct link_reloc *link_dwarf_reloc(const struct link_section *section,
                                           uint64_t offset);

@@ -132,4 +132,13 @@ ERR_MUST_CHECK enum err link_objects(struct arena *arena,
                                      struct link_problems *problems,
                                      struct link_result *ret_result);
 
+/*
+ * For a program without debug information: append its disassembly to `listing` and, to
+ * `elf`, an ELF for gdb in which each instruction leads to its line of the file `name`
+ * (trace-replay.md 9.6).  ERR_limit, ERR_nomem.
+ */
+ERR_MUST_CHECK enum err link_listing(const struct pvm_code *code,
+                                     enum pvm_profile profile, const char *name,
+                                     struct buf *listing, struct buf *elf);
+
 #endif

@@ -33,17 +33,6 @@ static const struct function *function_find(uint32_t fn)
     return NULL;
 }
 
-/* A status other than OK has no payload, but for PUT_CAP. */
-static void refuse(struct nub_reply *reply, uint32_t fn, enum kernel_status status)
-{
-    reply->status = status;
-    reply->size = 0;
-    if (fn == NUB_FN_put_cap) {
-        memset(reply->payload, 0xff, HASH256_SIZE);
-        reply->size = HASH256_SIZE;
-    }
-}
-
 /* CONFIGURE decides for itself: a query is free, too. */
 static void close_configuration(struct nub_server *server, uint32_t fn,
                                 const struct function *function)
@@ -69,8 +58,9 @@ static enum err answer(struct nub_server *server, const struct nub_header *heade
         TRY(function->serve(server, payload, reply));
         status = reply->status;
     }
+    reply->status = status;
     if (status)
-        refuse(reply, header->fn, status);
+        reply->size = (uint32_t)nub_refusal_encode(header->fn, reply->payload);
     return ERR_ok;
 }
 

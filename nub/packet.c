@@ -86,6 +86,15 @@ bool nub_header_answers(const struct nub_header *response,
            response->flags == 0;
 }
 
+/* None, but for PUT_CAP. */
+size_t nub_refusal_encode(uint32_t fn, uint8_t payload[NUB_REFUSAL_MAX])
+{
+    if (fn != NUB_FN_put_cap)
+        return 0;
+    memset(payload, 0xff, HASH256_SIZE);
+    return HASH256_SIZE;
+}
+
 /* ---- packets ---- */
 
 void nub_invoke_encode(const struct nub_invoke *invoke, uint8_t bytes[NUB_INVOKE_SIZE])

@@ -55,6 +55,10 @@ bool nub_header_decode(const uint8_t bytes[NUB_HEADER_SIZE],
 bool nub_header_answers(const struct nub_header *response,
                         const struct nub_header *request);
 
+/* The payload of an answer with a status other than OK [9.3]; its size. */
+enum { NUB_REFUSAL_MAX = HASH256_SIZE };
+size_t nub_refusal_encode(uint32_t fn, uint8_t ret_payload[NUB_REFUSAL_MAX]);
+
 /* ---- packets [9.4] ---- */
 
 struct nub_invoke {
@@ -109,5 +113,23 @@ void nub_config_encode(const struct kernel_config *config,
 /* False: wrong size, spec_version, engine or reserved bytes.  Ranges are
  * kernel_config_check()'s. */
 bool nub_config_decode(struct bytes payload, struct kernel_config *ret_config);
+
+/* ---- state [9.9] ---- */
+
+enum { NUB_AMOUNT_SIZE = 16, NUB_FILE_SIZE = 40, NUB_FRAME_STATE_SIZE = 256 };
+
+/* What DUMP_STATE says; lists are views into the payload. */
+struct nub_state {
+    struct bytes quotas, meters; /* {id u64, value u64}, ascending */
+    struct bytes files;          /* {id u64, hash}, ascending */
+    uint64_t file_next, catcher_nonce;
+    uint32_t catcher_count, marker_count;
+    uint64_t cap_count;
+    struct hash256 caps; /* SHA-256 over all hashes, ascending */
+    struct bytes stack;  /* NUB_FRAME_STATE_SIZE each, bottom first */
+};
+
+/* False: it is not that. */
+bool nub_state_decode(struct bytes payload, struct nub_state *ret_state);
 
 #endif

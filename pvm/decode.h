@@ -10,6 +10,7 @@
 #define PVM_DECODE_H
 
 #include "pvm/format.h"
+#include "pvm/mutant.h"
 
 #include <string.h>
 
@@ -36,16 +37,29 @@ static inline uint32_t mask_behind(const struct pvm_code *code, uint64_t pc)
 
 static inline uint32_t code_skip(const struct pvm_code *code, uint32_t pc)
 {
-    return (uint32_t)__builtin_ctz(mask_behind(code, pc) | 1u << PVM_SKIP_MAX);
+    return (uint32_t)__builtin_ctz(
+        mask_behind(code, pc) | 1u << MUTANT(skip_25, PVM_SKIP_MAX + 1, PVM_SKIP_MAX));
+}
+
+static inline unsigned insn_rest(const struct pvm_format_info *format, uint32_t skip)
+{
+    return skip + 1 < format->head_size ? 0 : skip + 1 - format->head_size;
 }
 
 static inline unsigned insn_x_size(const struct pvm_format_info *format, uint32_t skip,
                                    uint32_t head)
 {
-    unsigned size = skip + 1 - format->head_size;
-    size = skip + 1 < format->head_size ? 0 : size & format->rest_mask;
-    size |= head >> format->size_shift & format->size_mask;
-    return (size < 4 ? size : 4) | format->fixed_size;
+    unsigned size = insn_rest(format, skip) & format->rest_mask;
+    unsigned mask =
+        MUTANT(decode_x_nibble, format->size_mask ? 15 : 0, format->size_mask);
+    size |= head >> format->size_shift & mask;
+    unsigned whole = MUTANT(
+        decode_offset_four, format->target && format->rest_mask ? 4 : size,
+        MUTANT(decode_x_limited,
+               mask && size > insn_rest(format, skip) ? insn_rest(format, skip) : size,
+               size));
+    return MUTANT(decode_x_seven, whole < 8 ? whole : 4, whole < 4 ? whole : 4) |
+           format->fixed_size;
 }
 
 static inline unsigned insn_y_size(const struct pvm_format_info *format, uint32_t skip,
@@ -60,7 +74,7 @@ static inline unsigned insn_y_size(const struct pvm_format_info *format, uint32_
 
 static inline uint8_t insn_reg(uint32_t value)
 {
-    return (uint8_t)(value < 12 ? value : 12);
+    return (uint8_t)MUTANT(decode_reg_mod_13, value % 13, value < 12 ? value : 12);
 }
 
 /* `size` bytes, sign-extended; there are 8 bytes to read. */
@@ -100,13 +114,15 @@ static inline bool insn_decode(const struct pvm_code *code, enum pvm_profile pro
         .size = (uint8_t)(1 + skip),
         .a = insn_reg(head >> format->a_shift & 15),
         .b = insn_reg(head >> format->b_shift & 15),
-        .d = insn_reg(head >> format->d_shift & format->d_mask),
+        .d = insn_reg(head >> format->d_shift &
+                      MUTANT(decode_d_nibble, 15, format->d_mask)),
         .x = insn_imm(imm, x_size),
     };
     if (format->has_y)
         insn.y = insn_imm(imm + x_size, insn_y_size(format, skip, x_size));
     if (format->target) { /* the last immediate */
-        insn.target = (int64_t)pc + (format->has_y ? insn.y : insn.x);
+        insn.target = MUTANT(decode_target_next, (int64_t)pc + insn.size, (int64_t)pc) +
+                      (format->has_y ? insn.y : insn.x);
         insn.x = format->has_y ? insn.x : 0;
         insn.y = 0;
     }

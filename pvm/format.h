@@ -6,6 +6,7 @@
 #ifndef PVM_FORMAT_H
 #define PVM_FORMAT_H
 
+#include "pvm/mutant.h"
 #include "pvm/pvm.h"
 
 /* Which field of struct pvm_insn a register nibble or byte stands for. */
@@ -56,9 +57,17 @@ struct pvm_op_class {
 };
 extern const struct pvm_op_class pvm_op_class[256];
 
+static inline bool op_class_ends(const struct pvm_op_class *op,
+                                 enum pvm_profile profile)
+{
+    return MUTANT(ends_tj_never, op->ends & 1,
+                  MUTANT(ends_tj_always, op->ends >> 1, op->ends >> profile)) &
+           1;
+}
+
 static inline bool pvm_op_ends(enum pvm_profile profile, uint8_t op)
 {
-    return pvm_op_class[op].ends >> profile & 1;
+    return op_class_ends(&pvm_op_class[op], profile);
 }
 
 /*

@@ -85,8 +85,11 @@ static uint64_t branch_cycles(const struct pvm_code *code, int64_t target)
     if (target < 0 || (uint64_t)target >= code->code.size)
         return 20;
     uint8_t byte = code->code.data[target];
-    bool cold = byte == PVM_OP_trap || byte == PVM_OP_unlikely;
-    return pvm_code_marked(code, (uint32_t)target) && cold ? 1 : 20;
+    bool cold = byte == PVM_OP_trap || byte == PVM_OP_unlikely ||
+                MUTANT(gas_branch_unassigned, !pvm_op_info[byte].name, false);
+    bool marked =
+        MUTANT(gas_branch_unmarked, true, pvm_code_marked(code, (uint32_t)target));
+    return marked && cold ? 1 : 20;
 }
 
 static uint64_t row_cycles(const struct gas_meter *meter, const struct cost_row *row,
@@ -94,7 +97,12 @@ static uint64_t row_cycles(const struct gas_meter *meter, const struct cost_row 
 {
     if (row->cycles == CYCLES_BRANCH)
         return branch_cycles(code, target);
-    return row->cycles == CYCLES_MEM ? meter->mem_cycles : row->cycles;
+    if (MUTANT(gas_row_ecall, row == &single_pass[PVM_OP_ecall], false))
+        return 1;
+    if (MUTANT(gas_row_unlikely, row == &single_pass[PVM_OP_unlikely], false))
+        return 2;
+    return row->cycles == CYCLES_MEM ? meter->mem_cycles + MUTANT(gas_row_memory, 1, 0)
+                                     : row->cycles;
 }
 
 static uint64_t later(uint64_t a, uint64_t b)
@@ -109,7 +117,8 @@ struct pace {
 
 static inline void take_slots(struct pace *pace, unsigned slots)
 {
-    bool full = pace->used >= 4;
+    bool full = MUTANT(gas_slots_over, pace->used > 4,
+                       MUTANT(gas_slots_fit, pace->used + slots > 4, pace->used >= 4));
     pace->cycle += full;
     pace->used = (full ? 0 : pace->used) + slots;
 }
@@ -121,23 +130,30 @@ static inline void visit_single_pass(struct gas_meter *meter, struct pace *pace,
 {
     unsigned a = insn_reg(head >> 8 & 15), b = insn_reg(head >> 12 & 15);
     if ((head & 255) == PVM_OP_move_reg) { /* renames: ready when its source is */
-        take_slots(pace, 1);
-        meter->done[a] = meter->done[b];
+        take_slots(pace, MUTANT(gas_move_free, 0, 1));
+        meter->done[a] = meter->done[b] + MUTANT(gas_move_cycle, 1, 0);
+        pace->last = later(pace->last, MUTANT(gas_move_max, meter->done[a] + 1, 0));
         return;
     }
-    const struct cost_row *row = &single_pass[head & 255];
+    const struct cost_row *row = &single_pass[MUTANT(
+        gas_trap_unlikely, head & 255 ? head & 255 : PVM_OP_unlikely, head & 255)];
     unsigned d = insn_reg(head >> 16 & 15);
     unsigned src_a = a | row->no_a, src_b = b | row->no_b, src_d = d | row->no_d;
-    unsigned overlap = (src_a == a) | (src_b == a) | (src_d == a);
-    unsigned same = (head >> 8 & 15) == (head >> 12 & 15);
-    take_slots(pace, row->slots[((overlap | same << 1) & row->rule) != 0]);
+    unsigned nibbles = (head >> 8 & 15) == (head >> 12 & 15);
+    unsigned b_is_dst = MUTANT(gas_ov_nibbles, nibbles && !row->no_b, src_b == a);
+    unsigned overlap = (src_a == a) | b_is_dst | (src_d == a);
+    unsigned same = MUTANT(gas_sh_clamped, a == b, nibbles);
+    unsigned rules =
+        MUTANT(gas_rules_swapped, overlap << 1 | same, overlap | same << 1);
+    bool first = (rules & row->rule) != 0;
+    take_slots(pace, row->slots[MUTANT(gas_slots_swapped, row->rule && !first, first)]);
 
     uint64_t end = later(pace->cycle, meter->done[src_a]);
     end = later(end, later(meter->done[src_b], meter->done[src_d]));
     end += row_cycles(meter, row, code, target);
-    meter->done[a | row->no_dst] = end;
+    meter->done[MUTANT(gas_true_operands, row->no_d ? a : d, a) | row->no_dst] = end;
     meter->done[NO_REG] = 0;
-    pace->last = later(pace->last, end);
+    pace->last = later(MUTANT(gas_last_end, 0, pace->last), end);
 }
 
 void pvm_gas_meter_visit(struct gas_meter *meter, const struct pvm_code *code,

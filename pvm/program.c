@@ -36,7 +36,7 @@ static uint32_t find_block_starts(const struct pvm_program *program)
                 MUTANT(starts_unassigned, true, (op->assigned >> profile & 1) != 0))
                 starts |= word & (0 - word);
             behind =
-                op->ends >> profile & 1
+                op_class_ends(op, profile)
                     ? pc + 1 + MUTANT(starts_skip_25, PVM_SKIP_MAX + 1, PVM_SKIP_MAX)
                     : MUTANT(starts_sticky, behind, 0);
         }

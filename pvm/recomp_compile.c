@@ -260,7 +260,7 @@ static bool window_fill(struct native_compiler *c, struct window *w, uint32_t pc
             head = 0;
         }
         const struct pvm_op_class *op = &pvm_op_class[insn.op];
-        ended = op->ends >> profile & 1;
+        ended = op_class_ends(op, profile);
         store_count += op->stores;
         w->head[w->head_count++] = head;
         to_host(&insn, &w->insn[w->end++]);

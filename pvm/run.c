@@ -94,7 +94,7 @@ bool pvm_pay_block(struct pvm_engine *e, const struct block_entry *entry, uint32
         pvm_segment_begin(e, pc, false, s->gas);
     }
     if (!deadlines(e)) {
-        s->gas -= MUTANT(deadline_costs, 1, 0);
+        e->gas_hidden -= MUTANT(deadline_costs, 1, 0);
         pvm_engine_exit(e, NULL, PVM_EXIT_STOPPED, 0, false);
         return false;
     }

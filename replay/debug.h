@@ -21,6 +21,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct pvm_program;
+
 /* A position: instructions retired, and what lies between two of them (1). */
 struct replay_time {
     uint64_t icount;
@@ -102,6 +104,11 @@ struct replay_guest_ops {
     uint64_t (*gas)(void *self);
     /* Append the text of the instruction at `address`; answers its size, 0: none. */
     unsigned (*disassemble)(void *self, uint64_t address, struct buf *text);
+
+    /* Code addresses begin here; a smaller one is meant as an offset. */
+    uint64_t code_base;
+    /* The program, for listings; NULL: this guest has none. */
+    const struct pvm_program *(*program)(void *self);
 
     /* Breakpoints and watchpoints that runs with `stops` heed; copied.  ERR_nomem. */
     enum err (*set_stops)(void *self, const uint64_t *break_address, size_t break_count,

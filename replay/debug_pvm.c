@@ -112,6 +112,11 @@ static uint64_t gas_of(void *self)
     return debug_pvm_clock(self);
 }
 
+static const struct pvm_program *program_of(void *self)
+{
+    return ((const struct debug_pvm *)self)->program;
+}
+
 /* ---- snapshots (8) ---- */
 
 struct replay_snapshot {
@@ -254,6 +259,8 @@ static const struct replay_guest_ops ops = {
     .time = time_of,
     .gas = gas_of,
     .disassemble = disassemble,
+    .code_base = DEBUG_PVM_CODE_BASE,
+    .program = program_of,
     .set_stops = replay_debug_pvm_set_stops,
     .run = replay_debug_pvm_run,
     .save = save,

@@ -3,6 +3,7 @@
  * Replay a trace file: set up from its first events, run, and say how it went.
  */
 #include "replay/follow.h"
+#include "replay/kernel.h"
 #include "replay/session.h"
 
 #include <inttypes.h>
@@ -31,8 +32,9 @@ const char *replay_class_name(enum replay_class class)
 
 /* ---- words for an end that is not "same" ---- */
 
-__attribute__((format(printf, 3, 4))) static void
-say(struct replay_report *report, enum replay_class class, const char *format, ...)
+__attribute__((format(printf, 3, 4))) void
+replay_follow_say(struct replay_report *report, enum replay_class class,
+                  const char *format, ...)
 {
     va_list list;
     va_start(list, format);
@@ -62,19 +64,20 @@ static bool is_damage(enum err err)
 }
 
 /* An error of reading the trace, or of what it describes. */
-static void say_error(struct follow *f, enum err err)
+void replay_follow_say_error(struct follow *f, enum err err)
 {
     struct replay_report *report = f->report;
     struct trace_fault fault = trace_reader_fault(f->reader);
     if (err == ERR_trace_event && !fault.err) {
-        say(report, REPLAY_DAMAGED, "event %" PRIu64 " does not belong here",
-            report->event_count);
+        replay_follow_say(report, REPLAY_DAMAGED,
+                          "event %" PRIu64 " does not belong here",
+                          report->event_count);
     } else if (is_damage(err)) {
         report->fault = fault;
-        say(report, REPLAY_DAMAGED, "%s, at offset %" PRIu64, err_text(err),
-            fault.chunk_offset);
+        replay_follow_say(report, REPLAY_DAMAGED, "%s, at offset %" PRIu64,
+                          err_text(err), fault.chunk_offset);
     } else {
-        say(report, REPLAY_FAILED, "%s", err_text(err));
+        replay_follow_say(report, REPLAY_FAILED, "%s", err_text(err));
     }
 }
 
@@ -83,24 +86,24 @@ static void say_not_open(struct follow *f, enum err err,
 {
     uint16_t major = 0, minor = 0;
     if (err == ERR_trace_version && !trace_file_version(f->source, &major, &minor)) {
-        say(f->report, REPLAY_OTHER_VERSION,
-            "trace format %u.%u, this version reads %u.x", major, minor,
-            (unsigned)TRACE_MAJOR);
+        replay_follow_say(f->report, REPLAY_OTHER_VERSION,
+                          "trace format %u.%u, this version reads %u.x", major, minor,
+                          (unsigned)TRACE_MAJOR);
         return;
     }
     f->report->fault = *fault;
     if (err == ERR_trace_magic)
-        say(f->report, REPLAY_DAMAGED, "%s", err_text(err));
+        replay_follow_say(f->report, REPLAY_DAMAGED, "%s", err_text(err));
     else if (is_damage(err))
-        say(f->report, REPLAY_DAMAGED, "%s, at offset %" PRIu64, err_text(err),
-            fault->chunk_offset);
+        replay_follow_say(f->report, REPLAY_DAMAGED, "%s, at offset %" PRIu64,
+                          err_text(err), fault->chunk_offset);
     else
-        say(f->report, REPLAY_FAILED, "%s", err_text(err));
+        replay_follow_say(f->report, REPLAY_FAILED, "%s", err_text(err));
 }
 
 /* ---- open ---- */
 
-static enum err open_reader(struct follow *f, struct trace_reader **ret_reader)
+enum err replay_follow_open_reader(struct follow *f, struct trace_reader **ret_reader)
 {
     struct trace_fault fault = {0};
     enum err err = trace_reader_open(&f->arena, f->source, NULL, &fault, ret_reader);
@@ -115,17 +118,20 @@ static enum err read_setup(struct follow *f)
     struct replay_refusal refusal = {0};
     const struct trace_header *header = trace_reader_header(f->reader);
     if (header->guest != TRACE_GUEST_PVM) {
-        say(f->report, REPLAY_OTHER_VERSION, "a trace of guest %s, not pvm",
-            trace_guest_name(header->guest));
+        replay_follow_say(f->report, REPLAY_OTHER_VERSION,
+                          "a trace of guest %s, not pvm",
+                          trace_guest_name(header->guest));
         return ERR_unsupported;
     }
     enum err err = replay_setup_read(&f->arena, f->reader, &f->setup, &refusal);
     if (err == ERR_trace_event && refusal.text[0])
-        say(f->report, (enum replay_class)refusal.class, "%s", refusal.text);
+        replay_follow_say(f->report, (enum replay_class)refusal.class, "%s",
+                          refusal.text);
     else if (err == ERR_trace_end)
-        say(f->report, REPLAY_OPEN, "the trace ends before the first instruction");
+        replay_follow_say(f->report, REPLAY_OPEN,
+                          "the trace ends before the first instruction");
     else if (err)
-        say_error(f, err);
+        replay_follow_say_error(f, err);
     return err;
 }
 
@@ -136,7 +142,8 @@ static enum err check_copy(struct follow *f, bool quiet)
         trace_reader_header(f->reader)->flags & (TRACE_HEADER_CUT | TRACE_HEADER_RING);
     if (quiet || !part || !f->options->copy)
         return ERR_ok;
-    say(f->report, REPLAY_FAILED, "a part of a trace cannot be recorded again");
+    replay_follow_say(f->report, REPLAY_FAILED,
+                      "a part of a trace cannot be recorded again");
     return ERR_unsupported;
 }
 
@@ -159,9 +166,9 @@ static enum err open_session(struct follow *f, const struct replay_limit *limit,
         options.limit.gas = o->gas_max;
     enum err err = replay_session_create(&f->arena, &f->setup, &options, &f->session);
     if (err == ERR_nomem)
-        say(f->report, REPLAY_FAILED, "%s", err_text(err));
+        replay_follow_say(f->report, REPLAY_FAILED, "%s", err_text(err));
     else if (err)
-        say(f->report, REPLAY_DAMAGED, "pvm.start: %s", err_text(err));
+        replay_follow_say(f->report, REPLAY_DAMAGED, "pvm.start: %s", err_text(err));
     return err;
 }
 
@@ -171,17 +178,17 @@ enum err replay_follow_open(struct follow *f, const struct replay_limit *limit,
     const struct trace_replay_options options = {.memory_max = EVENT_MEMORY};
     size_t memory_max = f->options->memory_max;
     arena_init(&f->arena, memory_max ? memory_max : MEMORY_DEFAULT);
-    TRY(open_reader(f, &f->reader));
+    TRY(replay_follow_open_reader(f, &f->reader));
     TRY(read_setup(f));
     TRY(check_copy(f, quiet));
     trace_reader_close(f->reader);
     f->reader = NULL;
-    TRY(open_reader(f, &f->reader));
+    TRY(replay_follow_open_reader(f, &f->reader));
     enum err err = trace_replay_create(&f->arena, f->reader, &options, &f->trace);
     if (!err && f->options->copy && !quiet)
         err = trace_record_create(&f->arena, f->options->copy, true, &f->copy);
     if (err) {
-        say_error(f, err);
+        replay_follow_say_error(f, err);
         return err;
     }
     return open_session(f, limit, quiet);
@@ -218,7 +225,7 @@ enum err replay_follow_find_stop(struct follow *f, uint64_t icount, uint64_t seq
     struct follow_stop stop = {.limit = {0, UINT64_MAX}, .icount = icount};
     uint64_t next_seq = 0;
     struct trace_reader *reader;
-    TRY(open_reader(f, &reader));
+    TRY(replay_follow_open_reader(f, &reader));
     enum err err = ERR_ok;
     for (;;) {
         struct trace_record record;
@@ -251,7 +258,7 @@ static enum err find_position(struct follow *f, struct follow_stop *ret_stop)
         *ret_stop = stop;
         return ERR_ok;
     }
-    TRY(open_reader(f, &reader));
+    TRY(replay_follow_open_reader(f, &reader));
     enum err err = replay_position_find(reader, to, 0, &seq, &clock);
     bool behind_end = trace_reader_state(reader) != TRACE_READER_MORE;
     trace_reader_close(reader);
@@ -277,7 +284,7 @@ static void step_to(struct follow *f, uint64_t icount)
 
 /* The recording was stopped in the middle of an ecall: its last event is still there,
  * and the copy gets it too. */
-static enum err copy_end(struct follow *f)
+enum err replay_follow_copy_end(struct follow *f)
 {
     const struct trace_record *next = trace_peek(f->trace);
     struct trace_session_end end;
@@ -304,12 +311,12 @@ static const char *static_name(const char *name)
     return kind ? kind->wire : name ? "unknown" : NULL;
 }
 
-static void diverged(struct follow *f)
+void replay_follow_diverged(struct follow *f, const struct trace_divergence *own)
 {
     const struct trace_divergence *divergence = trace_divergence(f->trace);
     f->report->class = REPLAY_DIVERGED;
     f->report->diverged = true;
-    f->report->divergence = divergence ? *divergence : f->session->overrun;
+    f->report->divergence = divergence ? *divergence : *own;
     f->report->divergence.recorded_name =
         static_name(f->report->divergence.recorded_name);
     f->report->divergence.produced_name =
@@ -321,7 +328,7 @@ static void judge(struct follow *f, enum err err)
 {
     struct replay_report *report = f->report;
     if (!err && report->result.end == REPLAY_END_TRACE)
-        err = copy_end(f);
+        err = replay_follow_copy_end(f);
     if (err == ERR_trace_diverged && trace_divergence(f->trace) &&
         !trace_divergence(f->trace)->recorded_name)
         err = ERR_trace_end; /* a recovered file: closed, but cut off */
@@ -329,20 +336,22 @@ static void judge(struct follow *f, enum err err)
     report->err = err;
     report->identity = trace_reader_chain(f->reader);
     if (err == ERR_trace_diverged) {
-        diverged(f);
+        replay_follow_diverged(f, &f->session->overrun);
     } else if (err == ERR_trace_end) {
-        say(report, REPLAY_OPEN, "%s",
-            closed ? "the trace was cut off here" : "its recording is not finished");
+        replay_follow_say(report, REPLAY_OPEN, "%s",
+                          closed ? "the trace was cut off here"
+                                 : "its recording is not finished");
     } else if (err) {
-        say_error(f, err);
+        replay_follow_say_error(f, err);
     } else if (report->result.end == REPLAY_END_USER) {
         report->err = ERR_interrupted;
-        say(report, REPLAY_FAILED, "%s", err_text(ERR_interrupted));
+        replay_follow_say(report, REPLAY_FAILED, "%s", err_text(ERR_interrupted));
     } else if (report->result.end == REPLAY_END_STOPPED && f->session->muted) {
         report->class = REPLAY_STOPPED;
         if (f->options->gas_max && report->result.clock.gas >= f->options->gas_max) {
             report->err = ERR_limit;
-            say(report, REPLAY_FAILED, "gas limit of this replay reached");
+            replay_follow_say(report, REPLAY_FAILED,
+                              "gas limit of this replay reached");
         }
     } else {
         report->finished = closed;
@@ -369,13 +378,17 @@ void replay_trace(const struct trace_source *source,
     struct follow f = {.source = source, .options = options, .report = ret_report};
     struct follow_stop stop = {REPLAY_NO_LIMIT, UINT64_MAX};
     *ret_report = (struct replay_report){0};
+    if (replay_kernel_is(source)) {
+        replay_follow_kernel(&f);
+        return;
+    }
     enum err err = ERR_ok;
     if (options->to.kind != REPLAY_AT_END) {
         arena_init(&f.arena, MEMORY_DEFAULT);
         err = find_position(&f, &stop);
         arena_fini(&f.arena);
         if (err && !ret_report->class)
-            say(ret_report, REPLAY_DAMAGED, "%s", err_text(err));
+            replay_follow_say(ret_report, REPLAY_DAMAGED, "%s", err_text(err));
     }
     if (!err)
         err = replay_follow_open(&f, &stop.limit, false);

@@ -37,6 +37,28 @@ ERR_MUST_CHECK enum err replay_follow_find_stop(struct follow *f, uint64_t icoun
                                                 uint64_t seq_max,
                                                 struct follow_stop *ret_stop);
 
+/* Words for an end that is not "same". */
+void replay_follow_say(struct replay_report *report, enum replay_class class,
+                       const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* An error of reading the trace, or of what it describes. */
+void replay_follow_say_error(struct follow *f, enum err err);
+
+/* A reader of its own; an error leaves class and detail in the report. */
+ERR_MUST_CHECK enum err replay_follow_open_reader(struct follow *f,
+                                                  struct trace_reader **ret_reader);
+
+/* Behind ERR_trace_end: take over session.end, which a recording that was stopped has;
+ * ERR_trace_end when it is not there. */
+ERR_MUST_CHECK enum err replay_follow_copy_end(struct follow *f);
+
+/* Report a divergence: the trace's, or `own` where it has none. */
+void replay_follow_diverged(struct follow *f, const struct trace_divergence *own);
+
+/* Replay a kernel's session (kernel_follow.c): all of it, with the options and into the
+ * report of `f`. */
+void replay_follow_kernel(struct follow *f);
+
 /* After a divergence: look for its first instruction; fills report->place. */
 void replay_follow_locate(const struct follow *diverged);
 

@@ -210,3 +210,51 @@ enum v86fs_note_result v86fs_notes_umount(struct v86fs_notes *notes, struct byte
     enum v86fs_note_result result = check_news(notes, news.size);
     return result == V86FS_NOTE_QUEUED ? append(notes, &news) : result;
 }
+
+/* The string at `at`, and where the next field begins; false if it runs over. */
+static bool take_string(struct bytes frame, size_t *at, struct bytes *ret)
+{
+    if (frame.size - *at < 2)
+        return false;
+    size_t size = (size_t)v86fs_load(frame.data + *at, 2);
+    *at += 2;
+    if (frame.size - *at < size)
+        return false;
+    *ret = bytes_of(frame.data + *at, size);
+    *at += size;
+    return true;
+}
+
+enum v86fs_note_result v86fs_notes_frame(struct v86fs_notes *notes, struct bytes frame)
+{
+    struct bytes name, path;
+    size_t at = V86FS_HEADER_SIZE;
+    if (frame.size < at || v86fs_load(frame.data, 4) != frame.size ||
+        v86fs_load(frame.data + 5, 2) != 0)
+        return V86FS_NOTE_INVALID;
+    const uint8_t *body = frame.data + at;
+    switch (frame.data[4]) {
+    case V86FS_MSG_INVALIDATE:
+        if (frame.size != 31)
+            break;
+        return v86fs_notes_invalidate(notes, v86fs_load(body, 8),
+                                      v86fs_load(body + 8, 8),
+                                      v86fs_load(body + 16, 8));
+    case V86FS_MSG_INVALIDATE_DIR:
+        if (frame.size != 15)
+            break;
+        return v86fs_notes_invalidate_dir(notes, v86fs_load(body, 8));
+    case V86FS_MSG_MOUNT_NOTIFY:
+        if (!take_string(frame, &at, &name) || !take_string(frame, &at, &path) ||
+            at != frame.size)
+            break;
+        return v86fs_notes_mount(notes, name, path);
+    case V86FS_MSG_UMOUNT_NOTIFY:
+        if (!take_string(frame, &at, &path) || at != frame.size)
+            break;
+        return v86fs_notes_umount(notes, path);
+    default:
+        break;
+    }
+    return V86FS_NOTE_INVALID;
+}

@@ -271,6 +271,9 @@ enum v86fs_note_result v86fs_notes_mount(struct v86fs_notes *notes, struct bytes
                                          struct bytes path);
 enum v86fs_note_result v86fs_notes_umount(struct v86fs_notes *notes, struct bytes path);
 
+/* Queue a frame as one of the calls above encodes it; INVALID for any other. */
+enum v86fs_note_result v86fs_notes_frame(struct v86fs_notes *notes, struct bytes frame);
+
 /* The oldest frame, borrowed until the next call; size 0 if there is none. */
 struct bytes v86fs_notes_first(const struct v86fs_notes *notes);
 void v86fs_notes_drop_first(struct v86fs_notes *notes);

@@ -3,9 +3,10 @@
  * The mutation score of the comparison with the oracle: each mutant of pvm/mutants.def
  * in a process of its own, until a program shows it or its time is up.
  *
- *   mutants [--seconds N] [--seed N] [--reduce N] [--only NAME]...
+ *   mutants [--seconds N] [--seed N] [--reduce N] [--save FOLDER] [--only NAME]...
  *
- * With --reduce the case that shows a mutant is made small, for at most N seconds.
+ * With --reduce the case that shows a mutant is made small, for at most N seconds, and
+ * with --save it is written to FOLDER/NAME.case.
  *
  * Exit status: 0 if all that were tried are caught, 1 if not, 129 for wrong usage.
  */
@@ -43,6 +44,7 @@ static const struct row {
 static struct {
     double seconds, reduce;
     uint64_t seed;
+    const char *save;
     const char *only[ONLY_MAX];
     unsigned only_count;
 } options = {.seconds = 60, .seed = 1};
@@ -148,6 +150,20 @@ static void judge(void *self, const struct analysis_case *c,
                    oracle_check_what());
 }
 
+static void save(enum pvm_mutant mutant, const struct analysis_case *c)
+{
+    struct buf text, path;
+    buf_init(&text, ANALYSIS_CASE_TEXT_MAX);
+    buf_init(&path, 4096);
+    buf_printf(&path, "%s/%s.case", options.save, rows[mutant].name);
+    analysis_case_put(c, &text);
+    buf_printf(&text, "; M%02u: %s\n", rows[mutant].class, rows[mutant].text);
+    if (text.err || path.err || os_file_write(buf_string(&path), buf_bytes(&text)))
+        (void)fprintf(stderr, "mutants: cannot write %s\n", buf_string(&path));
+    buf_fini(&text);
+    buf_fini(&path);
+}
+
 /* Make the case of the last child small and say what it is. */
 static void reduce(enum pvm_mutant mutant)
 {
@@ -159,7 +175,6 @@ static void reduce(enum pvm_mutant mutant)
     struct analysis_reduce_setup setup = {
         .start = &start, .trial = &trial, .time_ns = (uint64_t)(options.reduce * 1e9)};
     struct analysis_reduce_report report;
-    struct buf text;
     start = news->program;
     if (analysis_trial_open(&trial) || analysis_reduce(&setup, &small, &report))
         return;
@@ -173,12 +188,8 @@ static void reduce(enum pvm_mutant mutant)
                  report.insn_count[0], report.insn_count[1],
                  (unsigned long long)report.attempts,
                  report.complete ? "" : " (time is up)", report.verdict.text);
-    if (!options.only_count)
-        return;
-    buf_init(&text, ANALYSIS_CASE_TEXT_MAX);
-    analysis_case_put(&small, &text);
-    (void)printf("%s", buf_string(&text));
-    buf_fini(&text);
+    if (options.save)
+        save(mutant, &small);
 }
 
 static int compare_sizes(const void *a, const void *b)
@@ -256,6 +267,8 @@ static bool parse(int argc, char **argv)
             options.seconds = strtod(argv[k + 1], NULL);
         else if (!strcmp(argv[k], "--reduce"))
             options.reduce = strtod(argv[k + 1], NULL);
+        else if (!strcmp(argv[k], "--save"))
+            options.save = argv[k + 1];
         else if (!strcmp(argv[k], "--seed"))
             options.seed = strtoull(argv[k + 1], NULL, 0);
         else if (!strcmp(argv[k], "--only") && options.only_count < ONLY_MAX &&

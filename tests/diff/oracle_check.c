@@ -27,8 +27,9 @@ struct charges {
 
 static struct {
     struct arena arena, scratch;
-    void *reservation;
-    struct pvm_mem *mem;
+    void *reservation[2];
+    struct pvm_mem *memory[2];
+    struct pvm_mem *mem; /* of the run that is compared */
     struct pvm_engine *engine;
     struct analysis_case c;
     struct pvm_code code;          /* of the case */
@@ -304,6 +305,38 @@ static bool engine_differs(bool native, const struct pvm_recomp_options *options
     return differs;
 }
 
+/* Two machines with native code of their own in turns on one engine. */
+static bool turns_differ(void)
+{
+    struct pvm_program *program[2] = {NULL, NULL};
+    struct pvm_state state[2];
+    bool differs = false;
+    arena_init(&bench.scratch, 64 << 20);
+    for (unsigned k = 0; k < 2; k++) {
+        struct pvm_recomp_options options = {.explicit_checks = k == 1};
+        check(!pvm_program_recompile(&bench.scratch, &bench.code, &bench.c.config,
+                                     PVM_GAS_LOG_NONE, &options, &program[k]));
+        analysis_case_map(&bench.c, bench.memory[k]);
+        state[k] = (struct pvm_state){
+            .gas = bench.c.gas, .pc = bench.c.pc, .mem = bench.memory[k]};
+        memcpy(state[k].reg, bench.c.reg, sizeof state[k].reg);
+    }
+    for (unsigned i = 0; i < 2 * bench.run_count && !differs; i++) {
+        unsigned k = i % 2;
+        bench.mem = bench.memory[k];
+        struct pvm_outcome outcome =
+            pvm_run(bench.engine, program[k], &state[k], NULL, NULL);
+        differs = state_differs(&bench.oracle[i / 2], &state[k], outcome);
+        if (i / 2 + 1 < bench.run_count && !differs)
+            host_mend(&state[k], outcome, i / 2);
+    }
+    bench.mem = bench.memory[0];
+    pvm_program_close(program[0]);
+    pvm_program_close(program[1]);
+    arena_fini(&bench.scratch);
+    return differs;
+}
+
 /* A budget at the edge of a block, by the oracle's own price. */
 static void vary(uint64_t *random)
 {
@@ -329,7 +362,7 @@ static void enrich(uint64_t *random)
 }
 
 /* The mode in which an engine differs from the oracle on bench.c, or NULL.  The oracle
- * has no host to answer calls: cases with one are executed by steps as well. */
+ * has no host to answer calls: cases with one are executed by steps and in turns. */
 static const char *case_differs(void)
 {
     const struct analysis_way *way = &bench.c.way;
@@ -354,7 +387,7 @@ static const char *case_differs(void)
     if (bench.c.answers &&
         engine_differs(true, &options, PVM_DISPATCH_AUTO, PVM_GAS_LOG_NONE, BY_STEPS))
         return "native steps";
-    return NULL;
+    return bench.c.answers && turns_differ() ? "native in turns" : NULL;
 }
 
 /* How engines run the case. */
@@ -548,13 +581,17 @@ enum analysis_group oracle_check_group(void)
 void oracle_check_begin(void)
 {
     arena_init(&bench.arena, 64 << 20);
-    check(!os_reserve(PVM_MEM_RESERVE_SIZE, &bench.reservation));
-    bench.mem = pvm_mem_init(bench.reservation);
+    for (unsigned k = 0; k < 2; k++) {
+        check(!os_reserve(PVM_MEM_RESERVE_SIZE, &bench.reservation[k]));
+        bench.memory[k] = pvm_mem_init(bench.reservation[k]);
+    }
+    bench.mem = bench.memory[0];
     check(!pvm_engine_create(&bench.arena, &bench.engine));
 }
 
 void oracle_check_end(void)
 {
-    os_release(bench.reservation, PVM_MEM_RESERVE_SIZE);
+    for (unsigned k = 0; k < 2; k++)
+        os_release(bench.reservation[k], PVM_MEM_RESERVE_SIZE);
     arena_fini(&bench.arena);
 }

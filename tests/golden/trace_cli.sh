@@ -90,7 +90,7 @@ format     1.0, guest pvm
 state      closed
 identity   cf5430d8944f831dd85eb87a6ea4b112984bcd521ba46507b45526b60e773f81
 clocks     563 instructions, 563 gas
-size       6656 bytes: 3 chunks, 6261 bytes raw, 6261 stored, 2 blobs
+size       7200 bytes: 3 chunks, 6802 bytes raw, 6802 stored, 2 blobs
 events     20
          1 session.begin
          3 session.config
@@ -108,7 +108,7 @@ config     hash.every = 16777216
 EOF
 run 0 info --json up.lks
 out 'info --json' <<'EOF'
-{"schema":"lockstep.info.1","file":"up.lks","major":1,"minor":0,"guest":"pvm","parent":null,"parent_seq":0,"ring":false,"cut":false,"state":"closed","identity":"cf5430d8944f831dd85eb87a6ea4b112984bcd521ba46507b45526b60e773f81","events":20,"icount":563,"gas":563,"file_size":6656,"raw_size":6261,"stored_size":6261,"chunks":3,"blobs":2,"defects":0,"kinds":{"session.begin":1,"session.config":3,"session.end":1,"state.hash":1,"console.out":2,"pvm.program":1,"pvm.start":1,"pvm.segment":5,"pvm.ecall":4,"pvm.exit":1},"config":{"digest.every":"16","gas":"ledger","hash.every":"16777216"}}
+{"schema":"lockstep.info.1","file":"up.lks","major":1,"minor":0,"guest":"pvm","parent":null,"parent_seq":0,"ring":false,"cut":false,"state":"closed","identity":"cf5430d8944f831dd85eb87a6ea4b112984bcd521ba46507b45526b60e773f81","events":20,"icount":563,"gas":563,"file_size":7200,"raw_size":6802,"stored_size":6802,"chunks":3,"blobs":2,"defects":0,"kinds":{"session.begin":1,"session.config":3,"session.end":1,"state.hash":1,"console.out":2,"pvm.program":1,"pvm.start":1,"pvm.segment":5,"pvm.ecall":4,"pvm.exit":1},"config":{"digest.every":"16","gas":"ledger","hash.every":"16777216"}}
 EOF
 
 # ---- dump ----
@@ -237,12 +237,12 @@ byte=$(od -An -tu1 -j300000 -N1 flip.lks)
 at flip.lks 300000 "$(printf %03o $((byte ^ 1)))"
 run 1 verify flip.lks
 out 'verify of a flipped bit' <<'EOF'
-flip.lks: at 263576: trace chunk is damaged (crc32c)
+flip.lks: at 264120: trace chunk is damaged (crc32c)
 flip.lks: damaged: 1 defect, 21283 events readable
 EOF
 run 1 verify --json flip.lks
 out 'verify --json of a flipped bit' <<'EOF'
-{"schema":"lockstep.verify.1","file":"flip.lks","error":"trace_crc","offset":263576,"payload_offset":0,"text":"trace chunk is damaged (crc32c)"}
+{"schema":"lockstep.verify.1","file":"flip.lks","error":"trace_crc","offset":264120,"payload_offset":0,"text":"trace chunk is damaged (crc32c)"}
 {"schema":"lockstep.verify.1","file":"flip.lks","whole":false,"state":"damaged","defects":1,"events":21283,"charges":21266,"not_expanded":0,"not_compared":0,"identity":null}
 EOF
 run 1 verify up.lks flip.lks up.lks
@@ -279,7 +279,7 @@ count 'dump --salvage of a whole file' 20
 run 125 replay -q flip.lks
 run 0 recover flip.lks
 echo 'flip.recovered.lks: identity b67c975bec6ba1b6d6ce394facc4565cc423215066aac487876d0543cfb6a3ff' | out 'recover of a flipped bit'
-echo 'lockstep recover: flip.recovered.lks ends where the original is damaged, at byte 263576: trace chunk is damaged (crc32c)' |
+echo 'lockstep recover: flip.recovered.lks ends where the original is damaged, at byte 264120: trace chunk is damaged (crc32c)' |
     err 'recover of a flipped bit'
 run 0 verify flip.recovered.lks
 run 0 replay -q flip.recovered.lks
@@ -288,7 +288,7 @@ run 0 replay -q flip.recovered.lks
 head -c 2000 up.lks >short.lks
 run 1 verify short.lks
 out 'verify of a part' <<'EOF'
-short.lks: at 1320: trace ends in the middle of a chunk
+short.lks: at 1864: trace ends in the middle of a chunk
 short.lks: at 2000: trace is not finished: no index and trailer
 short.lks: damaged: 2 defects, 0 events readable
 EOF
@@ -296,7 +296,7 @@ run 125 dump short.lks
 silent 'dump of a part'
 run 0 recover -o short2.lks short.lks
 err 'recover of a part' <<'EOF'
-lockstep recover: the original ends without index and trailer, at byte 1320; all that is complete in it was kept
+lockstep recover: the original ends without index and trailer, at byte 1864; all that is complete in it was kept
 EOF
 run 0 verify short2.lks
 run 125 id short.lks

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# readme.sh BUILD: what README.md and docs/check.md tell people to type works.  Blocks
-# that begin with ```sh are run in a tree that has the corpus and this build; lines
+# readme.sh BUILD: what README.md, docs/check.md and docs/nub.md tell people to type
+# works.  Blocks that begin with ```sh are run in a tree that has the corpus and this build; lines
 # `./dev …` are only checked to name a command of ./dev.  A line that ends with
 # `# STATUS N` must exit so.
 . "$(dirname "$0")/lib.sh"
@@ -10,7 +10,7 @@
 # The lines of all sh blocks, without comments, as commands that check their status.
 extract()
 {
-    for page in README.md docs/check.md; do
+    for page in README.md docs/check.md docs/nub.md; do
         [ ! -e "$root/$page" ] ||
             sed -n '/^```sh$/,/^```$/p' "$root/$page" | grep -v '^```'
     done

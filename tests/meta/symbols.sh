@@ -6,7 +6,7 @@
 
 # folder: the prefixes of what it may define.
 prefixes='
-base: err_ arena_ buf_ bytes_ hash_ hash256_ os_
+base: err_ arena_ buf_ bytes_ hash_ hash256_ os_ unpack
 trace: trace_
 pvm: pvm_
 emu: emu_
@@ -27,7 +27,7 @@ imports='
 trace: msgpack_ ZSTD_
 pvm: os_
 emu:
-v86fs:
+v86fs: emu_virtio_
 link: pvm_ kernel_
 kernel: pvm_
 wasi: pvm_ v86fs_tree_
@@ -35,10 +35,10 @@ wasi: pvm_ v86fs_tree_
 
 # What every pure folder may ask for: base without os, memory and string functions that
 # depend on nothing, and what a compiler or assert() adds on its own.
-base_prefixes='err_ arena_ buf_ bytes_ hash_ hash256_'
+base_prefixes='err_ arena_ buf_ bytes_ hash_ hash256_ unpack'
 allowed='memcpy memmove memset memcmp memchr bcmp strlen strnlen strcmp strncmp strchr
 strrchr strstr __assert_fail __stack_chk_fail _GLOBAL_OFFSET_TABLE_ __popcountdi2
-__udivti3 __umodti3 __divti3 __modti3 __multi3'
+__udivti3 __umodti3 __udivmodti4 __divti3 __modti3 __multi3'
 
 # Names that must not be asked for by a folder, although their prefix may.
 forbidden='

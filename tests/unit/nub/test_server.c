@@ -304,7 +304,7 @@ static void test_quotas(void **state)
 static void test_files(void **state)
 {
     struct fixture *f = *state;
-    uint8_t p[40] = {9};
+    uint8_t p[41] = {9};
     assert_int_equal(call(f, NUB_FN_seed_file, p, 40), KERNEL_STATUS_OK);
     expect_u64(f, 10);
     memset(p, 0xff, 8);

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * lockstep query: who wrote, reads or runs what in a recorded run, and which events
+ * there are (trace-replay.md 12).
+ */
+#include "cli/debug_open.h"
+
+#include "base/os.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+struct options {
+    const char *at;
+    uint64_t count;
+};
+
+static const struct options defaults = {.count = 20};
+
+static const struct cli_option option[] = {
+    CLI_STRING(struct options, at, "at", 't', "POSITION",
+               "ask there (default: end for last-write and who, else start)"),
+    CLI_U64(struct options, count, "count", 'n', "N", 1, UINT64_MAX,
+            "events: at most so many (default 20)"),
+    CLI_END,
+};
+
+const struct cli_spec cli_spec_query = {
+    .option = option,
+    .options_size = sizeof(struct options),
+    .defaults = &defaults,
+    .positional = {{"TRACE", 1, 1, "a trace"},
+                   {"QUESTION", 1, 1,
+                    "last-write, next-read, who, events, output, hash"},
+                   {"WHAT", 0, 1, "address[,length], pc, kind or byte number"}},
+    .example = {{"lockstep query run.lks last-write 0x30014,4",
+                 "which instruction wrote this word last?"},
+                {"lockstep query -t 50% run.lks events ecall:68",
+                 "the next calls of op 68 in the second half"}},
+    .about =
+        "last-write ADDR[,LEN]  the last instruction before the position that wrote "
+        "there\n\n"
+        "next-read ADDR[,LEN]   the next one that reads there\n\n"
+        "who PC                 when an instruction was executed last\n\n"
+        "events [KIND[:op]]     the events from the position on\n\n"
+        "output N               when byte N of the output was written\n\n"
+        "hash                   digest of the whole machine there\n\n"
+        "A position in the answer is one for `lockstep debug --at`.",
+    .exit_yes = "there is an answer",
+    .exit_no = "there is none: not written, not read, not executed",
+    .prints_json = true,
+};
+
+struct asking {
+    struct cli *cli;
+    struct cli_debug debug;
+    const char *path, *what;
+    uint64_t count;
+};
+
+/* ---- answers ---- */
+
+static int print_answer(struct asking *a, const struct replay_answer *answer,
+                        const char *none)
+{
+    struct cli *cli = a->cli;
+    struct buf text;
+    if (cli->json) {
+        ui_json_begin(cli);
+        ui_json_bool(cli, "found", answer->found);
+        if (answer->found) {
+            ui_json_u64(cli, "icount", answer->time.icount);
+            ui_json_u64(cli, "gas", answer->gas);
+            ui_json_u64(cli, "pc", answer->pc - a->debug.debug.guest.ops->code_base);
+            ui_json_text(cli, "instruction", answer->insn);
+            ui_json_hex(cli, "before", bytes_of(answer->before, answer->size));
+            ui_json_hex(cli, "after", bytes_of(answer->after, answer->size));
+        }
+        ui_json_end(cli);
+        return answer->found ? CLI_YES : CLI_NO;
+    }
+    if (!answer->found) {
+        ui_out(cli, "%s\n", none);
+        return CLI_NO;
+    }
+    buf_init(&text, 4096);
+    buf_printf(&text, "icount %" PRIu64 "  gas %" PRIu64 "  pc 0x%" PRIx64 "  %s\n",
+               answer->time.icount, answer->gas,
+               answer->pc - a->debug.debug.guest.ops->code_base, answer->insn);
+    for (unsigned side = 0; answer->size && side < 2; side++) {
+        const uint8_t *bytes = side ? answer->after : answer->before;
+        buf_text(&text, side ? "after   " : "before  ");
+        for (size_t i = 0; i < answer->size; i++)
+            buf_printf(&text, "%02x", bytes[i]);
+        buf_byte(&text, '\n');
+    }
+    buf_printf(&text, "again:  lockstep debug --at %" PRIu64 " ", answer->time.icount);
+    ui_out(cli, "%s%s\n", buf_string(&text), a->path);
+    buf_fini(&text);
+    return CLI_YES;
+}
+
+static int no_question(struct asking *a, const char *wanted)
+{
+    return ui_usage(a->cli, "'%s' is no %s", a->what ? a->what : "", wanted);
+}
+
+/* ADDR[,LEN] */
+static bool read_range(const char *text, uint64_t *ret_address, uint64_t *ret_size)
+{
+    char address[32];
+    const char *comma = text ? strchr(text, ',') : NULL;
+    size_t size = !text ? 0 : comma ? (size_t)(comma - text) : strlen(text);
+    if (!size || size >= sizeof address)
+        return false;
+    memcpy(address, text, size);
+    address[size] = 0;
+    *ret_size = 1;
+    return cli_number(address, ret_address) &&
+           (!comma || cli_number(comma + 1, ret_size)) && *ret_size;
+}
+
+static int range_question(struct asking *a, bool write)
+{
+    struct replay_answer answer;
+    uint64_t address, size;
+    if (!read_range(a->what, &address, &size))
+        return no_question(a, "address[,length]");
+    enum err err = (write ? replay_query_last_write : replay_query_next_read)(
+        &a->debug.query, address, size, &answer);
+    return err ? ui_fail(a->cli, err, a->path)
+               : print_answer(a, &answer,
+                              write ? "not written before" : "not read from there on");
+}
+
+static int ask_last_write(struct asking *a)
+{
+    return range_question(a, true);
+}
+
+static int ask_next_read(struct asking *a)
+{
+    return range_question(a, false);
+}
+
+static int ask_who(struct asking *a)
+{
+    struct replay_answer answer;
+    uint64_t pc;
+    if (!a->what || !cli_number(a->what, &pc))
+        return no_question(a, "pc");
+    uint64_t base = a->debug.debug.guest.ops->code_base;
+    enum err err =
+        replay_query_who(&a->debug.query, pc < base ? pc + base : pc, true, &answer);
+    return err ? ui_fail(a->cli, err, a->path)
+               : print_answer(a, &answer, "not executed before");
+}
+
+/* ---- events ---- */
+
+static bool print_event(void *self, const struct trace_record *record)
+{
+    struct cli *cli = self;
+    struct buf text;
+    buf_init(&text, 1 << 16);
+    replay_query_put_event(record, &text);
+    if (cli->json) {
+        ui_json_begin(cli);
+        ui_json_u64(cli, "seq", record->seq);
+        ui_json_u64(cli, "icount", record->clock.icount);
+        ui_json_u64(cli, "gas", record->clock.gas);
+        ui_json_text(cli, "kind", record->kind->wire);
+        ui_json_text(cli, "text", buf_string(&text));
+        ui_json_end(cli);
+    } else {
+        ui_out(cli, "%s\n", buf_string(&text));
+    }
+    buf_fini(&text);
+    return true;
+}
+
+static int ask_events(struct asking *a)
+{
+    struct trace_record next;
+    struct replay_query *query = &a->debug.query;
+    uint64_t icount = replay_timeline_now(a->debug.timeline).icount;
+    enum err err = replay_query_event(query, icount, true, &next);
+    if (err == ERR_not_found)
+        return CLI_NO;
+    if (!err)
+        err = replay_query_events(query, icount ? next.seq : 0, a->count, a->what,
+                                  print_event, a->cli);
+    return err ? ui_fail(a->cli, err, a->path) : CLI_YES;
+}
+
+/* ---- positions ---- */
+
+static int print_here(struct asking *a, const uint8_t *hash)
+{
+    struct cli *cli = a->cli;
+    const struct replay_guest *guest = replay_timeline_guest(a->debug.timeline);
+    uint64_t icount = replay_timeline_now(a->debug.timeline).icount;
+    char hex[65] = "";
+    for (unsigned i = 0; hash && i < 32; i++) {
+        static const char digit[] = "0123456789abcdef";
+        hex[2 * i] = digit[hash[i] >> 4];
+        hex[2 * i + 1] = digit[hash[i] & 15];
+    }
+    if (cli->json) {
+        ui_json_begin(cli);
+        ui_json_u64(cli, "icount", icount);
+        ui_json_u64(cli, "gas", guest->ops->gas(guest->self));
+        if (hash)
+            ui_json_text(cli, "hash", hex);
+        ui_json_end(cli);
+    } else {
+        ui_out(cli, "icount %" PRIu64 "  gas %" PRIu64 "%s%s\n", icount,
+               guest->ops->gas(guest->self), hash ? "  " : "", hex);
+    }
+    return CLI_YES;
+}
+
+static int ask_output(struct asking *a)
+{
+    struct buf position;
+    uint64_t offset;
+    if (!a->what || !cli_number(a->what, &offset))
+        return no_question(a, "byte number");
+    buf_init(&position, 64);
+    buf_printf(&position, "out:%" PRIu64, offset);
+    enum err err = replay_query_go(&a->debug.query, buf_string(&position));
+    buf_fini(&position);
+    if (err == ERR_not_found) {
+        ui_note(a->cli, "%s: there is less output", a->path);
+        return CLI_NO;
+    }
+    return err ? ui_fail(a->cli, err, a->path) : print_here(a, NULL);
+}
+
+static int ask_hash(struct asking *a)
+{
+    const struct replay_guest *guest = replay_timeline_guest(a->debug.timeline);
+    uint8_t hash[32];
+    enum err err = guest->ops->hash(guest->self, hash);
+    return err ? ui_fail(a->cli, err, a->path) : print_here(a, hash);
+}
+
+static const struct question {
+    const char *name;
+    int (*ask)(struct asking *a);
+    const char *at; /* where, if --at does not say */
+} question[] = {
+    {"last-write", ask_last_write, "end"},
+    {"next-read", ask_next_read, "start"},
+    {"who", ask_who, "end"},
+    {"events", ask_events, "start"},
+    {"output", ask_output, "start"},
+    {"hash", ask_hash, "end"},
+};
+
+static bool interrupted(void *self)
+{
+    (void)self;
+    return os_interrupted();
+}
+
+int cmd_query(struct cli *cli, int argc, char **argv)
+{
+    const struct options *options = cli->options;
+    const struct replay_timeline_options how = {.interrupted = interrupted};
+    const struct question *chosen = NULL;
+    struct asking a = {.cli = cli,
+                       .path = argv[0],
+                       .what = argc > 2 ? argv[2] : NULL,
+                       .count = options->count};
+    for (size_t i = 0; i < countof(question); i++) {
+        if (strcmp(question[i].name, argv[1]) == 0)
+            chosen = &question[i];
+    }
+    if (!chosen)
+        return ui_usage(cli, "'%s' is no question; see lockstep query --help", argv[1]);
+    os_catch_interrupts();
+    int status = cli_debug_open(cli, &a.debug, argv[0], &how);
+    if (!status)
+        status = cli_debug_go(&a.debug, options->at ? options->at : chosen->at);
+    if (!status)
+        status = chosen->ask(&a);
+    cli_debug_close(&a.debug);
+    return status;
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/pc_guest.h"
+
+#include "base/hash.h"
+#include "base/os.h"
+#include "cli/guest.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { FILE_SIZE_MAX = 1 << 30, SCRIPT_SIZE_MAX = 1 << 20 };
+enum { LIMIT_STATUS = 124, INTERRUPTED_STATUS = 130 };
+#define MEMORY_MAX ((size_t)4 << 30)
+#define NS_PER_S UINT64_C(1000000000)
+
+const char *const cli_pc_boot_word[] = {"auto", "linux", "flat", "boot16", "rom", NULL};
+const char *const cli_pc_kernel_as_word[] = {"elf", "bzimage", NULL};
+const char *const cli_pc_cpu_word[] = {"fpu", "pse", "tsc",  "msr", "cx8",
+                                       "sep", "pge", "cmov", NULL};
+static const uint32_t feature[] = {EMU_FEATURE_FPU, EMU_FEATURE_PSE, EMU_FEATURE_TSC,
+                                   EMU_FEATURE_MSR, EMU_FEATURE_CX8, EMU_FEATURE_SEP,
+                                   EMU_FEATURE_PGE, EMU_FEATURE_CMOV};
+
+/* ---- options
+ * ------------------------------------------------------------------------- */
+
+static int read_config(struct cli *cli, const struct cli_pc_options *options,
+                       struct emu_pc_config *config)
+{
+    uint64_t seconds;
+    emu_pc_config_init(config);
+    if (options->mem % (1u << 20))
+        return ui_usage(cli, "--mem is a whole number of MiB");
+    config->ram_size = (uint32_t)options->mem;
+    config->ns_per_insn = (uint32_t)options->ns_per_insn;
+    if (options->cpu) {
+        config->cpu = 0;
+        for (unsigned i = 0; i < countof(feature); i++)
+            config->cpu |= options->cpu >> i & 1 ? feature[i] : 0;
+    }
+    if (!options->epoch)
+        return CLI_YES;
+    if (strcmp(options->epoch, "now") == 0)
+        config->epoch = os_clock_realtime_ns();
+    else if (cli_number(options->epoch, &seconds) && seconds < NS_PER_S * 10)
+        config->epoch = seconds * NS_PER_S;
+    else
+        return ui_usage(cli, "--epoch is 'now' or seconds since 1970, not '%s'",
+                        options->epoch);
+    return CLI_YES;
+}
+
+static int read_file(struct cli *cli, const char *path, struct buf *buf)
+{
+    enum err err = path ? os_file_read(path, buf) : ERR_ok;
+    return err ? ui_fail(cli, err, path) : CLI_YES;
+}
+
+/* blake2b-256 of a text with the number, or of the system's random bytes (2.1). */
+static void derive_seed(uint64_t seed, uint8_t ret[EMU_BOOT_SEED_SIZE])
+{
+    char text[48];
+    int size = snprintf(text, sizeof text, "lockstep.pc.seed:%" PRIu64, seed);
+    struct hash256 hash = hash256_of(text, (size_t)size);
+    memcpy(ret, hash.byte, EMU_BOOT_SEED_SIZE);
+}
+
+/* ---- console
+ * ------------------------------------------------------------------------- */
+
+static bool console_out(void *self, struct bytes data)
+{
+    struct cli_pc *pc = self;
+    if (pc->out_fd >= 0)
+        return os_write_all(pc->out_fd, data.data, data.size) == ERR_ok;
+    ui_out_bytes(pc->cli, data);
+    ui_flush(pc->cli);
+    return !pc->cli->out_failed;
+}
+
+static int open_console(struct cli_pc *pc, const char *console)
+{
+    if (!console || strcmp(console, "stdio") == 0) {
+        pc->in_fd = 0;
+        return CLI_YES;
+    }
+    if (strncmp(console, "script=", 7) == 0)
+        return read_file(pc->cli, console + 7, &pc->script);
+    if (strncmp(console, "file=", 5) == 0) {
+        enum err err = os_open(console + 5, OS_OPEN_CREATE, &pc->out_fd);
+        return err ? ui_fail(pc->cli, err, console + 5) : CLI_YES;
+    }
+    return ui_usage(pc->cli, "--console is stdio, script=FILE or file=FILE, not '%s'",
+                    console);
+}
+
+static int open_host(struct cli_pc *pc)
+{
+    const struct cli_pc_options *options = pc->options;
+    uint32_t line;
+    int status = open_console(pc, options->console);
+    if (status)
+        return status;
+    const char *until = options->until ? options->until : "";
+    const struct replay_pc_live_options live = {
+        .out = console_out,
+        .out_self = pc,
+        .input_fd = pc->in_fd,
+        .script = buf_bytes(&pc->script),
+        .until = bytes_of(until, strlen(until)),
+        .output_max = options->console_max,
+        .pace = pc->in_fd >= 0 && os_is_terminal(pc->in_fd),
+        .interrupted = os_interrupted,
+    };
+    enum err err = replay_pc_live_create(&pc->arena, &live, &pc->live, &line);
+    if (err == ERR_usage)
+        return ui_usage(pc->cli,
+                        "%s: line %" PRIu32
+                        ": a line is 'expect TEXT', 'send TEXT' or 'type TEXT'",
+                        options->console, line);
+    return err ? ui_fail(pc->cli, err, "console") : CLI_YES;
+}
+
+/* ---- machine
+ * ------------------------------------------------------------------------- */
+
+static int load(struct cli_pc *pc, uint64_t seed)
+{
+    const struct cli_pc_options *options = pc->options;
+    const char *line = options->append ? options->append : "";
+    struct emu_boot boot = {.kind = options->boot,
+                            .as_bzimage = options->kernel_as == 1,
+                            .kernel = buf_bytes(&pc->kernel),
+                            .initrd = buf_bytes(&pc->initrd),
+                            .cmdline = bytes_of(line, strlen(line))};
+    struct emu_boot_problem problem;
+    struct arena arena;
+    derive_seed(seed, boot.seed);
+    arena_init(&arena, MEMORY_MAX);
+    enum err err = emu_boot_load(&arena, &boot, pc->pc, &pc->kind, &problem);
+    arena_fini(&arena);
+    if (err == ERR_usage)
+        return ui_usage(pc->cli, "--append has at most %d bytes", EMU_BOOT_CMDLINE_MAX);
+    if (err != ERR_image)
+        return err ? ui_fail(pc->cli, err, options->kernel) : CLI_YES;
+    ui_error(pc->cli, "%s: %s%s %" PRIu64 " (0x%" PRIx64 ")", options->kernel,
+             problem.name ? problem.name : "", problem.text, problem.value,
+             problem.value);
+    return CLI_UNKNOWN;
+}
+
+static int create(struct cli_pc *pc)
+{
+    struct emu_pc_config config;
+    int status = read_config(pc->cli, pc->options, &config);
+    if (status)
+        return status;
+    struct emu_host host = replay_pc_live_host(pc->live);
+    enum err err = emu_pc_create(&pc->arena, &config, &host, &pc->pc);
+    if (err)
+        return ui_fail(pc->cli, err, "machine");
+    replay_pc_live_attach(pc->live, pc->pc);
+    emu_cpu_one_by_one(pc->pc->cpu, pc->options->one_by_one);
+    return CLI_YES;
+}
+
+int cli_pc_open(struct cli *cli, const struct cli_pc_options *options, uint64_t seed,
+                struct cli_pc *ret)
+{
+    *ret = (struct cli_pc){.cli = cli, .options = options, .out_fd = -1, .in_fd = -1};
+    arena_init(&ret->arena, MEMORY_MAX);
+    buf_init(&ret->kernel, FILE_SIZE_MAX);
+    buf_init(&ret->initrd, FILE_SIZE_MAX);
+    buf_init(&ret->script, SCRIPT_SIZE_MAX);
+    if (!options->kernel)
+        return ui_usage(cli, "a pc needs --kernel");
+    int status = read_file(cli, options->kernel, &ret->kernel);
+    if (!status)
+        status = read_file(cli, options->initrd, &ret->initrd);
+    if (!status)
+        status = open_host(ret);
+    if (!status)
+        status = create(ret);
+    if (!status)
+        status = load(ret, seed);
+    return status;
+}
+
+void cli_pc_close(struct cli_pc *pc)
+{
+    replay_pc_live_close(pc->live);
+    os_close(pc->out_fd);
+    buf_fini(&pc->kernel);
+    buf_fini(&pc->initrd);
+    buf_fini(&pc->script);
+    arena_fini(&pc->arena);
+}
+
+/* ---- run
+ * ----------------------------------------------------------------------------- */
+
+static int stopped(const struct cli_pc *pc, const char **ret_words)
+{
+    switch (replay_pc_live_stop(pc->live)) {
+    case REPLAY_PC_UNTIL:
+        *ret_words = "printed the text it was to print";
+        return CLI_YES;
+    case REPLAY_PC_OUTPUT_MAX:
+        *ret_words = "printed more than --max-console";
+        return LIMIT_STATUS;
+    case REPLAY_PC_INTERRUPTED:
+        *ret_words = "interrupted";
+        return INTERRUPTED_STATUS;
+    case REPLAY_PC_OUT_FAILED:
+    case REPLAY_PC_NOT_STOPPED:
+        break;
+    }
+    *ret_words = "its output cannot be written";
+    return CLI_UNKNOWN;
+}
+
+static int ended(const struct cli_pc *pc, const char **ret_words)
+{
+    static const char *const words[] = {
+        [EMU_RESET_NONE] = "still runs",
+        [EMU_RESET_KEYBOARD] = "reset by the keyboard controller",
+        [EMU_RESET_TRIPLE_FAULT] = "triple fault",
+        [EMU_RESET_PORT] = "exit or reset by a port",
+        [EMU_RESET_POWER_OFF] = "halted for ever",
+    };
+    bool fault = pc->pc->cause == EMU_RESET_TRIPLE_FAULT;
+    *ret_words = words[pc->pc->cause];
+    return fault && pc->options->triple_fault_ok ? CLI_YES : (int)pc->pc->code;
+}
+
+static int outcome(const struct cli_pc *pc, enum emu_pc_status status,
+                   const char **ret_words)
+{
+    switch (status) {
+    case EMU_PC_ENDED:
+        return ended(pc, ret_words);
+    case EMU_PC_STOPPED:
+        return stopped(pc, ret_words);
+    case EMU_PC_LIMIT:
+        *ret_words = "--max-insns is reached";
+        return LIMIT_STATUS;
+    case EMU_PC_IDLE:
+        *ret_words = "waits for input that cannot come";
+        return LIMIT_STATUS;
+    case EMU_PC_CLOCK:
+        break;
+    }
+    *ret_words = "its clock has ended";
+    return LIMIT_STATUS;
+}
+
+/* Where the guest is, for people who look for the reason. */
+static void tell_registers(struct cli *cli, const struct emu_cpu *cpu)
+{
+    const uint32_t *reg = cpu->reg;
+    uint8_t code[8] = {0};
+    (void)emu_cpu_peek(cpu, cpu->segment[EMU_CS].base + cpu->eip, code, sizeof code);
+    ui_verbose(cli,
+               "eax=%08x ecx=%08x edx=%08x ebx=%08x esp=%08x ebp=%08x esi=%08x "
+               "edi=%08x",
+               reg[EMU_EAX], reg[EMU_ECX], reg[EMU_EDX], reg[EMU_EBX], reg[EMU_ESP],
+               reg[EMU_EBP], reg[EMU_ESI], reg[EMU_EDI]);
+    ui_verbose(cli,
+               "eip=%04x:%08x (%02x %02x %02x %02x %02x %02x %02x %02x) eflags=%08x "
+               "cr0=%08x cr2=%08x cr3=%08x cr4=%08x",
+               cpu->segment[EMU_CS].selector, cpu->eip, code[0], code[1], code[2],
+               code[3], code[4], code[5], code[6], code[7], cpu->eflags, cpu->cr0,
+               cpu->cr2, cpu->cr3, cpu->cr4);
+    const struct emu_undefined *undefined = emu_cpu_undefined(cpu);
+    for (uint32_t i = 0; i < undefined->kinds; i++)
+        ui_verbose(cli, "undefined instruction %02x %02x %02x %02x",
+                   undefined->bytes[i][0], undefined->bytes[i][1],
+                   undefined->bytes[i][2], undefined->bytes[i][3]);
+}
+
+int cli_pc_run(struct cli *cli, const struct cli_pc_options *options, uint64_t seed)
+{
+    struct cli_pc pc;
+    int status = cli_pc_open(cli, options, seed, &pc);
+    if (!status) {
+        const char *words;
+        os_catch_interrupts();
+        uint64_t start = os_clock_cpu_ns();
+        enum emu_pc_status how = emu_pc_run(pc.pc, options->insns_max);
+        replay_pc_live_flush(pc.live);
+        status = outcome(&pc, how, &words);
+        uint64_t insns = pc.pc->cpu->icount, ns = os_clock_cpu_ns() - start;
+        ui_note(cli, "%s: %s, %" PRIu64 " instructions, %.2f s, %.0f MIPS",
+                options->kernel, words, insns, (double)ns / 1e9,
+                ns ? (double)insns * 1e3 / (double)ns : 0.0);
+        tell_registers(cli, pc.pc->cpu);
+    }
+    cli_pc_close(&pc);
+    return status;
+}

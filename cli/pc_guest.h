@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cli/pc_guest.h - the options that describe a pc guest, and the way from them to a
+ * machine that is ready to run (machine.md 2.1).
+ */
+#ifndef CLI_PC_GUEST_H
+#define CLI_PC_GUEST_H
+
+#include "cli/cli.h"
+#include "emu/boot.h"
+#include "replay/pc_live.h"
+
+struct cli_pc_options {
+    const char *kernel, *initrd, *append;
+    uint64_t mem;
+    enum emu_boot_kind boot;
+    uint32_t kernel_as; /* 0 elf, 1 bzimage */
+    uint32_t cpu;       /* words left out: all */
+    uint64_t ns_per_insn;
+    const char *epoch;   /* NULL: the fixed one; "now"; seconds since 1970 */
+    const char *console; /* NULL or "stdio", "script=FILE", "file=FILE" */
+    const char *until;
+    uint64_t insns_max, console_max;
+    bool triple_fault_ok;
+    bool one_by_one;
+};
+
+#define CLI_PC_DEFAULTS                                                                \
+    {                                                                                  \
+        .mem = 128u << 20, .ns_per_insn = 10, .insns_max = UINT64_MAX,                 \
+        .console_max = 1u << 30                                                        \
+    }
+
+extern const char *const cli_pc_boot_word[], *const cli_pc_kernel_as_word[],
+                                                 *const cli_pc_cpu_word[];
+
+/* The rows of an option table; `type` has a member `pc`. */
+#define CLI_PC_OPTIONS(type)                                                           \
+    CLI_STRING(type, pc.kernel, "kernel", 'k', "FILE",                                 \
+               "pc: a bzImage, an ELF file, or with --boot a boot sector or ROM"),     \
+        CLI_STRING(type, pc.initrd, "initrd", 'i', "FILE", "pc: the initramfs"),       \
+        CLI_STRING(type, pc.append, "append", 0, "TEXT", "pc: the command line"),      \
+        CLI_SIZE(type, pc.mem, "mem", 'm', "SIZE", 1u << 20, UINT64_C(1) << 31,        \
+                 "pc: memory, whole MiB (default 128M)"),                              \
+        CLI_WORD(type, pc.boot, "boot", 0, cli_pc_boot_word,                           \
+                 "pc: what --kernel is (default: by its content)"),                    \
+        CLI_WORD(type, pc.kernel_as, "kernel-as", 0, cli_pc_kernel_as_word,            \
+                 "pc: unpack a bzImage on the host, or let it do so itself"),          \
+        CLI_WORDS(type, pc.cpu, "cpu", 0, cli_pc_cpu_word,                             \
+                  "pc: features the processor offers (default all)"),                  \
+        CLI_U64(type, pc.ns_per_insn, "ns-per-insn", 0, "N", 1, 1000,                  \
+                "pc: virtual nanoseconds per instruction (default 10)"),               \
+        CLI_STRING(type, pc.epoch, "epoch", 0, "now|S",                                \
+                   "pc: time of day at the start (default 1700000000)"),               \
+        CLI_STRING(type, pc.console, "console", 0, "stdio|script=FILE|file=FILE",      \
+                   "pc: the serial port (default stdio)"),                             \
+        CLI_STRING(type, pc.until, "until", 0, "TEXT",                                 \
+                   "pc: end well when the guest has printed this"),                    \
+        CLI_U64(type, pc.insns_max, "max-insns", 0, "N", 1, UINT64_MAX,                \
+                "pc: end after so many instructions"),                                 \
+        CLI_SIZE(type, pc.console_max, "max-console", 0, "SIZE", 1, UINT64_MAX,        \
+                 "pc: end after so many bytes of output (default 1G)"),                \
+        CLI_FLAG(type, pc.triple_fault_ok, "triple-fault-ok", 0,                       \
+                 "pc: a triple fault ends the run with status 0"),                     \
+        CLI_FLAG(type, pc.one_by_one, "one-by-one", 0,                                 \
+                 "pc: decode every instruction anew (for checks; slow)")
+
+/* A machine that is loaded; dies with cli_pc_close(). */
+struct cli_pc {
+    struct cli *cli;
+    const struct cli_pc_options *options;
+    struct arena arena;
+    struct buf kernel, initrd, script;
+    int out_fd; /* of file=FILE; -1: standard output */
+    int in_fd;
+    struct replay_pc_live *live;
+    struct emu_pc *pc;
+    enum emu_boot_kind kind;
+};
+
+/* CLI_YES, or the exit status after a message. */
+int cli_pc_open(struct cli *cli, const struct cli_pc_options *options, uint64_t seed,
+                struct cli_pc *ret);
+void cli_pc_close(struct cli_pc *pc);
+
+/* `lockstep run pc`: all of it. */
+int cli_pc_run(struct cli *cli, const struct cli_pc_options *options, uint64_t seed);
+
+#endif

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * String instructions and their `rep` forms (machine.md 4.3).
+ *
+ * The state is architectural after each iteration, so a `rep` can be left anywhere: at
+ * a fault, an interrupt, a trap, a place where the run shall stop.
+ */
+#include "emu/exec.h"
+
+static uint32_t step_of(const struct emu_cpu *cpu, const struct emu_op *op)
+{
+    return cpu->eflags & EMU_FLAG_DF ? 0u - op->size : op->size;
+}
+
+static uint32_t index_of(const struct emu_cpu *cpu, const struct emu_op *op,
+                         unsigned number)
+{
+    return cpu->reg[number] & op->address_mask;
+}
+
+/* Move ESI or EDI in the width of the address. */
+static void advance(struct emu_cpu *cpu, const struct emu_op *op, unsigned number)
+{
+    uint32_t mask = op->address_mask;
+    cpu->reg[number] =
+        (cpu->reg[number] & ~mask) | ((cpu->reg[number] + step_of(cpu, op)) & mask);
+}
+
+/* One iteration of each; false with nothing changed on a fault. */
+static bool movs_once(struct emu_cpu *cpu, const struct emu_op *op)
+{
+    uint32_t value;
+    if (!emu_load(cpu, op->segment, index_of(cpu, op, EMU_ESI), op->size, &value) ||
+        !emu_store(cpu, EMU_ES, index_of(cpu, op, EMU_EDI), op->size, value))
+        return false;
+    advance(cpu, op, EMU_ESI);
+    advance(cpu, op, EMU_EDI);
+    return true;
+}
+
+static bool stos_once(struct emu_cpu *cpu, const struct emu_op *op)
+{
+    if (!emu_store(cpu, EMU_ES, index_of(cpu, op, EMU_EDI), op->size,
+                   cpu->reg[EMU_EAX]))
+        return false;
+    advance(cpu, op, EMU_EDI);
+    return true;
+}
+
+static bool lods_once(struct emu_cpu *cpu, const struct emu_op *op)
+{
+    uint32_t value;
+    if (!emu_load(cpu, op->segment, index_of(cpu, op, EMU_ESI), op->size, &value))
+        return false;
+    emu_put_register(cpu, 0, op->size, value);
+    advance(cpu, op, EMU_ESI);
+    return true;
+}
+
+static bool cmps_once(struct emu_cpu *cpu, const struct emu_op *op)
+{
+    uint32_t a, b;
+    if (!emu_load(cpu, op->segment, index_of(cpu, op, EMU_ESI), op->size, &a) ||
+        !emu_load(cpu, EMU_ES, index_of(cpu, op, EMU_EDI), op->size, &b))
+        return false;
+    (void)emu_do_sub(cpu, op->size * 8u, a, b);
+    advance(cpu, op, EMU_ESI);
+    advance(cpu, op, EMU_EDI);
+    return true;
+}
+
+static bool scas_once(struct emu_cpu *cpu, const struct emu_op *op)
+{
+    uint32_t value;
+    if (!emu_load(cpu, EMU_ES, index_of(cpu, op, EMU_EDI), op->size, &value))
+        return false;
+    (void)emu_do_sub(cpu, op->size * 8u, emu_get_register(cpu, 0, op->size), value);
+    advance(cpu, op, EMU_EDI);
+    return true;
+}
+
+static uint16_t port_of(const struct emu_cpu *cpu)
+{
+    return cpu->half[EMU_EDX * 2];
+}
+
+/* The store is probed before the port is read. */
+static bool ins_once(struct emu_cpu *cpu, const struct emu_op *op)
+{
+    uint32_t linear;
+    if (!emu_linear(cpu, EMU_ES, index_of(cpu, op, EMU_EDI), op->size, EMU_ACCESS_WRITE,
+                    &linear) ||
+        !emu_probe_write(cpu, linear, op->size, emu_is_user(cpu)))
+        return false;
+    uint32_t value = cpu->bus.port_read(cpu->bus.context, port_of(cpu), op->size);
+    if (!emu_write_slow(cpu, linear, &value, op->size, emu_is_user(cpu)))
+        return false;
+    advance(cpu, op, EMU_EDI);
+    return true;
+}
+
+static bool outs_once(struct emu_cpu *cpu, const struct emu_op *op)
+{
+    uint32_t value;
+    if (!emu_load(cpu, op->segment, index_of(cpu, op, EMU_ESI), op->size, &value))
+        return false;
+    cpu->bus.port_write(cpu->bus.context, port_of(cpu), value, op->size);
+    advance(cpu, op, EMU_ESI);
+    return true;
+}
+
+typedef bool once_fn(struct emu_cpu *cpu, const struct emu_op *op);
+
+/* After an iteration that is not the last: must the loop be left here? */
+static bool must_leave(struct emu_cpu *cpu)
+{
+    struct emu_engine *e = cpu->engine;
+    bool interrupt =
+        cpu->intr && (cpu->eflags & EMU_FLAG_IF) && !(cpu->shadow & EMU_SHADOW_INTR);
+    if (--e->rep_budget == 0)
+        e->yield = true;
+    return e->yield || cpu->stop || interrupt || e->dropped;
+}
+
+/* Does REPE or REPNE end after this comparison? */
+static bool ends_comparison(const struct emu_cpu *cpu, const struct emu_op *op)
+{
+    bool repne = op->flags & EMU_OP_REPNE;
+    return emu_flag_z(cpu) == repne;
+}
+
+static inline const struct emu_op *repeat(struct emu_cpu *cpu, const struct emu_op *op,
+                                          once_fn *once, bool compares)
+{
+    uint32_t mask = op->address_mask;
+    if (!(op->flags & EMU_OP_REP)) {
+        if (!once(cpu, op))
+            FAULT;
+        NEXT;
+    }
+    while (cpu->reg[EMU_ECX] & mask) {
+        if (!once(cpu, op))
+            FAULT;
+        uint32_t count = (cpu->reg[EMU_ECX] - 1) & mask;
+        cpu->reg[EMU_ECX] = (cpu->reg[EMU_ECX] & ~mask) | count;
+        cpu->sub++;
+        if (!count || (compares && ends_comparison(cpu, op)))
+            break;
+        if (must_leave(cpu))
+            return emu_abandon(cpu, op);
+    }
+    cpu->sub = 0;
+    NEXT;
+}
+
+#define DEFINE_STRING(name, compares)                                                  \
+    HANDLER(name)                                                                      \
+    {                                                                                  \
+        return repeat(cpu, op, name##_once, compares);                                 \
+    }
+DEFINE_STRING(movs, false)
+DEFINE_STRING(stos, false)
+DEFINE_STRING(lods, false)
+DEFINE_STRING(cmps, true)
+DEFINE_STRING(scas, true)
+
+static const struct emu_op *repeat_port(struct emu_cpu *cpu, const struct emu_op *op,
+                                        once_fn *once)
+{
+    if (!emu_check_io(cpu, port_of(cpu), op->size))
+        FAULT;
+    emu_sync_clock(cpu, op);
+    const struct emu_op *next = repeat(cpu, op, once, false);
+    return next ? emu_leave(cpu, op, emu_next_eip(cpu, op)) : NULL;
+}
+
+HANDLER(ins)
+{
+    return repeat_port(cpu, op, ins_once);
+}
+
+HANDLER(outs)
+{
+    return repeat_port(cpu, op, outs_once);
+}

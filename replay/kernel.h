@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * replay/kernel.h - record and replay a capability kernel.
+ *
+ * A session is a kernel and the requests of its host, in order.  Recording writes each
+ * request with all that follows from it (trace-replay.md 4.3, pvm-kernel.md 10); a
+ * replay takes the requests from the trace and compares everything else: responses,
+ * segments, ecalls, assist calls, published caps, outcomes, and the state at the end.
+ *
+ * Determinism: the events depend on the configuration and the requests alone.
+ *
+ * Threads: a session belongs to one.
+ */
+#ifndef REPLAY_KERNEL_H
+#define REPLAY_KERNEL_H
+
+#include "kernel/kernel.h"
+#include "replay/replay.h"
+
+struct replay_kernel_setup {
+    struct kernel_config config; /* `engine` is not part of a trace */
+    enum pvm_gas_log gas_log;    /* LEDGER, EACH or SUMMARY; NONE without a trace */
+    bool log_reads, log_writes, log_caps;
+};
+
+/* The default configuration and a ledger. */
+struct replay_kernel_setup replay_kernel_setup_default(void);
+
+struct replay_kernel_options {
+    struct trace *trace; /* recording, replaying, or NULL: off.  Borrowed */
+    struct trace *copy;  /* recording, takes what a replay produces; NULL */
+    struct replay_engine engine;
+    bool (*interrupted)(void); /* polled; NULL: never */
+};
+
+struct replay_kernel;
+
+/* A fresh kernel, and the events in front of the first request.  Everything is borrowed
+ * for the life of the session, which lives in `arena` and memory of its own.  ERR_usage
+ * for a bad configuration, ERR_unsupported, ERR_nomem, and errors of the trace. */
+ERR_MUST_CHECK enum err
+replay_kernel_create(struct arena *arena, const struct replay_kernel_setup *setup,
+                     const struct replay_kernel_options *options,
+                     struct replay_kernel **ret_session);
+
+/* NULL is fine. */
+void replay_kernel_close(struct replay_kernel *session);
+
+/* The kernel, to look at; requests go through this header. */
+struct kernel *replay_kernel_of(struct replay_kernel *session);
+
+/* What the requests answer is as kernel.h says.  The error is that of the trace
+ * (ERR_trace_diverged in a replay), or an external abort. */
+ERR_MUST_CHECK enum err replay_kernel_put(struct replay_kernel *session,
+                                          struct bytes wire,
+                                          enum kernel_status *ret_status,
+                                          struct hash256 *ret_hash);
+
+struct replay_kernel_invocation {
+    struct hash256 instance;
+    uint32_t endpoint;
+    uint32_t pad; /* of the packet */
+    uint64_t args[4];
+    uint64_t gas;
+};
+ERR_MUST_CHECK enum err
+replay_kernel_invoke(struct replay_kernel *session,
+                     const struct replay_kernel_invocation *invocation,
+                     struct kernel_result *ret_result);
+
+/* `scratch` may be NULL; with `drop` the rest is not looked at. */
+ERR_MUST_CHECK enum err replay_kernel_resume(struct replay_kernel *session, bool drop,
+                                             const struct hash256 *scratch,
+                                             uint64_t topup,
+                                             struct kernel_result *ret_result);
+
+/* The other requests that change a kernel, by their number (pvm-kernel.md 9.2). */
+enum replay_kernel_fn {
+    REPLAY_KERNEL_SEED_FILE = 18,
+    REPLAY_KERNEL_SEED_QUOTA = 19,
+    REPLAY_KERNEL_ADD_CATCHER = 20,
+    REPLAY_KERNEL_NEW_CATCHER = 22,
+    REPLAY_KERNEL_RESET_BLOCK = 23,
+};
+enum { REPLAY_KERNEL_REQUEST_MAX = 72, REPLAY_KERNEL_ANSWER_MAX = 32 };
+
+struct replay_kernel_answer {
+    enum kernel_status status;
+    uint8_t bytes[REPLAY_KERNEL_ANSWER_MAX];
+    size_t size;
+};
+
+/* `payload` as in the packet; one that is malformed or too long is MALFORMED. */
+ERR_MUST_CHECK enum err replay_kernel_request(struct replay_kernel *session,
+                                              enum replay_kernel_fn fn,
+                                              struct bytes payload,
+                                              struct replay_kernel_answer *ret_answer);
+
+/* The events behind the last request: the state, and session.end with this reason
+ * (trace-replay.md 4.1; only 0 has the state). */
+ERR_MUST_CHECK enum err replay_kernel_finish(struct replay_kernel *session,
+                                             uint64_t reason);
+
+/* Replay: do all that the trace asks for, up to its end. */
+ERR_MUST_CHECK enum err replay_kernel_follow(struct replay_kernel *session);
+
+struct replay_kernel_totals {
+    struct trace_clock clock;
+    uint64_t ecall_count, invoke_count;
+};
+struct replay_kernel_totals replay_kernel_totals(const struct replay_kernel *session);
+
+/* After ERR_trace_diverged, where the trace's own words are missing. */
+const struct trace_divergence *
+replay_kernel_divergence(const struct replay_kernel *session);
+
+/* Does this trace hold a kernel's session?  False also for what cannot be read. */
+bool replay_kernel_is(const struct trace_source *source);
+
+/* The setup in a trace; ERR_trace_event with *ret_refusal filled, and what the reader
+ * answers. */
+ERR_MUST_CHECK enum err replay_kernel_setup_read(struct arena *arena,
+                                                 struct trace_reader *reader,
+                                                 struct replay_kernel_setup *ret_setup,
+                                                 struct replay_refusal *ret_refusal);
+
+#endif

@@ -1,0 +1,63 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# jar.sh LOCKSTEP [--bless]: the scenarios of corpus/jar.  Every step answers what its
+# manifest says; each engine records the same trace, whose identity is that of
+# corpus/jar/identities; each engine replays it; verify and gas find nothing wrong.  Run
+# in the source root.
+set -u
+LC_ALL=C
+export LC_ALL
+lockstep=$1
+bless=${2:-}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+status=0
+
+wrong()
+{
+    echo "jar.sh: $*"
+    status=1
+}
+
+engines='interp recomp'
+"$lockstep" record --engine recomp kernel corpus/jar/writer.json -o "$work/x.lks" \
+    >/dev/null 2>&1 || engines=interp
+
+for name in store calls scheduler writer upgrade evil; do
+    want=$(sed -n "s/^$name //p" corpus/jar/identities)
+    for engine in $engines; do
+        trace=$work/$name.$engine.lks
+        "$lockstep" record --engine "$engine" kernel "corpus/jar/$name.json" -o "$trace" \
+            >"$work/out" 2>&1 || { wrong "$name: $engine:"; grep expected "$work/out"; }
+        got=$("$lockstep" id "$trace")
+        [ "$bless" != --bless ] || want=$got
+        [ "$got" = "$want" ] || wrong "$name: $engine gives $got, not $want"
+    done
+    "$lockstep" replay --in-process "$trace" >"$work/out" 2>&1 ||
+        { wrong "$name: replay in this process:"; cat "$work/out"; }
+    [ "$bless" != --bless ] || echo "$name $want" >>"$work/identities"
+    trace=$work/$name.interp.lks
+    for engine in $engines; do
+        "$lockstep" replay --engine "$engine" "$trace" >"$work/out" 2>&1 ||
+            { wrong "$name: replay by $engine:"; cat "$work/out"; }
+    done
+    "$lockstep" verify "$trace" >"$work/out" 2>&1 || { wrong "$name:"; cat "$work/out"; }
+    "$lockstep" gas --verify "$trace" >"$work/out" 2>&1 ||
+        { wrong "$name: gas:"; cat "$work/out"; }
+    for form in each summary; do
+        "$lockstep" record --gas-log "$form" kernel "corpus/jar/$name.json" \
+            -o "$work/$form.lks" >/dev/null 2>&1 || wrong "$name: $form"
+        "$lockstep" replay "$work/$form.lks" >/dev/null 2>&1 || wrong "$name: $form"
+    done
+done
+
+# --invoke takes the place of the manifest's steps.
+"$lockstep" record kernel corpus/jar/store.json -o "$work/i.lks" --invoke store:0:7,5 \
+    --invoke store:1:7 --json >"$work/out" 2>&1 || wrong "--invoke"
+grep -q '"what":"store:1",.*"value":5,' "$work/out" || wrong "--invoke: no value 5"
+
+if [ "$bless" = --bless ]; then
+    cp "$work/identities" corpus/jar/identities
+fi
+exit $status
