@@ -272,7 +272,7 @@ static const char counter_text[] = "load_imm a0, 0\n"
                                    "load_ind_u32 a2, [t0 + 64]\n"
                                    "fallthrough\n"
                                    "next:\n"
-                                   "branch_lt_u_imm a0, 4000, loop\n"
+                                   "branch_lt_u_imm a0, 1200, loop\n"
                                    "trap\n";
 
 static struct replay_setup counter_setup(struct bench *b)
@@ -365,6 +365,11 @@ static void check_forwards(struct bench *b, const struct stops *stops,
 static void test_stops(void **state)
 {
     const uint64_t base = (uint64_t)1 << 32;
+    static const struct replay_timeline_options how[] = {
+        {.spacing = 3000},
+        {.spacing = 100},
+        {.spacing = 50, .memory_max = 200000}, /* lists of pages are merged */
+    };
     static const struct replay_watch rare = {0x21ffc, 4, REPLAY_WATCH_WRITE};
     static const struct replay_watch often = {0x20040, 4, REPLAY_WATCH_WRITE};
     struct bench b = bench_new;
@@ -389,13 +394,49 @@ static void test_stops(void **state)
         assert_true(found > 0);
         /* A breakpoint at the very first instruction is behind nobody. */
         bool first = position[0] == 0;
-        for (unsigned dense = 0; dense < 2; dense++) {
-            open_timeline(
-                &b, &(struct replay_timeline_options){.spacing = dense ? 100 : 3000});
+        for (size_t k = 0; k < countof(how); k++) {
+            open_timeline(&b, &how[k]);
             check_backwards(&b, &set[i], position, found);
             check_forwards(&b, &set[i], position + first, found - first);
             close_timeline(&b);
         }
+    }
+    end(&b);
+}
+
+/* Stores that reach a watched byte from the line, or the page, before. */
+static void test_straddling(void **state)
+{
+    static const char text[] = "load_imm t0, 0x20000\nload_imm_64 a0, 0x7000000000\n"
+                               "fallthrough\nloop:\nadd_imm_64 a1, a1, 1\n"
+                               "add_64 a0, a0, a0\nadd_imm_64 a0, a0, 1\n"
+                               "store_ind_u64 a0, [t0 + 60]\n"
+                               "store_ind_u64 a0, [t0 + 0xffc]\n"
+                               "store_ind_u8 a1, [t0 + 127]\n"
+                               "branch_lt_u_imm a1, 20, loop\ntrap\n";
+    static const struct trace_uuu map = {0x20000, 0x4000, PVM_ACCESS_RW};
+    static const struct replay_watch watch[] = {
+        {0x20040, 4, REPLAY_WATCH_WRITE},
+        {0x21000, 4, REPLAY_WATCH_WRITE},
+        {0x2007f, 1, REPLAY_WATCH_WRITE},
+    };
+    struct bench b = bench_new;
+    size_t count;
+    (void)state;
+    struct replay_setup setup = setup_of(assemble(&b.arena, text), PVM_PROFILE_JAVM);
+    setup.gas = 100000000;
+    setup.maps = (struct trace_list_uuu){&map, 1};
+    begin(&b, &setup);
+    struct picture *all = take_all(&b, &count);
+    uint64_t *position = arena_new_array(&b.arena, uint64_t, count);
+    for (size_t i = 0; i < countof(watch); i++) {
+        const struct stops stops = {.watch = {watch[i]}, .watch_count = 1};
+        size_t found = list_stops(&b, all, count, &stops, position);
+        assert_int_equal(found, 20);
+        open_timeline(&b, &(struct replay_timeline_options){.spacing = 30});
+        check_backwards(&b, &stops, position, found);
+        check_forwards(&b, &stops, position, found);
+        close_timeline(&b);
     }
     end(&b);
 }
@@ -409,7 +450,7 @@ static void test_skips(void **state)
     (void)state;
     struct replay_setup setup = counter_setup(&b);
     begin(&b, &setup);
-    open_timeline(&b, &(struct replay_timeline_options){.spacing = 500});
+    open_timeline(&b, &(struct replay_timeline_options){.spacing = 150});
     seek(&b, UINT64_MAX);
     uint64_t before = replay_timeline_stats(b.timeline).instruction_count;
     check_backwards(&b, &stops, NULL, 0);
@@ -484,6 +525,7 @@ int main(void)
         cmocka_unit_test(test_gas),
         cmocka_unit_test(test_stops),
         cmocka_unit_test(test_skips),
+        cmocka_unit_test(test_straddling),
         cmocka_unit_test(test_watch_of_calls),
         cmocka_unit_test(test_cut_off),
     };
