@@ -102,7 +102,7 @@ static void check_picture(struct bench *b, const struct picture *want, bool whol
              (unsigned long long)got.gas, (unsigned long long)want->gas);
 }
 
-/* All states of a run, by stepping from its start; every 64th with its hash. */
+/* All states of a run, by stepping from its start; every 256th with its hash. */
 static struct picture *take_all(struct bench *b, size_t *ret_count)
 {
     const struct replay_timeline_options plain = {.spacing = UINT64_MAX};
@@ -112,7 +112,7 @@ static struct picture *take_all(struct bench *b, size_t *ret_count)
     assert_non_null(all);
     for (size_t i = 0; i < count; i++) {
         bool moved;
-        all[i] = take_picture(b, i % 64 == 0 || i + 1 == count);
+        all[i] = take_picture(b, i % 256 == 0 || i + 1 == count);
         assert_int_equal(all[i].icount, i);
         assert_int_equal(replay_timeline_step(b->timeline, &moved), ERR_ok);
         assert_int_equal(moved, i + 1 < count);
@@ -175,14 +175,14 @@ static void random_walk(struct bench *b, const struct picture *all, size_t count
             at = now + 1 < count ? now + 1 : now;
             break;
         case 2:
-            at = at / 64 * 64;
+            at = at / 256 * 256;
             seek(b, at);
             break;
         default:
             seek(b, at);
         }
         assert_int_equal(replay_timeline_now(b->timeline).icount, at);
-        check_picture(b, &all[at], at % 64 == 0);
+        check_picture(b, &all[at], at % 256 == 0);
     }
 }
 
@@ -202,7 +202,7 @@ static void test_every_way(void **state)
     struct picture *all = take_all(&b, &count);
     for (size_t i = 0; i < countof(how); i++) {
         open_timeline(&b, &how[i]);
-        random_walk(&b, all, count, i == 3 ? 60 : 400);
+        random_walk(&b, all, count, i == 3 ? 40 : 150);
         seek(&b, UINT64_MAX);
         check_picture(&b, &all[count - 1], true);
         struct replay_timeline_stats stats = replay_timeline_stats(b.timeline);
