@@ -27,7 +27,7 @@ static const struct {
 } table[] = {
     {"pvm", bench_pvm},       {"record", bench_record}, {"trace", bench_trace},
     {"guest", bench_guest},   {"recomp", bench_recomp}, {"costs", bench_costs},
-    {"worker", bench_worker},
+    {"worker", bench_worker}, {"kernel", bench_kernel},
 };
 
 static _Noreturn void usage(const char *word)

@@ -155,5 +155,6 @@ void bench_costs(struct bench *bench);
 void bench_record(struct bench *bench);
 void bench_trace(struct bench *bench);
 void bench_worker(struct bench *bench);
+void bench_kernel(struct bench *bench);
 
 #endif
