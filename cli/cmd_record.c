@@ -35,10 +35,9 @@ struct options {
     bool require;
     bool volatile_facts;
     bool exit_status;
-    struct cli_record_fs_options served;
+    struct cli_record_fs_options fs;
     struct cli_list invoke;
     struct cli_pc_options pc;
-    struct cli_list fs;
     bool embed;
     bool log_ports;
     bool log_bytes;
@@ -82,20 +81,23 @@ static const struct cli_option option[] = {
     CLI_GUEST_OPTIONS(struct options),
     CLI_ENGINE_OPTIONS(struct options),
     CLI_PC_OPTIONS(struct options),
-    CLI_FS_OPTION(struct options),
     CLI_FLAG(struct options, embed, "embed", 0,
              "pc: store the images, so that a replay needs no other file"),
     CLI_FLAG(struct options, log_ports, "log-ports", 0, "pc: store every port access"),
     CLI_FLAG(struct options, log_bytes, "log-bytes", 0,
-             "pc, v86fs: store replies of files that can be computed again"),
-    CLI_STRING(struct options, served.listen, "listen", 0, "SOCKET",
+             "pc: store requests and replies of files that can be computed again"),
+    CLI_LIST(struct options, fs.fs, "fs", 0, "[NAME=]SPEC",
+             "pc, v86fs: a file tree; see lockstep mount --help"),
+    CLI_STRING(struct options, fs.listen, "listen", 0, "SOCKET",
                "v86fs: wait there for the client"),
-    CLI_STRING(struct options, served.connect, "connect", 0, "SOCKET",
+    CLI_STRING(struct options, fs.connect, "connect", 0, "SOCKET",
                "v86fs: the client waits there"),
-    CLI_STRING(struct options, served.fs_record.clock, "fs-clock", 0, "NS",
+    CLI_STRING(struct options, fs.fs_record.clock, "fs-clock", 0, "NS",
                "v86fs: a clock from NS on, 1 ms a request (default: real)"),
-    CLI_FLAG(struct options, served.fs_record.digests, "digests-only", 0,
+    CLI_FLAG(struct options, fs.fs_record.digests, "digests-only", 0,
              "v86fs: store no requests: a replay needs the client"),
+    CLI_FLAG(struct options, fs.fs_record.replies, "log-replies", 0,
+             "v86fs: store all replies, also those computed again"),
     CLI_END,
 };
 
@@ -324,9 +326,7 @@ static int record_fs(struct cli *cli, const struct options *options, int argc)
 {
     if (argc > 1)
         return ui_usage(cli, "v86fs takes no program");
-    struct cli_record_fs_options served = options->served;
-    served.fs_record.replies = options->log_bytes;
-    return cli_record_fs(cli, &options->fs, &served,
+    return cli_record_fs(cli, &options->fs,
                          options->output ? options->output : "v86fs.lks",
                          options->raw ? 0 : (unsigned)options->zstd_level);
 }
@@ -373,8 +373,8 @@ static int record_pc(struct cli *cli, const struct options *options, int argc,
     int status = cli_output_check(cli, record.path);
     if (status)
         return status;
-    return cli_pc_run(cli, &options->pc, cli_guest_seed(&options->guest), &options->fs,
-                      &record);
+    return cli_pc_run(cli, &options->pc, cli_guest_seed(&options->guest),
+                      &options->fs.fs, &record);
 }
 
 int cmd_record(struct cli *cli, int argc, char **argv)
@@ -383,12 +383,12 @@ int cmd_record(struct cli *cli, int argc, char **argv)
                           .options = cli->options,
                           .file = {.fd = -1},
                           .ring.files.file = {.fd = -1}};
-    if (strcmp(argv[0], "v86fs") == 0)
-        return record_fs(cli, r.options, argc);
     if (strcmp(argv[0], "pc") == 0)
         return record_pc(cli, r.options, argc, argv);
+    if (strcmp(argv[0], "v86fs") == 0)
+        return record_fs(cli, r.options, argc);
     if (argc < 2)
-        return ui_usage(cli, "which program?");
+        return ui_usage(cli, "PROGRAM is missing; try --help");
     r.path = r.options->output ? r.options->output : default_output(cli, argv[1]);
     int status = cli_engine_read(cli, &r.options->engine, &r.engine);
     if (!status)

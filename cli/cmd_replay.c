@@ -7,8 +7,8 @@
 
 #include "base/os.h"
 #include "cli/fs_replay.h"
-#include "cli/fs_serve.h"
 #include "cli/pc_guest.h"
+#include "cli/fs_serve.h"
 #include "cli/replay_print.h"
 #include "replay/sink_file.h"
 

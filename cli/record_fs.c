@@ -3,9 +3,8 @@
 
 #include "cli/fs_serve.h"
 
-int cli_record_fs(struct cli *cli, const struct cli_list *specs,
-                  const struct cli_record_fs_options *options, const char *path,
-                  unsigned zstd_level)
+int cli_record_fs(struct cli *cli, const struct cli_record_fs_options *options,
+                  const char *path, unsigned zstd_level)
 {
     struct cli_fs_record_options how = options->fs_record;
     struct cli_fs_session session = {0};
@@ -14,8 +13,8 @@ int cli_record_fs(struct cli *cli, const struct cli_list *specs,
     int status =
         cli_fs_peer_open(cli, options->listen, options->connect, V86FS_FEATURES, &peer);
     if (!status) {
-        status = cli_fs_session_open(cli, specs, &how, peer.hello.features, zstd_level,
-                                     &session);
+        status = cli_fs_session_open(cli, &options->fs, &how, peer.hello.features,
+                                     zstd_level, &session);
         if (!status) {
             enum err err = cli_fs_peer_serve(&peer, cli_fs_session_serve, &session);
             if (err && err != ERR_interrupted)
