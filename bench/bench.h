@@ -167,6 +167,7 @@ void bench_recomp(struct bench *bench);
 void bench_costs(struct bench *bench);
 void bench_record(struct bench *bench);
 void bench_trace(struct bench *bench);
+void bench_debug(struct bench *bench);
 void bench_worker(struct bench *bench);
 void bench_nub(struct bench *bench);
 

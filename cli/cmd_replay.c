@@ -7,6 +7,7 @@
 
 #include "base/os.h"
 #include "cli/fs_replay.h"
+#include "cli/pc_guest.h"
 #include "cli/replay_print.h"
 #include "replay/sink_file.h"
 
@@ -71,8 +72,10 @@ struct job {
     const char *path;
     enum err open_err; /* the file could not be read */
     bool is_fs;        /* a session of the file server: `fs_report` */
+    bool is_pc;        /* a pc: `pc_report` */
     struct replay_report report;
     struct replay_fs_report fs_report;
+    struct replay_pc_report pc_report;
 };
 
 struct jobs {
@@ -88,7 +91,7 @@ static void print_output(void *self, uint64_t dev, struct bytes data)
 {
     (void)self;
     /* As the guest did: at once, and where it did. */
-    (void)!os_write_all(dev == 33 ? 1 : 2, data.data, data.size);
+    (void)!os_write_all(dev == 33 || dev == 0 ? 1 : 2, data.data, data.size);
 }
 
 static void run_fs(const struct jobs *jobs, const struct trace_source *source,
@@ -103,6 +106,19 @@ static void run_fs(const struct jobs *jobs, const struct trace_source *source,
     cli_fs_close(&fs);
 }
 
+static void run_pc(const struct jobs *jobs, const struct trace_source *source,
+                   struct replay_pc_report *report)
+{
+    struct cli_fs fs = {0};
+    const struct replay_pc_follow_options how = {.exec = jobs->exec,
+                                                 .open = cli_fs_replay_open,
+                                                 .open_self = &fs,
+                                                 .interrupted = os_interrupted,
+                                                 .output = jobs->how.output};
+    replay_pc_trace(source, &how, report);
+    cli_fs_close(&fs);
+}
+
 static void run_job(struct jobs *jobs, struct job *job)
 {
     struct replay_source_file file;
@@ -111,7 +127,10 @@ static void run_job(struct jobs *jobs, struct job *job)
         return;
     struct trace_source source = replay_source_file(&file);
     job->is_fs = replay_fs_is_session(&source);
-    if (job->is_fs)
+    job->is_pc = replay_pc_is_session(&source);
+    if (job->is_pc)
+        run_pc(jobs, &source, &job->pc_report);
+    else if (job->is_fs)
         run_fs(jobs, &source, &job->fs_report);
     else
         replay_trace(&source, &jobs->how, &job->report);
@@ -188,6 +207,8 @@ static int check_options(struct cli *cli, const struct options *options, int arg
 
 static int print_job(struct cli *cli, const struct job *job, bool talk)
 {
+    if (job->is_pc)
+        return cli_pc_replay_print(cli, job->path, &job->pc_report);
     if (job->is_fs)
         return cli_fs_replay_print(cli, job->path, &job->fs_report);
     return cli_replay_print(cli, job->path, job->open_err, &job->report, talk);

@@ -239,7 +239,7 @@ static inline bool emu_condition(const struct emu_cpu *cpu, unsigned condition)
         value = emu_flag_z(cpu);
         break;
     case 3:
-        value = emu_flag_c(cpu) | emu_flag_z(cpu);
+        value = emu_flag_c(cpu) || emu_flag_z(cpu);
         break;
     case 4:
         value = emu_flag_s(cpu);
@@ -251,7 +251,7 @@ static inline bool emu_condition(const struct emu_cpu *cpu, unsigned condition)
         value = emu_flag_s(cpu) != emu_flag_o(cpu);
         break;
     default:
-        value = emu_flag_z(cpu) | (emu_flag_s(cpu) != emu_flag_o(cpu));
+        value = emu_flag_z(cpu) || (emu_flag_s(cpu) != emu_flag_o(cpu));
         break;
     }
     return value ^ (condition & 1);
