@@ -158,8 +158,6 @@ static void rights_watch(struct pvm_mem *mem, uint32_t page)
         for (int64_t line = low > 0 ? low - 1 : 0;
              line <= high && line < MEM_PAGE_LINES; line++)
             lines[line] &= (uint8_t) ~(on | within);
-        if (low == MEM_PAGE_LINES) /* the next page begins with watched bytes */
-            lines[MEM_PAGE_LINES - 1] &= (uint8_t) ~(on | within);
     }
 }
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE_SIZE_MAX = 400 };
+enum { LINE_SIZE_MAX = 400, VALUE_SIZE_MAX = 64 };
 
 enum err replay_query_init(struct replay_query *query,
                            const struct trace_source *source,
@@ -170,6 +170,17 @@ enum err replay_query_events(
     return err == ERR_not_found ? ERR_ok : err;
 }
 
+/* A value, cut: a line is for people. */
+static void put_value(const struct trace_value *value, struct buf *text)
+{
+    size_t start = text->size;
+    trace_value_text(value, text);
+    if (text->err || text->size - start <= VALUE_SIZE_MAX)
+        return;
+    text->size = start + VALUE_SIZE_MAX;
+    buf_text(text, "…");
+}
+
 void replay_query_put_event(const struct trace_record *record, struct buf *text)
 {
     size_t start = text->size;
@@ -187,7 +198,7 @@ void replay_query_put_event(const struct trace_record *record, struct buf *text)
                 buf_byte(text, ',');
             else
                 buf_printf(text, " %s=", record->kind->field[i].name);
-            trace_value_text(&value, text);
+            put_value(&value, text);
         }
     }
 }
