@@ -39,8 +39,9 @@ struct walk {
 
 static uint32_t read_entry(const struct emu_cpu *cpu, uint32_t physical)
 {
-    uint32_t entry;
-    emu_ram_read(cpu->ram, physical, &entry, sizeof entry);
+    uint32_t entry = UINT32_MAX; /* open bus */
+    if (emu_ram_has(cpu->ram, physical))
+        memcpy(&entry, cpu->ram->bytes + physical, sizeof entry);
     return entry;
 }
 
@@ -268,24 +269,40 @@ void emu_tlb_flush(struct emu_cpu *cpu, bool global)
 /* Does INVLPG of `linear` drop this entry? */
 static bool is_named(const struct emu_tlb_entry *entry, uint32_t linear)
 {
-    if (!(entry->page & 1))
-        return false;
-    uint32_t mask = entry->frame & EMU_TLB_BIG ? BIG_MASK : PAGE_MASK;
-    return ((entry->page ^ linear) & mask) == 0;
+    uint32_t difference = entry->page ^ (linear | 1);
+    bool big = (entry->frame & EMU_TLB_BIG) && !(difference & (BIG_MASK | 1));
+    return big || !(difference & (PAGE_MASK | 1));
 }
 
+static void drop_data(struct emu_cpu *cpu, unsigned index)
+{
+    cpu->dtlb[index] = (struct emu_tlb_entry){0};
+    drop_view(cpu, index);
+}
+
+static void drop_code(struct emu_cpu *cpu, unsigned index)
+{
+    cpu->itlb[index] = (struct emu_tlb_entry){0};
+    cpu->engine->fetches[0][index].page = cpu->engine->fetches[1][index].page = NO_TAG;
+}
+
+/* Entries of one 4 MiB page may be anywhere.  Chunks without one of that range, which
+ * are most, are passed by a loop that a compiler can vectorise. */
 void emu_tlb_drop(struct emu_cpu *cpu, uint32_t linear)
 {
-    for (unsigned i = 0; i < EMU_DTLB_SIZE; i++)
-        if (is_named(&cpu->dtlb[i], linear)) {
-            cpu->dtlb[i] = (struct emu_tlb_entry){0};
-            drop_view(cpu, i);
-        }
+    enum { CHUNK = 32 };
+    linear &= PAGE_MASK;
+    for (unsigned i = 0; i < EMU_DTLB_SIZE; i += CHUNK) {
+        unsigned any = 0;
+        for (unsigned k = i; k < i + CHUNK; k++)
+            any |= !((cpu->dtlb[k].page ^ (linear | 1)) & (BIG_MASK | 1));
+        for (unsigned k = i; any && k < i + CHUNK; k++)
+            if (is_named(&cpu->dtlb[k], linear))
+                drop_data(cpu, k);
+    }
     for (unsigned i = 0; i < EMU_ITLB_SIZE; i++)
-        if (is_named(&cpu->itlb[i], linear)) {
-            cpu->itlb[i] = (struct emu_tlb_entry){0};
-            cpu->engine->fetches[0][i].page = cpu->engine->fetches[1][i].page = NO_TAG;
-        }
+        if (is_named(&cpu->itlb[i], linear))
+            drop_code(cpu, i);
 }
 
 /* ---- accesses ---- */
@@ -348,6 +365,20 @@ bool emu_write_slow(struct emu_cpu *cpu, uint32_t linear, const void *data,
         return false;
     write_all(cpu, &b, data);
     return true;
+}
+
+uint64_t emu_read_value(struct emu_cpu *cpu, uint32_t linear, unsigned size)
+{
+    uint8_t bytes[4] = {0};
+    if (!emu_read_slow(cpu, linear, bytes, size, emu_is_user(cpu)))
+        return EMU_VALUE_FAULT;
+    return emu_get(bytes, 4);
+}
+
+bool emu_write_value(struct emu_cpu *cpu, uint32_t linear, uint32_t value,
+                     unsigned size)
+{
+    return emu_write_slow(cpu, linear, &value, size, emu_is_user(cpu));
 }
 
 bool emu_probe_write(struct emu_cpu *cpu, uint32_t linear, unsigned size, bool user)

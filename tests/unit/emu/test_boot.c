@@ -138,8 +138,7 @@ static void expect_flat_segments(void)
     assert_int_equal(cpu->segment[EMU_GS].limit, 0xffffffff);
 }
 
-/* ---- entries -----------------------------------------------------------------------
- */
+/* ---- entries ---- */
 
 static void flat_entry(void **state)
 {
@@ -210,8 +209,7 @@ static void real_mode_entries(void **state)
     assert_int_equal(pc->cpu->reg[EMU_EDX], 0x633);
 }
 
-/* ---- compressed kernels
- * --------------------------------------------------------------- */
+/* ---- compressed kernels ---- */
 
 enum { SETUP = 1024 };
 
@@ -324,8 +322,7 @@ static void the_image_itself(void **state)
     assert_int_equal(load(&boot), ERR_image);
 }
 
-/* ---- hostile headers
- * --------------------------------------------------------------------- */
+/* ---- hostile headers ---- */
 
 static const struct {
     unsigned at, size;
