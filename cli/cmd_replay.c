@@ -7,6 +7,8 @@
 
 #include "base/os.h"
 #include "cli/fs_replay.h"
+#include "cli/pc_guest.h"
+#include "cli/fs_serve.h"
 #include "cli/replay_print.h"
 #include "replay/sink_file.h"
 
@@ -22,6 +24,7 @@ struct options {
     bool output;
     uint64_t jobs; /* 0: as many as there are CPUs */
     uint32_t mode; /* of mode_word */
+    const char *listen, *connect;
 };
 
 enum { MODE_LOG, MODE_EXEC };
@@ -43,6 +46,10 @@ static const struct cli_option option[] = {
             "replay so many files at a time (default: one per CPU)"),
     CLI_WORD(struct options, mode, "mode", 0, mode_word,
              "file server: replies from outside come from the trace, or are refused"),
+    CLI_STRING(struct options, listen, "listen", 0, "SOCKET",
+               "file server: wait there for the client, who asks again"),
+    CLI_STRING(struct options, connect, "connect", 0, "SOCKET",
+               "file server: the client waits there"),
     CLI_ENGINE_OPTIONS(struct options),
     CLI_END,
 };
@@ -71,8 +78,10 @@ struct job {
     const char *path;
     enum err open_err; /* the file could not be read */
     bool is_fs;        /* a session of the file server: `fs_report` */
+    bool is_pc;        /* a pc: `pc_report` */
     struct replay_report report;
     struct replay_fs_report fs_report;
+    struct replay_pc_report pc_report;
 };
 
 struct jobs {
@@ -88,7 +97,7 @@ static void print_output(void *self, uint64_t dev, struct bytes data)
 {
     (void)self;
     /* As the guest did: at once, and where it did. */
-    (void)!os_write_all(dev == 33 ? 1 : 2, data.data, data.size);
+    (void)!os_write_all(dev == 33 || dev == 0 ? 1 : 2, data.data, data.size);
 }
 
 static void run_fs(const struct jobs *jobs, const struct trace_source *source,
@@ -103,6 +112,74 @@ static void run_fs(const struct jobs *jobs, const struct trace_source *source,
     cli_fs_close(&fs);
 }
 
+static void run_pc(const struct jobs *jobs, const struct trace_source *source,
+                   struct replay_pc_report *report)
+{
+    struct cli_fs fs = {0};
+    const struct replay_pc_follow_options how = {.exec = jobs->exec,
+                                                 .open = cli_fs_replay_open,
+                                                 .open_self = &fs,
+                                                 .interrupted = os_interrupted,
+                                                 .output = jobs->how.output};
+    replay_pc_trace(source, &how, report);
+    cli_fs_close(&fs);
+}
+
+/* ---- a session with its client ---- */
+
+static size_t serve_client(void *self, struct bytes request, uint8_t *reply,
+                           size_t reply_size_max)
+{
+    size_t size;
+    /* After a difference the client gets nothing more; the report says why. */
+    return replay_fs_player_serve(self, request, reply, reply_size_max, &size) ? 0
+                                                                               : size;
+}
+
+static int serve_player(struct cli *cli, const struct options *options,
+                        struct replay_fs_player *player)
+{
+    uint32_t features = replay_fs_player_setup(player)->features;
+    const char *path = options->listen ? options->listen : options->connect;
+    struct cli_fs_peer peer;
+    int status =
+        cli_fs_peer_open(cli, options->listen, options->connect, features, &peer);
+    if (!status && peer.hello.features != features) {
+        ui_error(cli, "%s: the client does not know the extensions of the trace", path);
+        status = CLI_UNKNOWN;
+    }
+    enum err err = status ? ERR_ok : cli_fs_peer_serve(&peer, serve_client, player);
+    if (err)
+        status = ui_fail(cli, err, path);
+    cli_fs_peer_close(&peer);
+    return status;
+}
+
+static int replay_with_client(struct cli *cli, const struct options *options,
+                              const char *path)
+{
+    struct replay_source_file file;
+    struct replay_fs_report report;
+    struct replay_fs_player *player = NULL;
+    struct cli_fs fs = {0};
+    const struct replay_fs_options how = {
+        .exec = options->mode == MODE_EXEC, .open = cli_fs_replay_open, .self = &fs};
+    enum err err = replay_source_file_open(&file, path);
+    if (err)
+        return ui_fail(cli, err, path);
+    struct trace_source source = replay_source_file(&file);
+    int status = CLI_YES;
+    if (!replay_fs_play(&source, &how, &report, &player)) {
+        status = serve_player(cli, options, player);
+        replay_fs_player_close(player);
+    }
+    if (!status)
+        status = cli_fs_replay_print(cli, path, &report);
+    cli_fs_close(&fs);
+    replay_source_file_close(&file);
+    return status;
+}
+
 static void run_job(struct jobs *jobs, struct job *job)
 {
     struct replay_source_file file;
@@ -111,7 +188,10 @@ static void run_job(struct jobs *jobs, struct job *job)
         return;
     struct trace_source source = replay_source_file(&file);
     job->is_fs = replay_fs_is_session(&source);
-    if (job->is_fs)
+    job->is_pc = replay_pc_is_session(&source);
+    if (job->is_pc)
+        run_pc(jobs, &source, &job->pc_report);
+    else if (job->is_fs)
         run_fs(jobs, &source, &job->fs_report);
     else
         replay_trace(&source, &jobs->how, &job->report);
@@ -180,6 +260,8 @@ static int check_options(struct cli *cli, const struct options *options, int arg
     if (options->to && !replay_position_parse(options->to, &how->to))
         return ui_usage(cli, "--to takes N, e:N, g:N, N%%, start or end, not '%s'",
                         options->to);
+    if (argc > 1 && (options->listen || options->connect))
+        return ui_usage(cli, "a client replays one trace");
     if (argc > 1 && (options->output || options->record))
         return ui_usage(cli, "--%s takes one trace",
                         options->output ? "output" : "record");
@@ -188,6 +270,8 @@ static int check_options(struct cli *cli, const struct options *options, int arg
 
 static int print_job(struct cli *cli, const struct job *job, bool talk)
 {
+    if (job->is_pc)
+        return cli_pc_replay_print(cli, job->path, &job->pc_report);
     if (job->is_fs)
         return cli_fs_replay_print(cli, job->path, &job->fs_report);
     return cli_replay_print(cli, job->path, job->open_err, &job->report, talk);
@@ -209,6 +293,8 @@ int cmd_replay(struct cli *cli, int argc, char **argv)
     jobs.how = (struct replay_options){.locate = true, .interrupted = os_interrupted};
     jobs.exec = options->mode == MODE_EXEC;
     int status = check_options(cli, options, argc, &jobs.how);
+    if (!status && (options->listen || options->connect))
+        return replay_with_client(cli, options, argv[0]);
     if (!status && options->record) {
         status = open_copy(cli, options, argv[0], &copy);
         jobs.how.copy = copy.writer;

@@ -15,6 +15,7 @@ struct options {
     struct cli_guest_options guest;
     struct cli_engine_options engine;
     struct cli_pc_options pc;
+    struct cli_list fs;
 };
 
 static const struct options defaults = {
@@ -24,6 +25,7 @@ static const struct cli_option option[] = {
     CLI_GUEST_OPTIONS(struct options),
     CLI_ENGINE_OPTIONS(struct options),
     CLI_PC_OPTIONS(struct options),
+    CLI_FS_OPTION(struct options),
     CLI_END,
 };
 
@@ -60,7 +62,8 @@ int cmd_run(struct cli *cli, int argc, char **argv)
     if (strcmp(argv[0], "pc") == 0) {
         if (argc > 1)
             return ui_usage(cli, "a pc takes --kernel, not '%s'", argv[1]);
-        return cli_pc_run(cli, &options->pc, cli_guest_seed(&options->guest));
+        return cli_pc_run(cli, &options->pc, cli_guest_seed(&options->guest),
+                          &options->fs, &(struct cli_pc_record){0});
     }
     status = cli_engine_read(cli, &options->engine, &engine);
     if (status)

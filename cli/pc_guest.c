@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/os.h"
 #include "cli/guest.h"
+#include "replay/sink_file.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,8 +23,26 @@ static const uint32_t feature[] = {EMU_FEATURE_FPU, EMU_FEATURE_PSE, EMU_FEATURE
                                    EMU_FEATURE_MSR, EMU_FEATURE_CX8, EMU_FEATURE_SEP,
                                    EMU_FEATURE_PGE, EMU_FEATURE_CMOV};
 
-/* ---- options
- * ------------------------------------------------------------------------- */
+/* A session on its way; dies with close_all(). */
+struct cli_pc {
+    struct cli *cli;
+    const struct cli_pc_options *options;
+    const struct cli_pc_record *record;
+    struct arena arena;
+    struct buf kernel, initrd, script;
+    int out_fd; /* of file=FILE; -1: standard output */
+    int in_fd;
+    struct replay_pc_live *live;
+    struct emu_host host;
+    struct cli_fs fs;
+    struct replay_pc_setup setup;
+    struct replay_sink_file file;
+    struct trace_writer *writer;
+    struct trace *trace;
+    struct replay_pc *session;
+};
+
+/* ---- options ---- */
 
 static int read_config(struct cli *cli, const struct cli_pc_options *options,
                        struct emu_pc_config *config)
@@ -66,8 +85,7 @@ static void derive_seed(uint64_t seed, uint8_t ret[EMU_BOOT_SEED_SIZE])
     memcpy(ret, hash.byte, EMU_BOOT_SEED_SIZE);
 }
 
-/* ---- console
- * ------------------------------------------------------------------------- */
+/* ---- console ---- */
 
 static bool console_out(void *self, struct bytes data)
 {
@@ -122,74 +140,110 @@ static int open_host(struct cli_pc *pc)
     return err ? ui_fail(pc->cli, err, "console") : CLI_YES;
 }
 
-/* ---- machine
- * ------------------------------------------------------------------------- */
+/* ---- session ---- */
 
-static int load(struct cli_pc *pc, uint64_t seed)
+static int describe(struct cli_pc *pc, uint64_t seed)
 {
     const struct cli_pc_options *options = pc->options;
     const char *line = options->append ? options->append : "";
-    struct emu_boot boot = {.kind = options->boot,
-                            .as_bzimage = options->kernel_as == 1,
-                            .kernel = buf_bytes(&pc->kernel),
-                            .initrd = buf_bytes(&pc->initrd),
-                            .cmdline = bytes_of(line, strlen(line))};
-    struct emu_boot_problem problem;
-    struct arena arena;
-    derive_seed(seed, boot.seed);
-    arena_init(&arena, MEMORY_MAX);
-    enum err err = emu_boot_load(&arena, &boot, pc->pc, &pc->kind, &problem);
-    arena_fini(&arena);
-    if (err == ERR_usage)
+    struct replay_pc_setup *setup = &pc->setup;
+    setup->kernel_name = options->kernel;
+    setup->initrd_name = options->initrd;
+    setup->triple_fault_ok = options->triple_fault_ok;
+    setup->embed = pc->record->embed;
+    setup->log_ports = pc->record->log_ports;
+    setup->boot = (struct emu_boot){.kind = options->boot,
+                                    .as_bzimage = options->kernel_as == 1,
+                                    .kernel = buf_bytes(&pc->kernel),
+                                    .initrd = buf_bytes(&pc->initrd),
+                                    .cmdline = bytes_of(line, strlen(line))};
+    if (strlen(line) > EMU_BOOT_CMDLINE_MAX)
         return ui_usage(pc->cli, "--append has at most %d bytes", EMU_BOOT_CMDLINE_MAX);
-    if (err != ERR_image)
-        return err ? ui_fail(pc->cli, err, options->kernel) : CLI_YES;
-    ui_error(pc->cli, "%s: %s%s %" PRIu64 " (0x%" PRIx64 ")", options->kernel,
-             problem.name ? problem.name : "", problem.text, problem.value,
-             problem.value);
-    return CLI_UNKNOWN;
+    derive_seed(seed, setup->boot.seed);
+    return read_config(pc->cli, options, &setup->config);
+}
+
+static int open_fs(struct cli_pc *pc, const struct cli_list *specs)
+{
+    struct replay_pc_setup *setup = &pc->setup;
+    if (!specs->count)
+        return CLI_YES;
+    int status = cli_fs_open(pc->cli, specs, setup->config.epoch, &pc->fs);
+    if (status)
+        return status;
+    setup->has_fs = true;
+    setup->fs.features = pc->options->fs_extensions ? V86FS_FEATURES : 0;
+    setup->fs.log_bytes = pc->record->log_bytes;
+    enum err err = cli_fs_describe(&pc->fs, &setup->fs);
+    return err ? ui_fail(pc->cli, err, "--fs") : CLI_YES;
+}
+
+static int open_trace(struct cli_pc *pc)
+{
+    const struct trace_writer_options how = {.guest = TRACE_GUEST_PC,
+                                             .zstd_level = pc->record->zstd_level};
+    if (!pc->record->path)
+        return CLI_YES;
+    enum err err = replay_sink_file_open(&pc->file, pc->record->path, false);
+    if (!err) {
+        struct trace_sink sink = replay_sink_file(&pc->file);
+        err = trace_writer_create(&pc->arena, &sink, &how, &pc->writer);
+    }
+    if (!err)
+        err = trace_record_create(&pc->arena, pc->writer, true, &pc->trace);
+    return err ? ui_fail(pc->cli, err, pc->record->path) : CLI_YES;
 }
 
 static int create(struct cli_pc *pc)
 {
-    struct emu_pc_config config;
-    int status = read_config(pc->cli, pc->options, &config);
-    if (status)
-        return status;
-    struct emu_host host = replay_pc_live_host(pc->live);
-    enum err err = emu_pc_create(&pc->arena, &config, &host, &pc->pc);
+    struct emu_boot_problem problem;
+    pc->host = replay_pc_live_host(pc->live);
+    const struct replay_pc_options how = {
+        .host = &pc->host, .trace = pc->trace, .server = pc->fs.server, .hashes = true};
+    enum err err =
+        replay_pc_create(&pc->arena, &pc->setup, &how, &pc->session, &problem);
+    if (err == ERR_image) {
+        ui_error(pc->cli, "%s: %s%s %" PRIu64 " (0x%" PRIx64 ")", pc->options->kernel,
+                 problem.name ? problem.name : "", problem.text, problem.value,
+                 problem.value);
+        return CLI_UNKNOWN;
+    }
     if (err)
         return ui_fail(pc->cli, err, "machine");
-    replay_pc_live_attach(pc->live, pc->pc);
-    emu_cpu_one_by_one(pc->pc->cpu, pc->options->one_by_one);
+    replay_pc_live_attach(pc->live, replay_pc_machine(pc->session));
+    emu_cpu_one_by_one(replay_pc_machine(pc->session)->cpu, pc->options->one_by_one);
     return CLI_YES;
 }
 
-int cli_pc_open(struct cli *cli, const struct cli_pc_options *options, uint64_t seed,
-                struct cli_pc *ret)
+static int open_all(struct cli_pc *pc, uint64_t seed, const struct cli_list *specs)
 {
-    *ret = (struct cli_pc){.cli = cli, .options = options, .out_fd = -1, .in_fd = -1};
-    arena_init(&ret->arena, MEMORY_MAX);
-    buf_init(&ret->kernel, FILE_SIZE_MAX);
-    buf_init(&ret->initrd, FILE_SIZE_MAX);
-    buf_init(&ret->script, SCRIPT_SIZE_MAX);
-    if (!options->kernel)
-        return ui_usage(cli, "a pc needs --kernel");
-    int status = read_file(cli, options->kernel, &ret->kernel);
+    arena_init(&pc->arena, MEMORY_MAX);
+    buf_init(&pc->kernel, FILE_SIZE_MAX);
+    buf_init(&pc->initrd, FILE_SIZE_MAX);
+    buf_init(&pc->script, SCRIPT_SIZE_MAX);
+    if (!pc->options->kernel)
+        return ui_usage(pc->cli, "a pc needs --kernel");
+    int status = read_file(pc->cli, pc->options->kernel, &pc->kernel);
     if (!status)
-        status = read_file(cli, options->initrd, &ret->initrd);
+        status = read_file(pc->cli, pc->options->initrd, &pc->initrd);
     if (!status)
-        status = open_host(ret);
+        status = describe(pc, seed);
     if (!status)
-        status = create(ret);
+        status = open_fs(pc, specs);
     if (!status)
-        status = load(ret, seed);
-    return status;
+        status = open_trace(pc);
+    if (!status)
+        status = open_host(pc);
+    return status ? status : create(pc);
 }
 
-void cli_pc_close(struct cli_pc *pc)
+static void close_all(struct cli_pc *pc)
 {
     replay_pc_live_close(pc->live);
+    trace_close(pc->trace);
+    trace_writer_abandon(pc->writer);
+    replay_sink_file_close(&pc->file);
+    cli_fs_close(&pc->fs);
     os_close(pc->out_fd);
     buf_fini(&pc->kernel);
     buf_fini(&pc->initrd);
@@ -197,8 +251,7 @@ void cli_pc_close(struct cli_pc *pc)
     arena_fini(&pc->arena);
 }
 
-/* ---- run
- * ----------------------------------------------------------------------------- */
+/* ---- run ---- */
 
 static int stopped(const struct cli_pc *pc, const char **ret_words)
 {
@@ -229,9 +282,8 @@ static int ended(const struct cli_pc *pc, const char **ret_words)
         [EMU_RESET_PORT] = "exit or reset by a port",
         [EMU_RESET_POWER_OFF] = "halted for ever",
     };
-    bool fault = pc->pc->cause == EMU_RESET_TRIPLE_FAULT;
-    *ret_words = words[pc->pc->cause];
-    return fault && pc->options->triple_fault_ok ? CLI_YES : (int)pc->pc->code;
+    *ret_words = words[replay_pc_machine(pc->session)->cause];
+    return (int)replay_pc_code(pc->session, EMU_PC_ENDED);
 }
 
 static int outcome(const struct cli_pc *pc, enum emu_pc_status status,
@@ -279,23 +331,60 @@ static void tell_registers(struct cli *cli, const struct emu_cpu *cpu)
                    undefined->bytes[i][2], undefined->bytes[i][3]);
 }
 
-int cli_pc_run(struct cli *cli, const struct cli_pc_options *options, uint64_t seed)
+/* Close the trace and say what is in it. */
+static int finish_trace(struct cli_pc *pc, enum emu_pc_status how)
 {
-    struct cli_pc pc;
-    int status = cli_pc_open(cli, options, seed, &pc);
-    if (!status) {
-        const char *words;
-        os_catch_interrupts();
-        uint64_t start = os_clock_cpu_ns();
-        enum emu_pc_status how = emu_pc_run(pc.pc, options->insns_max);
-        replay_pc_live_flush(pc.live);
-        status = outcome(&pc, how, &words);
-        uint64_t insns = pc.pc->cpu->icount, ns = os_clock_cpu_ns() - start;
-        ui_note(cli, "%s: %s, %" PRIu64 " instructions, %.2f s, %.0f MIPS",
-                options->kernel, words, insns, (double)ns / 1e9,
-                ns ? (double)insns * 1e3 / (double)ns : 0.0);
-        tell_registers(cli, pc.pc->cpu);
-    }
-    cli_pc_close(&pc);
+    struct hash256 identity = {0};
+    char text[CLI_HASH_TEXT_SIZE];
+    uint64_t size = 0;
+    enum err err = replay_pc_end(pc->session, how);
+    uint64_t events = trace_seq(pc->trace);
+    trace_close(pc->trace);
+    pc->trace = NULL;
+    enum err written = trace_writer_finish(pc->writer, &identity);
+    pc->writer = NULL;
+    if (!err)
+        err = written ? written : os_size(pc->file.fd, &size);
+    if (err)
+        return ui_fail(pc->cli, err, pc->record->path);
+    cli_hash_text(&identity, text);
+    ui_note(pc->cli, "%s: %" PRIu64 " events, %" PRIu64 " bytes, id %s",
+            pc->record->path, events, size, text);
+    return CLI_YES;
+}
+
+static int run(struct cli_pc *pc)
+{
+    const char *words;
+    uint64_t start = os_clock_cpu_ns();
+    enum emu_pc_status how = replay_pc_run(pc->session, pc->options->insns_max);
+    const struct emu_cpu *cpu = replay_pc_machine(pc->session)->cpu;
+    uint64_t ns = os_clock_cpu_ns() - start;
+    replay_pc_live_flush(pc->live);
+    int status = outcome(pc, how, &words);
+    ui_note(pc->cli, "%s: %s, %" PRIu64 " instructions, %.2f s, %.0f MIPS",
+            pc->options->kernel, words, cpu->icount, (double)ns / 1e9,
+            ns ? (double)cpu->icount * 1e3 / (double)ns : 0.0);
+    tell_registers(pc->cli, cpu);
+    if (!pc->trace)
+        return status;
+    int recorded = finish_trace(pc, how);
+    return recorded || !pc->record->exit_status ? recorded : status;
+}
+
+int cli_pc_run(struct cli *cli, const struct cli_pc_options *options, uint64_t seed,
+               const struct cli_list *fs, const struct cli_pc_record *record)
+{
+    struct cli_pc pc = {.cli = cli,
+                        .options = options,
+                        .record = record,
+                        .out_fd = -1,
+                        .in_fd = -1,
+                        .file = {.fd = -1}};
+    os_catch_interrupts();
+    int status = open_all(&pc, seed, fs);
+    if (!status)
+        status = run(&pc);
+    close_all(&pc);
     return status;
 }

@@ -8,6 +8,8 @@
 
 #include "cli/cli.h"
 #include "emu/boot.h"
+#include "cli/fs.h"
+#include "replay/pc.h"
 #include "replay/pc_live.h"
 
 struct cli_pc_options {
@@ -23,6 +25,7 @@ struct cli_pc_options {
     uint64_t insns_max, console_max;
     bool triple_fault_ok;
     bool one_by_one;
+    bool fs_extensions;
 };
 
 #define CLI_PC_DEFAULTS                                                                \
@@ -62,28 +65,28 @@ extern const char *const cli_pc_boot_word[], *const cli_pc_kernel_as_word[],
                  "pc: end after so many bytes of output (default 1G)"),                \
         CLI_FLAG(type, pc.triple_fault_ok, "triple-fault-ok", 0,                       \
                  "pc: a triple fault ends the run with status 0"),                     \
+        CLI_FLAG(type, pc.fs_extensions, "fs-extensions", 0,                           \
+                 "pc: offer the driver the extensions of the file protocol"),          \
         CLI_FLAG(type, pc.one_by_one, "one-by-one", 0,                                 \
                  "pc: decode every instruction anew (for checks; slow)")
 
-/* A machine that is loaded; dies with cli_pc_close(). */
-struct cli_pc {
-    struct cli *cli;
-    const struct cli_pc_options *options;
-    struct arena arena;
-    struct buf kernel, initrd, script;
-    int out_fd; /* of file=FILE; -1: standard output */
-    int in_fd;
-    struct replay_pc_live *live;
-    struct emu_pc *pc;
-    enum emu_boot_kind kind;
+/* Where a run is written to. */
+struct cli_pc_record {
+    const char *path; /* of the trace; NULL: none */
+    unsigned zstd_level;
+    bool embed;       /* the images too */
+    bool log_ports;   /* every port access */
+    bool log_bytes;   /* requests and replies that could be computed again */
+    bool exit_status; /* answer with the guest's status, as run does */
 };
 
-/* CLI_YES, or the exit status after a message. */
-int cli_pc_open(struct cli *cli, const struct cli_pc_options *options, uint64_t seed,
-                struct cli_pc *ret);
-void cli_pc_close(struct cli_pc *pc);
+/* `lockstep run pc` and `lockstep record pc`: all of it.  `fs` are the specs of --fs;
+ * none: the machine has no file device. */
+int cli_pc_run(struct cli *cli, const struct cli_pc_options *options, uint64_t seed,
+               const struct cli_list *fs, const struct cli_pc_record *record);
 
-/* `lockstep run pc`: all of it. */
-int cli_pc_run(struct cli *cli, const struct cli_pc_options *options, uint64_t seed);
+/* Replay of a pc trace as `lockstep replay` prints it: the exit status. */
+int cli_pc_replay_print(struct cli *cli, const char *path,
+                        const struct replay_pc_report *report);
 
 #endif

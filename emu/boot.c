@@ -37,8 +37,7 @@ enum err emu_boot_refuse(struct emu_boot_problem *problem, const char *text,
     return ERR_image;
 }
 
-/* ---- protected mode (3.2, 3.3 flat) -------------------------------------------------
- */
+/* ---- protected mode (3.2, 3.3 flat) ---- */
 
 static void write_gdt(struct emu_pc *pc)
 {
@@ -102,8 +101,7 @@ static enum err boot_flat(const struct emu_boot *boot, struct emu_pc *pc,
     return ERR_ok;
 }
 
-/* ---- Linux (3.2)
- * --------------------------------------------------------------------- */
+/* ---- Linux (3.2) ---- */
 
 /* Where the initramfs goes: as high as it may. */
 static enum err place_initrd(const struct emu_boot *boot, const struct emu_pc *pc,
@@ -179,8 +177,7 @@ static enum err boot_linux(struct arena *arena, const struct emu_boot *boot,
     return ERR_ok;
 }
 
-/* ---- real mode (3.3)
- * ------------------------------------------------------------------ */
+/* ---- real mode (3.3) ---- */
 
 static enum err boot_boot16(const struct emu_boot *boot, struct emu_pc *pc,
                             struct emu_boot_problem *problem)
@@ -216,8 +213,7 @@ static enum err boot_rom(const struct emu_boot *boot, struct emu_pc *pc,
     return ERR_ok; /* the processor is at its reset vector */
 }
 
-/* ---- all
- * -------------------------------------------------------------------------------- */
+/* ---- all ---- */
 
 static enum emu_boot_kind kind_of(const struct emu_boot *boot)
 {

@@ -46,8 +46,7 @@ static uint64_t load(struct bytes file, uint64_t at, unsigned size)
     return value;
 }
 
-/* ---- ELF ---------------------------------------------------------------------------
- */
+/* ---- ELF ---- */
 
 bool emu_boot_is_elf(struct bytes file)
 {
@@ -145,8 +144,7 @@ enum err emu_boot_read_elf(struct bytes file, const struct emu_ram *ram,
     return ERR_ok;
 }
 
-/* ---- bzImage ------------------------------------------------------------------------
- */
+/* ---- bzImage ---- */
 
 bool emu_boot_is_bzimage(struct bytes file)
 {

@@ -21,8 +21,8 @@ static bool fetch_operand(struct emu_cpu *cpu, const struct emu_op *op,
                           struct emu_fpu_access access, uint32_t *ret_linear,
                           uint8_t *ret_bytes)
 {
-    unsigned how = (access.reads ? EMU_ACCESS_READ : 0u) |
-                   (access.writes ? EMU_ACCESS_WRITE : 0u);
+    unsigned how =
+        (access.reads ? EMU_ACCESS_READ : 0u) | (access.writes ? EMU_ACCESS_WRITE : 0u);
     if (!emu_linear(cpu, op->segment, emu_address(cpu, op), access.size, how,
                     ret_linear))
         return false;

@@ -167,7 +167,7 @@ int64_t emu_f80_to_int(struct emu_f80_env *env, struct emu_f80 a, unsigned bits)
 {
     uint64_t least = (uint64_t)1 << (bits - 1), integer;
     if (!to_magnitude(env, a, least - !emu_f80_sign(a), &integer))
-        integer = least, a.sign_exponent |= 0x8000;
+        return (int64_t)(0 - least);
     return (int64_t)(emu_f80_sign(a) ? 0 - integer : integer);
 }
 

@@ -33,8 +33,7 @@ uint64_t emu_pc_now_ns(void *self)
     return pc->config.epoch + emu_cpu_vns(pc->cpu);
 }
 
-/* ---- interrupts
- * ---------------------------------------------------------------------- */
+/* ---- interrupts ---- */
 
 void emu_pc_update_lines(struct emu_pc *pc)
 {
@@ -86,8 +85,7 @@ void emu_pc_stop(struct emu_pc *pc)
     emu_cpu_stop(pc->cpu);
 }
 
-/* ---- time
- * ----------------------------------------------------------------------------- */
+/* ---- time ---- */
 
 static uint64_t deadline(const struct emu_pc *pc)
 {
@@ -157,8 +155,7 @@ static bool sleep_on(struct emu_pc *pc, struct emu_place next)
     return true;
 }
 
-/* ---- the loop
- * -------------------------------------------------------------------------- */
+/* ---- the loop ---- */
 
 /* Where the processor has to stop next. */
 static struct emu_place slice(struct emu_pc *pc, uint64_t limit, struct emu_place next)
@@ -205,14 +202,14 @@ enum emu_pc_status emu_pc_run(struct emu_pc *pc, uint64_t limit)
     for (;;) {
         if (pc->cause != EMU_RESET_NONE)
             return EMU_PC_ENDED;
-        if (pc->cpu->icount >= limit)
-            return EMU_PC_LIMIT;
-        if (clock_ends(pc))
-            return EMU_PC_CLOCK;
         fire_timers(pc);
         take_inputs(pc, &next);
         if (pc->stop)
             return EMU_PC_STOPPED;
+        if (pc->cpu->icount >= limit)
+            return EMU_PC_LIMIT;
+        if (clock_ends(pc))
+            return EMU_PC_CLOCK;
         if (!pc->cpu->halted || can_wake(pc))
             run_slice(pc, slice(pc, limit, next));
         else if (!(pc->cpu->eflags & EMU_FLAG_IF))
@@ -222,8 +219,7 @@ enum emu_pc_status emu_pc_run(struct emu_pc *pc, uint64_t limit)
     }
 }
 
-/* ---- creation
- * --------------------------------------------------------------------------- */
+/* ---- creation ---- */
 
 static bool dma_in_ram(void *self, uint64_t pa, uint64_t size)
 {
@@ -261,6 +257,8 @@ static void reset(struct emu_pc *pc)
 {
     emu_pics_reset(&pc->pics);
     emu_pit_reset(&pc->pit);
+    /* OUT is high from the start: the first edge is the end of the first count. */
+    emu_pics_set_line(&pc->pics, IRQ_TIMER, emu_pit_line(&pc->pit, 0));
     emu_rtc_reset(&pc->rtc, pc->config.epoch);
     emu_uart_reset(&pc->uart);
     emu_pci_init(&pc->pci);

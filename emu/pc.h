@@ -96,8 +96,7 @@ struct emu_place emu_pc_place(const struct emu_pc *pc);
 /* Recompute all that is derived from the state, after loading one. */
 void emu_pc_loaded(struct emu_pc *pc);
 
-/* ---- for the files of the board (emu/ports.c) --------------------------------------
- */
+/* ---- for the files of the board (emu/ports.c) ---- */
 
 uint32_t emu_pc_port_read(void *pc, uint16_t port, unsigned size);
 void emu_pc_port_write(void *pc, uint16_t port, uint32_t value, unsigned size);

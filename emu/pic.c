@@ -144,7 +144,7 @@ uint8_t emu_pics_acknowledge(struct emu_pics *pics, unsigned *ret_irq)
     return (uint8_t)(pics->master.base + line);
 }
 
-/* ---- ports ----------------------------------------------------------------------- */
+/* ---- ports ---- */
 
 /* A poll is an acknowledge without a vector (data sheet, "Poll Command"). */
 static uint8_t poll(struct emu_pics *pics, struct emu_pic *pic)

@@ -31,8 +31,7 @@ void emu_pit_reset(struct emu_pit *pit)
     }
 }
 
-/* ---- count and output -------------------------------------------------------------
- */
+/* ---- count and output ---- */
 
 /* The number of ticks that the reload value stands for. */
 static uint64_t length(const struct emu_pit_channel *c)
@@ -104,8 +103,7 @@ static uint16_t counter(const struct emu_pit_channel *c, uint64_t tick)
     return c->bcd ? to_bcd(value) : (uint16_t)value;
 }
 
-/* ---- control ----------------------------------------------------------------------
- */
+/* ---- control ---- */
 
 static void start(struct emu_pit_channel *c, uint64_t tick)
 {
@@ -177,8 +175,7 @@ static void control(struct emu_pit *pit, uint8_t value, uint64_t tick)
     *c = fresh;
 }
 
-/* ---- ports ------------------------------------------------------------------------
- */
+/* ---- ports ---- */
 
 uint8_t emu_pit_read(struct emu_pit *pit, uint16_t port, uint64_t vns)
 {
@@ -245,8 +242,7 @@ bool emu_pit_out(const struct emu_pit *pit, unsigned channel, uint64_t vns)
     return out(&pit->channel[channel], emu_pit_tick(vns));
 }
 
-/* ---- interrupt --------------------------------------------------------------------
- */
+/* ---- interrupt ---- */
 
 bool emu_pit_line(const struct emu_pit *pit, uint64_t vns)
 {

@@ -30,8 +30,7 @@ static void ignore(struct emu_pc *pc, uint16_t port, uint8_t value)
     (void)value;
 }
 
-/* ---- chips -------------------------------------------------------------------------
- */
+/* ---- chips ---- */
 
 static uint8_t pic_read(struct emu_pc *pc, uint16_t port)
 {
@@ -90,8 +89,7 @@ static void uart_write(struct emu_pc *pc, uint16_t port, uint8_t value)
     emu_pc_update_lines(pc);
 }
 
-/* ---- ports without a chip
- * ------------------------------------------------------------ */
+/* ---- ports without a chip ---- */
 
 static uint8_t control_read(struct emu_pc *pc, uint16_t port)
 {
@@ -160,8 +158,7 @@ static void reset_write(struct emu_pc *pc, uint16_t port, uint8_t value)
         emu_pc_end(pc, EMU_RESET_PORT, 0);
 }
 
-/* ---- the table
- * ------------------------------------------------------------------------ */
+/* ---- the table ---- */
 
 /* First row wins.  The serial port, timer and PIC come first: they are what a boot
  * uses. */

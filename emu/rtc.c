@@ -41,8 +41,7 @@ void emu_rtc_reset(struct emu_rtc *rtc, uint64_t epoch)
     rtc->second = epoch / NS_PER_S;
 }
 
-/* ---- calendar ---------------------------------------------------------------------
- */
+/* ---- calendar ---- */
 
 struct date {
     unsigned year, month, day, hour, minute, second, weekday; /* Sunday is 1 */
@@ -80,8 +79,7 @@ static uint64_t second_of(const struct emu_rtc *rtc, uint64_t vns)
     return (rtc->epoch + vns) / NS_PER_S + (uint64_t)rtc->offset;
 }
 
-/* ---- the registers' formats -------------------------------------------------------
- */
+/* ---- the registers' formats ---- */
 
 static uint8_t encode(const struct emu_rtc *rtc, unsigned value)
 {
@@ -150,8 +148,7 @@ static void set_from_registers(struct emu_rtc *rtc, uint64_t vns)
     rtc->second = second_of(rtc, vns);
 }
 
-/* ---- flags ------------------------------------------------------------------------
- */
+/* ---- flags ---- */
 
 /* Periods of the periodic flag since step 0; 0 for a rate of none. */
 static uint64_t period(const struct emu_rtc *rtc)
@@ -230,8 +227,7 @@ uint64_t emu_rtc_deadline(const struct emu_rtc *rtc, uint64_t vns)
     return deadline;
 }
 
-/* ---- ports ------------------------------------------------------------------------
- */
+/* ---- ports ---- */
 
 uint8_t emu_rtc_read(struct emu_rtc *rtc, uint16_t port, uint64_t vns)
 {

@@ -36,8 +36,7 @@ void emu_uart_reset(struct emu_uart *uart)
     uart->divisor = 12; /* 9600 baud */
 }
 
-/* ---- receiving --------------------------------------------------------------------
- */
+/* ---- receiving ---- */
 
 static unsigned room(const struct emu_uart *uart)
 {
@@ -90,8 +89,7 @@ static void loop_back(struct emu_uart *uart, uint8_t byte)
         uart->fifo[0] = byte;
 }
 
-/* ---- interrupts -------------------------------------------------------------------
- */
+/* ---- interrupts ---- */
 
 static unsigned trigger(const struct emu_uart *uart)
 {
@@ -120,8 +118,7 @@ bool emu_uart_line(const struct emu_uart *uart)
     return (uart->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2 && cause(uart) != CAUSE_NONE;
 }
 
-/* ---- registers --------------------------------------------------------------------
- */
+/* ---- registers ---- */
 
 static uint8_t read_iir(struct emu_uart *uart)
 {

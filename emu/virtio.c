@@ -50,8 +50,7 @@ static void emit(struct emu_virtio *virtio, struct emu_event *event)
     virtio->event(virtio->event_self, event);
 }
 
-/* ---- reading ----------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 static void put(uint8_t *at, unsigned size, uint64_t value)
 {
@@ -98,8 +97,7 @@ uint32_t emu_virtio_common_read(const struct emu_virtio *virtio, unsigned offset
     return value;
 }
 
-/* ---- status ------------------------------------------------------------------------
- */
+/* ---- status ---- */
 
 static void reset(struct emu_virtio *virtio)
 {
@@ -145,8 +143,7 @@ static void set_status(struct emu_virtio *virtio, uint8_t value)
         ready(virtio);
 }
 
-/* ---- queue fields ------------------------------------------------------------------
- */
+/* ---- queue fields ---- */
 
 static bool area_good(const struct emu_virtio *virtio, uint32_t low, uint32_t high,
                       uint32_t align, uint32_t size)
@@ -154,14 +151,26 @@ static bool area_good(const struct emu_virtio *virtio, uint32_t low, uint32_t hi
     return !high && low % align == 0 && virtio->dma.in_ram(virtio->dma.self, low, size);
 }
 
-static void enable(struct emu_virtio *virtio, struct emu_virtq *queue)
+static bool rings_good(const struct emu_virtio *virtio, const struct emu_virtq *queue)
 {
     uint32_t n = queue->size;
+    return area_good(virtio, queue->desc, queue->desc_high, 16, 16 * n) &&
+           area_good(virtio, queue->avail, queue->avail_high, 2, 6 + 2 * n) &&
+           area_good(virtio, queue->used, queue->used_high, 4, 6 + 8 * n);
+}
+
+bool emu_virtio_queue_good(const struct emu_virtio *virtio, unsigned index)
+{
+    const struct emu_virtq *queue = &virtio->queue[index];
+    return queue->size >= 2 && !(queue->size & (queue->size - 1)) &&
+           (!queue->enabled || rings_good(virtio, queue));
+}
+
+static void enable(struct emu_virtio *virtio, struct emu_virtq *queue)
+{
     if (queue->enabled)
         return;
-    if (area_good(virtio, queue->desc, queue->desc_high, 16, 16 * n) &&
-        area_good(virtio, queue->avail, queue->avail_high, 2, 6 + 2 * n) &&
-        area_good(virtio, queue->used, queue->used_high, 4, 6 + 8 * n))
+    if (rings_good(virtio, queue))
         queue->enabled = true;
     else
         virtio->counters.enables_refused++;
@@ -242,8 +251,7 @@ void emu_virtio_common_write(struct emu_virtio *virtio, unsigned offset, unsigne
         virtio->counters.writes_ignored++;
 }
 
-/* ---- kicks and ISR ------------------------------------------------------------------
- */
+/* ---- kicks and ISR ---- */
 
 void emu_virtio_notify_write(struct emu_virtio *virtio, unsigned offset, unsigned size,
                              uint32_t value)

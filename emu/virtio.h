@@ -100,6 +100,10 @@ struct emu_virtio {
 /* Registers to their reset values; wiring and epoch stay. */
 void emu_virtio_init(struct emu_virtio *virtio);
 
+/* Can a queue have these fields: a size that a driver can set and, if it is enabled,
+ * rings in RAM?  For state from outside. */
+bool emu_virtio_queue_good(const struct emu_virtio *virtio, unsigned queue);
+
 /* Common configuration: the little-endian bytes at `offset`; writes of a whole field
  * (6.2). */
 uint32_t emu_virtio_common_read(const struct emu_virtio *virtio, unsigned offset,
@@ -114,8 +118,7 @@ void emu_virtio_notify_write(struct emu_virtio *virtio, unsigned offset, unsigne
 /* Read and clear ISR (6.5). */
 uint8_t emu_virtio_isr_read(struct emu_virtio *virtio);
 
-/* ---- for the device behind it ------------------------------------------------------
- */
+/* ---- for the device behind it ---- */
 
 struct emu_chain_part {
     uint32_t address, size;

@@ -192,8 +192,7 @@ void emu_virtio_pci_update(struct emu_virtio_pci *device)
         device->lines_changed(device->lines_self);
 }
 
-/* ---- structures --------------------------------------------------------------------
- */
+/* ---- structures ---- */
 
 static uint32_t ones(unsigned size)
 {
@@ -256,8 +255,7 @@ bool emu_virtio_pci_write(struct emu_virtio_pci *device, uint16_t port, unsigned
     return bar < BAR_COUNT;
 }
 
-/* ---- configuration space ------------------------------------------------------------
- */
+/* ---- configuration space ---- */
 
 /* Where the PCI_CFG window looks; false while it looks at nothing. */
 static bool window(const struct emu_virtio_pci *device, unsigned *ret_bar,
@@ -299,8 +297,7 @@ static void config_changed(void *self)
 
 static const struct emu_pci_ops pci_ops = {config_read, config_write, config_changed};
 
-/* ---- wiring -------------------------------------------------------------------------
- */
+/* ---- wiring ---- */
 
 static bool master(void *self)
 {

@@ -67,8 +67,7 @@ unsigned emu_virtio_available(struct emu_virtio *virtio, unsigned queue)
     return 0;
 }
 
-/* ---- chains ------------------------------------------------------------------------
- */
+/* ---- chains ---- */
 
 /* Add the descriptor's buffer to the chain; 0 or a cause. */
 static unsigned add_segment(struct emu_virtio *virtio, struct emu_chain *chain,
@@ -168,8 +167,7 @@ void emu_virtio_scatter(struct emu_virtio *virtio, const struct emu_chain *chain
     }
 }
 
-/* ---- used ring ---------------------------------------------------------------------
- */
+/* ---- used ring ---- */
 
 void emu_virtio_hold(struct emu_virtio *virtio, unsigned queue, unsigned head)
 {

@@ -63,22 +63,37 @@ static enum err put_image(struct trace *trace, size_t index, struct bytes image)
     return ERR_ok;
 }
 
-enum err replay_fs_setup_emit(const struct replay_fs_setup *setup, struct trace *trace)
+enum err replay_fs_setup_emit_config(const struct replay_fs_setup *setup,
+                                     struct trace *trace)
 {
-    struct trace_session_begin begin = {.spec = TRACE_SPEC, .epoch = setup->epoch_ns};
-    struct trace_virtio_ready ready = {.features = setup->features};
-    TRY(trace_session_begin(trace, &begin));
     for (size_t i = 0; i < setup->export_count; i++)
         TRY(put_export(trace, i, &setup->export[i]));
     TRY(put_number(trace, "fs.0.features", setup->features));
     TRY(put_number(trace, "fs.0.handles", setup->handle_count_max));
     TRY(put_number(trace, "fs.0.origin", setup->derived ? 0 : 1));
     TRY(put_number(trace, "fs.0.requests", setup->requests));
-    TRY(put_number(trace, "fs.0.session", 1));
-    TRY(put_number(trace, "fs.0.tick", setup->tick_ns));
-    TRY(put_number(trace, "log.bytes", setup->log_bytes));
+    if (setup->tick_ns) {
+        TRY(put_number(trace, "fs.0.session", 1));
+        TRY(put_number(trace, "fs.0.tick", setup->tick_ns));
+    }
+    return put_number(trace, "log.bytes", setup->log_bytes);
+}
+
+enum err replay_fs_setup_emit_images(const struct replay_fs_setup *setup,
+                                     struct trace *trace)
+{
     for (size_t i = 0; i < setup->export_count; i++)
         TRY(put_image(trace, i, setup->export[i].image));
+    return ERR_ok;
+}
+
+enum err replay_fs_setup_emit(const struct replay_fs_setup *setup, struct trace *trace)
+{
+    struct trace_session_begin begin = {.spec = TRACE_SPEC, .epoch = setup->epoch_ns};
+    struct trace_virtio_ready ready = {.features = setup->features};
+    TRY(trace_session_begin(trace, &begin));
+    TRY(replay_fs_setup_emit_config(setup, trace));
+    TRY(replay_fs_setup_emit_images(setup, trace));
     return trace_virtio_ready(trace, &ready);
 }
 
@@ -90,6 +105,7 @@ struct setup_reader {
     struct trace_record record;
     struct replay_fs_setup *setup;
     struct replay_refusal *refusal;
+    const struct replay_fs_more *more; /* NULL: a session of a file server */
     char last_key[KEY_SIZE];
     bool session;
     uint64_t origin;
@@ -175,6 +191,8 @@ static bool set_key(struct setup_reader *r, const char *key, const char *value)
 {
     struct replay_fs_setup *setup = r->setup;
     uint64_t number = 0;
+    if (r->more && strncmp(key, "pc.", 3) == 0)
+        return r->more->key(r->more->self, key, value);
     if (strncmp(key, "fs.0.", 5) == 0 && set_export(r, key + 5, value))
         return true;
     if (!parse_number(value, INT64_MAX, &number))
@@ -255,8 +273,10 @@ static enum err read_images(struct setup_reader *r)
         struct trace_input_file file;
         arena_clear(&piece);
         err = trace_decode_input_file(r->reader, &r->record, &piece, &file);
+        bool theirs =
+            r->more && !(file.name.size > 5 && memcmp(file.name.data, "fs.0.", 5) == 0);
         if (!err)
-            err = add_image(r, &file);
+            err = theirs ? r->more->file(r->more->self, &file) : add_image(r, &file);
         if (!err)
             err = next(r);
     }
@@ -274,9 +294,10 @@ static enum err read_images(struct setup_reader *r)
 static enum err check_setup(struct setup_reader *r)
 {
     struct replay_fs_setup *setup = r->setup;
-    if (!r->session)
+    if (!r->session && !r->more)
         return refuse(r, REPLAY_OTHER_VERSION, "no session of a file server");
-    if (!setup->tick_ns || !setup->handle_count_max || r->origin > 1 ||
+    if ((!setup->tick_ns && !r->more) ||
+        (!setup->handle_count_max && setup->export_count) || r->origin > 1 ||
         setup->features & ~(uint32_t)V86FS_FEATURES)
         return refuse(r, REPLAY_OTHER_CONFIGURATION,
                       "fs.0.features, handles, origin or tick");
@@ -292,11 +313,16 @@ static enum err check_setup(struct setup_reader *r)
 }
 
 enum err replay_fs_setup_read(struct arena *arena, struct trace_reader *reader,
+                              const struct replay_fs_more *more,
                               struct replay_fs_setup *ret_setup,
+                              struct trace_record *ret_next,
                               struct replay_refusal *ret_refusal)
 {
-    struct setup_reader r = {
-        .arena = arena, .reader = reader, .setup = ret_setup, .refusal = ret_refusal};
+    struct setup_reader r = {.arena = arena,
+                             .reader = reader,
+                             .more = more,
+                             .setup = ret_setup,
+                             .refusal = ret_refusal};
     struct trace_session_begin begin;
     *ret_setup = (struct replay_fs_setup){0};
     TRY(next(&r));
@@ -311,7 +337,9 @@ enum err replay_fs_setup_read(struct arena *arena, struct trace_reader *reader,
     TRY(read_config(&r));
     TRY(check_setup(&r));
     TRY(read_images(&r));
-    if (r.record.kind->id != TRACE_ID_virtio_ready)
+    if (ret_next)
+        *ret_next = r.record;
+    if (!more && r.record.kind->id != TRACE_ID_virtio_ready)
         return refuse(&r, REPLAY_DAMAGED,
                       "event %" PRIu64 " is %.32s, not virtio.ready", r.record.seq,
                       r.record.kind->wire);

@@ -122,7 +122,7 @@ enum gdb_input replay_gdb_parse(struct gdb_parser *p, uint8_t byte, bool checked
     case GDB_CHECK_1:
         high = replay_gdb_digit(byte);
         p->overlong |= checked && high < 0;
-        p->wanted = (uint8_t)(high << 4);
+        p->wanted = high < 0 ? 0 : (uint8_t)(high << 4);
         p->state = GDB_CHECK_2;
         return GDB_NOTHING;
     case GDB_CHECK_2:

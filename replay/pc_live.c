@@ -31,8 +31,7 @@ struct replay_pc_live {
     uint64_t idle_real_ns, idle_vns; /* when pacing began to count */
 };
 
-/* ---- the script
- * ---------------------------------------------------------------------- */
+/* ---- the script ---- */
 
 static int hex(uint8_t c)
 {
@@ -154,8 +153,7 @@ static bool script_types(struct replay_pc_live *live, struct bytes *ret)
     return false;
 }
 
-/* ---- output
- * -------------------------------------------------------------------------- */
+/* ---- output ---- */
 
 static void stop(struct replay_pc_live *live, enum replay_pc_stop why)
 {
@@ -203,8 +201,7 @@ static void console_out(void *self, uint32_t dev, uint8_t byte)
     look_for_end(live, byte);
 }
 
-/* ---- input and time
- * ------------------------------------------------------------------ */
+/* ---- input and time ---- */
 
 static bool descriptor_types(struct replay_pc_live *live, struct bytes *ret)
 {
@@ -280,8 +277,7 @@ static void event(void *self, const struct emu_event *event)
     (void)event;
 }
 
-/* ---- creation
- * ------------------------------------------------------------------------- */
+/* ---- creation ---- */
 
 enum err replay_pc_live_create(struct arena *arena,
                                const struct replay_pc_live_options *options,

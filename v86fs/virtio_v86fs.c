@@ -41,8 +41,7 @@ void v86fs_virtio_options_init(struct v86fs_virtio_options *options)
     *options = (struct v86fs_virtio_options){.note_count_max = 1024};
 }
 
-/* ---- events -------------------------------------------------------------------------
- */
+/* ---- events ---- */
 
 static void emit(struct v86fs_virtio *device, struct emu_event *event)
 {
@@ -72,8 +71,7 @@ static void emit_reply(struct v86fs_virtio *device, unsigned queue, unsigned hea
     emit(device, &event);
 }
 
-/* ---- late answers -------------------------------------------------------------------
- */
+/* ---- late answers ---- */
 
 /* The oldest request of the queue that is not released, or NULL. */
 static struct pending *oldest(struct v86fs_virtio *device, unsigned queue)
@@ -147,8 +145,7 @@ bool v86fs_virtio_complete(struct v86fs_virtio *device)
     return any;
 }
 
-/* ---- requests -----------------------------------------------------------------------
- */
+/* ---- requests ---- */
 
 /* Of a request that is too long the server sees a header whose length is wrong (X24).
  */
@@ -199,8 +196,7 @@ static void serve(struct v86fs_virtio *device, unsigned queue)
     emu_virtio_flush(device->virtio, queue);
 }
 
-/* ---- notifications ------------------------------------------------------------------
- */
+/* ---- notifications ---- */
 
 /* Give one frame to one chain; a buffer that is too small goes back empty. */
 static void deliver_one(struct v86fs_virtio *device)
@@ -244,8 +240,7 @@ enum v86fs_note_result v86fs_virtio_notify(struct v86fs_virtio *device,
     return result;
 }
 
-/* ---- the device's table -------------------------------------------------------------
- */
+/* ---- the device's table ---- */
 
 static void on_features(void *self, uint32_t features)
 {
@@ -313,8 +308,7 @@ v86fs_virtio_counters(const struct v86fs_virtio *device)
     return &device->counters;
 }
 
-/* ---- the server as a backend --------------------------------------------------------
- */
+/* ---- the server as a backend ---- */
 
 static void server_serve(void *self, unsigned queue, unsigned head,
                          struct bytes request, uint8_t *reply, size_t reply_size_max,

@@ -172,6 +172,19 @@ static struct emu_f80 telling(uint64_t *state)
     return a;
 }
 
+/* Small multiples of one power of two: exact quotients and ties. */
+static void make_ratio(uint64_t *state, struct emu_f80 *a, struct emu_f80 *b)
+{
+    static const int8_t divisor[] = {1, 2, 2, -2, 3, 4, -4, 6};
+    uint16_t power = (uint16_t)below(state, 40);
+    *a = emu_f80_from_int((int64_t)below(state, 41) - 20);
+    *b = emu_f80_from_int(divisor[below(state, countof(divisor))]);
+    if (!a->mantissa)
+        return;
+    a->sign_exponent = (uint16_t)(a->sign_exponent + power);
+    b->sign_exponent = (uint16_t)(b->sign_exponent + power);
+}
+
 static unsigned random_masks(uint64_t *state, unsigned kind)
 {
     switch (kind) {
@@ -259,6 +272,8 @@ void fpu_case_make(struct fpu_case *c, const struct fpu_case_row *row, uint64_t 
         a = telling(&state);
     if (y == 4 && below(&state, 3) == 0)
         b = below(&state, 2) ? near_to(&state, a) : telling(&state);
+    if (x == 4 && y == 4 && below(&state, 2))
+        make_ratio(&state, &a, &b);
     unsigned control =
         random_masks(&state, number / 1296 % 4) | (unsigned)(number / 81 % 4) << 8 |
         (unsigned)(number / 324 % 4) << 10 | (unsigned)below(&state, 2) << 12 | 0x40;

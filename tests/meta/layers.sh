@@ -40,7 +40,7 @@ msgpack.h trace/
 msgpack/* trace/
 zstd.h trace/ base/unpack.c
 lzma.h base/unpack.c
-zstd_errors.h trace/
+zstd_errors.h trace/ base/unpack.c
 seccomp.h base/os_worker_filter.c
 capstone/* analysis/
 json-c/* cli/

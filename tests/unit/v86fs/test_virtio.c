@@ -23,8 +23,7 @@ static unsigned event_count;
 static struct emu_event events[EVENTS_MAX];
 static uint16_t posted[3];
 
-/* ---- what the device sees of the machine
- * --------------------------------------------- */
+/* ---- what the device sees of the machine ---- */
 
 static bool in_ram(void *self, uint64_t pa, uint64_t size)
 {
@@ -98,8 +97,7 @@ static int teardown(void **unused)
     return 0;
 }
 
-/* ---- the driver
- * ----------------------------------------------------------------------- */
+/* ---- the driver ---- */
 
 static uint32_t in(unsigned port, unsigned size)
 {
@@ -255,8 +253,7 @@ static void expect_error(unsigned cause)
     assert_int_equal(device.virtio.isr, 0);
 }
 
-/* ---- PCI
- * -------------------------------------------------------------------------------- */
+/* ---- PCI ---- */
 
 static void configuration_bytes(void **unused)
 {
@@ -351,8 +348,7 @@ static void interrupts_are_routed(void **unused)
     assert_int_equal(in(ISR, 1), 0);
 }
 
-/* ---- registers and requests
- * --------------------------------------------------------------- */
+/* ---- registers and requests ---- */
 
 static void linux_talks_to_it(void **unused)
 {
@@ -509,8 +505,7 @@ static void too_long_requests_are_refused(void **unused)
     assert_int_equal(events[0].read_size, 120 * 0x4000);
 }
 
-/* ---- broken rings
- * ---------------------------------------------------------------------------- */
+/* ---- broken rings ---- */
 
 static void ring_errors(void **unused)
 {
@@ -577,8 +572,7 @@ static void what_was_executed_is_published(void **unused)
     expect_error(2);
 }
 
-/* ---- notifications
- * ---------------------------------------------------------------------------- */
+/* ---- notifications ---- */
 
 static void buffers(unsigned count, uint32_t size)
 {
@@ -635,8 +629,7 @@ static void malformed_notifications(void **unused)
                      V86FS_NOTE_INVALID);
 }
 
-/* ---- late answers
- * -------------------------------------------------------------------------------- */
+/* ---- late answers ---- */
 
 /* A backend that answers when the test says so: the reply is one byte, the token. */
 static uint64_t late_next, late_ready;

@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: MIT */
-#include "emu/f80_wide.h"
+#include "emu/wide.h"
 
-struct emu_f80_wide emu_f80_wide_make(bool sign, int32_t exponent, emu_u128 sig)
+struct emu_wide emu_wide_make(bool sign, int32_t exponent, emu_u128 sig)
 {
     if (!sig)
-        return (struct emu_f80_wide){sign, 0, 0};
+        return (struct emu_wide){sign, 0, 0};
     uint64_t high = (uint64_t)(sig >> 64);
     int shift = high ? __builtin_clzll(high) : 64 + __builtin_clzll((uint64_t)sig);
-    return (struct emu_f80_wide){sign, exponent + 127 - shift, sig << shift};
+    return (struct emu_wide){sign, exponent + 127 - shift, sig << shift};
 }
 
-struct emu_f80_wide emu_f80_wide_from_int(int32_t value)
+struct emu_wide emu_wide_from_int(int32_t value)
 {
-    return emu_f80_wide_make(value < 0, 0,
-                             value < 0 ? 0 - (uint32_t)value : (uint32_t)value);
+    return emu_wide_make(value < 0, 0,
+                         value < 0 ? 0 - (uint32_t)value : (uint32_t)value);
 }
 
-struct emu_f80_wide emu_f80_wide_from_f80(struct emu_f80 a)
+struct emu_wide emu_wide_from_f80(struct emu_f80 a)
 {
     if (emu_f80_is_zero(a))
-        return emu_f80_wide_make(emu_f80_sign(a), 0, 0);
+        return emu_wide_make(emu_f80_sign(a), 0, 0);
     struct emu_f80_parts x = emu_f80_unpack(a);
-    return emu_f80_wide_make(x.sign, x.exponent - EMU_F80_BIAS - 63, x.sig);
+    return emu_wide_make(x.sign, x.exponent - EMU_F80_BIAS - 63, x.sig);
 }
 
-struct emu_f80_wide emu_f80_wide_negate(struct emu_f80_wide a)
+struct emu_wide emu_wide_negate(struct emu_wide a)
 {
     a.sign = !a.sign;
     return a;
@@ -41,30 +41,30 @@ static emu_u128 multiply_high(emu_u128 a, emu_u128 b)
     return (emu_u128)a1 * b1 + (middle >> 64) + (other >> 64) + (carry >> 64);
 }
 
-struct emu_f80_wide emu_f80_wide_mul(struct emu_f80_wide a, struct emu_f80_wide b)
+struct emu_wide emu_wide_mul(struct emu_wide a, struct emu_wide b)
 {
-    return emu_f80_wide_make(a.sign != b.sign, a.exponent + b.exponent - 126,
-                             multiply_high(a.sig, b.sig));
+    return emu_wide_make(a.sign != b.sign, a.exponent + b.exponent - 126,
+                         multiply_high(a.sig, b.sig));
 }
 
-struct emu_f80_wide emu_f80_wide_add(struct emu_f80_wide a, struct emu_f80_wide b)
+struct emu_wide emu_wide_add(struct emu_wide a, struct emu_wide b)
 {
     if (!a.sig || !b.sig)
         return a.sig ? a : b;
     if (a.exponent < b.exponent || (a.exponent == b.exponent && a.sig < b.sig)) {
-        struct emu_f80_wide swap = a;
+        struct emu_wide swap = a;
         a = b;
         b = swap;
     }
     uint32_t distance = (uint32_t)(a.exponent - b.exponent);
     if (a.sign != b.sign)
-        return emu_f80_wide_make(a.sign, a.exponent - 127,
-                                 a.sig - emu_f80_shift_jam(b.sig, distance));
+        return emu_wide_make(a.sign, a.exponent - 127,
+                             a.sig - emu_f80_shift_jam(b.sig, distance));
     emu_u128 sum = (a.sig >> 1) + emu_f80_shift_jam(b.sig, distance + 1);
-    return emu_f80_wide_make(a.sign, a.exponent - 126, sum);
+    return emu_wide_make(a.sign, a.exponent - 126, sum);
 }
 
-struct emu_f80_wide emu_f80_wide_div(struct emu_f80_wide a, struct emu_f80_wide b)
+struct emu_wide emu_wide_div(struct emu_wide a, struct emu_wide b)
 {
     emu_u128 rest = a.sig, quotient = 0;
     for (unsigned i = 0; i < 128; i++) {
@@ -78,16 +78,15 @@ struct emu_f80_wide emu_f80_wide_div(struct emu_f80_wide a, struct emu_f80_wide 
             quotient |= 1;
         }
     }
-    return emu_f80_wide_make(a.sign != b.sign, a.exponent - b.exponent - 127, quotient);
+    return emu_wide_make(a.sign != b.sign, a.exponent - b.exponent - 127, quotient);
 }
 
-struct emu_f80_wide emu_f80_wide_div_int(struct emu_f80_wide a, uint32_t divisor)
+struct emu_wide emu_wide_div_int(struct emu_wide a, uint32_t divisor)
 {
-    return emu_f80_wide_make(a.sign, a.exponent - 127, a.sig / divisor);
+    return emu_wide_make(a.sign, a.exponent - 127, a.sig / divisor);
 }
 
-struct emu_f80 emu_f80_wide_pack(struct emu_f80_env *env, struct emu_f80_wide a,
-                                 bool exact)
+struct emu_f80 emu_wide_pack(struct emu_f80_env *env, struct emu_wide a, bool exact)
 {
     if (!a.sig)
         return emu_f80_zero(a.sign);

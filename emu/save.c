@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One walk over emu/state.def serves saving, loading and comparing.
+ */
+#include "emu/save.h"
+
+#include <string.h>
+
+enum part { PART_registers = 1, PART_devices = 2, PART_ALL = 3 };
+
+struct walk {
+    unsigned parts; /* enum part, or-ed */
+    bool on;        /* the present part is wanted */
+    const char *group;
+    unsigned index;
+    /* One field: `at` points to a number or bytes of `size`. */
+    void (*field)(struct walk *walk, const char *name, void *at, size_t size,
+                  bool number, uint64_t max);
+
+    struct buf *out;        /* saving, comparing */
+    struct bytes in, other; /* loading, comparing */
+    const char *bad;        /* loading: the first field that is wrong */
+    const char *bad_group;
+    unsigned bad_index;
+    uint64_t differ_count;
+    unsigned count_max;
+};
+
+static struct emu_virtq *queue_at(struct emu_pc *pc, unsigned i)
+{
+    return &pc->fs[i / EMU_VIRTQ_COUNT].virtio.queue[i % EMU_VIRTQ_COUNT];
+}
+
+static void visit(struct walk *walk, const char *name, void *at, size_t size,
+                  bool number, uint64_t max)
+{
+    if (walk->on)
+        walk->field(walk, name, at, size, number, max);
+}
+
+static void walk_state(struct emu_pc *pc, struct walk *walk)
+{
+#define MARK(name) walk->on = walk->parts & PART_##name;
+#define FIELD(name, lvalue, max)                                                       \
+    visit(walk, name, &(lvalue), sizeof(lvalue), true, max);
+#define BYTES(name, array) visit(walk, name, array, sizeof(array), false, 0);
+#define EACH(name, type, pointer, count)                                               \
+    for (unsigned i = 0; i < (count); i++) {                                           \
+        type *e = (pointer);                                                           \
+        walk->group = name;                                                            \
+        walk->index = i;
+#define END                                                                            \
+    walk->group = NULL;                                                                \
+    }
+#include "emu/state.def"
+}
+
+/* ---- numbers ---- */
+
+static uint64_t number_of(const void *at, size_t size)
+{
+    switch (size) {
+    case 1:
+        return *(const uint8_t *)at;
+    case 2:
+        return *(const uint16_t *)at;
+    case 4:
+        return *(const uint32_t *)at;
+    default:
+        return *(const uint64_t *)at;
+    }
+}
+
+static void set_number(void *at, size_t size, uint64_t value)
+{
+    switch (size) {
+    case 1:
+        *(uint8_t *)at = (uint8_t)value;
+        break;
+    case 2:
+        *(uint16_t *)at = (uint16_t)value;
+        break;
+    case 4:
+        *(uint32_t *)at = (uint32_t)value;
+        break;
+    default:
+        *(uint64_t *)at = value;
+        break;
+    }
+}
+
+static uint64_t load(const uint8_t *at, size_t size)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < size; i++)
+        value |= (uint64_t)at[i] << 8 * i;
+    return value;
+}
+
+static void advance(struct bytes *bytes, size_t size)
+{
+    *bytes = bytes_of(bytes->data + size, bytes->size - size);
+}
+
+/* ---- save ---- */
+
+static void save_field(struct walk *walk, const char *name, void *at, size_t size,
+                       bool number, uint64_t max)
+{
+    (void)name;
+    (void)max;
+    if (!number) {
+        buf_put(walk->out, at, size);
+        return;
+    }
+    uint8_t bytes[8];
+    uint64_t value = number_of(at, size);
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (uint8_t)(value >> 8 * i);
+    buf_put(walk->out, bytes, size);
+}
+
+static void save_parts(const struct emu_pc *pc, unsigned parts, struct buf *buf)
+{
+    struct walk walk = {.parts = parts, .field = save_field, .out = buf};
+    /* The walk is the same for writing; saving does not write. */
+    walk_state((struct emu_pc *)(uintptr_t)pc, &walk);
+}
+
+void emu_pc_save(const struct emu_pc *pc, struct buf *buf)
+{
+    save_parts(pc, PART_ALL, buf);
+}
+
+/* ---- load ---- */
+
+static void load_field(struct walk *walk, const char *name, void *at, size_t size,
+                       bool number, uint64_t max)
+{
+    if (walk->bad)
+        return;
+    bool good = walk->in.size >= size;
+    if (good && number) {
+        uint64_t value = load(walk->in.data, size);
+        good = value <= max;
+        if (good)
+            set_number(at, size, value);
+    } else if (good) {
+        memcpy(at, walk->in.data, size);
+    }
+    if (good) {
+        advance(&walk->in, size);
+        return;
+    }
+    walk->bad = name;
+    walk->bad_group = walk->group;
+    walk->bad_index = walk->index;
+}
+
+static void put_name(struct buf *text, const char *group, unsigned index,
+                     const char *name)
+{
+    if (group)
+        buf_printf(text, "%s[%u].%s", group, index, name);
+    else
+        buf_text(text, name);
+}
+
+static enum err bad_field(const struct walk *walk, char *ret_field, size_t field_size)
+{
+    struct buf text;
+    buf_init(&text, field_size);
+    put_name(&text, walk->bad_group, walk->bad_index, walk->bad ? walk->bad : "size");
+    size_t size = text.size < field_size ? text.size : field_size - 1;
+    memcpy(ret_field, buf_string(&text), size);
+    ret_field[size] = 0;
+    buf_fini(&text);
+    return ERR_state;
+}
+
+/* Sizes of queues are powers of two, whatever the range says; their rings are in RAM.
+ */
+static bool queues_good(const struct emu_pc *pc)
+{
+    for (uint32_t i = 0; i < pc->config.fs_count; i++) {
+        for (unsigned q = 0; q < EMU_VIRTQ_COUNT; q++) {
+            if (!emu_virtio_queue_good(&pc->fs[i].virtio, q))
+                return false;
+        }
+    }
+    return true;
+}
+
+enum err emu_pc_load(struct emu_pc *pc, struct bytes state, char *ret_field,
+                     size_t field_size)
+{
+    struct walk walk = {.parts = PART_ALL, .field = load_field, .in = state};
+    walk_state(pc, &walk);
+    if (!walk.bad && !queues_good(pc))
+        walk.bad = "virtq";
+    if (walk.bad || walk.in.size)
+        return bad_field(&walk, ret_field, field_size);
+    pc->cause = EMU_RESET_NONE;
+    emu_pc_loaded(pc);
+    return ERR_ok;
+}
+
+/* ---- compare ---- */
+
+static void diff_field(struct walk *walk, const char *name, void *at, size_t size,
+                       bool number, uint64_t max)
+{
+    (void)at;
+    (void)max;
+    if (walk->in.size < size || walk->other.size < size)
+        return;
+    if (memcmp(walk->in.data, walk->other.data, size) != 0 &&
+        walk->differ_count++ < walk->count_max) {
+        put_name(walk->out, walk->group, walk->index, name);
+        size_t first = 0;
+        while (!number && walk->in.data[first] == walk->other.data[first])
+            first++;
+        if (!number)
+            buf_printf(walk->out, "+%zu", first);
+        size_t part = number ? size : 1;
+        buf_printf(walk->out, " %llu, %llu\n",
+                   (unsigned long long)load(walk->in.data + first, part),
+                   (unsigned long long)load(walk->other.data + first, part));
+    }
+    advance(&walk->in, size);
+    advance(&walk->other, size);
+}
+
+uint64_t emu_pc_diff(const struct emu_pc *pc, struct bytes a, struct bytes b,
+                     unsigned count_max, struct buf *text)
+{
+    struct walk walk = {.parts = PART_ALL,
+                        .field = diff_field,
+                        .in = a,
+                        .other = b,
+                        .out = text,
+                        .count_max = count_max};
+    walk_state((struct emu_pc *)(uintptr_t)pc, &walk);
+    return walk.differ_count;
+}
+
+/* ---- digests ---- */
+
+static struct hash256 hash_parts(const struct emu_pc *pc, unsigned parts,
+                                 struct buf *buf)
+{
+    buf_clear(buf);
+    save_parts(pc, parts, buf);
+    check(buf->err == ERR_ok);
+    return hash256_of(buf->data, buf->size);
+}
+
+struct hash256 emu_pc_hash_registers(const struct emu_pc *pc, struct buf *buf)
+{
+    return hash_parts(pc, PART_registers, buf);
+}
+
+struct hash256 emu_pc_hash_devices(const struct emu_pc *pc, struct buf *buf)
+{
+    return hash_parts(pc, PART_devices, buf);
+}
+
+struct emu_ram_hash {
+    struct emu_ram *ram;
+    struct hash256 *page;
+    uint32_t page_count;
+};
+
+enum err emu_ram_hash_create(struct arena *arena, struct emu_ram *ram,
+                             struct emu_ram_hash **ret_hash)
+{
+    struct emu_ram_hash *hash = arena_new(arena, struct emu_ram_hash);
+    if (!hash)
+        return ERR_nomem;
+    hash->ram = ram;
+    hash->page_count = ram->size / EMU_PAGE_SIZE;
+    hash->page = arena_new_array(arena, struct hash256, hash->page_count);
+    if (!hash->page)
+        return ERR_nomem;
+    /* RAM began as zeros, and every store since then has marked its page. */
+    static const uint8_t zeros[EMU_PAGE_SIZE];
+    struct hash256 zero = hash256_of(zeros, sizeof zeros);
+    for (uint32_t i = 0; i < hash->page_count; i++)
+        hash->page[i] = zero;
+    *ret_hash = hash;
+    return ERR_ok;
+}
+
+enum { BATCH = 8 };
+
+static void hash_batch(struct emu_ram_hash *hash, const uint32_t *pages, size_t count)
+{
+    const uint8_t *data[BATCH] = {0};
+    struct hash256 result[BATCH];
+    for (size_t i = 0; i < count; i++)
+        data[i] = hash->ram->bytes + (size_t)pages[i] * EMU_PAGE_SIZE;
+    hash256_of_many(data, count, EMU_PAGE_SIZE, result);
+    for (size_t i = 0; i < count; i++)
+        hash->page[pages[i]] = result[i];
+}
+
+struct hash256 emu_ram_hash(struct emu_ram_hash *hash)
+{
+    uint32_t pages[BATCH];
+    size_t count = 0;
+    for (uint32_t i = 0; i < hash->page_count; i++) {
+        if (!hash->ram->dirty[i])
+            continue;
+        pages[count++] = i;
+        if (count == BATCH) {
+            hash_batch(hash, pages, count);
+            count = 0;
+        }
+    }
+    if (count)
+        hash_batch(hash, pages, count);
+    emu_ram_clear_dirty(hash->ram);
+    return hash256_of(hash->page, hash->page_count * sizeof hash->page[0]);
+}
+
+struct hash256 emu_pc_hash(const struct emu_pc *pc, struct emu_ram_hash *ram,
+                           struct buf *buf)
+{
+    struct hash256 part[3] = {emu_pc_hash_registers(pc, buf),
+                              emu_pc_hash_devices(pc, buf), emu_ram_hash(ram)};
+    return hash256_of(part, sizeof part);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * replay/pc.h - sessions of the pc guest: record and replay (machine.md 7,
+ * trace-replay.md 4.2).
+ *
+ * A session is a machine whose host table is wrapped: recording writes what crosses it,
+ * replaying answers from the trace and compares.  Inputs are the images, the
+ * configuration, console bytes and the replies of file trees that are no function of
+ * the requests; all else is derived.
+ *
+ * state.hash of the whole machine is written every 2^24 steps and at the end.
+ */
+#ifndef REPLAY_PC_H
+#define REPLAY_PC_H
+
+#include "emu/boot.h"
+#include "replay/fs.h"
+
+struct v86fs_virtio;
+
+enum { REPLAY_PC_NAME_MAX = 4096 };
+
+/* All that a run depends on. */
+struct replay_pc_setup {
+    struct emu_pc_config config; /* fs_count is set by has_fs */
+    struct emu_boot boot;
+    bool triple_fault_ok;
+    const char *kernel_name, *initrd_name; /* as the user gave them */
+    bool embed;                            /* the images go into the trace */
+    bool log_ports;
+    bool has_fs;               /* one v86fs device, */
+    struct replay_fs_setup fs; /* which serves these trees */
+};
+
+struct replay_pc_options {
+    const struct emu_host *host; /* the world; NULL while replaying */
+    struct trace *trace;         /* NULL: off */
+    /* Replay: a second reader of the trace behind its setup, and the event it read
+     * last; it looks for inputs that are to come. */
+    struct trace_reader *ahead;
+    const struct trace_record *ahead_next;
+    struct v86fs_server *server; /* NULL: no device, or replies are in the trace */
+    bool hashes;                 /* write state.hash */
+};
+
+struct replay_pc;
+
+/*
+ * Create the machine, load the images and write or compare the setup.  Everything is
+ * borrowed.  ERR_image with *ret_problem, ERR_usage for the configuration, ERR_nomem,
+ * and what the trace answers.
+ */
+ERR_MUST_CHECK enum err replay_pc_create(struct arena *arena,
+                                         const struct replay_pc_setup *setup,
+                                         const struct replay_pc_options *options,
+                                         struct replay_pc **ret_session,
+                                         struct emu_boot_problem *ret_problem);
+
+struct emu_pc *replay_pc_machine(const struct replay_pc *session);
+
+/* Run until `limit` steps; as emu_pc_run().  EMU_PC_STOPPED also after an error of the
+ * trace: replay_pc_error(). */
+enum emu_pc_status replay_pc_run(struct replay_pc *session, uint64_t limit);
+
+/* Write or compare the last hash and session.end for a run that ended with `status`. */
+ERR_MUST_CHECK enum err replay_pc_end(struct replay_pc *session,
+                                      enum emu_pc_status status);
+
+/* The first error of the trace. */
+enum err replay_pc_error(const struct replay_pc *session);
+
+/* The guest's result: the code of session.end. */
+uint32_t replay_pc_code(const struct replay_pc *session, enum emu_pc_status status);
+
+/* ---- replay of a trace ---- */
+
+/* Is this the trace of a pc? */
+bool replay_pc_is_session(const struct trace_source *source);
+
+struct replay_pc_follow_options {
+    bool exec; /* compare replies that came from outside: refused if there are any */
+    /* Build the trees of a derived device again; as for replay_fs_trace(). */
+    enum err (*open)(void *self, const struct replay_fs_setup *setup,
+                     struct v86fs_server **ret_server, char ret_detail[120]);
+    void *open_self;
+    bool (*interrupted)(void);
+    void (*output)(void *self, uint64_t dev, struct bytes data);
+    void *output_self;
+};
+
+struct replay_pc_report {
+    enum replay_class class;
+    enum err err;
+    char detail[200];
+    bool finished;
+    struct hash256 identity;
+    uint64_t event_count;
+    struct emu_place place;
+    uint32_t code;
+    bool diverged;
+    struct trace_divergence divergence;
+    struct trace_fault fault;
+    uint32_t eip;
+};
+
+/* Replay all of `source`.  Images that the trace does not hold are read from the paths
+ * it names and must have its hashes. */
+void replay_pc_trace(const struct trace_source *source,
+                     const struct replay_pc_follow_options *options,
+                     struct replay_pc_report *ret_report);
+
+#endif

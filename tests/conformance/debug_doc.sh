@@ -1,0 +1,54 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# debug_doc.sh LOCKSTEP: what docs/debug.md shows is what happens.  Its C source is
+# compiled, its gdb commands are typed, and each answer it shows must come.  Run in the
+# source root; without gdb-multiarch or clang-19 the status is 77 (skipped).
+set -u
+LC_ALL=C
+export LC_ALL
+lockstep=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+root=$PWD
+for tool in gdb-multiarch clang-19; do
+    command -v $tool >/dev/null || {
+        echo "debug_doc.sh: SKIPPED: there is no $tool"
+        exit 77
+    }
+done
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+failed=0
+bad()
+{
+    echo "debug_doc.sh: $*" >&2
+    failed=1
+}
+
+# block LANGUAGE: the lines of all such blocks of the page.
+block() { sed -n "/^\`\`\`$1\$/,/^\`\`\`\$/p" "$root/docs/debug.md" | grep -v '^```'; }
+
+block c >"$dir/stock.c"
+block gdb >"$dir/session"
+sed -n 's/^(gdb) //p' "$dir/session" >"$dir/look.gdb"
+block console | grep -c '^\$ ' >"$dir/count"
+[ -s "$dir/look.gdb" ] || bad "the page has no session"
+
+"$lockstep" cc -q -g -O1 -f spi --lib="$root/corpus/pvm/lib" -o "$dir/stock.pvm" \
+    "$dir/stock.c" || bad "it does not compile"
+cd "$dir" || exit 1
+"$lockstep" record -q -o stock.lks pvm stock.pvm >output || bad "it does not record"
+block console | grep -qx "$(cat output)" || bad "the output is $(cat output)"
+timeout 60 "$lockstep" debug --symbols stock.pvm.dbg --batch look.gdb stock.lks \
+    >answers 2>&1 || bad "gdb failed"
+# gdb shows the path that the compiler was given.
+sed "s|$dir/||g" answers >shown
+grep -v '^(gdb) ' session | while IFS= read -r line; do
+    case $line in '') continue ;; esac
+    grep -qF -e "$line" shown || echo "$line"
+done >missing
+[ ! -s missing ] || bad "not among the answers: $(cat missing)" "$(cat shown)"
+# The word that the last command asks for was written where gdb stood first.
+"$lockstep" query stock.lks last-write 0x3102c,4 >answer || bad "the query fails"
+grep -q '^icount ' answer || bad "no answer: $(cat answer)"
+[ "$failed" -eq 0 ] && echo "debug_doc.sh: $(wc -l <look.gdb) commands ok"
+exit "$failed"
