@@ -14,7 +14,14 @@
 #include <string.h>
 
 #define ARENA_MAX ((size_t)64 << 20)
+#define WRITE_NS UINT64_C(5000000000)
 enum { NAMES_SIZE_MAX = 1 << 26 };
+
+/* A program that showed something new; `written`: it is in the folder, if any. */
+struct kept {
+    struct analysis_case *c;
+    bool written;
+};
 
 struct worker {
     const struct fuzz_job *job;
@@ -22,8 +29,9 @@ struct worker {
     struct analysis_pair *pair;
     struct coverage coverage;
     struct edit edit[2];
-    struct analysis_case *kept[ANALYSIS_FUZZ_CORPUS_MAX];
+    struct kept kept[ANALYSIS_FUZZ_CORPUS_MAX];
     uint32_t kept_count;
+    uint64_t written_ns;
     struct buf path, text;
 };
 
@@ -41,39 +49,48 @@ enum err analysis_case_path(const char *folder, const struct analysis_case *c,
 }
 
 /* A folder that cannot be written to any more only means that less is kept. */
-static void write_kept(struct worker *w, const struct analysis_case *c)
+static void write_kept(struct worker *w, struct kept *kept)
 {
     const char *folder = w->job->setup->corpus;
-    if (folder && !analysis_case_path(folder, c, &w->path, &w->text))
+    if (!analysis_case_path(folder, kept->c, &w->path, &w->text))
         (void)!os_file_write(buf_string(&w->path), buf_bytes(&w->text));
+    kept->written = true;
 }
 
-static void remove_kept(struct worker *w, const struct analysis_case *c)
+static void remove_kept(struct worker *w, const struct kept *kept)
 {
     const char *folder = w->job->setup->corpus;
-    if (folder && !analysis_case_path(folder, c, &w->path, &w->text))
+    if (!analysis_case_path(folder, kept->c, &w->path, &w->text))
         (void)!os_unlink(buf_string(&w->path));
+}
+
+/* Now and then, because at first nearly every program is new, and few of them stay. */
+static void write_all_kept(struct worker *w)
+{
+    for (uint32_t i = 0; w->job->setup->corpus && i < w->kept_count; i++) {
+        if (!w->kept[i].written)
+            write_kept(w, &w->kept[i]);
+    }
+    w->written_ns = os_clock_monotonic_ns();
 }
 
 /* Keep a program; when there are enough, in place of a random one, so that what is
  * rare and comes late has its turn. */
 static void keep(struct worker *w, const struct analysis_case *c, uint64_t random,
-                 bool write)
+                 bool written)
 {
-    struct analysis_case *place;
+    struct kept *kept = &w->kept[random % ANALYSIS_FUZZ_CORPUS_MAX];
     if (w->kept_count < ANALYSIS_FUZZ_CORPUS_MAX) {
-        place = arena_new(&w->arena, struct analysis_case);
-        if (!place)
+        kept = &w->kept[w->kept_count];
+        kept->c = arena_new(&w->arena, struct analysis_case);
+        if (!kept->c)
             return;
-        w->kept[w->kept_count++] = place;
-    } else {
-        place = w->kept[random % ANALYSIS_FUZZ_CORPUS_MAX];
-        if (write)
-            remove_kept(w, place);
+        w->kept_count++;
+    } else if (kept->written) {
+        remove_kept(w, kept);
     }
-    *place = *c;
-    if (write)
-        write_kept(w, c);
+    *kept->c = *c;
+    kept->written = written;
     w->job->slot->corpus = w->kept_count;
 }
 
@@ -101,7 +118,7 @@ static bool run_now(struct worker *w, uint64_t random, bool known)
         return false;
     uint32_t fresh = analysis_coverage_add(&w->coverage, w->pair, &slot->now, &report);
     if (fresh || known)
-        keep(w, &slot->now, random, !known);
+        keep(w, &slot->now, random, known);
     slot->features = w->coverage.count;
     return false;
 }
@@ -120,8 +137,8 @@ static void make_now(struct worker *w, uint64_t number, uint64_t *random)
         analysis_progen_make(now, setup->seed + number);
         return;
     }
-    *now = *w->kept[(choice >> 8) % w->kept_count];
-    analysis_mutate(now, w->kept[(choice >> 32) % w->kept_count],
+    *now = *w->kept[(choice >> 8) % w->kept_count].c;
+    analysis_mutate(now, w->kept[(choice >> 32) % w->kept_count].c,
                     analysis_random(random), w->edit);
 }
 
@@ -187,6 +204,8 @@ static bool run_blocks(struct worker *w)
             return false;
         slot->block = next;
         slot->index = 0;
+        if (os_clock_monotonic_ns() - w->written_ns > WRITE_NS)
+            write_all_kept(w);
     }
 }
 
@@ -200,12 +219,14 @@ int analysis_fuzz_work(void *self)
         return FUZZ_FAILED;
     w->job = job;
     arena_init(&w->arena, ARENA_MAX);
+    w->written_ns = os_clock_monotonic_ns();
     buf_init(&w->path, ANALYSIS_FUZZ_PATH_MAX);
     buf_init(&w->text, ANALYSIS_CASE_TEXT_MAX);
     if (analysis_pair_create(&w->arena, job->setup->engine, &w->pair))
         return FUZZ_FAILED;
     bool found = job->setup->corpus && !job->setup->exhaustive && run_kept(w);
     found = found || run_blocks(w);
+    write_all_kept(w);
     /* The process ends here, and with it all that it has. */
     return found ? FUZZ_FOUND : FUZZ_DONE;
 }

@@ -90,6 +90,10 @@ double bench_say_ratio(struct bench *bench, const char *workload, const char *wh
                        const struct bench_series *series,
                        const struct bench_series *base, double goal);
 
+/* Run on all cores, or stay on the one where we are; processes that are started later
+ * do the same. */
+void bench_allow_cores(bool all);
+
 /* A line of talk. */
 void bench_note(const struct bench *bench, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -165,5 +169,7 @@ void bench_record(struct bench *bench);
 void bench_trace(struct bench *bench);
 void bench_debug(struct bench *bench);
 void bench_worker(struct bench *bench);
+void bench_nub(struct bench *bench);
+void bench_kernel(struct bench *bench);
 
 #endif

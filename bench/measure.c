@@ -2,9 +2,11 @@
  *
  * Rounds, medians, and the lines that tell them.
  */
+#define _GNU_SOURCE
 #include "bench/bench.h"
 
 #include <math.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,4 +160,18 @@ void bench_die(const char *format, ...)
     va_end(args);
     fputc('\n', stderr);
     exit(125);
+}
+
+/* ---- cores ---- */
+
+void bench_allow_cores(bool all)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (unsigned i = 0; i < CPU_SETSIZE && all; i++)
+        CPU_SET(i, &set);
+    if (!all)
+        CPU_SET((unsigned)sched_getcpu(), &set);
+    if (sched_setaffinity(0, sizeof set, &set) != 0)
+        bench_die("cannot choose cores");
 }

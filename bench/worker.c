@@ -3,12 +3,10 @@
  * What the walls cost: the handoff to a sandboxed worker, and its life (wall time,
  * since another process works).
  */
-#define _GNU_SOURCE
 #include "base/os.h"
 #include "base/os_worker.h"
 #include "bench/bench.h"
 
-#include <sched.h>
 #include <string.h>
 
 enum {
@@ -34,18 +32,6 @@ static void must(enum err err)
 {
     if (err)
         bench_die("worker: %s", err_text(err));
-}
-
-static void allow_cores(bool all)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    for (unsigned i = 0; i < CPU_SETSIZE && all; i++)
-        CPU_SET(i, &set);
-    if (!all)
-        CPU_SET((unsigned)sched_getcpu(), &set);
-    if (sched_setaffinity(0, sizeof set, &set) != 0)
-        bench_die("worker: cannot choose cores");
 }
 
 static void map_code(struct worker_run *run)
@@ -186,10 +172,10 @@ void bench_worker(struct bench *bench)
     run_open(&run); /* where bench.c has pinned us: both sides on one core */
     say(bench, &one_core, &run);
     run_close(&run);
-    allow_cores(true);
+    bench_allow_cores(true);
     run_open(&run);
     for (size_t i = 0; i < countof(rows); i++)
         say(bench, &rows[i], &run);
     run_close(&run);
-    allow_cores(false);
+    bench_allow_cores(false);
 }

@@ -45,6 +45,45 @@ enum err cli_case_write(const char *path, const struct analysis_case *c,
     return err;
 }
 
+/* ---- what a check of it showed ---- */
+
+enum { LISTING_MAX = 24 }; /* lines of a program that is worth to be shown whole */
+
+static void print_program(struct cli *cli, const struct analysis_case *c)
+{
+    const struct pvm_code code = analysis_case_code(c);
+    struct buf text;
+    if (analysis_case_insn_count(c) > LISTING_MAX)
+        return;
+    buf_init(&text, ANALYSIS_CASE_TEXT_MAX);
+    pvm_disasm(&code, c->config.profile, &text);
+    for (const char *at = buf_string(&text); *at;) {
+        size_t size = strcspn(at, "\n");
+        ui_out(cli, "    %.*s\n", (int)size, at);
+        at += size + (at[size] != 0);
+    }
+    buf_fini(&text);
+}
+
+void cli_case_print(struct cli *cli, const char *path, const struct analysis_case *c,
+                    const struct analysis_verdict *verdict)
+{
+    bool same = verdict->group == ANALYSIS_SAME;
+    if (cli->json) {
+        ui_json_begin(cli);
+        ui_json_text(cli, "file", path);
+        ui_json_bool(cli, "same", same);
+        ui_json_text(cli, "group", analysis_group_name(verdict->group));
+        ui_json_text(cli, "difference", verdict->text);
+        ui_json_end(cli);
+    } else if (!same) {
+        ui_out(cli, "%s: engine defect: %s: %s\n", path,
+               analysis_group_name(verdict->group), verdict->text);
+        print_program(cli, c);
+        ui_out(cli, "reproduce: lockstep check %s\n", path);
+    }
+}
+
 /* ---- a trace of it ---- */
 
 struct recording {

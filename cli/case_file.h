@@ -16,6 +16,11 @@ int cli_case_read(struct cli *cli, const char *path, struct analysis_case *ret_c
 ERR_MUST_CHECK enum err cli_case_write(const char *path, const struct analysis_case *c,
                                        const char *remarks);
 
+/* What a check of a case showed: nothing, or how engines differ, with the program if it
+ * is short; with --json one object in any case. */
+void cli_case_print(struct cli *cli, const char *path, const struct analysis_case *c,
+                    const struct analysis_verdict *verdict);
+
 /* Record a run of its program by the interpreter, without a world around it, as a
  * trace.  ERR_limit: it has more gas than a trace can tell. */
 ERR_MUST_CHECK enum err cli_case_record(const char *path,

@@ -242,24 +242,6 @@ static void check_trace(struct run *run, const char *path)
 
 /* ---- a case ---- */
 
-static void print_case(struct run *run, const char *path,
-                       const struct analysis_verdict *verdict)
-{
-    struct cli *cli = run->cli;
-    bool same = verdict->group == ANALYSIS_SAME;
-    if (cli->json) {
-        ui_json_begin(cli);
-        ui_json_text(cli, "file", path);
-        ui_json_bool(cli, "same", same);
-        ui_json_text(cli, "group", analysis_group_name(verdict->group));
-        ui_json_text(cli, "difference", verdict->text);
-        ui_json_end(cli);
-    } else if (!same) {
-        ui_out(cli, "%s: engine defect: %s: %s\nreproduce: lockstep check %s\n", path,
-               analysis_group_name(verdict->group), verdict->text, path);
-    }
-}
-
 /* In a process of its own: what it is about may be a crash. */
 static enum err judge_case(struct run *run, const struct analysis_case *c,
                            struct analysis_verdict *ret_verdict)
@@ -293,11 +275,14 @@ static void check_case(struct run *run, const char *path)
     int status =
         c ? cli_case_read(run->cli, path, c) : ui_fail(run->cli, ERR_nomem, path);
     if (!status) {
+        const uint64_t *more = run->engine[1].recomp.interp_only;
+        for (unsigned i = 0; i < countof(c->way.interp_only); i++)
+            c->way.interp_only[i] |= more[i] | run->engine[0].recomp.interp_only[i];
         enum err err = judge_case(run, c, &verdict);
         if (err)
             status = ui_fail(run->cli, err, path);
         else
-            print_case(run, path, &verdict);
+            cli_case_print(run->cli, path, c, &verdict);
     }
     arena_fini(&arena);
     if (status)

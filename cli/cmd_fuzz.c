@@ -139,6 +139,7 @@ static void print_finding(struct run *run, const struct analysis_finding *findin
         ui_json_text(cli, "group", group);
         ui_json_text(cli, "difference", finding->verdict->text);
         ui_json_u64(cli, "instructions", report->insn_count[1]);
+        ui_json_bool(cli, "comes_again", report->verdict.group != ANALYSIS_SAME);
         ui_json_end(cli);
         return;
     }
@@ -146,6 +147,8 @@ static void print_finding(struct run *run, const struct analysis_finding *findin
            finding->verdict->text);
     ui_out(cli, "  %" PRIu32 " instructions%s; reproduce: lockstep check %s\n",
            report->insn_count[1], report->complete ? "" : " so far", path);
+    if (report->verdict.group == ANALYSIS_SAME)
+        ui_out(cli, "  but it did not come again when the program ran alone\n");
     ui_flush(cli);
 }
 
@@ -179,7 +182,8 @@ static bool on_finding(void *self, const struct analysis_finding *finding)
 {
     struct run *run = self;
     const struct options *options = run->cli->options;
-    struct analysis_reduce_report report = {.complete = true};
+    struct analysis_reduce_report report = {.complete = true,
+                                            .verdict = *finding->verdict};
     const struct analysis_reduce_setup setup = {
         .start = finding->c,
         .trial = &run->trial,

@@ -5,6 +5,7 @@
 #include "cli/engine.h"
 #include "cli/guest.h"
 #include "cli/pc_guest.h"
+#include "cli/record_fs.h"
 #include "cli/record_kernel.h"
 
 #include "base/os.h"
@@ -34,9 +35,9 @@ struct options {
     bool require;
     bool volatile_facts;
     bool exit_status;
+    struct cli_record_fs_options fs;
     struct cli_list invoke;
     struct cli_pc_options pc;
-    struct cli_list fs;
     bool embed;
     bool log_ports;
     bool log_bytes;
@@ -80,12 +81,23 @@ static const struct cli_option option[] = {
     CLI_GUEST_OPTIONS(struct options),
     CLI_ENGINE_OPTIONS(struct options),
     CLI_PC_OPTIONS(struct options),
-    CLI_FS_OPTION(struct options),
     CLI_FLAG(struct options, embed, "embed", 0,
              "pc: store the images, so that a replay needs no other file"),
     CLI_FLAG(struct options, log_ports, "log-ports", 0, "pc: store every port access"),
     CLI_FLAG(struct options, log_bytes, "log-bytes", 0,
              "pc: store requests and replies of files that can be computed again"),
+    CLI_LIST(struct options, fs.fs, "fs", 0, "[NAME=]SPEC",
+             "pc, v86fs: a file tree; see lockstep mount --help"),
+    CLI_STRING(struct options, fs.listen, "listen", 0, "SOCKET",
+               "v86fs: wait there for the client"),
+    CLI_STRING(struct options, fs.connect, "connect", 0, "SOCKET",
+               "v86fs: the client waits there"),
+    CLI_STRING(struct options, fs.fs_record.clock, "fs-clock", 0, "NS",
+               "v86fs: a clock from NS on, 1 ms a request (default: real)"),
+    CLI_FLAG(struct options, fs.fs_record.digests, "digests-only", 0,
+             "v86fs: store no requests: a replay needs the client"),
+    CLI_FLAG(struct options, fs.fs_record.replies, "log-replies", 0,
+             "v86fs: store all replies, also those computed again"),
     CLI_END,
 };
 
@@ -93,7 +105,7 @@ const struct cli_spec cli_spec_record = {
     .option = option,
     .options_size = sizeof(struct options),
     .defaults = &defaults,
-    .positional = {{"GUEST", 1, 1, "pvm, kernel or pc"},
+    .positional = {{"GUEST", 1, 1, "pvm, kernel, pc, or v86fs: the file server alone"},
                    {"PROGRAM", 0, 1,
                     "a raw blob, a standard program or a .polkavm; kernel: a manifest"},
                    {"ARG", 0, CLI_MANY, "arguments for the guest"}},
@@ -310,6 +322,15 @@ static int print(struct recording *r)
     return r->options->exit_status ? status : CLI_YES;
 }
 
+static int record_fs(struct cli *cli, const struct options *options, int argc)
+{
+    if (argc > 1)
+        return ui_usage(cli, "v86fs takes no program");
+    return cli_record_fs(cli, &options->fs,
+                         options->output ? options->output : "v86fs.lks",
+                         options->raw ? 0 : (unsigned)options->zstd_level);
+}
+
 static int record_kernel(struct cli *cli, const struct options *options, int argc,
                          char **argv, const struct replay_engine *engine,
                          const char *path)
@@ -352,8 +373,8 @@ static int record_pc(struct cli *cli, const struct options *options, int argc,
     int status = cli_output_check(cli, record.path);
     if (status)
         return status;
-    return cli_pc_run(cli, &options->pc, cli_guest_seed(&options->guest), &options->fs,
-                      &record);
+    return cli_pc_run(cli, &options->pc, cli_guest_seed(&options->guest),
+                      &options->fs.fs, &record);
 }
 
 int cmd_record(struct cli *cli, int argc, char **argv)
@@ -364,8 +385,10 @@ int cmd_record(struct cli *cli, int argc, char **argv)
                           .ring.files.file = {.fd = -1}};
     if (strcmp(argv[0], "pc") == 0)
         return record_pc(cli, r.options, argc, argv);
+    if (strcmp(argv[0], "v86fs") == 0)
+        return record_fs(cli, r.options, argc);
     if (argc < 2)
-        return ui_usage(cli, "which program?");
+        return ui_usage(cli, "PROGRAM is missing; try --help");
     r.path = r.options->output ? r.options->output : default_output(cli, argv[1]);
     int status = cli_engine_read(cli, &r.options->engine, &r.engine);
     if (!status)

@@ -8,6 +8,7 @@
 #include "base/os.h"
 #include "cli/fs_replay.h"
 #include "cli/pc_guest.h"
+#include "cli/fs_serve.h"
 #include "cli/replay_print.h"
 #include "replay/sink_file.h"
 
@@ -23,6 +24,7 @@ struct options {
     bool output;
     uint64_t jobs; /* 0: as many as there are CPUs */
     uint32_t mode; /* of mode_word */
+    const char *listen, *connect;
 };
 
 enum { MODE_LOG, MODE_EXEC };
@@ -44,6 +46,10 @@ static const struct cli_option option[] = {
             "replay so many files at a time (default: one per CPU)"),
     CLI_WORD(struct options, mode, "mode", 0, mode_word,
              "file server: replies from outside come from the trace, or are refused"),
+    CLI_STRING(struct options, listen, "listen", 0, "SOCKET",
+               "file server: wait there for the client, who asks again"),
+    CLI_STRING(struct options, connect, "connect", 0, "SOCKET",
+               "file server: the client waits there"),
     CLI_ENGINE_OPTIONS(struct options),
     CLI_END,
 };
@@ -117,6 +123,61 @@ static void run_pc(const struct jobs *jobs, const struct trace_source *source,
                                                  .output = jobs->how.output};
     replay_pc_trace(source, &how, report);
     cli_fs_close(&fs);
+}
+
+/* ---- a session with its client ---- */
+
+static size_t serve_client(void *self, struct bytes request, uint8_t *reply,
+                           size_t reply_size_max)
+{
+    size_t size;
+    /* After a difference the client gets nothing more; the report says why. */
+    return replay_fs_player_serve(self, request, reply, reply_size_max, &size) ? 0
+                                                                               : size;
+}
+
+static int serve_player(struct cli *cli, const struct options *options,
+                        struct replay_fs_player *player)
+{
+    uint32_t features = replay_fs_player_setup(player)->features;
+    const char *path = options->listen ? options->listen : options->connect;
+    struct cli_fs_peer peer;
+    int status =
+        cli_fs_peer_open(cli, options->listen, options->connect, features, &peer);
+    if (!status && peer.hello.features != features) {
+        ui_error(cli, "%s: the client does not know the extensions of the trace", path);
+        status = CLI_UNKNOWN;
+    }
+    enum err err = status ? ERR_ok : cli_fs_peer_serve(&peer, serve_client, player);
+    if (err)
+        status = ui_fail(cli, err, path);
+    cli_fs_peer_close(&peer);
+    return status;
+}
+
+static int replay_with_client(struct cli *cli, const struct options *options,
+                              const char *path)
+{
+    struct replay_source_file file;
+    struct replay_fs_report report;
+    struct replay_fs_player *player = NULL;
+    struct cli_fs fs = {0};
+    const struct replay_fs_options how = {
+        .exec = options->mode == MODE_EXEC, .open = cli_fs_replay_open, .self = &fs};
+    enum err err = replay_source_file_open(&file, path);
+    if (err)
+        return ui_fail(cli, err, path);
+    struct trace_source source = replay_source_file(&file);
+    int status = CLI_YES;
+    if (!replay_fs_play(&source, &how, &report, &player)) {
+        status = serve_player(cli, options, player);
+        replay_fs_player_close(player);
+    }
+    if (!status)
+        status = cli_fs_replay_print(cli, path, &report);
+    cli_fs_close(&fs);
+    replay_source_file_close(&file);
+    return status;
 }
 
 static void run_job(struct jobs *jobs, struct job *job)
@@ -199,6 +260,8 @@ static int check_options(struct cli *cli, const struct options *options, int arg
     if (options->to && !replay_position_parse(options->to, &how->to))
         return ui_usage(cli, "--to takes N, e:N, g:N, N%%, start or end, not '%s'",
                         options->to);
+    if (argc > 1 && (options->listen || options->connect))
+        return ui_usage(cli, "a client replays one trace");
     if (argc > 1 && (options->output || options->record))
         return ui_usage(cli, "--%s takes one trace",
                         options->output ? "output" : "record");
@@ -230,6 +293,8 @@ int cmd_replay(struct cli *cli, int argc, char **argv)
     jobs.how = (struct replay_options){.locate = true, .interrupted = os_interrupted};
     jobs.exec = options->mode == MODE_EXEC;
     int status = check_options(cli, options, argc, &jobs.how);
+    if (!status && (options->listen || options->connect))
+        return replay_with_client(cli, options, argv[0]);
     if (!status && options->record) {
         status = open_copy(cli, options, argv[0], &copy);
         jobs.how.copy = copy.writer;

@@ -2,7 +2,7 @@
  *
  * lockstep serve: a capability kernel in a confined worker, behind a socket.
  */
-#include "cli/cli.h"
+#include "cli/serve_record.h"
 
 #include "base/os.h"
 #include "base/os_process.h"
@@ -18,6 +18,7 @@ struct options {
     enum engine engine;
     uint64_t timeout_s;
     uint64_t journal_size;
+    const char *record;
     bool stateful, strict, all_walls;
 };
 
@@ -34,6 +35,8 @@ static const struct cli_option option[] = {
             "kill a worker that takes longer for one request; 0: never (default 60)"),
     CLI_SIZE(struct options, journal_size, "journal", 0, "SIZE", 0, UINT64_MAX,
              "requests to keep for rebuilding a lost worker (default 1G)"),
+    CLI_STRING(struct options, record, "record", 'o', "FILE",
+               "write a trace of all that the kernel is asked"),
     CLI_FLAG(struct options, stateful, "stateful-children", 0,
              "a called instance keeps its state (unless clients configure)"),
     CLI_FLAG(struct options, strict, "strict-return", 0,
@@ -57,8 +60,12 @@ const struct cli_spec cli_spec_serve = {
         "The kernel lives in a worker process that can reach nothing but its memory "
         "and one stream.  Clients speak the protocol of docs/nub.md; lockstep nub is "
         "one.  When the worker is lost or late, it is killed, and another one is "
-        "brought to the same state by the requests that were answered.",
+        "brought to the same state by the requests that were answered.\n\n"
+        "With --record every request is also served by an interpreted kernel in this "
+        "process, which writes the trace; its answers are compared with the worker's.  "
+        "lockstep replay checks such a trace.",
     .exit_yes = "served until a signal came",
+    .exit_no = "the recorded kernel answered otherwise than the worker",
     .prints_json = true,
 };
 
@@ -209,7 +216,13 @@ int cmd_serve(struct cli *cli, int argc, char **argv)
     enum err err = nub_open_worker(&how, &server.nub);
     if (err)
         return ui_fail(cli, err, "worker");
-    int status = listen_and_serve(&server);
+    struct cli_serve_record *record = NULL;
+    int status = CLI_YES;
+    if (options->record)
+        status = cli_serve_record_open(cli, options->record, server.nub, &record);
+    if (!status)
+        status = listen_and_serve(&server);
+    int recorded = cli_serve_record_close(record);
     nub_close(server.nub);
-    return status;
+    return status ? status : recorded;
 }

@@ -46,6 +46,12 @@ static enum err load_image(struct cli_fs *fs, struct cli_fs_export *export,
 
 /* ---- trees ---- */
 
+/* A function of requests and image? */
+static bool is_derived(enum cli_fs_kind kind)
+{
+    return kind == CLI_FS_MEM || kind == CLI_FS_IMAGE || kind == CLI_FS_OVERLAY;
+}
+
 static enum err open_mem(struct cli_fs *fs, struct cli_fs_export *export,
                          uint64_t now_ns, const struct v86fs_tree *lower,
                          uint64_t lower_root)
@@ -64,13 +70,27 @@ static enum err open_mem(struct cli_fs *fs, struct cli_fs_export *export,
                  : v86fs_mem_root(mem, 0755, now_ns, &export->root);
 }
 
+static enum err open_remote(struct cli_fs *fs, struct cli_fs_export *export)
+{
+    struct hostfs_remote_options options;
+    hostfs_remote_options_init(&options);
+    options.request_ns = export->spec.timeout_s * 1000000000;
+    if (export->spec.timeout_s > 86400)
+        return ERR_limit;
+    TRY(hostfs_remote_open(&fs->arena, &options, export->spec.path, &fs->ids,
+                           &export->remote));
+    export->tree = hostfs_remote_tree(export->remote);
+    export->root = hostfs_remote_root(export->remote);
+    return ERR_ok;
+}
+
 static enum err open_tree(struct cli_fs *fs, struct cli_fs_export *export,
                           uint64_t now_ns)
 {
     const struct cli_fs_spec *spec = &export->spec;
     struct v86fs_tree lower;
     uint64_t lower_root;
-    export->derived = spec->kind != CLI_FS_DIR && spec->kind != CLI_FS_OVERLAY_DIR;
+    export->derived = is_derived(spec->kind);
     v86fs_ids_init(&export->lower_ids);
     if ((spec->kind == CLI_FS_IMAGE || spec->kind == CLI_FS_OVERLAY) &&
         !export->has_image)
@@ -83,6 +103,8 @@ static enum err open_tree(struct cli_fs *fs, struct cli_fs_export *export,
     case CLI_FS_OVERLAY:
         TRY(load_image(fs, export, &export->lower_ids, &lower, &lower_root));
         return open_mem(fs, export, now_ns, &lower, lower_root);
+    case CLI_FS_REMOTE:
+        return open_remote(fs, export);
     case CLI_FS_DIR:
     case CLI_FS_OVERLAY_DIR:
         break;
@@ -178,6 +200,7 @@ void cli_fs_close(struct cli_fs *fs)
 {
     for (size_t i = 0; i < CLI_FS_EXPORT_MAX; i++) {
         hostfs_dir_close(fs->export[i].dir);
+        hostfs_remote_close(fs->export[i].remote);
         buf_fini(&fs->export[i].archive);
     }
     arena_fini(&fs->arena);
@@ -232,7 +255,7 @@ static enum err restore_export(const struct replay_fs_setup *setup, struct cli_f
     if (!cli_fs_parse(&fs->arena, from->spec, &to->spec, ret_error))
         return ERR_usage;
     to->spec.name = from->name;
-    if (to->spec.kind == CLI_FS_DIR || to->spec.kind == CLI_FS_OVERLAY_DIR) {
+    if (!is_derived(to->spec.kind)) {
         (void)snprintf(ret_error, CLI_FS_ERROR_SIZE, "'%.60s' is not derived",
                        from->spec);
         return ERR_usage;

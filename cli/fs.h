@@ -2,7 +2,8 @@
  *
  * cli/fs.h - `--fs NAME=SPEC`: file trees for whoever serves them.
  *
- *   SPEC = mem | dir:PATH | image:PATH | overlay:PATH | overlay:dir:PATH, and options
+ *   SPEC = mem | dir:PATH | image:PATH | overlay:PATH | overlay:dir:PATH |
+ *          remote:unix:PATH | remote:exec:COMMAND | remote:fd:N, and options
  *          behind commas: "mem,quota=64M"; "\," in a path is a comma
  *
  * A spec is parsed without touching anything; opening builds the trees, in the order of
@@ -23,32 +24,37 @@ enum cli_fs_kind {
     CLI_FS_IMAGE,
     CLI_FS_OVERLAY,     /* over an image of the path */
     CLI_FS_OVERLAY_DIR, /* over the directory as it is */
+    CLI_FS_REMOTE,      /* another process */
 };
 
 struct cli_fs_spec {
     const char *name; /* of the export; "" is the default */
     enum cli_fs_kind kind;
-    const char *path; /* "" for mem */
+    const char *path; /* "" for mem; of remote: unix:, exec: or fd: and the rest */
     bool read_only;
     uint64_t quota, node_count_max; /* of what is written in memory */
     struct hostfs_image_options image;
     struct hostfs_dir_options dir;
+    uint64_t timeout_s; /* for an answer of remote */
 };
 
 /* The rows of help for an option table; `type` has a struct cli_list `fs`. */
 #define CLI_FS_OPTION(type)                                                            \
     CLI_LIST(type, fs, "fs", 0, "[NAME=]SPEC",                                         \
-             "a file tree: mem, dir:PATH, image:PATH, overlay:PATH; see the manual")
+             "a file tree: mem, dir:PATH, image:PATH, ...; see lockstep mount --help")
 
 /* More for the manual of a command with --fs. */
 #define CLI_FS_ABOUT                                                                   \
     "A SPEC is mem, dir:PATH (a directory as it is), image:PATH (a tar or cpio "       \
     "archive or a directory, read once), overlay:PATH (writes in memory over such an " \
-    "image) or overlay:dir:PATH (over a directory as it is).  NAME is what the guest " \
+    "image), overlay:dir:PATH (over a directory as it is), or another process that "   \
+    "serves files: remote:unix:SOCKET, remote:exec:COMMAND, remote:fd:N.  NAME is "    \
+    "what the guest "                                                                  \
     "mounts; without one it is the default.  Options follow behind commas: ro; "       \
     "quota=SIZE, nodes=N for memory; mtime=keep, zero or seconds for images; for "     \
     "directories umask=OCTAL, names=N, entries=N, host-times, special-bits, "          \
-    "trust-host, safe-symlinks, refuse-links, no-fsync.  In a path, \\, is a comma."
+    "trust-host, safe-symlinks, refuse-links, no-fsync; for others timeout=SECONDS.  " \
+    "In a path, \\, is a comma."
 
 /* Parse "[NAME=]SPEC" into `arena`.  False with the reason in `ret_error`. */
 bool cli_fs_parse(struct arena *arena, const char *text, struct cli_fs_spec *ret_spec,
@@ -68,6 +74,7 @@ struct cli_fs_export {
     struct hostfs_image image; /* kept for embedding; borrowed from `archive` */
     struct buf archive;
     struct hostfs_dir *dir;
+    struct hostfs_remote *remote;
     struct v86fs_ids lower_ids;
 };
 

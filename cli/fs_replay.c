@@ -109,7 +109,7 @@ int cli_fs_replay_print(struct cli *cli, const char *path,
     else if (status)
         ui_error(cli, "%s: %s: %s", path, replay_class_name(report->class),
                  report->detail);
-    else
+    else if (!cli->quiet || report->class != REPLAY_SAME)
         ui_out(cli,
                "%s: %s%s%s: %" PRIu64 " requests, %" PRIu64
                " events, replies %s, id %s\n",

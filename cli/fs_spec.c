@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { OF_MEM = 1, OF_DIR = 2, OF_IMAGE = 4 };
+enum { OF_MEM = 1, OF_DIR = 2, OF_IMAGE = 4, OF_REMOTE = 8 };
 
 /* What each kind is made of, and how it is written. */
 static const struct kind {
@@ -22,6 +22,7 @@ static const struct kind {
     {"image:", CLI_FS_IMAGE, OF_IMAGE, true},
     {"overlay:dir:", CLI_FS_OVERLAY_DIR, OF_MEM | OF_DIR, true},
     {"overlay:", CLI_FS_OVERLAY, OF_MEM | OF_IMAGE, true},
+    {"remote:", CLI_FS_REMOTE, OF_REMOTE, true},
 };
 
 enum option_kind { OPTION_FLAG, OPTION_SIZE, OPTION_COUNT, OPTION_OCTAL, OPTION_MTIME };
@@ -33,7 +34,7 @@ static const struct option_row {
     enum option_kind kind;
     size_t offset;
 } option_row[] = {
-    {"ro", OF_MEM | OF_DIR, OPTION_FLAG, AT(read_only)},
+    {"ro", OF_MEM | OF_DIR | OF_REMOTE, OPTION_FLAG, AT(read_only)},
     {"quota", OF_MEM, OPTION_SIZE, AT(quota)},
     {"nodes", OF_MEM, OPTION_SIZE, AT(node_count_max)},
     {"names", OF_DIR, OPTION_COUNT, AT(dir.node_count_max)},
@@ -45,6 +46,7 @@ static const struct option_row {
     {"trust-host", OF_DIR, OPTION_FLAG, AT(dir.trust_host)},
     {"safe-symlinks", OF_DIR, OPTION_FLAG, AT(dir.safe_symlinks)},
     {"refuse-links", OF_DIR, OPTION_FLAG, AT(dir.refuse_links)},
+    {"timeout", OF_REMOTE, OPTION_SIZE, AT(timeout_s)},
     {"no-fsync", OF_DIR, OPTION_FLAG, AT(dir.no_fsync)},
 };
 
@@ -55,7 +57,8 @@ static void spec_init(struct cli_fs_spec *spec)
     *spec = (struct cli_fs_spec){.name = "",
                                  .path = "",
                                  .quota = mem.quota,
-                                 .node_count_max = mem.node_count_max};
+                                 .node_count_max = mem.node_count_max,
+                                 .timeout_s = 30};
     hostfs_image_options_init(&spec->image);
     hostfs_dir_options_init(&spec->dir);
 }
@@ -209,7 +212,8 @@ bool cli_fs_parse(struct arena *arena, const char *text, struct cli_fs_spec *ret
             kind = row;
     }
     if (!kind)
-        return complain(ret_error, "not mem, dir:, image: or overlay: but", head);
+        return complain(ret_error, "not mem, dir:, image:, overlay: or remote: but",
+                        head);
     ret_spec->kind = kind->kind;
     ret_spec->path = head + strlen(kind->prefix);
     if (kind->path && !*ret_spec->path)

@@ -174,7 +174,8 @@ const struct emu_op *emu_go_slow(struct emu_cpu *cpu, uint32_t eip,
     uint32_t physical;
     cpu->eip = eip;
     if (!cpu->budget || !(cpu->code_mode & EMU_MODE_PLAIN) ||
-        !emu_fetch_page(cpu, eip + cpu->segment[EMU_CS].base, &physical))
+        !emu_fetch_page(cpu, eip + cpu->segment[EMU_CS].base, &physical) ||
+        emu_is_straddler(cpu, physical))
         return NULL;
     uint32_t generation = emu_cache_generation(cpu);
     struct emu_block *block = emu_cache_get(cpu, physical, cpu->code_mode);

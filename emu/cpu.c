@@ -32,6 +32,7 @@ void emu_cpu_set_breakpoints(struct emu_cpu *cpu, const uint32_t *linear, size_t
 void emu_cpu_flush_code(struct emu_cpu *cpu)
 {
     emu_cache_flush(cpu);
+    memset(cpu->engine->singles, 0, sizeof cpu->engine->singles);
 }
 
 void emu_cpu_one_by_one(struct emu_cpu *cpu, bool on)
@@ -53,7 +54,7 @@ void emu_cpu_loaded(struct emu_cpu *cpu)
         emu_install_segment(cpu, i, &s);
     }
     emu_mode_changed(cpu);
-    emu_views_flush(cpu);
+    emu_tlb_loaded(cpu);
     emu_set_arithmetic(cpu, cpu->eflags);
 }
 

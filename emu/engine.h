@@ -122,11 +122,24 @@ struct emu_bounce {
     uint8_t size;
 };
 
+/* An instruction that was executed alone, with the bytes it was decoded from: it is
+ * what those bytes still mean.  Many of them cross pages and are in no block. */
+struct emu_single {
+    uint32_t address; /* physical, of the first byte */
+    uint8_t length;   /* 0: none */
+    bool code32;
+    uint8_t bytes[EMU_INSN_SIZE_MAX];
+    struct emu_op op;
+};
+enum { EMU_SINGLE_COUNT = 1024 };
+
 struct emu_cache; /* emu/block.c */
 
 struct emu_engine {
     struct emu_view views[EMU_VIEW_COUNT][EMU_DTLB_SIZE];
     struct emu_fetch fetches[2][EMU_ITLB_SIZE];
+    /* For each 4 MiB of linear addresses: the TLB may have entries of a big page. */
+    uint8_t has_big[1024];
     struct emu_fault fault;
     struct emu_bounce bounce;
     struct emu_cache *cache;
@@ -145,7 +158,28 @@ struct emu_engine {
     uint32_t breakpoints[EMU_BREAKPOINT_MAX];
     size_t breakpoint_count;
     struct emu_undefined undefined;
+    struct emu_single singles[EMU_SINGLE_COUNT];
+    const struct emu_single *current; /* the one that runs, if block is scratch */
+    uint32_t current_second;          /* physical address of its second page */
 };
+
+static inline struct emu_single *emu_single_at(const struct emu_cpu *cpu,
+                                               uint32_t physical)
+{
+    return &cpu->engine->singles[(physical ^ physical >> 12) & (EMU_SINGLE_COUNT - 1)];
+}
+
+/* Were the bytes of the instruction that runs alone overwritten?  Then a `rep` ends
+ * here and what stands there now is executed, as with blocks. */
+bool emu_single_changed(const struct emu_cpu *cpu);
+
+/* Was the instruction there in two pages when it was last executed? */
+static inline bool emu_is_straddler(const struct emu_cpu *cpu, uint32_t physical)
+{
+    const struct emu_single *single = emu_single_at(cpu, physical);
+    return single->address == physical &&
+           single->length > EMU_PAGE_SIZE - (physical & (EMU_PAGE_SIZE - 1));
+}
 
 /* Note a fault; always false, so that a bool function can return it. */
 bool emu_fault(struct emu_cpu *cpu, uint8_t vector, uint32_t error);
@@ -171,12 +205,8 @@ const struct emu_op *emu_leave(struct emu_cpu *cpu, const struct emu_op *op,
                                uint32_t eip);
 
 /* Leave before `op` with a fault. */
-static inline const struct emu_op *
-emu_raise(struct emu_cpu *cpu, const struct emu_op *op, uint8_t vector, uint32_t error)
-{
-    (void)emu_fault(cpu, vector, error);
-    return emu_abandon(cpu, op);
-}
+const struct emu_op *emu_raise(struct emu_cpu *cpu, const struct emu_op *op,
+                               uint8_t vector, uint32_t error);
 
 /* Make icount exact for a device that `op` asks. */
 static inline void emu_sync_clock(struct emu_cpu *cpu, const struct emu_op *op)
@@ -348,6 +378,14 @@ uint8_t *emu_modify_slow(struct emu_cpu *cpu, uint32_t linear, unsigned size);
 /* Write the bounce buffer back; cannot fail. */
 void emu_modify_finish(struct emu_cpu *cpu);
 
+/* The slow paths of small loads and stores at the current privilege, by value, so that
+ * no local variable of a handler has to live in memory.  The load answers
+ * EMU_VALUE_FAULT instead of a value. */
+#define EMU_VALUE_FAULT UINT64_MAX
+uint64_t emu_read_value(struct emu_cpu *cpu, uint32_t linear, unsigned size);
+bool emu_write_value(struct emu_cpu *cpu, uint32_t linear, uint32_t value,
+                     unsigned size);
+
 static inline bool emu_is_user(const struct emu_cpu *cpu)
 {
     return cpu->privilege == 3;
@@ -376,8 +414,11 @@ static inline uint8_t *emu_view_write(const struct emu_cpu *cpu, uint32_t linear
                                        uint##bits##_t *ret)                            \
     {                                                                                  \
         const uint8_t *host = emu_view_read(cpu, linear, bits / 8);                    \
-        if (unlikely(!host))                                                           \
-            return emu_read_slow(cpu, linear, ret, bits / 8, emu_is_user(cpu));        \
+        if (unlikely(!host)) {                                                         \
+            uint64_t value = emu_read_value(cpu, linear, bits / 8);                    \
+            *ret = (uint##bits##_t)value;                                              \
+            return value != EMU_VALUE_FAULT;                                           \
+        }                                                                              \
         memcpy(ret, host, bits / 8);                                                   \
         return true;                                                                   \
     }                                                                                  \
@@ -386,7 +427,7 @@ static inline uint8_t *emu_view_write(const struct emu_cpu *cpu, uint32_t linear
     {                                                                                  \
         uint8_t *host = emu_view_write(cpu, linear, bits / 8);                         \
         if (unlikely(!host))                                                           \
-            return emu_write_slow(cpu, linear, &value, bits / 8, emu_is_user(cpu));    \
+            return emu_write_value(cpu, linear, value, bits / 8);                      \
         memcpy(host, &value, bits / 8);                                                \
         return true;                                                                   \
     }
@@ -420,13 +461,36 @@ static inline uint32_t emu_address(const struct emu_cpu *cpu, const struct emu_o
 static inline uint32_t emu_get(const uint8_t *at, unsigned size)
 {
     uint32_t value = 0;
-    memcpy(&value, at, size);
-    return value;
+    uint16_t half;
+    switch (size) {
+    case 1:
+        return *at;
+    case 2:
+        memcpy(&half, at, 2);
+        return half;
+    case 4:
+        memcpy(&value, at, 4);
+        return value;
+    default:
+        memcpy(&value, at, size);
+        return value;
+    }
 }
 
 static inline void emu_put(uint8_t *at, unsigned size, uint32_t value)
 {
-    memcpy(at, &value, size);
+    uint16_t half = (uint16_t)value;
+    switch (size) {
+    case 1:
+        *at = (uint8_t)value;
+        break;
+    case 2:
+        memcpy(at, &half, 2);
+        break;
+    default:
+        memcpy(at, &value, 4);
+        break;
+    }
 }
 
 /* The register, as bytes. */
@@ -482,6 +546,8 @@ static inline uint32_t emu_stack_move(const struct emu_cpu *cpu, uint32_t esp,
 bool emu_fetch_page(struct emu_cpu *cpu, uint32_t linear, uint32_t *ret_physical);
 void emu_tlb_flush(struct emu_cpu *cpu, bool global);
 void emu_tlb_drop(struct emu_cpu *cpu, uint32_t linear);
+/* Recompute what is derived from the TLB after somebody wrote it. */
+void emu_tlb_loaded(struct emu_cpu *cpu);
 /* Write views of pages that got code or lost their dirty bit. */
 void emu_views_drop_writes(struct emu_cpu *cpu);
 void emu_views_drop_page(struct emu_cpu *cpu, uint32_t physical);
@@ -667,25 +733,32 @@ static inline const struct emu_op *emu_go(struct emu_cpu *cpu, uint32_t eip,
 }
 
 /* The known blocks, by a hash of their address. */
-enum { EMU_BLOCK_TABLE_SIZE = 16384 };
+enum { EMU_BLOCK_TABLE_SIZE = 65536 };
 static inline unsigned emu_block_slot(uint32_t physical)
 {
-    return (physical ^ physical >> 14) & (EMU_BLOCK_TABLE_SIZE - 1);
+    return (physical ^ physical >> 16) & (EMU_BLOCK_TABLE_SIZE - 1);
 }
 
-/* Go to an `eip` that is not known before: returns, indirect jumps. */
-static inline const struct emu_op *emu_go_indirect(struct emu_cpu *cpu, uint32_t eip)
+/* The block at an `eip` that is not known before, for returns and indirect jumps; NULL
+ * if it takes more to tell. */
+static inline struct emu_block *emu_find_target(const struct emu_cpu *cpu, uint32_t eip)
 {
     uint32_t linear = eip + cpu->segment[EMU_CS].base;
     const struct emu_fetch *f = &cpu->fetch[linear >> 12 & (EMU_ITLB_SIZE - 1)];
-    if (likely(f->page == (linear & ~0xfffu) && (cpu->code_mode & EMU_MODE_PLAIN))) {
-        uint32_t physical = f->frame | (linear & 0xfff);
-        struct emu_block *block = cpu->blocks[emu_block_slot(physical)];
-        if (likely(block && block->address == physical &&
-                   block->mode == cpu->code_mode && block->cost <= cpu->budget))
-            return emu_enter(cpu, block, eip);
-    }
-    return emu_go_slow(cpu, eip, NULL);
+    if (unlikely(f->page != (linear & ~0xfffu) || !(cpu->code_mode & EMU_MODE_PLAIN)))
+        return NULL;
+    uint32_t physical = f->frame | (linear & 0xfff);
+    struct emu_block *block = cpu->blocks[emu_block_slot(physical)];
+    return likely(block && block->address == physical &&
+                  block->mode == cpu->code_mode && block->cost <= cpu->budget)
+               ? block
+               : NULL;
+}
+
+static inline const struct emu_op *emu_go_indirect(struct emu_cpu *cpu, uint32_t eip)
+{
+    struct emu_block *block = emu_find_target(cpu, eip);
+    return likely(block) ? emu_enter(cpu, block, eip) : emu_go_slow(cpu, eip, NULL);
 }
 
 #endif

@@ -20,6 +20,13 @@ const struct emu_op *emu_abandon(struct emu_cpu *cpu, const struct emu_op *op)
     return NULL;
 }
 
+const struct emu_op *emu_raise(struct emu_cpu *cpu, const struct emu_op *op,
+                               uint8_t vector, uint32_t error)
+{
+    (void)emu_fault(cpu, vector, error);
+    return emu_abandon(cpu, op);
+}
+
 const struct emu_op *emu_leave(struct emu_cpu *cpu, const struct emu_op *op,
                                uint32_t eip)
 {
@@ -47,41 +54,115 @@ static unsigned fetchable(const struct emu_cpu *cpu)
     return left < EMU_INSN_SIZE_MAX ? (unsigned)left : EMU_INSN_SIZE_MAX;
 }
 
-/* Fetch and decode; the second page is touched only if the instruction reaches it. */
-static bool fetch_insn(struct emu_cpu *cpu, struct emu_insn *ret_insn)
-{
+/* What is fetched of one instruction. */
+struct window {
     uint8_t bytes[EMU_INSN_SIZE_MAX];
-    uint32_t linear = cpu->segment[EMU_CS].base + cpu->eip, physical;
-    unsigned limit = fetchable(cpu);
-    unsigned rest = EMU_PAGE_SIZE - linear % EMU_PAGE_SIZE;
-    unsigned size = limit < rest ? limit : rest;
-    if (!limit)
+    uint32_t linear, physical, second;
+    unsigned size, limit; /* bytes so far, bytes that CS allows */
+};
+
+/* The first page of an instruction. */
+static bool open_window(struct emu_cpu *cpu, struct window *w)
+{
+    w->linear = cpu->segment[EMU_CS].base + cpu->eip;
+    w->limit = fetchable(cpu);
+    unsigned rest = EMU_PAGE_SIZE - w->linear % EMU_PAGE_SIZE;
+    w->size = w->limit < rest ? w->limit : rest;
+    if (!w->limit)
         return emu_fault(cpu, EMU_VECTOR_GP, 0);
-    if (!emu_fetch_page(cpu, linear, &physical))
+    if (!emu_fetch_page(cpu, w->linear, &w->physical))
         return false;
-    bool code32 = cpu->code_mode & EMU_MODE_CODE32;
-    emu_ram_read(cpu->ram, physical, bytes, size);
-    enum emu_decoded result = emu_decode(bytes, size, code32, ret_insn);
-    if (result == EMU_DECODE_MORE && size < limit) {
-        if (!emu_fetch_page(cpu, linear + size, &physical))
-            return false;
-        emu_ram_read(cpu->ram, physical, bytes + size, limit - size);
-        result = emu_decode(bytes, limit, code32, ret_insn);
+    emu_ram_read(cpu->ram, w->physical, w->bytes, w->size);
+    return true;
+}
+
+/* The second page, if the first one does not do. */
+static bool widen_window(struct emu_cpu *cpu, struct window *w)
+{
+    if (w->size == w->limit)
+        return true;
+    if (!emu_fetch_page(cpu, w->linear + w->size, &w->second))
+        return false;
+    emu_ram_read(cpu->ram, w->second, w->bytes + w->size, w->limit - w->size);
+    w->size = w->limit;
+    return true;
+}
+
+/* Do the fetched bytes begin as those of `single` do? */
+static bool matches(const struct emu_single *single, const struct window *w)
+{
+    return !memcmp(single->bytes, w->bytes,
+                   w->size < single->length ? w->size : single->length);
+}
+
+/* Is the instruction the one in `single`?  The answer is in `ret_known`; false is a
+ * fault of the second page, which those bytes need. */
+static bool recall(struct emu_cpu *cpu, struct window *w,
+                   const struct emu_single *single, bool code32, bool *ret_known)
+{
+    *ret_known = single->length && single->address == w->physical &&
+                 single->code32 == code32 && matches(single, w);
+    if (!*ret_known || single->length <= w->size)
+        return true;
+    if (!widen_window(cpu, w))
+        return false;
+    *ret_known = single->length <= w->size && matches(single, w);
+    return true;
+}
+
+/* Fetch and decode; the second page is touched only if the instruction reaches it. */
+static bool fetch_op(struct emu_cpu *cpu, struct emu_op *ret_op)
+{
+    struct window w = {0};
+    struct emu_insn insn;
+    bool code32 = cpu->code_mode & EMU_MODE_CODE32, known;
+    if (!open_window(cpu, &w))
+        return false;
+    struct emu_single *single = emu_single_at(cpu, w.physical);
+    if (!recall(cpu, &w, single, code32, &known))
+        return false;
+    if (!known) {
+        enum emu_decoded result = emu_decode(w.bytes, w.size, code32, &insn);
+        if (result == EMU_DECODE_MORE && w.size < w.limit) {
+            if (!widen_window(cpu, &w))
+                return false;
+            result = emu_decode(w.bytes, w.size, code32, &insn);
+        }
+        if (result == EMU_DECODE_UNDEFINED)
+            return emu_fault(cpu, EMU_VECTOR_UD, 0);
+        if (result != EMU_DECODED)
+            return emu_fault(cpu, EMU_VECTOR_GP, 0);
+        *single = (struct emu_single){
+            .address = w.physical, .length = insn.length, .code32 = code32};
+        memcpy(single->bytes, w.bytes, insn.length);
+        emu_translate(&insn, &single->op);
     }
-    if (result == EMU_DECODE_UNDEFINED)
-        return emu_fault(cpu, EMU_VECTOR_UD, 0);
-    return result == EMU_DECODED || emu_fault(cpu, EMU_VECTOR_GP, 0);
+    *ret_op = single->op;
+    cpu->engine->current = single;
+    cpu->engine->current_second = w.second;
+    return true;
+}
+
+bool emu_single_changed(const struct emu_cpu *cpu)
+{
+    const struct emu_single *single = cpu->engine->current;
+    uint8_t bytes[EMU_INSN_SIZE_MAX];
+    unsigned rest = EMU_PAGE_SIZE - single->address % EMU_PAGE_SIZE;
+    unsigned first = single->length < rest ? single->length : rest;
+    emu_ram_read(cpu->ram, single->address, bytes, first);
+    if (first < single->length)
+        emu_ram_read(cpu->ram, cpu->engine->current_second, bytes + first,
+                     single->length - first);
+    return memcmp(bytes, single->bytes, single->length) != 0;
 }
 
 /* Execute one instruction, or one part of a `rep`. */
 static void run_single(struct emu_cpu *cpu)
 {
-    struct emu_insn insn;
     struct emu_block *block = cpu->engine->scratch;
-    if (!fetch_insn(cpu, &insn))
+    if (!fetch_op(cpu, &block->ops[0]))
         return;
-    emu_translate(&insn, &block->ops[0]);
-    emu_end_block(&block->ops[1], insn.length, 1);
+    emu_end_block(&block->ops[1], block->ops[0].length, 1);
     block->next[0] = block->next[1] = NULL;
     block->steps = block->cost = 1;
     /* The budget is used up, so no other block can be entered. */
@@ -139,7 +220,9 @@ static void run_blocks(struct emu_cpu *cpu)
         return;
     e->limit_icount = e->limit.icount;
     cpu->budget = e->limit.icount - cpu->icount;
-    struct emu_block *block = emu_cache_get(cpu, physical, cpu->code_mode);
+    struct emu_block *block = NULL;
+    if (!emu_is_straddler(cpu, physical))
+        block = emu_cache_get(cpu, physical, cpu->code_mode);
     if (!block || block->cost > cpu->budget ||
         (uint64_t)cpu->eip + block->size - 1 > cs->limit ||
         is_breakpoint(cpu, linear + 1, block->size)) {

@@ -13,7 +13,30 @@
 #define HANDLER(name)                                                                  \
     const struct emu_op *emu_op_##name(struct emu_cpu *cpu, const struct emu_op *op)
 #define NEXT return op + 1
+/* The same for handlers that keep everything in registers: where the compiler makes
+ * jumps of calls in tail position, the next handler is entered without a return. */
+#define GO(next)                                                                       \
+    do {                                                                               \
+        const struct emu_op *next_ = (next);                                           \
+        EMU_GO_ON(next_);                                                              \
+    } while (0)
+#define NEXT_FAST GO(op + 1)
 #define FAULT return emu_abandon(cpu, op)
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_UNDEFINED__)
+#define EMU_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(undefined_behavior_sanitizer)
+#define EMU_SANITIZED 1
+#endif
+#endif
+#if defined(EMU_SANITIZED) || !defined(__OPTIMIZE__) || !defined(__x86_64__)
+#define EMU_GO_ON(next) return next
+#elif defined(__clang__)
+#define EMU_GO_ON(next) __attribute__((musttail)) return next->run(cpu, next)
+#else
+#define EMU_GO_ON(next) return next->run(cpu, next)
+#endif
 
 /* A row without its handlers does not compile: all are declared, and named in the table
  * of translate.c. */
@@ -51,6 +74,95 @@
                         EMU_ACCESS_##access, &linear))                                 \
             FAULT;                                                                     \
     } while (0)
+
+/* The way of nearly every access: its segment needs no check, its page has a view.
+ * `slow` handles the others; as it is called in tail position, its needs cost nothing
+ * here. */
+#define FAST_ADDRESS(host, bits, access, slow)                                         \
+    uint8_t *host;                                                                     \
+    do {                                                                               \
+        const struct emu_segment *s_ = &cpu->segment[op->segment];                     \
+        uint32_t linear_ = emu_address(cpu, op) + s_->base;                            \
+        const struct emu_view *v_ = &cpu->view[linear_ >> 12 & (EMU_DTLB_SIZE - 1)];   \
+        if (unlikely((s_->unchecked & EMU_ACCESS_##access) != EMU_ACCESS_##access ||   \
+                     ((linear_ + (bits) / 8 - 1) & ~0xfffu) != v_->VIEW_##access))     \
+            return slow(cpu, op);                                                      \
+        host = (uint8_t *)(v_->addend + linear_);                                      \
+    } while (0)
+/* The same on the stack, at ESP `at`. */
+#define FAST_STACK(host, at, bits, access, slow)                                       \
+    uint8_t *host;                                                                     \
+    do {                                                                               \
+        const struct emu_segment *s_ = &cpu->segment[EMU_SS];                          \
+        uint32_t linear_ = ((at)&cpu->stack_mask) + s_->base;                          \
+        const struct emu_view *v_ = &cpu->view[linear_ >> 12 & (EMU_DTLB_SIZE - 1)];   \
+        if (unlikely((s_->unchecked & EMU_ACCESS_##access) != EMU_ACCESS_##access ||   \
+                     ((linear_ + (bits) / 8 - 1) & ~0xfffu) != v_->VIEW_##access))     \
+            return slow(cpu, op);                                                      \
+        host = (uint8_t *)(v_->addend + linear_);                                      \
+    } while (0)
+#define VIEW_READ read
+#define VIEW_WRITE write
+#define VIEW_BOTH write
+
+#define SLOW_HANDLER(name)                                                             \
+    __attribute__((noinline)) static const struct emu_op *slow_##name(                 \
+        struct emu_cpu *cpu, const struct emu_op *op)
+
+/* Handlers with a memory operand, as statements about `value`: one that uses it, one
+ * that is an expression to store, one that changes it. */
+#define READING(name, bits, ...)                                                       \
+    SLOW_HANDLER(name)                                                                 \
+    {                                                                                  \
+        uint##bits##_t value;                                                          \
+        ADDRESS(linear, bits, READ);                                                   \
+        if (!emu_load_##bits(cpu, linear, &value))                                     \
+            FAULT;                                                                     \
+        __VA_ARGS__;                                                                   \
+        NEXT;                                                                          \
+    }                                                                                  \
+    HANDLER(name)                                                                      \
+    {                                                                                  \
+        uint##bits##_t value;                                                          \
+        FAST_ADDRESS(host, bits, READ, slow_##name);                                   \
+        memcpy(&value, host, bits / 8);                                                \
+        __VA_ARGS__;                                                                   \
+        NEXT_FAST;                                                                     \
+    }
+#define WRITING(name, bits, expression)                                                \
+    SLOW_HANDLER(name)                                                                 \
+    {                                                                                  \
+        ADDRESS(linear, bits, WRITE);                                                  \
+        if (!emu_store_##bits(cpu, linear, expression))                                \
+            FAULT;                                                                     \
+        NEXT;                                                                          \
+    }                                                                                  \
+    HANDLER(name)                                                                      \
+    {                                                                                  \
+        FAST_ADDRESS(host, bits, WRITE, slow_##name);                                  \
+        uint##bits##_t value = (expression);                                           \
+        memcpy(host, &value, bits / 8);                                                \
+        NEXT_FAST;                                                                     \
+    }
+#define CHANGING(name, bits, expression)                                               \
+    SLOW_HANDLER(name)                                                                 \
+    {                                                                                  \
+        ADDRESS(linear, bits, BOTH);                                                   \
+        uint8_t *at = emu_modify(cpu, linear, bits / 8);                               \
+        if (!at)                                                                       \
+            FAULT;                                                                     \
+        uint32_t value = emu_get(at, bits / 8);                                        \
+        emu_put(at, bits / 8, expression);                                             \
+        emu_modified(cpu, at);                                                         \
+        NEXT;                                                                          \
+    }                                                                                  \
+    HANDLER(name)                                                                      \
+    {                                                                                  \
+        FAST_ADDRESS(at, bits, BOTH, slow_##name);                                     \
+        uint32_t value = emu_get(at, bits / 8);                                        \
+        emu_put(at, bits / 8, expression);                                             \
+        NEXT_FAST;                                                                     \
+    }
 
 /* Registers of a width, as lvalues. */
 #define REG_8(number) cpu->byte[number]

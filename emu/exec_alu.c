@@ -5,185 +5,98 @@
  */
 #include "emu/exec.h"
 
-/* E = E op G and E = E op immediate, in registers and in memory. */
+/* E = E op G, G = G op E and E = E op immediate, in registers and in memory. */
 #define DEFINE_STORING(name, bits)                                                     \
     HANDLER(name##_EG_r##bits)                                                         \
     {                                                                                  \
         REG_##bits(op->d) = (uint##bits##_t)emu_do_##name(                             \
             cpu, bits, REG_##bits(op->d), REG_##bits(op->s));                          \
-        NEXT;                                                                          \
+        NEXT_FAST;                                                                     \
     }                                                                                  \
     HANDLER(name##_GE_r##bits)                                                         \
     {                                                                                  \
         REG_##bits(op->d) = (uint##bits##_t)emu_do_##name(                             \
             cpu, bits, REG_##bits(op->d), REG_##bits(op->s));                          \
-        NEXT;                                                                          \
+        NEXT_FAST;                                                                     \
     }                                                                                  \
     HANDLER(name##_EI_r##bits)                                                         \
     {                                                                                  \
         REG_##bits(op->d) = (uint##bits##_t)emu_do_##name(                             \
             cpu, bits, REG_##bits(op->d), (uint##bits##_t)op->immediate);              \
-        NEXT;                                                                          \
+        NEXT_FAST;                                                                     \
     }                                                                                  \
-    HANDLER(name##_EG_m##bits)                                                         \
-    {                                                                                  \
-        ADDRESS(linear, bits, BOTH);                                                   \
-        uint8_t *at = emu_modify(cpu, linear, bits / 8);                               \
-        if (!at)                                                                       \
-            FAULT;                                                                     \
-        uint##bits##_t value = (uint##bits##_t)emu_do_##name(                          \
-            cpu, bits, emu_get(at, bits / 8), REG_##bits(op->s));                      \
-        memcpy(at, &value, bits / 8);                                                  \
-        emu_modified(cpu, at);                                                         \
-        NEXT;                                                                          \
-    }                                                                                  \
-    HANDLER(name##_EI_m##bits)                                                         \
-    {                                                                                  \
-        ADDRESS(linear, bits, BOTH);                                                   \
-        uint8_t *at = emu_modify(cpu, linear, bits / 8);                               \
-        if (!at)                                                                       \
-            FAULT;                                                                     \
-        uint##bits##_t value = (uint##bits##_t)emu_do_##name(                          \
-            cpu, bits, emu_get(at, bits / 8), (uint##bits##_t)op->immediate);          \
-        memcpy(at, &value, bits / 8);                                                  \
-        emu_modified(cpu, at);                                                         \
-        NEXT;                                                                          \
-    }                                                                                  \
-    HANDLER(name##_GE_m##bits)                                                         \
-    {                                                                                  \
-        ADDRESS(linear, bits, READ);                                                   \
-        uint##bits##_t value;                                                          \
-        if (!emu_load_##bits(cpu, linear, &value))                                     \
-            FAULT;                                                                     \
-        REG_##bits(op->d) =                                                            \
-            (uint##bits##_t)emu_do_##name(cpu, bits, REG_##bits(op->d), value);        \
-        NEXT;                                                                          \
-    }
+    CHANGING(name##_EG_m##bits, bits,                                                  \
+             emu_do_##name(cpu, bits, value, REG_##bits(op->s)))                       \
+    CHANGING(name##_EI_m##bits, bits,                                                  \
+             emu_do_##name(cpu, bits, value, (uint##bits##_t)op->immediate))           \
+    READING(name##_GE_m##bits, bits,                                                   \
+            REG_##bits(op->d) =                                                        \
+                (uint##bits##_t)emu_do_##name(cpu, bits, REG_##bits(op->d), value))
 
 /* CMP and TEST, by the operation whose result they drop. */
 #define DEFINE_COMPARING(name, operation, bits)                                        \
     HANDLER(name##_EG_r##bits)                                                         \
     {                                                                                  \
         (void)emu_do_##operation(cpu, bits, REG_##bits(op->d), REG_##bits(op->s));     \
-        NEXT;                                                                          \
+        NEXT_FAST;                                                                     \
     }                                                                                  \
     HANDLER(name##_EI_r##bits)                                                         \
     {                                                                                  \
         (void)emu_do_##operation(cpu, bits, REG_##bits(op->d),                         \
                                  (uint##bits##_t)op->immediate);                       \
-        NEXT;                                                                          \
+        NEXT_FAST;                                                                     \
     }                                                                                  \
-    HANDLER(name##_EG_m##bits)                                                         \
-    {                                                                                  \
-        ADDRESS(linear, bits, READ);                                                   \
-        uint##bits##_t value;                                                          \
-        if (!emu_load_##bits(cpu, linear, &value))                                     \
-            FAULT;                                                                     \
-        (void)emu_do_##operation(cpu, bits, value, REG_##bits(op->s));                 \
-        NEXT;                                                                          \
-    }                                                                                  \
-    HANDLER(name##_EI_m##bits)                                                         \
-    {                                                                                  \
-        ADDRESS(linear, bits, READ);                                                   \
-        uint##bits##_t value;                                                          \
-        if (!emu_load_##bits(cpu, linear, &value))                                     \
-            FAULT;                                                                     \
-        (void)emu_do_##operation(cpu, bits, value, (uint##bits##_t)op->immediate);     \
-        NEXT;                                                                          \
-    }
+    READING(name##_EG_m##bits, bits,                                                   \
+            (void)emu_do_##operation(cpu, bits, value, REG_##bits(op->s)))             \
+    READING(name##_EI_m##bits, bits,                                                   \
+            (void)emu_do_##operation(cpu, bits, value, (uint##bits##_t)op->immediate))
 
 #define DEFINE_COMPARING_GE(name, operation, bits)                                     \
     HANDLER(name##_GE_r##bits)                                                         \
     {                                                                                  \
         (void)emu_do_##operation(cpu, bits, REG_##bits(op->d), REG_##bits(op->s));     \
-        NEXT;                                                                          \
+        NEXT_FAST;                                                                     \
     }                                                                                  \
-    HANDLER(name##_GE_m##bits)                                                         \
-    {                                                                                  \
-        ADDRESS(linear, bits, READ);                                                   \
-        uint##bits##_t value;                                                          \
-        if (!emu_load_##bits(cpu, linear, &value))                                     \
-            FAULT;                                                                     \
-        (void)emu_do_##operation(cpu, bits, REG_##bits(op->d), value);                 \
-        NEXT;                                                                          \
-    }
+    READING(name##_GE_m##bits, bits,                                                   \
+            (void)emu_do_##operation(cpu, bits, REG_##bits(op->d), value))
 
 #define DEFINE_UNARY(name, bits)                                                       \
     HANDLER(name##_r##bits)                                                            \
     {                                                                                  \
         REG_##bits(op->d) =                                                            \
             (uint##bits##_t)emu_do_##name(cpu, bits, REG_##bits(op->d));               \
-        NEXT;                                                                          \
+        NEXT_FAST;                                                                     \
     }                                                                                  \
-    HANDLER(name##_m##bits)                                                            \
-    {                                                                                  \
-        ADDRESS(linear, bits, BOTH);                                                   \
-        uint8_t *at = emu_modify(cpu, linear, bits / 8);                               \
-        if (!at)                                                                       \
-            FAULT;                                                                     \
-        uint##bits##_t value =                                                         \
-            (uint##bits##_t)emu_do_##name(cpu, bits, emu_get(at, bits / 8));           \
-        memcpy(at, &value, bits / 8);                                                  \
-        emu_modified(cpu, at);                                                         \
-        NEXT;                                                                          \
-    }
+    CHANGING(name##_m##bits, bits, emu_do_##name(cpu, bits, value))
 
 #define DEFINE_MOV(bits)                                                               \
     HANDLER(mov_EG_r##bits)                                                            \
     {                                                                                  \
         REG_##bits(op->d) = REG_##bits(op->s);                                         \
-        NEXT;                                                                          \
+        NEXT_FAST;                                                                     \
     }                                                                                  \
     HANDLER(mov_GE_r##bits)                                                            \
     {                                                                                  \
         REG_##bits(op->d) = REG_##bits(op->s);                                         \
-        NEXT;                                                                          \
+        NEXT_FAST;                                                                     \
     }                                                                                  \
     HANDLER(mov_EI_r##bits)                                                            \
     {                                                                                  \
         REG_##bits(op->d) = (uint##bits##_t)op->immediate;                             \
-        NEXT;                                                                          \
+        NEXT_FAST;                                                                     \
     }                                                                                  \
-    HANDLER(mov_EG_m##bits)                                                            \
-    {                                                                                  \
-        ADDRESS(linear, bits, WRITE);                                                  \
-        if (!emu_store_##bits(cpu, linear, REG_##bits(op->s)))                         \
-            FAULT;                                                                     \
-        NEXT;                                                                          \
-    }                                                                                  \
-    HANDLER(mov_EI_m##bits)                                                            \
-    {                                                                                  \
-        ADDRESS(linear, bits, WRITE);                                                  \
-        if (!emu_store_##bits(cpu, linear, (uint##bits##_t)op->immediate))             \
-            FAULT;                                                                     \
-        NEXT;                                                                          \
-    }                                                                                  \
-    HANDLER(mov_GE_m##bits)                                                            \
-    {                                                                                  \
-        ADDRESS(linear, bits, READ);                                                   \
-        uint##bits##_t value;                                                          \
-        if (!emu_load_##bits(cpu, linear, &value))                                     \
-            FAULT;                                                                     \
-        REG_##bits(op->d) = value;                                                     \
-        NEXT;                                                                          \
-    }
+    WRITING(mov_EG_m##bits, bits, REG_##bits(op->s))                                   \
+    WRITING(mov_EI_m##bits, bits, (uint##bits##_t)op->immediate)                       \
+    READING(mov_GE_m##bits, bits, REG_##bits(op->d) = value)
 
 /* MOVZX and MOVSX: `type` is what the source is extended as. */
 #define DEFINE_EXTEND(name, type, from, to)                                            \
     HANDLER(name##_r##to)                                                              \
     {                                                                                  \
         REG_##to(op->d) = (uint##to##_t)(type)REG_##from(op->s);                       \
-        NEXT;                                                                          \
+        NEXT_FAST;                                                                     \
     }                                                                                  \
-    HANDLER(name##_m##to)                                                              \
-    {                                                                                  \
-        ADDRESS(linear, from, READ);                                                   \
-        uint##from##_t value;                                                          \
-        if (!emu_load_##from(cpu, linear, &value))                                     \
-            FAULT;                                                                     \
-        REG_##to(op->d) = (uint##to##_t)(type)value;                                   \
-        NEXT;                                                                          \
-    }
+    READING(name##_m##to, from, REG_##to(op->d) = (uint##to##_t)(type)value)
 
 #define DEFINE_SIZE(bits)                                                              \
     DEFINE_STORING(add, bits)                                                          \

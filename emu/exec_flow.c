@@ -4,10 +4,22 @@
  */
 #include "emu/exec.h"
 
+/* emu_go and emu_go_indirect, on to the first handler of the block there. */
+#define GO_TO(eip, link)                                                               \
+    do {                                                                               \
+        struct emu_block **link_ = (link), *block_ = *link_;                           \
+        uint32_t eip_ = (eip);                                                         \
+        if (likely(block_ && block_->cost <= cpu->budget) &&                           \
+            (((eip_ ^ cpu->block_eip) & ~0xfffu) == 0 ||                               \
+             emu_is_mapped(cpu, block_, eip_)))                                        \
+            GO(emu_enter(cpu, block_, eip_));                                          \
+        return emu_go_slow(cpu, eip_, link_);                                          \
+    } while (0)
+
 /* The end of a block that no jump ends. */
 HANDLER(fall_through)
 {
-    return emu_go(cpu, cpu->block_eip + op->offset, &cpu->block->next[0]);
+    GO_TO(cpu->block_eip + op->offset, &cpu->block->next[0]);
 }
 
 /* A near jump; beyond the limit it is the jump that faults. */
@@ -19,19 +31,16 @@ static inline const struct emu_op *jump(struct emu_cpu *cpu, const struct emu_op
     return emu_go(cpu, eip, &cpu->block->next[1]);
 }
 
-static inline const struct emu_op *jump_if(struct emu_cpu *cpu, const struct emu_op *op,
-                                           bool taken)
-{
-    uint32_t eip = emu_next_eip(cpu, op);
-    if (!taken)
-        return emu_go(cpu, eip, &cpu->block->next[0]);
-    return jump(cpu, op, eip + op->immediate);
-}
-
 #define DEFINE_JCC(condition)                                                          \
     HANDLER(jcc_##condition)                                                           \
     {                                                                                  \
-        return jump_if(cpu, op, emu_condition(cpu, condition));                        \
+        uint32_t eip = emu_next_eip(cpu, op);                                          \
+        if (!emu_condition(cpu, condition))                                            \
+            GO_TO(eip, &cpu->block->next[0]);                                          \
+        eip += op->immediate;                                                          \
+        if (unlikely(eip > cpu->segment[EMU_CS].limit))                                \
+            return emu_raise(cpu, op, EMU_VECTOR_GP, 0);                               \
+        GO_TO(eip, &cpu->block->next[1]);                                              \
     }
 DEFINE_JCC(0)
 DEFINE_JCC(1)
@@ -71,7 +80,10 @@ HANDLER(jcc_16)
 
 HANDLER(jmp)
 {
-    return jump(cpu, op, target_of(cpu, op));
+    uint32_t eip = target_of(cpu, op);
+    if (unlikely(eip > cpu->segment[EMU_CS].limit))
+        return emu_raise(cpu, op, EMU_VECTOR_GP, 0);
+    GO_TO(eip, &cpu->block->next[1]);
 }
 
 HANDLER(jcxz)
@@ -126,12 +138,25 @@ static inline bool push_return(struct emu_cpu *cpu, const struct emu_op *op,
     return true;
 }
 
-HANDLER(call)
+SLOW_HANDLER(call)
 {
     uint32_t target = target_of(cpu, op);
     if (!push_return(cpu, op, target))
         FAULT;
     return emu_go(cpu, target, &cpu->block->next[1]);
+}
+
+HANDLER(call)
+{
+    uint32_t target = emu_next_eip(cpu, op) + op->immediate, eip;
+    uint32_t at = emu_stack_move(cpu, cpu->reg[EMU_ESP], 0u - 4);
+    if (unlikely(op->size != 4 || target > cpu->segment[EMU_CS].limit))
+        return slow_call(cpu, op);
+    FAST_STACK(host, at, 32, WRITE, slow_call);
+    eip = emu_next_eip(cpu, op);
+    memcpy(host, &eip, 4);
+    cpu->reg[EMU_ESP] = at;
+    GO_TO(target, &cpu->block->next[1]);
 }
 
 HANDLER(call_e)
@@ -171,9 +196,23 @@ near_return(struct emu_cpu *cpu, const struct emu_op *op, uint32_t release)
     return emu_go_indirect(cpu, target);
 }
 
-HANDLER(ret)
+SLOW_HANDLER(ret)
 {
     return near_return(cpu, op, 0);
+}
+
+HANDLER(ret)
+{
+    uint32_t esp = cpu->reg[EMU_ESP], target;
+    FAST_STACK(host, esp, 32, READ, slow_ret);
+    memcpy(&target, host, 4);
+    if (unlikely(op->size != 4 || target > cpu->segment[EMU_CS].limit))
+        return slow_ret(cpu, op);
+    cpu->reg[EMU_ESP] = emu_stack_move(cpu, esp, 4);
+    struct emu_block *block = emu_find_target(cpu, target);
+    if (likely(block))
+        GO(emu_enter(cpu, block, target));
+    return emu_go_slow(cpu, target, NULL);
 }
 
 HANDLER(ret_i)

@@ -11,15 +11,15 @@ enum { AL = EMU_EAX * 4, AH = EMU_EAX * 4 + 1 };
 bool emu_load(struct emu_cpu *cpu, unsigned segment, uint32_t offset, unsigned size,
               uint32_t *ret_value)
 {
-    uint32_t linear, value = 0;
+    uint32_t linear;
     if (!emu_linear(cpu, segment, offset, size, EMU_ACCESS_READ, &linear))
         return false;
     const uint8_t *host = emu_view_read(cpu, linear, size);
-    if (host)
-        memcpy(&value, host, size);
-    else if (!emu_read_slow(cpu, linear, &value, size, emu_is_user(cpu)))
+    uint64_t value =
+        likely(host) ? emu_get(host, size) : emu_read_value(cpu, linear, size);
+    if (value == EMU_VALUE_FAULT)
         return false;
-    *ret_value = value;
+    *ret_value = (uint32_t)value;
     return true;
 }
 
@@ -30,9 +30,9 @@ bool emu_store(struct emu_cpu *cpu, unsigned segment, uint32_t offset, unsigned 
     if (!emu_linear(cpu, segment, offset, size, EMU_ACCESS_WRITE, &linear))
         return false;
     uint8_t *host = emu_view_write(cpu, linear, size);
-    if (!host)
-        return emu_write_slow(cpu, linear, &value, size, emu_is_user(cpu));
-    memcpy(host, &value, size);
+    if (unlikely(!host))
+        return emu_write_value(cpu, linear, value, size);
+    emu_put(host, size, value);
     return true;
 }
 
@@ -71,7 +71,7 @@ uint8_t *emu_modify_operand(struct emu_cpu *cpu, const struct emu_op *op,
 HANDLER(lea)
 {
     emu_put_register(cpu, op->d, op->size, emu_address(cpu, op));
-    NEXT;
+    NEXT_FAST;
 }
 
 HANDLER(mov_from_sreg)
@@ -260,11 +260,19 @@ bool emu_pop_at(struct emu_cpu *cpu, uint32_t *esp, unsigned size, uint32_t *ret
         cpu->reg[EMU_ESP] = at;                                                        \
         return true;                                                                   \
     }                                                                                  \
-    HANDLER(push_r##bits)                                                              \
+    SLOW_HANDLER(push_r##bits)                                                         \
     {                                                                                  \
         if (!push_##bits(cpu, REG_##bits(op->d)))                                      \
             FAULT;                                                                     \
         NEXT;                                                                          \
+    }                                                                                  \
+    HANDLER(push_r##bits)                                                              \
+    {                                                                                  \
+        uint32_t at = emu_stack_move(cpu, cpu->reg[EMU_ESP], 0u - bits / 8);           \
+        FAST_STACK(host, at, bits, WRITE, slow_push_r##bits);                          \
+        memcpy(host, &REG_##bits(op->d), bits / 8);                                    \
+        cpu->reg[EMU_ESP] = at;                                                        \
+        NEXT_FAST;                                                                     \
     }                                                                                  \
     HANDLER(push_m##bits)                                                              \
     {                                                                                  \
@@ -274,17 +282,22 @@ bool emu_pop_at(struct emu_cpu *cpu, uint32_t *esp, unsigned size, uint32_t *ret
             FAULT;                                                                     \
         NEXT;                                                                          \
     }                                                                                  \
+    SLOW_HANDLER(pop_r##bits)                                                          \
+    {                                                                                  \
+        uint32_t esp = cpu->reg[EMU_ESP], value;                                       \
+        if (!emu_pop_at(cpu, &esp, bits / 8, &value))                                  \
+            FAULT;                                                                     \
+        cpu->reg[EMU_ESP] = esp;                                                       \
+        REG_##bits(op->d) = (uint##bits##_t)value;                                     \
+        NEXT;                                                                          \
+    }                                                                                  \
     HANDLER(pop_r##bits)                                                               \
     {                                                                                  \
-        uint32_t esp = cpu->reg[EMU_ESP], linear;                                      \
-        uint##bits##_t value;                                                          \
-        if (!emu_linear(cpu, EMU_SS, esp & cpu->stack_mask, bits / 8, EMU_ACCESS_READ, \
-                        &linear) ||                                                    \
-            !emu_load_##bits(cpu, linear, &value))                                     \
-            FAULT;                                                                     \
+        uint32_t esp = cpu->reg[EMU_ESP];                                              \
+        FAST_STACK(host, esp, bits, READ, slow_pop_r##bits);                           \
         cpu->reg[EMU_ESP] = emu_stack_move(cpu, esp, bits / 8);                        \
-        REG_##bits(op->d) = value;                                                     \
-        NEXT;                                                                          \
+        memcpy(&REG_##bits(op->d), host, bits / 8);                                    \
+        NEXT_FAST;                                                                     \
     }                                                                                  \
     HANDLER(pop_m##bits)                                                               \
     {                                                                                  \

@@ -39,8 +39,9 @@ struct walk {
 
 static uint32_t read_entry(const struct emu_cpu *cpu, uint32_t physical)
 {
-    uint32_t entry;
-    emu_ram_read(cpu->ram, physical, &entry, sizeof entry);
+    uint32_t entry = UINT32_MAX; /* open bus */
+    if (emu_ram_has(cpu->ram, physical))
+        memcpy(&entry, cpu->ram->bytes + physical, sizeof entry);
     return entry;
 }
 
@@ -111,6 +112,8 @@ static bool walk(struct emu_cpu *cpu, const struct access *a,
         /* The tables may overlap: the leaf as it is now. */
         set_entry_bits(cpu, w.pte_address, read_entry(cpu, w.pte_address), leaf_bits);
     }
+    if (w.big)
+        cpu->engine->has_big[a->linear >> 22] = 1;
     ret_entry->page = (a->linear & PAGE_MASK) | 1;
     ret_entry->frame =
         w.frame | (w.rights & ENTRY_USER ? EMU_TLB_USER : 0u) |
@@ -262,30 +265,61 @@ void emu_tlb_flush(struct emu_cpu *cpu, bool global)
     bool all = global || !(cpu->cr4 & EMU_CR4_PGE);
     flush_table(cpu->itlb, EMU_ITLB_SIZE, all);
     flush_table(cpu->dtlb, EMU_DTLB_SIZE, all);
+    if (all)
+        memset(cpu->engine->has_big, 0, sizeof cpu->engine->has_big);
     emu_views_flush(cpu);
 }
 
 /* Does INVLPG of `linear` drop this entry? */
 static bool is_named(const struct emu_tlb_entry *entry, uint32_t linear)
 {
-    if (!(entry->page & 1))
-        return false;
-    uint32_t mask = entry->frame & EMU_TLB_BIG ? BIG_MASK : PAGE_MASK;
-    return ((entry->page ^ linear) & mask) == 0;
+    uint32_t difference = entry->page ^ (linear | 1);
+    bool big = (entry->frame & EMU_TLB_BIG) && !(difference & (BIG_MASK | 1));
+    return big || !(difference & (PAGE_MASK | 1));
 }
 
+static void drop_data(struct emu_cpu *cpu, unsigned index)
+{
+    cpu->dtlb[index] = (struct emu_tlb_entry){0};
+    drop_view(cpu, index);
+}
+
+static void drop_code(struct emu_cpu *cpu, unsigned index)
+{
+    cpu->itlb[index] = (struct emu_tlb_entry){0};
+    cpu->engine->fetches[0][index].page = cpu->engine->fetches[1][index].page = NO_TAG;
+}
+
+/* Entries of a 4 MiB page may be anywhere; a small page has its place. */
 void emu_tlb_drop(struct emu_cpu *cpu, uint32_t linear)
 {
+    unsigned data = linear >> 12 & (EMU_DTLB_SIZE - 1);
+    unsigned code = linear >> 12 & (EMU_ITLB_SIZE - 1);
+    linear &= PAGE_MASK;
+    if (!cpu->engine->has_big[linear >> 22]) {
+        if (is_named(&cpu->dtlb[data], linear))
+            drop_data(cpu, data);
+        if (is_named(&cpu->itlb[code], linear))
+            drop_code(cpu, code);
+        return;
+    }
     for (unsigned i = 0; i < EMU_DTLB_SIZE; i++)
-        if (is_named(&cpu->dtlb[i], linear)) {
-            cpu->dtlb[i] = (struct emu_tlb_entry){0};
-            drop_view(cpu, i);
-        }
+        if (is_named(&cpu->dtlb[i], linear))
+            drop_data(cpu, i);
     for (unsigned i = 0; i < EMU_ITLB_SIZE; i++)
-        if (is_named(&cpu->itlb[i], linear)) {
-            cpu->itlb[i] = (struct emu_tlb_entry){0};
-            cpu->engine->fetches[0][i].page = cpu->engine->fetches[1][i].page = NO_TAG;
-        }
+        if (is_named(&cpu->itlb[i], linear))
+            drop_code(cpu, i);
+}
+
+void emu_tlb_loaded(struct emu_cpu *cpu)
+{
+    uint8_t *has_big = cpu->engine->has_big;
+    memset(has_big, 0, sizeof cpu->engine->has_big);
+    for (unsigned i = 0; i < EMU_DTLB_SIZE; i++)
+        has_big[cpu->dtlb[i].page >> 22] |= (cpu->dtlb[i].frame & EMU_TLB_BIG) != 0;
+    for (unsigned i = 0; i < EMU_ITLB_SIZE; i++)
+        has_big[cpu->itlb[i].page >> 22] |= (cpu->itlb[i].frame & EMU_TLB_BIG) != 0;
+    emu_views_flush(cpu);
 }
 
 /* ---- accesses ---- */
@@ -348,6 +382,20 @@ bool emu_write_slow(struct emu_cpu *cpu, uint32_t linear, const void *data,
         return false;
     write_all(cpu, &b, data);
     return true;
+}
+
+uint64_t emu_read_value(struct emu_cpu *cpu, uint32_t linear, unsigned size)
+{
+    uint8_t bytes[4] = {0};
+    if (!emu_read_slow(cpu, linear, bytes, size, emu_is_user(cpu)))
+        return EMU_VALUE_FAULT;
+    return emu_get(bytes, 4);
+}
+
+bool emu_write_value(struct emu_cpu *cpu, uint32_t linear, uint32_t value,
+                     unsigned size)
+{
+    return emu_write_slow(cpu, linear, &value, size, emu_is_user(cpu));
 }
 
 bool emu_probe_write(struct emu_cpu *cpu, uint32_t linear, unsigned size, bool user)

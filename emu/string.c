@@ -27,7 +27,7 @@ static void advance(struct emu_cpu *cpu, const struct emu_op *op, unsigned numbe
 }
 
 /* One iteration of each; false with nothing changed on a fault. */
-static bool movs_once(struct emu_cpu *cpu, const struct emu_op *op)
+static inline bool movs_once(struct emu_cpu *cpu, const struct emu_op *op)
 {
     uint32_t value;
     if (!emu_load(cpu, op->segment, index_of(cpu, op, EMU_ESI), op->size, &value) ||
@@ -38,7 +38,7 @@ static bool movs_once(struct emu_cpu *cpu, const struct emu_op *op)
     return true;
 }
 
-static bool stos_once(struct emu_cpu *cpu, const struct emu_op *op)
+static inline bool stos_once(struct emu_cpu *cpu, const struct emu_op *op)
 {
     if (!emu_store(cpu, EMU_ES, index_of(cpu, op, EMU_EDI), op->size,
                    cpu->reg[EMU_EAX]))
@@ -47,7 +47,7 @@ static bool stos_once(struct emu_cpu *cpu, const struct emu_op *op)
     return true;
 }
 
-static bool lods_once(struct emu_cpu *cpu, const struct emu_op *op)
+static inline bool lods_once(struct emu_cpu *cpu, const struct emu_op *op)
 {
     uint32_t value;
     if (!emu_load(cpu, op->segment, index_of(cpu, op, EMU_ESI), op->size, &value))
@@ -57,7 +57,7 @@ static bool lods_once(struct emu_cpu *cpu, const struct emu_op *op)
     return true;
 }
 
-static bool cmps_once(struct emu_cpu *cpu, const struct emu_op *op)
+static inline bool cmps_once(struct emu_cpu *cpu, const struct emu_op *op)
 {
     uint32_t a, b;
     if (!emu_load(cpu, op->segment, index_of(cpu, op, EMU_ESI), op->size, &a) ||
@@ -69,7 +69,7 @@ static bool cmps_once(struct emu_cpu *cpu, const struct emu_op *op)
     return true;
 }
 
-static bool scas_once(struct emu_cpu *cpu, const struct emu_op *op)
+static inline bool scas_once(struct emu_cpu *cpu, const struct emu_op *op)
 {
     uint32_t value;
     if (!emu_load(cpu, EMU_ES, index_of(cpu, op, EMU_EDI), op->size, &value))
@@ -119,7 +119,8 @@ static bool must_leave(struct emu_cpu *cpu)
         cpu->intr && (cpu->eflags & EMU_FLAG_IF) && !(cpu->shadow & EMU_SHADOW_INTR);
     if (--e->rep_budget == 0)
         e->yield = true;
-    return e->yield || cpu->stop || interrupt || e->dropped;
+    bool changed = e->dropped || (cpu->block == e->scratch && emu_single_changed(cpu));
+    return e->yield || cpu->stop || interrupt || changed;
 }
 
 /* Does REPE or REPNE end after this comparison? */
@@ -129,8 +130,85 @@ static bool ends_comparison(const struct emu_cpu *cpu, const struct emu_op *op)
     return emu_flag_z(cpu) == repne;
 }
 
-static inline const struct emu_op *repeat(struct emu_cpu *cpu, const struct emu_op *op,
-                                          once_fn *once, bool compares)
+/* How many iterations may be done at once: those that stay in the page, and leave the
+ * place where the loop has to be left to the loop. */
+static uint32_t bulk_count(const struct emu_cpu *cpu, const struct emu_op *op,
+                           uint32_t linear)
+{
+    uint32_t count = cpu->reg[EMU_ECX];
+    uint32_t in_page = (EMU_PAGE_SIZE - linear % EMU_PAGE_SIZE) / op->size;
+    if (count > in_page)
+        count = in_page;
+    return count < cpu->engine->rep_budget ? count
+                                           : (uint32_t)cpu->engine->rep_budget - 1;
+}
+
+/* Registers after `count` iterations that moved ESI, if `source`, and EDI. */
+static void advance_bulk(struct emu_cpu *cpu, const struct emu_op *op, uint32_t count,
+                         bool source)
+{
+    cpu->reg[EMU_ECX] -= count;
+    cpu->reg[EMU_EDI] += count * op->size;
+    if (source)
+        cpu->reg[EMU_ESI] += count * op->size;
+    cpu->sub += count;
+    cpu->engine->rep_budget -= count;
+}
+
+/* Can iterations go directly to host memory, upwards, with flat 32-bit addresses? */
+/* Not for an instruction that runs alone, whose own page may be written. */
+static bool bulk_is_possible(const struct emu_cpu *cpu, const struct emu_op *op,
+                             unsigned segment, unsigned access)
+{
+    return cpu->block != cpu->engine->scratch && op->address_mask == UINT32_MAX &&
+           !(cpu->eflags & EMU_FLAG_DF) &&
+           (cpu->segment[segment].unchecked & access) == access;
+}
+
+/* As many iterations of `rep movs` as one page allows; perhaps none. */
+static void movs_bulk(struct emu_cpu *cpu, const struct emu_op *op)
+{
+    if (!bulk_is_possible(cpu, op, EMU_ES, EMU_ACCESS_WRITE) ||
+        !bulk_is_possible(cpu, op, op->segment, EMU_ACCESS_READ))
+        return;
+    uint32_t from = cpu->reg[EMU_ESI] + cpu->segment[op->segment].base;
+    uint32_t to = cpu->reg[EMU_EDI] + cpu->segment[EMU_ES].base;
+    const uint8_t *source = emu_view_read(cpu, from, op->size);
+    uint8_t *target = emu_view_write(cpu, to, op->size);
+    if (!source || !target)
+        return;
+    uint32_t count = bulk_count(cpu, op, from), other = bulk_count(cpu, op, to);
+    count = count < other ? count : other;
+    size_t size = (size_t)count * op->size;
+    /* Upwards into its own source an element repeats: that is for the loop. */
+    if ((uintptr_t)target - (uintptr_t)source < size)
+        return;
+    memmove(target, source, size);
+    advance_bulk(cpu, op, count, true);
+}
+
+static void stos_bulk(struct emu_cpu *cpu, const struct emu_op *op)
+{
+    if (!bulk_is_possible(cpu, op, EMU_ES, EMU_ACCESS_WRITE))
+        return;
+    uint32_t to = cpu->reg[EMU_EDI] + cpu->segment[EMU_ES].base;
+    uint8_t *target = emu_view_write(cpu, to, op->size);
+    if (!target)
+        return;
+    uint32_t count = bulk_count(cpu, op, to), value = cpu->reg[EMU_EAX];
+    if (op->size == 1)
+        memset(target, (int)(value & 0xff), count);
+    else
+        for (uint32_t i = 0; i < count; i++)
+            emu_put(target + (size_t)i * op->size, op->size, value);
+    advance_bulk(cpu, op, count, false);
+}
+
+typedef void bulk_fn(struct emu_cpu *cpu, const struct emu_op *op);
+
+__attribute__((always_inline)) static inline const struct emu_op *
+repeat(struct emu_cpu *cpu, const struct emu_op *op, once_fn *once, bulk_fn *bulk,
+       bool compares)
 {
     uint32_t mask = op->address_mask;
     if (!(op->flags & EMU_OP_REP)) {
@@ -139,6 +217,11 @@ static inline const struct emu_op *repeat(struct emu_cpu *cpu, const struct emu_
         NEXT;
     }
     while (cpu->reg[EMU_ECX] & mask) {
+        if (bulk) {
+            bulk(cpu, op);
+            if (!(cpu->reg[EMU_ECX] & mask))
+                break;
+        }
         if (!once(cpu, op))
             FAULT;
         uint32_t count = (cpu->reg[EMU_ECX] - 1) & mask;
@@ -153,16 +236,16 @@ static inline const struct emu_op *repeat(struct emu_cpu *cpu, const struct emu_
     NEXT;
 }
 
-#define DEFINE_STRING(name, compares)                                                  \
+#define DEFINE_STRING(name, bulk, compares)                                            \
     HANDLER(name)                                                                      \
     {                                                                                  \
-        return repeat(cpu, op, name##_once, compares);                                 \
+        return repeat(cpu, op, name##_once, bulk, compares);                           \
     }
-DEFINE_STRING(movs, false)
-DEFINE_STRING(stos, false)
-DEFINE_STRING(lods, false)
-DEFINE_STRING(cmps, true)
-DEFINE_STRING(scas, true)
+DEFINE_STRING(movs, movs_bulk, false)
+DEFINE_STRING(stos, stos_bulk, false)
+DEFINE_STRING(lods, NULL, false)
+DEFINE_STRING(cmps, NULL, true)
+DEFINE_STRING(scas, NULL, true)
 
 static const struct emu_op *repeat_port(struct emu_cpu *cpu, const struct emu_op *op,
                                         once_fn *once)
@@ -170,7 +253,7 @@ static const struct emu_op *repeat_port(struct emu_cpu *cpu, const struct emu_op
     if (!emu_check_io(cpu, port_of(cpu), op->size))
         FAULT;
     emu_sync_clock(cpu, op);
-    const struct emu_op *next = repeat(cpu, op, once, false);
+    const struct emu_op *next = repeat(cpu, op, once, NULL, false);
     return next ? emu_leave(cpu, op, emu_next_eip(cpu, op)) : NULL;
 }
 

@@ -102,4 +102,67 @@ ERR_MUST_CHECK enum err hostfs_walk(struct arena *arena, const char *path,
 /* Append the list in a form of our own, which keeps everything. */
 void hostfs_image_put(const struct hostfs_image *image, struct buf *buf);
 
+/* ---- another process: the sync bridge ---- */
+
+struct hostfs_remote;
+
+/* What another process says of its own accord: these bytes of a file, or the names in a
+ * directory, are not what they were.  `size` 0: the whole file. */
+struct hostfs_note {
+    bool directory;
+    uint64_t node;
+    uint64_t offset, size;
+};
+
+struct hostfs_remote_options {
+    const char *export;      /* what the other side is asked to mount */
+    uint32_t node_count_max; /* keys that it has named; else ENFILE */
+    uint64_t hello_ns;       /* to connect and say hello */
+    uint64_t request_ns;     /* for each answer; then EIO */
+    /* Called for notes, also while a request waits; must ask nothing.  NULL: dropped.
+     */
+    void (*note)(void *self, const struct hostfs_note *note);
+    void *note_self;
+};
+
+/* The default export, 1,048,576 nodes, 5 and 30 seconds. */
+void hostfs_remote_options_init(struct hostfs_remote_options *options);
+
+/*
+ * Attach to a server of files: "fd:N" (inherited), "unix:PATH" (we connect) or
+ * "exec:COMMAND" (run by the shell with the socket as its descriptor 3).  Mounts the
+ * export.  `ids` is borrowed.  ERR_usage: `attachment` is none of these;
+ * ERR_v86fs_bridge: the other side breaks the protocol or refuses; ERR_timeout, ERR_io,
+ * ERR_not_found, ERR_limit, ERR_nomem.
+ *
+ * When the other side dies later (end of file, a broken envelope, three timeouts in a
+ * row), every request is answered EIO from then on.
+ */
+ERR_MUST_CHECK enum err hostfs_remote_open(struct arena *arena,
+                                           const struct hostfs_remote_options *options,
+                                           const char *attachment,
+                                           struct v86fs_ids *ids,
+                                           struct hostfs_remote **ret_remote);
+
+/* Hand on the notes that have come; waits for nothing. */
+void hostfs_remote_poll(struct hostfs_remote *remote);
+
+/* Say goodbye, close, wait for the process.  NULL is fine. */
+void hostfs_remote_close(struct hostfs_remote *remote);
+
+struct v86fs_tree hostfs_remote_tree(struct hostfs_remote *remote);
+uint64_t hostfs_remote_root(const struct hostfs_remote *remote);
+
+/* Why it died; ERR_ok while it lives. */
+enum err hostfs_remote_error(const struct hostfs_remote *remote);
+
+struct hostfs_remote_counters {
+    uint64_t timeouts;
+    uint64_t late;  /* replies to cancelled requests, dropped */
+    uint64_t names; /* bad names in listings, skipped */
+    uint64_t notes; /* notifications of nodes that we know */
+};
+const struct hostfs_remote_counters *
+hostfs_remote_counters(const struct hostfs_remote *remote);
+
 #endif

@@ -89,7 +89,9 @@ static void outcome_error(struct kernel *kernel, enum kernel_error error)
 static void show_end(struct kernel *kernel, struct kernel_frame_end end)
 {
     const struct kernel_observer *observer = kernel->host.observer;
-    end.gas = kernel->gas;
+    end.gas = end.reason == KERNEL_EXIT_ERROR ? 0 : kernel->gas;
+    end.published = kernel->journal.published;
+    end.published_count = kernel->journal.published_count;
     if (observer && observer->frame_end)
         observer->frame_end(observer->self, &end);
 }
@@ -295,7 +297,7 @@ static bool after_run(struct kernel *kernel, struct pvm_outcome exit)
         return false;
     case PVM_EXIT_ECALL:
     case PVM_EXIT_STOPPED:
-    case PVM_EXIT_LOST:  /* drive() has returned it */
+    case PVM_EXIT_LOST:  /* drive() has returned these */
     case PVM_EXIT_BREAK: /* nobody debugs it */
         break;
     }
@@ -411,6 +413,7 @@ enum err kernel_invoke(struct kernel *kernel, const struct hash256 *instance,
     enum kernel_error error = KERNEL_ERROR_PausedOutstanding;
     const struct slot target = slot_of_hash(instance);
     struct frame *frame;
+    kernel_journal_begin(kernel);
     if (!is_paused(kernel))
         error = kernel_build(kernel, &target, endpoint, args, &frame);
     if (kernel->abort)
@@ -443,6 +446,7 @@ enum err kernel_resume(struct kernel *kernel, uint32_t flags,
                        struct kernel_result *ret_result)
 {
     enum kernel_error error = resume_check(kernel, flags, topup);
+    kernel_journal_begin(kernel);
     if (error) {
         outcome_error(kernel, error);
     } else if (flags & KERNEL_RESUME_DROP) {

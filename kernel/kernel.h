@@ -343,6 +343,10 @@ struct kernel_frame_end {
     uint64_t arg, pc, value, gas;
     bool has_post, has_slot0, has_marker;
     struct hash256 post, slot0, marker;
+    /* Caps newly inserted by settling it, in order; the record of a nested return has
+     * them too.  Borrowed during the call. */
+    const struct hash256 *published;
+    uint32_t published_count;
 };
 
 /* What a recorder sees.  Every member may be NULL but `program`, `segment`. */

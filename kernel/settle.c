@@ -6,7 +6,12 @@
 
 #include <string.h>
 
-enum { MAPPING_MAX = 64, OVERLAY_HEAD_SIZE = 8, INSTANCE_SIZE = 224 };
+enum {
+    ZERO_PAGE_DEPTH = 7,
+    MAPPING_MAX = 64,
+    OVERLAY_HEAD_SIZE = 8,
+    INSTANCE_SIZE = 224
+};
 
 static struct draft draft_finish(uint8_t *at, const uint8_t *end)
 {
@@ -189,7 +194,10 @@ struct hash256 kernel_mem_digest(struct kernel *kernel, const struct frame *fram
     struct pvm_mem *mem = frame->state.mem;
     for (uint32_t page = pvm_mem_next_page(mem, 0); page < PVM_PAGE_COUNT;
          page = pvm_mem_next_page(mem, page + 1)) {
-        struct hash256 hash = kernel_page_hash(pvm_mem_page(mem, page), PVM_PAGE_SIZE);
+        const uint8_t *bytes = pvm_mem_page(mem, page);
+        bool zero = !bytes[0] && !memcmp(bytes, bytes + 1, PVM_PAGE_SIZE - 1);
+        struct hash256 hash = zero ? kernel_zero_hash(ZERO_PAGE_DEPTH)
+                                   : kernel_page_hash(bytes, PVM_PAGE_SIZE);
         p = put_u32(p, page);
         *p++ = pvm_mem_access(mem, page) == PVM_ACCESS_RW ? 2 : 1;
         p = put_bytes(p, hash.byte, HASH256_SIZE);

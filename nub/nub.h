@@ -50,7 +50,7 @@ int nub_worker_pid(const struct nub *nub);
 unsigned nub_worker_walls(const struct nub *nub);
 
 /* How the last worker that was lost ended: its exit status, 128 + n after signal n; -1
- * if none was. */
+ * if none was, or if it lived and we killed it. */
 int nub_worker_end(const struct nub *nub);
 
 /*

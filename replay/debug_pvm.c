@@ -283,32 +283,27 @@ static enum err cross_gap(struct debug_pvm *g, uint64_t seq, char *message)
     return err;
 }
 
-/* Read all events behind the setup: where the trace begins and ends. */
+/* Read all events behind the setup: where the trace begins and ends.  Of a trace with
+ * gaps we take what is behind the last one, which is why it was recorded that way. */
 static enum err survey(struct debug_pvm *g, struct replay_debug *debug, char *message)
 {
     struct trace_record record;
     bool end = false;
     enum err err = ERR_ok;
-    uint64_t next_seq = UINT64_MAX;
+    uint64_t next_seq = debug->setup_count, gap_seq = 0;
     while (!(err = trace_reader_next(g->reader, &record, &end)) && !end) {
-        /* What is behind another gap is out of reach. */
-        if (next_seq != UINT64_MAX && record.seq != next_seq)
-            break;
-        if (next_seq == UINT64_MAX && record.seq != debug->setup_count)
-            TRY(cross_gap(g, record.seq, message));
+        if (record.seq != next_seq)
+            gap_seq = record.seq;
         next_seq = record.seq + 1;
         g->end.icount = record.clock.icount;
         debug->last_seq = record.seq;
     }
-    if (err) { /* what is readable can be debugged */
-        debug->damage = err;
-        g->end.icount = g->end.icount > g->session->state.icount
-                            ? g->end.icount
-                            : g->session->state.icount;
-    }
+    debug->damage = err; /* what is readable can be debugged */
+    debug->finished = !err && trace_reader_state(g->reader) == TRACE_READER_CLOSED;
+    if (gap_seq)
+        TRY(cross_gap(g, gap_seq, message));
     if (g->end.icount < g->session->state.icount)
         g->end.icount = g->session->state.icount;
-    debug->finished = !err && trace_reader_state(g->reader) == TRACE_READER_CLOSED;
     return ERR_ok;
 }
 

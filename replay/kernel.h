@@ -30,6 +30,7 @@ struct replay_kernel_options {
     struct trace *trace; /* recording, replaying, or NULL: off.  Borrowed */
     struct trace *copy;  /* recording, takes what a replay produces; NULL */
     struct replay_engine engine;
+    uint64_t gas_max; /* ERR_limit before more than that could be spent; 0: none */
     bool (*interrupted)(void); /* polled; NULL: never */
 };
 

@@ -309,7 +309,7 @@ static void on_event(void *self, const struct pvm_state *state,
     spend(s, event->gas);
     for (uint32_t i = 0; i < event->assist_count; i++)
         emit_assist(s, icount, &event->assist[i]);
-    for (uint32_t i = 0; i < event->published_count; i++)
+    for (uint32_t i = 0; is_ecall && i < event->published_count; i++)
         emit_publish(s, icount, &event->published[i]);
     s->totals.ecall_count += is_ecall;
     if (is_ecall)
@@ -326,8 +326,11 @@ static struct trace_hash hash_if(bool present, const struct hash256 *hash)
 static void on_frame_end(void *self, const struct kernel_frame_end *end)
 {
     struct replay_kernel *s = self;
+    uint64_t icount = kernel_icount(s->kernel);
     if (end->reason != KERNEL_EXIT_ERROR) /* which has no budget */
         spend(s, end->gas);
+    for (uint32_t i = 0; i < end->published_count; i++)
+        emit_publish(s, icount, &end->published[i]);
     struct trace_pvm_exit event = {.frame = end->frame,
                                    .reason = (uint32_t)end->reason,
                                    .arg = end->arg,
@@ -337,7 +340,7 @@ static void on_frame_end(void *self, const struct kernel_frame_end *end)
                                    .post = hash_if(end->has_post, &end->post),
                                    .slot0 = hash_if(end->has_slot0, &end->slot0),
                                    .marker = hash_if(end->has_marker, &end->marker)};
-    (void)replay_kernel_emit(s, kernel_icount(s->kernel), TRACE_ID_pvm_exit, &event);
+    (void)replay_kernel_emit(s, icount, TRACE_ID_pvm_exit, &event);
 }
 
 void replay_kernel_emit_outcome(struct replay_kernel *s)

@@ -44,6 +44,7 @@ static enum err open(struct kernel_follow *k)
     const struct replay_kernel_options options = {.trace = f->trace,
                                                   .copy = f->copy,
                                                   .engine = f->options->engine,
+                                                  .gas_max = f->options->gas_max,
                                                   .interrupted =
                                                       f->options->interrupted};
     if (!err)

@@ -93,6 +93,17 @@ enum err replay_kernel_put(struct replay_kernel *s, struct bytes wire,
     return s->err;
 }
 
+/* Does the limit allow that all this is spent, and what is left of before? */
+static bool affords(struct replay_kernel *s, uint64_t gas)
+{
+    uint64_t max = s->options.gas_max;
+    uint64_t left = kernel_stack_size(s->kernel) ? s->gas_last : 0;
+    if (max && (s->gas_clock > max || left > max - s->gas_clock ||
+                gas > max - s->gas_clock - left))
+        s->err = ERR_limit;
+    return !s->err;
+}
+
 enum err replay_kernel_invoke(struct replay_kernel *s,
                               const struct replay_kernel_invocation *invocation,
                               struct kernel_result *ret_result)
@@ -107,7 +118,7 @@ enum err replay_kernel_invoke(struct replay_kernel *s,
         if (own.args[i])
             event.args.count = i + 1;
     }
-    if (!emit(s, TRACE_ID_pvm_invoke, &event))
+    if (!emit(s, TRACE_ID_pvm_invoke, &event) || !affords(s, own.gas))
         return s->err;
     if (!kernel_stack_size(s->kernel)) /* else it is refused */
         s->gas_last = own.gas;
@@ -126,7 +137,7 @@ enum err replay_kernel_resume(struct replay_kernel *s, bool drop,
     struct hash256 own = scratch ? *scratch : (struct hash256){{0}};
     struct trace_pvm_resume event = {
         .slot0 = {.hash = own, .present = scratch != NULL}, .gas = topup, .drop = drop};
-    if (!emit(s, TRACE_ID_pvm_resume, &event))
+    if (!emit(s, TRACE_ID_pvm_resume, &event) || (!drop && !affords(s, topup)))
         return s->err;
     uint32_t flags = (scratch ? KERNEL_RESUME_SCRATCH : 0u) |
                      (drop ? (uint32_t)KERNEL_RESUME_DROP : 0u);

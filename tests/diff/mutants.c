@@ -5,8 +5,8 @@
  *
  *   mutants [--seconds N] [--seed N] [--reduce N] [--save FOLDER] [--only NAME]...
  *
- * With --reduce the case that shows a mutant is made small, for at most N seconds, and
- * with --save it is written to FOLDER/NAME.case.
+ * The case that shows a mutant is made small, for at most N seconds of --reduce (10; 0:
+ * it is not), and with --save it is written to FOLDER/NAME.case.
  *
  * Exit status: 0 if all that were tried are caught, 1 if not, 129 for wrong usage.
  */
@@ -47,7 +47,7 @@ static struct {
     const char *save;
     const char *only[ONLY_MAX];
     unsigned only_count;
-} options = {.seconds = 60, .seed = 1};
+} options = {.seconds = 60, .reduce = 10, .seed = 1};
 
 /* What a child tells while it runs, in memory that both see. */
 static struct news {

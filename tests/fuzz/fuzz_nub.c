@@ -67,12 +67,34 @@ static void serve_both(struct nub_server *const server[2], struct bytes frame)
     check(!memcmp(a.data, b.data, same));
 }
 
+/* A host reads what a worker sent.  What is read is written as it was. */
+static void decode(struct bytes payload)
+{
+    uint8_t again[NUB_OUTCOME_SIZE];
+    struct nub_state state;
+    struct kernel_outcome outcome;
+    struct kernel_config config;
+    struct nub_boot_info info;
+    if (nub_state_decode(payload, &state))
+        check(state.stack.size % NUB_FRAME_STATE_SIZE == 0);
+    if (nub_outcome_decode(payload, &outcome)) {
+        nub_outcome_encode(&outcome, again);
+        check(!memcmp(again, payload.data, sizeof again));
+    }
+    if (nub_config_decode(payload, &config)) {
+        nub_config_encode(&config, again);
+        check(!memcmp(again, payload.data, NUB_CONFIG_SIZE));
+    }
+    (void)nub_boot_info_decode(payload, &info);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct nub_server *const server[2] = {open_server(KERNEL_ENGINE_INTERP),
                                           open_server(KERNEL_ENGINE_RECOMP)};
     struct nub_header header;
     uint8_t *copy = malloc(size + 1);
+    decode(bytes_of(data, size));
     check(copy);
     if (size)
         memcpy(copy, data, size);

@@ -169,6 +169,12 @@ case_record() # SPEC CLASS
     "$lockstep" verify -q "$work/t.lks"
     status=0
     "$lockstep" replay --mode=exec "$work/t.lks" >"$work/exec" 2>&1 || status=$?
+    if [ "$2" != dir ]; then # the tree as the session left it
+        start "trace:$work/t.lks"
+        [ "$(cat "$work/m/c")" = hello ] || die "the tree of the trace"
+        echo more >>"$work/m/c"
+        stop
+    fi
     case $2 in
     dir)
         grep -q 'replies from the trace' "$work/out" || die "$(cat "$work/out")"
@@ -186,6 +192,78 @@ case_record() # SPEC CLASS
         die "no message in JSON"
 }
 
+# Another process serves: the example in Python, in its limits.
+case_bridge()
+{
+    command -v python3 >/dev/null || skip "no python3"
+    start "remote:exec:python3 $source/corpus/v86fs/bridge.py"
+    "$tools/fsx" "$work/m/f" 500
+    (
+        cd "$work/m"
+        mkdir a
+        echo hello >a/b
+        mv a/b c
+        ln -s c l
+        [ "$(cat l)" = hello ] || die "bridge: cat"
+        ! rmdir a/none 2>/dev/null || die "bridge: rmdir"
+        [ "$(ls | tr '\n' ' ')" = 'a c f l ' ] || die "bridge: ls"
+        rm c l f
+        rmdir a
+    )
+    stop
+}
+
+# A session behind a socket, recorded, and mounted by somebody else.
+case_socket() # SPEC
+{
+    "$lockstep" record -q -o "$work/t.lks" --fs "$1" --listen "$work/s" v86fs &
+    recorder=$!
+    start "remote:unix:$work/s"
+    "$tools/fsx" "$work/m/f" 300
+    (cd "$work/m" && mkdir a && echo hello >a/b && [ "$(cat a/b)" = hello ])
+    stop
+    wait $recorder || die "record: $?"
+    [ ! -e "$work/s" ] || die "the socket is still there"
+    "$lockstep" replay -q "$work/t.lks" >/dev/null || die "replay: $?"
+    "$lockstep" dump "$work/t.lks" | grep -q 'MKDIR node=[0-9]* name="a"' || die "dump"
+}
+
+# The client is run again instead of the recorded requests.
+case_client() # SPEC
+{
+    command -v python3 >/dev/null || skip "no python3"
+    for stored in '' --digests-only; do
+        rm -rf "$work/d" "$work/t.lks"
+        mkdir "$work/d"
+        "$lockstep" record -q $stored -o "$work/t.lks" --fs "$1" --listen "$work/s" v86fs &
+        recorder=$!
+        python3 "$here/client.py" "$work/s" hello || die "client"
+        wait $recorder || die "record: $?"
+        rm -rf "$work/d"
+        "$lockstep" replay -q --listen "$work/s" "$work/t.lks" &
+        player=$!
+        python3 "$here/client.py" "$work/s" hello || die "client in replay"
+        wait $player || die "replay with the same client: $?"
+        "$lockstep" replay -q --listen "$work/s" "$work/t.lks" >"$work/out" &
+        player=$!
+        ! python3 "$here/client.py" "$work/s" hallo 2>/dev/null || die "another client"
+        status=0
+        wait $player || status=$?
+        [ $status -eq 1 ] || die "replay with another client: $status"
+        grep -q 'request    WRITE node=' "$work/out" || die "$(cat "$work/out")"
+    done
+}
+
+case $3 in
+client-mem)
+    case_client mem
+    exit
+    ;;
+client-dir)
+    case_client "dir:$work/d"
+    exit
+    ;;
+esac
 [ -e /dev/fuse ] || skip "no /dev/fuse"
 case $3 in
 mem) case_calls mem mem ;;
@@ -199,6 +277,9 @@ sqlite-mem) case_sqlite mem ;;
 sqlite-dir) case_sqlite "dir:$work/d" ;;
 tar) case_tar ;;
 daemon) case_daemon ;;
+bridge) case_bridge ;;
+socket-mem) case_socket mem ;;
+socket-dir) case_socket "dir:$work/d" ;;
 record-mem) case_record mem mem ;;
 record-dir) case_record "dir:$work/d" dir ;;
 record-overlay) case_record "overlay:$source/v86fs" overlay ;;

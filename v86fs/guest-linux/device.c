@@ -103,6 +103,13 @@ static void notify_interrupt(struct virtqueue *vq)
 
 /* ---- start and stop ---- */
 
+static const unsigned int feature_table[] = {
+	V86FS_F_READDIR_PAGED,
+	V86FS_F_ATTR2,
+	V86FS_F_RENAME_FLAGS,
+	V86FS_F_RMDIR,
+};
+
 static void queue_init(struct v86fs_queue *queue)
 {
 	spin_lock_init(&queue->lock);
@@ -123,9 +130,9 @@ static int device_start(struct v86fs_device *dev)
 	if (err)
 		return err;
 	dev->features = 0;
-	for (i = 0; i < 24; i++)
-		if (virtio_has_feature(dev->vdev, i))
-			__set_bit(i, &dev->features);
+	for (i = 0; i < ARRAY_SIZE(feature_table); i++)
+		if (virtio_has_feature(dev->vdev, feature_table[i]))
+			__set_bit(feature_table[i], &dev->features);
 	for (i = 0; i < V86FS_QUEUES; i++) {
 		dev->queues[i].vq = vqs[i];
 		dev->queues[i].inflight = 0;
@@ -260,13 +267,6 @@ static const struct virtio_device_id id_table[] = {
 	{},
 };
 MODULE_DEVICE_TABLE(virtio, id_table);
-
-static const unsigned int feature_table[] = {
-	V86FS_F_READDIR_PAGED,
-	V86FS_F_ATTR2,
-	V86FS_F_RENAME_FLAGS,
-	V86FS_F_RMDIR,
-};
 
 static struct virtio_driver v86fs_driver = {
 	.driver.name = "v86fs",

@@ -92,7 +92,8 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 enum { OPTION_NAME };
 
 static const struct fs_parameter_spec parameters[] = {
-	fsparam_string("name", OPTION_NAME),
+	__fsparam(fs_param_is_string, "name", OPTION_NAME,
+		  fs_param_can_be_empty, NULL),
 	{},
 };
 

@@ -59,8 +59,8 @@ static inline bool holds(struct fixture *f, uint32_t slot, struct hash256 hash)
 }
 
 /* A kernel without an entry, small enough that tests meet its limits. */
-static inline void create(struct fixture *f, uint32_t records,
-                          enum kernel_engine engine)
+static inline void create_with(struct fixture *f, uint32_t records, uint32_t depth,
+                               enum kernel_engine engine)
 {
     struct kernel_config config = kernel_config_default();
     struct kernel_host host = {
@@ -68,7 +68,7 @@ static inline void create(struct fixture *f, uint32_t records,
     *f = (struct fixture){.k = NULL};
     config.max_dir_caps = 64;
     config.max_dir_bytes = 1 << 20;
-    config.max_depth = 3;
+    config.max_depth = depth;
     config.max_trace_records = records;
     config.engine = engine;
     f->memory_size = kernel_memory_size(&config);
@@ -76,6 +76,18 @@ static inline void create(struct fixture *f, uint32_t records,
     assert_int_equal(os_reserve(f->memory_size, &f->memory), ERR_ok);
     assert_int_equal(kernel_create(&f->arena, &config, f->memory, &host, &f->k),
                      ERR_ok);
+}
+
+static inline void create(struct fixture *f, uint32_t records,
+                          enum kernel_engine engine)
+{
+    create_with(f, records, 3, engine);
+}
+
+static inline void create_deep(struct fixture *f, uint32_t depth,
+                               enum kernel_engine engine)
+{
+    create_with(f, 1000, depth, engine);
 }
 
 /* One running entry: 16 slots, slot 2 = AA, chain 01, image 02, gas 1000. */

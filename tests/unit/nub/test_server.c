@@ -385,6 +385,62 @@ static void test_get_cap(void **state)
     assert_int_equal(call(f, NUB_FN_get_cap, p, 48), KERNEL_STATUS_NOT_FOUND);
 }
 
+/* 9.8: whole records, oldest first, each taken once. */
+static void test_drain_trace(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t all[8] = {0xff, 0xff, 0xff, 0xff}, few[8] = {200}, bad[8] = {1, 0, 0, 0, 1};
+    play(f, "sc03_nested_return", SIZE_MAX);
+    assert_int_equal(call(f, NUB_FN_drain_trace, bad, 8), KERNEL_STATUS_MALFORMED);
+    assert_int_equal(call(f, NUB_FN_drain_trace, all, 7), KERNEL_STATUS_MALFORMED);
+    assert_int_equal(call(f, NUB_FN_drain_trace, few, 8), KERNEL_STATUS_OK);
+    assert_int_equal(f->payload.size, NUB_TRACE_HEADER);
+    uint64_t left = kernel_u64(f->payload.data + 8);
+    assert_true(left > 2);
+    assert_int_equal(call(f, NUB_FN_drain_trace, all, 8), KERNEL_STATUS_OK);
+    assert_int_equal(kernel_u64(f->payload.data), 0);
+    assert_int_equal(kernel_u64(f->payload.data + 8), 0);
+    size_t at = NUB_TRACE_HEADER;
+    for (uint64_t i = 0; i < left; i++) {
+        assert_true(at + 256 <= f->payload.size);
+        assert_int_equal(kernel_u64(f->payload.data + at + 16), i);
+        at += kernel_u32(f->payload.data + at);
+    }
+    assert_int_equal(at, f->payload.size);
+    assert_int_equal(call(f, NUB_FN_drain_trace, all, 8), KERNEL_STATUS_OK);
+    assert_int_equal(f->payload.size, NUB_TRACE_HEADER);
+    assert_int_equal(kernel_u64(f->payload.data), left);
+}
+
+/* 9.9, and no part of it is taken for the whole. */
+static void test_dump_state(void **state)
+{
+    struct fixture *f = *state;
+    struct nub_state dump;
+    uint8_t quota[24] = {[8] = 3, [16] = 4}, file[40] = {6}, whole[2048];
+    play(f, "sc08_yield_caught_resume", steps_to_pause("sc08_yield_caught_resume"));
+    (void)call(f, NUB_FN_seed_quota, quota, 24);
+    (void)call(f, NUB_FN_seed_file, file, 40);
+    assert_int_equal(call(f, NUB_FN_dump_state, "x", 1), KERNEL_STATUS_MALFORMED);
+    assert_int_equal(call(f, NUB_FN_dump_state, NULL, 0), KERNEL_STATUS_OK);
+    assert_true(nub_state_decode(f->payload, &dump));
+    assert_int_equal(dump.quotas.size, NUB_AMOUNT_SIZE);
+    assert_int_equal(kernel_u64(dump.quotas.data + 8), 4);
+    assert_int_equal(dump.meters.size, 0);
+    assert_int_equal(dump.files.size, NUB_FILE_SIZE);
+    assert_int_equal(dump.file_next, 7);
+    assert_int_equal(dump.catcher_count, 1);
+    assert_int_equal(dump.marker_count, 1);
+    assert_int_equal(dump.catcher_nonce, 1);
+    assert_int_equal(dump.stack.size, 3 * NUB_FRAME_STATE_SIZE);
+    assert_int_equal(kernel_u32(dump.stack.data + 2 * NUB_FRAME_STATE_SIZE), 1);
+    size_t size = f->payload.size;
+    assert_true(size < sizeof whole);
+    memcpy(whole, f->payload.data, size);
+    for (size_t cut = 0; cut <= size + 1; cut++)
+        assert_int_equal(nub_state_decode(bytes_of(whole, cut), &dump), cut == size);
+}
+
 /* K-05: the kernel lives on after each refused cap. */
 static void test_put_refused(void **state)
 {
@@ -478,6 +534,8 @@ int main(void)
         TEST(test_files),
         TEST(test_catchers),
         TEST(test_get_cap),
+        TEST(test_drain_trace),
+        TEST(test_dump_state),
         TEST(test_put_refused),
         TEST(test_malformed_header),
         TEST(test_protocol),

@@ -102,7 +102,7 @@ static void check_picture(struct bench *b, const struct picture *want, bool whol
              (unsigned long long)got.gas, (unsigned long long)want->gas);
 }
 
-/* All states of a run, by stepping from its start; every 64th with its hash. */
+/* All states of a run, by stepping from its start; every 256th with its hash. */
 static struct picture *take_all(struct bench *b, size_t *ret_count)
 {
     const struct replay_timeline_options plain = {.spacing = UINT64_MAX};
@@ -112,7 +112,7 @@ static struct picture *take_all(struct bench *b, size_t *ret_count)
     assert_non_null(all);
     for (size_t i = 0; i < count; i++) {
         bool moved;
-        all[i] = take_picture(b, i % 64 == 0 || i + 1 == count);
+        all[i] = take_picture(b, i % 256 == 0 || i + 1 == count);
         assert_int_equal(all[i].icount, i);
         assert_int_equal(replay_timeline_step(b->timeline, &moved), ERR_ok);
         assert_int_equal(moved, i + 1 < count);
@@ -175,14 +175,14 @@ static void random_walk(struct bench *b, const struct picture *all, size_t count
             at = now + 1 < count ? now + 1 : now;
             break;
         case 2:
-            at = at / 64 * 64;
+            at = at / 256 * 256;
             seek(b, at);
             break;
         default:
             seek(b, at);
         }
         assert_int_equal(replay_timeline_now(b->timeline).icount, at);
-        check_picture(b, &all[at], at % 64 == 0);
+        check_picture(b, &all[at], at % 256 == 0);
     }
 }
 
@@ -202,7 +202,7 @@ static void test_every_way(void **state)
     struct picture *all = take_all(&b, &count);
     for (size_t i = 0; i < countof(how); i++) {
         open_timeline(&b, &how[i]);
-        random_walk(&b, all, count, i == 3 ? 60 : 400);
+        random_walk(&b, all, count, i == 3 ? 40 : 150);
         seek(&b, UINT64_MAX);
         check_picture(&b, &all[count - 1], true);
         struct replay_timeline_stats stats = replay_timeline_stats(b.timeline);
@@ -272,7 +272,7 @@ static const char counter_text[] = "load_imm a0, 0\n"
                                    "load_ind_u32 a2, [t0 + 64]\n"
                                    "fallthrough\n"
                                    "next:\n"
-                                   "branch_lt_u_imm a0, 4000, loop\n"
+                                   "branch_lt_u_imm a0, 1200, loop\n"
                                    "trap\n";
 
 static struct replay_setup counter_setup(struct bench *b)
@@ -365,6 +365,11 @@ static void check_forwards(struct bench *b, const struct stops *stops,
 static void test_stops(void **state)
 {
     const uint64_t base = (uint64_t)1 << 32;
+    static const struct replay_timeline_options how[] = {
+        {.spacing = 3000},
+        {.spacing = 100},
+        {.spacing = 50, .memory_max = 200000}, /* lists of pages are merged */
+    };
     static const struct replay_watch rare = {0x21ffc, 4, REPLAY_WATCH_WRITE};
     static const struct replay_watch often = {0x20040, 4, REPLAY_WATCH_WRITE};
     struct bench b = bench_new;
@@ -389,13 +394,49 @@ static void test_stops(void **state)
         assert_true(found > 0);
         /* A breakpoint at the very first instruction is behind nobody. */
         bool first = position[0] == 0;
-        for (unsigned dense = 0; dense < 2; dense++) {
-            open_timeline(
-                &b, &(struct replay_timeline_options){.spacing = dense ? 100 : 3000});
+        for (size_t k = 0; k < countof(how); k++) {
+            open_timeline(&b, &how[k]);
             check_backwards(&b, &set[i], position, found);
             check_forwards(&b, &set[i], position + first, found - first);
             close_timeline(&b);
         }
+    }
+    end(&b);
+}
+
+/* Stores that reach a watched byte from the line, or the page, before. */
+static void test_straddling(void **state)
+{
+    static const char text[] = "load_imm t0, 0x20000\nload_imm_64 a0, 0x7000000000\n"
+                               "fallthrough\nloop:\nadd_imm_64 a1, a1, 1\n"
+                               "add_64 a0, a0, a0\nadd_imm_64 a0, a0, 1\n"
+                               "store_ind_u64 a0, [t0 + 60]\n"
+                               "store_ind_u64 a0, [t0 + 0xffc]\n"
+                               "store_ind_u8 a1, [t0 + 127]\n"
+                               "branch_lt_u_imm a1, 20, loop\ntrap\n";
+    static const struct trace_uuu map = {0x20000, 0x4000, PVM_ACCESS_RW};
+    static const struct replay_watch watch[] = {
+        {0x20040, 4, REPLAY_WATCH_WRITE},
+        {0x21000, 4, REPLAY_WATCH_WRITE},
+        {0x2007f, 1, REPLAY_WATCH_WRITE},
+    };
+    struct bench b = bench_new;
+    size_t count;
+    (void)state;
+    struct replay_setup setup = setup_of(assemble(&b.arena, text), PVM_PROFILE_JAVM);
+    setup.gas = 100000000;
+    setup.maps = (struct trace_list_uuu){&map, 1};
+    begin(&b, &setup);
+    struct picture *all = take_all(&b, &count);
+    uint64_t *position = arena_new_array(&b.arena, uint64_t, count);
+    for (size_t i = 0; i < countof(watch); i++) {
+        const struct stops stops = {.watch = {watch[i]}, .watch_count = 1};
+        size_t found = list_stops(&b, all, count, &stops, position);
+        assert_int_equal(found, 20);
+        open_timeline(&b, &(struct replay_timeline_options){.spacing = 30});
+        check_backwards(&b, &stops, position, found);
+        check_forwards(&b, &stops, position, found);
+        close_timeline(&b);
     }
     end(&b);
 }
@@ -409,7 +450,7 @@ static void test_skips(void **state)
     (void)state;
     struct replay_setup setup = counter_setup(&b);
     begin(&b, &setup);
-    open_timeline(&b, &(struct replay_timeline_options){.spacing = 500});
+    open_timeline(&b, &(struct replay_timeline_options){.spacing = 150});
     seek(&b, UINT64_MAX);
     uint64_t before = replay_timeline_stats(b.timeline).instruction_count;
     check_backwards(&b, &stops, NULL, 0);
@@ -484,6 +525,7 @@ int main(void)
         cmocka_unit_test(test_gas),
         cmocka_unit_test(test_stops),
         cmocka_unit_test(test_skips),
+        cmocka_unit_test(test_straddling),
         cmocka_unit_test(test_watch_of_calls),
         cmocka_unit_test(test_cut_off),
     };
