@@ -123,11 +123,13 @@ static enum emu_pc_status record(const struct replay_pc_setup *setup, uint64_t l
     return status;
 }
 
+static struct trace_writer *copy_writer;
+
 static void replay(void)
 {
     struct bytes file = buf_bytes(&memory.file);
     struct trace_source source = trace_bytes_source(&file);
-    const struct replay_pc_follow_options how = {.output = output};
+    const struct replay_pc_follow_options how = {.output = output, .copy = copy_writer};
     buf_clear(&replayed);
     replay_pc_trace(&source, &how, &report);
 }
@@ -203,6 +205,34 @@ static void input_anywhere(void **state)
         assert_int_equal(report.class, REPLAY_SAME);
         assert_true(hash256_equal(&report.identity, &identity));
         assert_int_equal(replayed.size, world.out.size);
+    }
+}
+
+/* Recording the replay gives the trace again. */
+static void a_replay_is_recorded(void **state)
+{
+    (void)state;
+    static struct trace_memory copy;
+    const struct trace_writer_options how = {.guest = TRACE_GUEST_PC, .zstd_level = 1};
+    for (unsigned i = 0; i < 2; i++) {
+        struct replay_pc_setup setup;
+        struct hash256 again;
+        teardown_world(state), setup_world(state);
+        setup_init(&setup);
+        record(&setup, i ? 8000 : STEPS_MAX, true);
+        trace_memory_init(&copy, 64 << 20);
+        struct trace_sink sink = trace_memory_sink(&copy);
+        assert_int_equal(trace_writer_create(&arena, &sink, &how, &copy_writer),
+                         ERR_ok);
+        replay();
+        assert_int_equal(report.class, REPLAY_SAME);
+        assert_int_equal(trace_writer_finish(copy_writer, &again), ERR_ok);
+        copy_writer = NULL;
+        trace_memory_flush(&copy);
+        assert_true(hash256_equal(&again, &identity));
+        assert_int_equal(copy.file.size, memory.file.size);
+        assert_memory_equal(copy.file.data, memory.file.data, copy.file.size);
+        trace_memory_fini(&copy);
     }
 }
 
@@ -328,8 +358,9 @@ int main(void)
     seed = test_seed(7);
 #define T(test) cmocka_unit_test_setup_teardown(test, setup_world, teardown_world)
     const struct CMUnitTest tests[] = {
-        T(a_run_comes_back),  T(input_anywhere),     T(limits_and_port_logs),
-        T(a_killed_recorder), T(images_are_checked), T(differences_are_found),
+        T(a_run_comes_back),      T(a_replay_is_recorded), T(input_anywhere),
+        T(limits_and_port_logs),  T(a_killed_recorder),    T(images_are_checked),
+        T(differences_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
