@@ -54,7 +54,7 @@ void emu_cpu_loaded(struct emu_cpu *cpu)
         emu_install_segment(cpu, i, &s);
     }
     emu_mode_changed(cpu);
-    emu_views_flush(cpu);
+    emu_tlb_loaded(cpu);
     emu_set_arithmetic(cpu, cpu->eflags);
 }
 

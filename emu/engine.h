@@ -138,6 +138,8 @@ struct emu_cache; /* emu/block.c */
 struct emu_engine {
     struct emu_view views[EMU_VIEW_COUNT][EMU_DTLB_SIZE];
     struct emu_fetch fetches[2][EMU_ITLB_SIZE];
+    /* For each 4 MiB of linear addresses: the TLB may have entries of a big page. */
+    uint8_t has_big[1024];
     struct emu_fault fault;
     struct emu_bounce bounce;
     struct emu_cache *cache;
@@ -157,6 +159,8 @@ struct emu_engine {
     size_t breakpoint_count;
     struct emu_undefined undefined;
     struct emu_single singles[EMU_SINGLE_COUNT];
+    const struct emu_single *current; /* the one that runs, if block is scratch */
+    uint32_t current_second;          /* physical address of its second page */
 };
 
 static inline struct emu_single *emu_single_at(const struct emu_cpu *cpu,
@@ -164,6 +168,10 @@ static inline struct emu_single *emu_single_at(const struct emu_cpu *cpu,
 {
     return &cpu->engine->singles[(physical ^ physical >> 12) & (EMU_SINGLE_COUNT - 1)];
 }
+
+/* Were the bytes of the instruction that runs alone overwritten?  Then a `rep` ends
+ * here and what stands there now is executed, as with blocks. */
+bool emu_single_changed(const struct emu_cpu *cpu);
 
 /* Was the instruction there in two pages when it was last executed? */
 static inline bool emu_is_straddler(const struct emu_cpu *cpu, uint32_t physical)
@@ -538,6 +546,8 @@ static inline uint32_t emu_stack_move(const struct emu_cpu *cpu, uint32_t esp,
 bool emu_fetch_page(struct emu_cpu *cpu, uint32_t linear, uint32_t *ret_physical);
 void emu_tlb_flush(struct emu_cpu *cpu, bool global);
 void emu_tlb_drop(struct emu_cpu *cpu, uint32_t linear);
+/* Recompute what is derived from the TLB after somebody wrote it. */
+void emu_tlb_loaded(struct emu_cpu *cpu);
 /* Write views of pages that got code or lost their dirty bit. */
 void emu_views_drop_writes(struct emu_cpu *cpu);
 void emu_views_drop_page(struct emu_cpu *cpu, uint32_t physical);

@@ -57,7 +57,7 @@ static unsigned fetchable(const struct emu_cpu *cpu)
 /* What is fetched of one instruction. */
 struct window {
     uint8_t bytes[EMU_INSN_SIZE_MAX];
-    uint32_t linear, physical;
+    uint32_t linear, physical, second;
     unsigned size, limit; /* bytes so far, bytes that CS allows */
 };
 
@@ -79,12 +79,11 @@ static bool open_window(struct emu_cpu *cpu, struct window *w)
 /* The second page, if the first one does not do. */
 static bool widen_window(struct emu_cpu *cpu, struct window *w)
 {
-    uint32_t physical;
     if (w->size == w->limit)
         return true;
-    if (!emu_fetch_page(cpu, w->linear + w->size, &physical))
+    if (!emu_fetch_page(cpu, w->linear + w->size, &w->second))
         return false;
-    emu_ram_read(cpu->ram, physical, w->bytes + w->size, w->limit - w->size);
+    emu_ram_read(cpu->ram, w->second, w->bytes + w->size, w->limit - w->size);
     w->size = w->limit;
     return true;
 }
@@ -114,7 +113,7 @@ static bool recall(struct emu_cpu *cpu, struct window *w,
 /* Fetch and decode; the second page is touched only if the instruction reaches it. */
 static bool fetch_op(struct emu_cpu *cpu, struct emu_op *ret_op)
 {
-    struct window w;
+    struct window w = {0};
     struct emu_insn insn;
     bool code32 = cpu->code_mode & EMU_MODE_CODE32, known;
     if (!open_window(cpu, &w))
@@ -139,7 +138,22 @@ static bool fetch_op(struct emu_cpu *cpu, struct emu_op *ret_op)
         emu_translate(&insn, &single->op);
     }
     *ret_op = single->op;
+    cpu->engine->current = single;
+    cpu->engine->current_second = w.second;
     return true;
+}
+
+bool emu_single_changed(const struct emu_cpu *cpu)
+{
+    const struct emu_single *single = cpu->engine->current;
+    uint8_t bytes[EMU_INSN_SIZE_MAX];
+    unsigned rest = EMU_PAGE_SIZE - single->address % EMU_PAGE_SIZE;
+    unsigned first = single->length < rest ? single->length : rest;
+    emu_ram_read(cpu->ram, single->address, bytes, first);
+    if (first < single->length)
+        emu_ram_read(cpu->ram, cpu->engine->current_second, bytes + first,
+                     single->length - first);
+    return memcmp(bytes, single->bytes, single->length) != 0;
 }
 
 /* Execute one instruction, or one part of a `rep`. */

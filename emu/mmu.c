@@ -112,6 +112,8 @@ static bool walk(struct emu_cpu *cpu, const struct access *a,
         /* The tables may overlap: the leaf as it is now. */
         set_entry_bits(cpu, w.pte_address, read_entry(cpu, w.pte_address), leaf_bits);
     }
+    if (w.big)
+        cpu->engine->has_big[a->linear >> 22] = 1;
     ret_entry->page = (a->linear & PAGE_MASK) | 1;
     ret_entry->frame =
         w.frame | (w.rights & ENTRY_USER ? EMU_TLB_USER : 0u) |
@@ -263,6 +265,8 @@ void emu_tlb_flush(struct emu_cpu *cpu, bool global)
     bool all = global || !(cpu->cr4 & EMU_CR4_PGE);
     flush_table(cpu->itlb, EMU_ITLB_SIZE, all);
     flush_table(cpu->dtlb, EMU_DTLB_SIZE, all);
+    if (all)
+        memset(cpu->engine->has_big, 0, sizeof cpu->engine->has_big);
     emu_views_flush(cpu);
 }
 
@@ -286,23 +290,36 @@ static void drop_code(struct emu_cpu *cpu, unsigned index)
     cpu->engine->fetches[0][index].page = cpu->engine->fetches[1][index].page = NO_TAG;
 }
 
-/* Entries of one 4 MiB page may be anywhere.  Chunks without one of that range, which
- * are most, are passed by a loop that a compiler can vectorise. */
+/* Entries of a 4 MiB page may be anywhere; a small page has its place. */
 void emu_tlb_drop(struct emu_cpu *cpu, uint32_t linear)
 {
-    enum { CHUNK = 32 };
+    unsigned data = linear >> 12 & (EMU_DTLB_SIZE - 1);
+    unsigned code = linear >> 12 & (EMU_ITLB_SIZE - 1);
     linear &= PAGE_MASK;
-    for (unsigned i = 0; i < EMU_DTLB_SIZE; i += CHUNK) {
-        unsigned any = 0;
-        for (unsigned k = i; k < i + CHUNK; k++)
-            any |= !((cpu->dtlb[k].page ^ (linear | 1)) & (BIG_MASK | 1));
-        for (unsigned k = i; any && k < i + CHUNK; k++)
-            if (is_named(&cpu->dtlb[k], linear))
-                drop_data(cpu, k);
+    if (!cpu->engine->has_big[linear >> 22]) {
+        if (is_named(&cpu->dtlb[data], linear))
+            drop_data(cpu, data);
+        if (is_named(&cpu->itlb[code], linear))
+            drop_code(cpu, code);
+        return;
     }
+    for (unsigned i = 0; i < EMU_DTLB_SIZE; i++)
+        if (is_named(&cpu->dtlb[i], linear))
+            drop_data(cpu, i);
     for (unsigned i = 0; i < EMU_ITLB_SIZE; i++)
         if (is_named(&cpu->itlb[i], linear))
             drop_code(cpu, i);
+}
+
+void emu_tlb_loaded(struct emu_cpu *cpu)
+{
+    uint8_t *has_big = cpu->engine->has_big;
+    memset(has_big, 0, sizeof cpu->engine->has_big);
+    for (unsigned i = 0; i < EMU_DTLB_SIZE; i++)
+        has_big[cpu->dtlb[i].page >> 22] |= (cpu->dtlb[i].frame & EMU_TLB_BIG) != 0;
+    for (unsigned i = 0; i < EMU_ITLB_SIZE; i++)
+        has_big[cpu->itlb[i].page >> 22] |= (cpu->itlb[i].frame & EMU_TLB_BIG) != 0;
+    emu_views_flush(cpu);
 }
 
 /* ---- accesses ---- */

@@ -119,7 +119,8 @@ static bool must_leave(struct emu_cpu *cpu)
         cpu->intr && (cpu->eflags & EMU_FLAG_IF) && !(cpu->shadow & EMU_SHADOW_INTR);
     if (--e->rep_budget == 0)
         e->yield = true;
-    return e->yield || cpu->stop || interrupt || e->dropped;
+    bool changed = e->dropped || (cpu->block == e->scratch && emu_single_changed(cpu));
+    return e->yield || cpu->stop || interrupt || changed;
 }
 
 /* Does REPE or REPNE end after this comparison? */
@@ -155,10 +156,11 @@ static void advance_bulk(struct emu_cpu *cpu, const struct emu_op *op, uint32_t 
 }
 
 /* Can iterations go directly to host memory, upwards, with flat 32-bit addresses? */
+/* Not for an instruction that runs alone, whose own page may be written. */
 static bool bulk_is_possible(const struct emu_cpu *cpu, const struct emu_op *op,
                              unsigned segment, unsigned access)
 {
-    return (op->flags & EMU_OP_REP) && op->address_mask == UINT32_MAX &&
+    return cpu->block != cpu->engine->scratch && op->address_mask == UINT32_MAX &&
            !(cpu->eflags & EMU_FLAG_DF) &&
            (cpu->segment[segment].unchecked & access) == access;
 }
