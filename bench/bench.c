@@ -31,6 +31,7 @@ static const struct {
     {"pvm", bench_pvm},       {"record", bench_record}, {"trace", bench_trace},
     {"guest", bench_guest},   {"recomp", bench_recomp}, {"costs", bench_costs},
     {"worker", bench_worker}, {"debug", bench_debug},   {"nub", bench_nub},
+    {"kernel", bench_kernel},
 };
 
 static _Noreturn void usage(const char *word)

@@ -170,5 +170,6 @@ void bench_trace(struct bench *bench);
 void bench_debug(struct bench *bench);
 void bench_worker(struct bench *bench);
 void bench_nub(struct bench *bench);
+void bench_kernel(struct bench *bench);
 
 #endif

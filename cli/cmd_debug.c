@@ -250,8 +250,21 @@ static enum err write_listing(struct session *s)
     return err;
 }
 
+/* A path as gdb's own parser of words takes it. */
+static void put_quoted(struct buf *text, const char *path)
+{
+    buf_byte(text, '"');
+    for (; *path; path++) {
+        if (*path == '"' || *path == '\\')
+            buf_byte(text, '\\');
+        buf_byte(text, (uint8_t)*path);
+    }
+    buf_byte(text, '"');
+}
+
 static enum err write_init(struct session *s)
 {
+    const char *symbols = s->options->symbols ? s->options->symbols : s->elf;
     struct buf text;
     buf_init(&text, 65536);
     (void)snprintf(s->init, sizeof s->init, "%s/init.gdb", s->folder);
@@ -260,10 +273,13 @@ static enum err write_init(struct session *s)
                     "define seek\nmonitor check $arg0\nstarti $arg0\nend\n"
                     "document seek\nGo to a position: N, e:N, g:N, out:N, N%, start, "
                     "end, +N, -N, #NAME.\nend\n");
-    if (s->options->symbols)
-        buf_printf(&text, "file %s\n", s->options->symbols);
-    else if (s->elf[0])
-        buf_printf(&text, "directory %s\nfile %s\n", s->folder, s->elf);
+    if (!s->options->symbols)
+        buf_printf(&text, "directory %s\n", s->folder);
+    if (symbols[0]) {
+        buf_text(&text, "file ");
+        put_quoted(&text, symbols);
+        buf_byte(&text, '\n');
+    }
     buf_printf(&text, "target extended-remote %s\n", s->socket);
     enum err err = text.err ? text.err : os_file_write(s->init, buf_bytes(&text));
     buf_fini(&text);
@@ -338,8 +354,8 @@ static int wait_for_gdb(struct session *s, int listener, int pid)
         err = os_ended(pid, &ended, &status);
         if (err)
             return ui_fail(s->cli, err, s->options->gdb);
-        if (ended)
-            return status;
+        if (ended || os_interrupted())
+            return ended ? status : CLI_UNKNOWN;
     }
 }
 
@@ -349,6 +365,7 @@ static int with_gdb(struct session *s, int argc, char **argv)
     enum err err = prepare(s, &listener);
     int status = err ? ui_fail(s->cli, err, s->folder) : CLI_YES;
     if (!status) {
+        os_catch_interrupts();  /* the end of us shall leave nothing behind */
         os_ignore_interrupts(); /* Ctrl-C is gdb's, which sends a byte for it */
         ui_flush(s->cli);
         status = start_gdb(s, argc, argv, &pid);
@@ -369,13 +386,16 @@ static int check_options(struct cli *cli, const struct options *options, int arg
         return ui_fail(cli, ERR_not_found, options->batch);
     if (options->symbols && !os_file_exists(options->symbols))
         return ui_fail(cli, ERR_not_found, options->symbols);
+    if (options->symbols && strchr(options->symbols, '\n'))
+        return ui_usage(cli, "--symbols: gdb takes no name with a line break");
     return CLI_YES;
 }
 
 int cmd_debug(struct cli *cli, int argc, char **argv)
 {
-    struct session s = {.cli = cli, .options = cli->options, .serve = {.fd = -1}};
-    s.serve.stopped = s.options->server ? os_interrupted : NULL;
+    struct session s = {.cli = cli,
+                        .options = cli->options,
+                        .serve = {.fd = -1, .stopped = os_interrupted}};
     const struct replay_timeline_options how = {
         .memory_max = s.options->memory,
         .spacing = s.options->spacing,

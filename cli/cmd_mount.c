@@ -5,6 +5,8 @@
 #include "cli/fs_record.h"
 #include "cli/mount.h"
 
+#include <string.h>
+
 struct options {
     bool foreground;
     bool allow_other;
@@ -33,7 +35,8 @@ const struct cli_spec cli_spec_mount = {
     .option = option,
     .options_size = sizeof(struct options),
     .defaults = &defaults,
-    .positional = {{"SPEC", 1, 1, "the file tree, [NAME=]SPEC"},
+    .positional = {{"SPEC", 1, 1,
+                    "the file tree, [NAME=]SPEC, or trace:FILE: as a session left it"},
                    {"FOLDER", 1, 1, "where it appears"}},
     .example = {{"lockstep mount mem /mnt", "an empty tree in memory"},
                 {"lockstep mount -f --record=run.lks overlay:rootfs.tar /mnt",
@@ -44,6 +47,8 @@ const struct cli_spec cli_spec_mount = {
     .exit_yes = "mounted; with --foreground: and unmounted again",
 };
 
+static const char trace_prefix[] = "trace:";
+
 int cmd_mount(struct cli *cli, int argc, char **argv)
 {
     const struct options *options = cli->options;
@@ -51,9 +56,13 @@ int cmd_mount(struct cli *cli, int argc, char **argv)
     const struct cli_list specs = {.item = item, .count = 1};
     struct cli_fs_session session;
     (void)argc;
+    bool resume = strncmp(argv[0], trace_prefix, strlen(trace_prefix)) == 0;
+    unsigned level = options->raw ? 0 : (unsigned)options->zstd_level;
     int status =
-        cli_fs_session_open(cli, &specs, &options->fs_record, V86FS_FEATURES,
-                            options->raw ? 0 : (unsigned)options->zstd_level, &session);
+        resume ? cli_fs_session_resume(cli, argv[0] + strlen(trace_prefix),
+                                       &options->fs_record, V86FS_FEATURES, &session)
+               : cli_fs_session_open(cli, &specs, &options->fs_record, V86FS_FEATURES,
+                                     level, &session);
     if (!status) {
         const struct cli_fs_export *export = &session.fs.export[0];
         const struct cli_mount_options how = {

@@ -120,7 +120,15 @@ static void run_pc(const struct jobs *jobs, const struct trace_source *source,
                                                  .open = cli_fs_replay_open,
                                                  .open_self = &fs,
                                                  .interrupted = os_interrupted,
-                                                 .output = jobs->how.output};
+                                                 .output = jobs->how.output,
+                                                 .copy = jobs->how.copy};
+    if (jobs->how.to.kind != REPLAY_AT_END) {
+        *report = (struct replay_pc_report){
+            .class = REPLAY_FAILED,
+            .err = ERR_unsupported,
+            .detail = "--to is not there for a pc; replay all of it"};
+        return;
+    }
     replay_pc_trace(source, &how, report);
     cli_fs_close(&fs);
 }
@@ -217,11 +225,24 @@ struct copy {
     struct trace_writer *writer;
 };
 
+/* Is it the trace of a pc? */
+static bool is_pc(const char *path)
+{
+    struct replay_source_file file;
+    bool is = false;
+    if (!replay_source_file_open(&file, path)) {
+        struct trace_source source = replay_source_file(&file);
+        is = replay_pc_is_session(&source);
+        replay_source_file_close(&file);
+    }
+    return is;
+}
+
 static int open_copy(struct cli *cli, const struct options *options, const char *from,
                      struct copy *copy)
 {
     const struct trace_writer_options how = {
-        .guest = TRACE_GUEST_PVM,
+        .guest = is_pc(from) ? TRACE_GUEST_PC : TRACE_GUEST_PVM,
         .zstd_level = options->raw ? 0 : (unsigned)options->zstd_level,
     };
     *copy = (struct copy){.file = {.fd = -1}};

@@ -41,7 +41,7 @@ struct cli_fs_spec {
 /* The rows of help for an option table; `type` has a struct cli_list `fs`. */
 #define CLI_FS_OPTION(type)                                                            \
     CLI_LIST(type, fs, "fs", 0, "[NAME=]SPEC",                                         \
-             "a file tree: mem, dir:PATH, image:PATH, overlay:PATH; see the manual")
+             "a file tree: mem, dir:PATH, image:PATH, ...; see lockstep mount --help")
 
 /* More for the manual of a command with --fs. */
 #define CLI_FS_ABOUT                                                                   \

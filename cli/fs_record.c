@@ -5,6 +5,7 @@
 #include "cli/fs_record.h"
 
 #include "base/os.h"
+#include "cli/fs_replay.h"
 #include "cli/guest.h"
 
 #include <inttypes.h>
@@ -59,6 +60,48 @@ int cli_fs_session_open(struct cli *cli, const struct cli_list *specs,
         err =
             replay_fs_create(&s->arena, &s->setup, s->fs.server, s->trace, &s->replay);
     return err ? ui_fail(cli, err, s->path ? s->path : "--fs") : CLI_YES;
+}
+
+/* Serve everything that was asked, once more; the trees stay. */
+static int replay_into(struct cli_fs_session *s, const char *from)
+{
+    struct replay_source_file file;
+    struct replay_fs_report report;
+    const struct replay_fs_options how = {.exec = true,
+                                          .open = cli_fs_replay_open,
+                                          .self = &s->fs,
+                                          .interrupted = os_interrupted};
+    enum err err = replay_source_file_open(&file, from);
+    if (err)
+        return ui_fail(s->cli, err, from);
+    struct trace_source source = replay_source_file(&file);
+    replay_fs_trace(&source, &how, &report);
+    replay_source_file_close(&file);
+    if (report.class == REPLAY_SAME || report.class == REPLAY_OPEN)
+        return CLI_YES;
+    ui_error(s->cli, "%s: %s: %s", from, replay_class_name(report.class),
+             report.detail[0] ? report.detail : "see lockstep replay");
+    return report.class == REPLAY_DIVERGED ? CLI_NO : CLI_UNKNOWN;
+}
+
+int cli_fs_session_resume(struct cli *cli, const char *from,
+                          const struct cli_fs_record_options *options,
+                          uint32_t features, struct cli_fs_session *s)
+{
+    *s = (struct cli_fs_session){.cli = cli, .file = {.fd = -1}};
+    arena_init(&s->arena, (size_t)256 << 20);
+    s->setup.features = features;
+    if (options->path)
+        return ui_usage(cli, "the session that goes on from a trace is not recorded");
+    int status = read_clock(s, options->clock);
+    if (!status)
+        status = replay_into(s, from);
+    if (status)
+        return status;
+    v86fs_server_reset(s->fs.server);
+    enum err err =
+        replay_fs_create(&s->arena, &s->setup, s->fs.server, NULL, &s->replay);
+    return err ? ui_fail(cli, err, from) : CLI_YES;
 }
 
 /* Clocks of hosts step back; ours does not. */

@@ -46,6 +46,12 @@ int cli_fs_session_open(struct cli *cli, const struct cli_list *specs,
                         const struct cli_fs_record_options *options, uint32_t features,
                         unsigned zstd_level, struct cli_fs_session *session);
 
+/* The same over the trees that a recorded session left behind (of the trace `from`; it
+ * has to be derived).  All its handles are closed. */
+int cli_fs_session_resume(struct cli *cli, const char *from,
+                          const struct cli_fs_record_options *options,
+                          uint32_t features, struct cli_fs_session *session);
+
 /* Serve one request now: the reply's size.  `self` is the session. */
 size_t cli_fs_session_serve(void *self, struct bytes request, uint8_t *reply,
                             size_t reply_size_max);

@@ -77,6 +77,9 @@ static void rtc_write(struct emu_pc *pc, uint16_t port, uint8_t value)
 static uint8_t uart_read(struct emu_pc *pc, uint16_t port)
 {
     uint8_t value = emu_uart_read(&pc->uart, port - COM1);
+    /* Without a FIFO the next byte arrives after this one was taken: a new edge. */
+    if (port == COM1 && !(pc->uart.fcr & 1))
+        emu_pics_set_line(&pc->pics, 4, false);
     emu_pc_update_lines(pc);
     return value;
 }

@@ -58,7 +58,7 @@ static int by_number(const void *a, const void *b)
 /* The names as entries without numbers, sorted. */
 static uint32_t sort_names(struct hostfs_listing *listing)
 {
-    const char *at = (const char *)listing->names.data;
+    const char *at = buf_string(&listing->names);
     const char *end = at + listing->names.size;
     listing->count = 0;
     for (; at < end; at += strlen(at) + 1) {

@@ -106,11 +106,23 @@ void hostfs_image_put(const struct hostfs_image *image, struct buf *buf);
 
 struct hostfs_remote;
 
+/* What another process says of its own accord: these bytes of a file, or the names in a
+ * directory, are not what they were.  `size` 0: the whole file. */
+struct hostfs_note {
+    bool directory;
+    uint64_t node;
+    uint64_t offset, size;
+};
+
 struct hostfs_remote_options {
     const char *export;      /* what the other side is asked to mount */
     uint32_t node_count_max; /* keys that it has named; else ENFILE */
     uint64_t hello_ns;       /* to connect and say hello */
     uint64_t request_ns;     /* for each answer; then EIO */
+    /* Called for notes, also while a request waits; must ask nothing.  NULL: dropped.
+     */
+    void (*note)(void *self, const struct hostfs_note *note);
+    void *note_self;
 };
 
 /* The default export, 1,048,576 nodes, 5 and 30 seconds. */
@@ -132,6 +144,9 @@ ERR_MUST_CHECK enum err hostfs_remote_open(struct arena *arena,
                                            struct v86fs_ids *ids,
                                            struct hostfs_remote **ret_remote);
 
+/* Hand on the notes that have come; waits for nothing. */
+void hostfs_remote_poll(struct hostfs_remote *remote);
+
 /* Say goodbye, close, wait for the process.  NULL is fine. */
 void hostfs_remote_close(struct hostfs_remote *remote);
 
@@ -145,7 +160,7 @@ struct hostfs_remote_counters {
     uint64_t timeouts;
     uint64_t late;  /* replies to cancelled requests, dropped */
     uint64_t names; /* bad names in listings, skipped */
-    uint64_t notes; /* notifications, read and dropped */
+    uint64_t notes; /* notifications of nodes that we know */
 };
 const struct hostfs_remote_counters *
 hostfs_remote_counters(const struct hostfs_remote *remote);

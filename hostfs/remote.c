@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TIMEOUTS_TO_DEATH = 3 };
+enum { TIMEOUTS_TO_DEATH = 3, INVALIDATE_SIZE = 31, INVALIDATE_DIR_SIZE = 15 };
 
 #define SECOND_NS UINT64_C(1000000000)
 
@@ -59,13 +59,32 @@ static bool is_late(struct hostfs_remote *r, uint64_t seq)
     return false;
 }
 
-static bool is_note(const struct hostfs_envelope *envelope)
+/* Hand a notification on, with our id in the place of the key; false: it is none. */
+static bool take_note(struct hostfs_remote *r, const struct hostfs_envelope *envelope)
 {
     struct bytes frame = envelope->payload;
-    return !envelope->seq && frame.size >= V86FS_HEADER_SIZE &&
-           frame.size <= HOSTFS_NOTE_MAX && v86fs_load(frame.data, 4) == frame.size &&
-           (frame.data[4] == V86FS_MSG_INVALIDATE ||
-            frame.data[4] == V86FS_MSG_INVALIDATE_DIR);
+    if (envelope->kind != HOSTFS_NOTIFY || envelope->seq ||
+        frame.size < V86FS_HEADER_SIZE || v86fs_load(frame.data, 4) != frame.size)
+        return false;
+    bool directory = frame.data[4] == V86FS_MSG_INVALIDATE_DIR;
+    if ((!directory && frame.data[4] != V86FS_MSG_INVALIDATE) ||
+        frame.size != (directory ? INVALIDATE_DIR_SIZE : INVALIDATE_SIZE))
+        return false;
+    const uint8_t *body = frame.data + V86FS_HEADER_SIZE;
+    uint64_t key = v86fs_load(body, 8);
+    uint32_t slot = key == UINT64_MAX ? 0 : v86fs_table_get(&r->key_table, key + 1);
+    struct hostfs_note note = {.directory = directory};
+    if (!slot)
+        return true; /* the guest has not heard of it */
+    note.node = r->nodes[slot].id;
+    if (!directory) {
+        note.offset = v86fs_load(body + 8, 8);
+        note.size = v86fs_load(body + 16, 8);
+    }
+    r->counters.notes++;
+    if (r->options.note)
+        r->options.note(r->options.note_self, &note);
+    return true;
 }
 
 static enum err receive_reply(struct hostfs_remote *r, uint64_t deadline,
@@ -74,10 +93,8 @@ static enum err receive_reply(struct hostfs_remote *r, uint64_t deadline,
     for (;;) {
         struct hostfs_envelope envelope;
         TRY(hostfs_channel_receive(&r->channel, deadline, &envelope));
-        if (envelope.kind == HOSTFS_NOTIFY && is_note(&envelope)) {
-            r->counters.notes++;
+        if (take_note(r, &envelope))
             continue;
-        }
         if (envelope.kind == HOSTFS_BYE)
             return ERR_io;
         if (envelope.kind != HOSTFS_REP)
@@ -128,6 +145,22 @@ uint32_t hostfs_remote_ask(struct hostfs_remote *r, uint8_t type, uint8_t flags,
         status > STATUS_MAX)
         return die(r, ERR_v86fs_bridge);
     return status;
+}
+
+void hostfs_remote_poll(struct hostfs_remote *r)
+{
+    while (!r->err && os_bridge_readable(r->channel.fd)) {
+        struct hostfs_envelope envelope;
+        uint64_t deadline = os_clock_monotonic_ns() + r->options.request_ns;
+        enum err err = hostfs_channel_receive(&r->channel, deadline, &envelope);
+        if (!err && envelope.kind == HOSTFS_BYE)
+            err = ERR_io;
+        if (!err && !take_note(r, &envelope) &&
+            !(envelope.kind == HOSTFS_REP && is_late(r, envelope.seq)))
+            err = ERR_v86fs_bridge;
+        if (err)
+            (void)die(r, err);
+    }
 }
 
 /* ---- nodes ---- */

@@ -98,10 +98,11 @@ enum kernel_error kernel_paged_copy(struct arena *arena,
                                     const struct kernel_paged *paged,
                                     struct kernel_paged *ret_paged)
 {
-    struct kernel_page *page =
-        arena_copy(arena, paged->page, paged->count * sizeof *page);
+    struct kernel_page *page = arena_new_array(arena, struct kernel_page, paged->count);
     if (!page)
         return KERNEL_ERROR_Internal;
+    if (paged->count)
+        memcpy(page, paged->page, paged->count * sizeof *page);
     *ret_paged = (struct kernel_paged){paged->page_size, paged->count, page};
     return KERNEL_ERROR_None;
 }

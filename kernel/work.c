@@ -127,9 +127,11 @@ static enum kernel_error entry_fill(struct work_entry *entry,
 {
     entry->root_ref = cap->root_ref;
     entry->ref_count = cap->ref_count;
-    entry->ref = arena_copy(&entry->arena, cap->ref, cap->ref_count * sizeof *cap->ref);
+    entry->ref = arena_new_array(&entry->arena, struct kernel_ref, cap->ref_count);
     if (!entry->ref)
         return KERNEL_ERROR_Internal;
+    if (cap->ref_count)
+        memcpy(entry->ref, cap->ref, cap->ref_count * sizeof *cap->ref);
     if (!cap->paged) {
         entry->wire = bytes_of(
             arena_copy(&entry->arena, cap->wire.data, cap->wire.size), cap->wire.size);

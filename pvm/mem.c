@@ -548,11 +548,9 @@ static void watch_update(struct pvm_mem *mem, const struct pvm_watch *watch,
                          size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        for (uint32_t page = page_of(watch[i].first); page <= page_of(watch[i].last);
-             page++) {
-            if (mem->info[page] & MEM_ACCESS)
-                rights_update(mem, page);
-        }
+        for (uint32_t page = pvm_mem_next_page(mem, page_of(watch[i].first));
+             page <= page_of(watch[i].last); page = pvm_mem_next_page(mem, page + 1))
+            rights_update(mem, page);
     }
 }
 

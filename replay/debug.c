@@ -3,6 +3,7 @@
  * The guests that can be debugged.
  */
 #include "replay/debug_pvm.h"
+#include "replay/kernel.h"
 
 #include <stdio.h>
 
@@ -49,6 +50,11 @@ enum err replay_debug_open(const struct trace_source *source,
     struct replay_debug debug = {0};
     message[0] = 0;
     enum err err = find_row(source, &found, message);
+    if (!err && replay_kernel_is(source)) {
+        (void)snprintf(message, REPLAY_DEBUG_MESSAGE_SIZE,
+                       "a trace of the capability kernel, which has no debugger yet");
+        err = ERR_unsupported;
+    }
     if (!err) {
         debug.close = found->close;
         err = found->open(source, &debug, message);

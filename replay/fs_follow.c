@@ -59,7 +59,8 @@ static enum err read_setup(struct replay_fs_player *p)
 {
     struct replay_refusal refusal = {0};
     TRY(open_reader(p));
-    enum err err = replay_fs_setup_read(&p->arena, p->reader, NULL, &p->setup, NULL, &refusal);
+    enum err err =
+        replay_fs_setup_read(&p->arena, p->reader, NULL, &p->setup, NULL, &refusal);
     if (err == ERR_trace_event && refusal.text[0])
         say(p->report, (enum replay_class)refusal.class, "%s", refusal.text);
     else if (err == ERR_trace_end)

@@ -58,7 +58,12 @@ static void emit(struct replay_pc *s, enum trace_id id, void *event)
     if (!s->options.trace || s->err)
         return;
     set_clock(s);
-    note(s, trace_event(s->options.trace, id, event));
+    enum err err = trace_event(s->options.trace, id, event);
+    if (s->options.copy && (!err || err == ERR_trace_end)) {
+        s->options.copy->clock = s->options.trace->clock;
+        note(s, trace_event(s->options.copy, id, event));
+    }
+    note(s, err);
 }
 
 /* ---- what the machine tells ---- */
@@ -73,6 +78,10 @@ static void console_out(void *self, uint32_t dev, uint8_t byte)
         return;
     set_clock(s);
     note(s, trace_console(s->options.trace, dev, bytes_of(&byte, 1)));
+    if (s->options.copy && !s->err) {
+        s->options.copy->clock = s->options.trace->clock;
+        note(s, trace_console(s->options.copy, dev, bytes_of(&byte, 1)));
+    }
 }
 
 static void virtio_request(struct replay_pc *s, const struct emu_event *e)
@@ -366,6 +375,8 @@ enum err replay_pc_create(struct arena *arena, const struct replay_pc_setup *set
     arena_fini(&unpacked);
     if (!err && options->trace)
         err = replay_pc_setup_emit(setup, options->trace);
+    if (!err && options->copy)
+        err = replay_pc_setup_emit(setup, options->copy);
     *ret_session = s;
     return err;
 }

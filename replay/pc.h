@@ -35,6 +35,7 @@ struct replay_pc_setup {
 struct replay_pc_options {
     const struct emu_host *host; /* the world; NULL while replaying */
     struct trace *trace;         /* NULL: off */
+    struct trace *copy;          /* replay: record what comes out; NULL */
     /* Replay: a second reader of the trace behind its setup, and the event it read
      * last; it looks for inputs that are to come. */
     struct trace_reader *ahead;
@@ -86,6 +87,7 @@ struct replay_pc_follow_options {
     bool (*interrupted)(void);
     void (*output)(void *self, uint64_t dev, struct bytes data);
     void *output_self;
+    struct trace_writer *copy; /* record what the replay produces; NULL */
 };
 
 struct replay_pc_report {

@@ -20,7 +20,7 @@ struct follow {
     struct replay_pc_report *report;
     struct arena arena;
     struct trace_reader *ahead, *reader;
-    struct trace *trace;
+    struct trace *trace, *copy;
     struct trace_record next;
     struct replay_pc_setup setup;
     struct v86fs_server *server;
@@ -119,8 +119,11 @@ static enum err open_session(struct follow *f)
         (struct emu_host){.self = f, .console_out = console_out, .input_at = input_at};
     TRY(open_reader(f, &f->reader));
     enum err err = trace_replay_create(&f->arena, f->reader, &how, &f->trace);
+    if (!err && f->options->copy)
+        err = trace_record_create(&f->arena, f->options->copy, true, &f->copy);
     const struct replay_pc_options options = {.host = &f->host,
                                               .trace = f->trace,
+                                              .copy = f->copy,
                                               .ahead = f->ahead,
                                               .ahead_next = &f->next,
                                               .server = f->server,
@@ -210,6 +213,7 @@ void replay_pc_trace(const struct trace_source *source,
     ret_report->err = err;
     if (!err)
         run(&f);
+    trace_close(f.copy);
     trace_close(f.trace);
     trace_reader_close(f.reader);
     trace_reader_close(f.ahead);

@@ -10,28 +10,6 @@
 
 enum { LINE_SIZE_MAX = 400, VALUE_SIZE_MAX = 64 };
 
-enum err replay_query_init(struct replay_query *query,
-                           const struct trace_source *source,
-                           const struct replay_debug *debug,
-                           struct replay_timeline *timeline)
-{
-    *query =
-        (struct replay_query){.source = source, .debug = debug, .timeline = timeline};
-    arena_init(&query->arena, (size_t)256 << 20);
-    enum err err = trace_reader_open(&query->arena, source, NULL, NULL, &query->reader);
-    if (err)
-        arena_fini(&query->arena);
-    return err;
-}
-
-void replay_query_fini(struct replay_query *query)
-{
-    trace_reader_close(query->reader);
-    free(query->name);
-    arena_fini(&query->arena);
-    *query = (struct replay_query){0};
-}
-
 /* ---- names ---- */
 
 static struct replay_name *find_name(const struct replay_query *query, const char *name)
@@ -52,11 +30,10 @@ static bool is_name(const char *name)
            strspn(name, allowed) == size;
 }
 
-enum err replay_query_name(struct replay_query *query, const char *name)
+static enum err set_name(struct replay_query *query, const char *name,
+                         struct replay_time time)
 {
     struct replay_name *known = find_name(query, name);
-    if (!is_name(name))
-        return ERR_usage;
     if (!known) {
         if (query->name_count == REPLAY_NAME_COUNT_MAX)
             return ERR_limit;
@@ -68,8 +45,59 @@ enum err replay_query_name(struct replay_query *query, const char *name)
     }
     memset(known->name, 0, sizeof known->name);
     memcpy(known->name, name, strlen(name));
-    known->time = replay_timeline_now(query->timeline);
+    known->time = time;
     return ERR_ok;
+}
+
+enum err replay_query_name(struct replay_query *query, const char *name)
+{
+    return is_name(name) ? set_name(query, name, replay_timeline_now(query->timeline))
+                         : ERR_usage;
+}
+
+/* ---- life ---- */
+
+/* Bookmarks that the trace holds, as names; what is no name is not one. */
+static void take_bookmark(void *self, const struct trace_chunk *chunk,
+                          const struct trace_record *record)
+{
+    struct replay_query *query = self;
+    struct trace_bookmark bookmark;
+    struct arena arena;
+    (void)chunk;
+    if (record->kind->id != TRACE_ID_bookmark)
+        return;
+    arena_init(&arena, 1 << 20);
+    if (!trace_decode_bookmark(query->reader, record, &arena, &bookmark) &&
+        bookmark.name && is_name(bookmark.name))
+        (void)!set_name(query, bookmark.name,
+                        (struct replay_time){bookmark.icount, bookmark.sub});
+    arena_fini(&arena);
+}
+
+enum err replay_query_init(struct replay_query *query,
+                           const struct trace_source *source,
+                           const struct replay_debug *debug,
+                           struct replay_timeline *timeline)
+{
+    *query =
+        (struct replay_query){.source = source, .debug = debug, .timeline = timeline};
+    arena_init(&query->arena, (size_t)256 << 20);
+    enum err err = trace_reader_open(&query->arena, source, NULL, NULL, &query->reader);
+    if (!err) { /* of a damaged trace: those in front of the damage */
+        (void)!trace_annotations(query->reader, take_bookmark, query);
+        return ERR_ok;
+    }
+    replay_query_fini(query);
+    return err;
+}
+
+void replay_query_fini(struct replay_query *query)
+{
+    trace_reader_close(query->reader);
+    free(query->name);
+    arena_fini(&query->arena);
+    *query = (struct replay_query){0};
 }
 
 /* ---- events ---- */

@@ -26,7 +26,7 @@ struct replay_query {
 };
 enum { REPLAY_NAME_COUNT_MAX = 1000 };
 
-/* Everything is borrowed. */
+/* Everything is borrowed.  Bookmarks of the trace become names. */
 ERR_MUST_CHECK enum err replay_query_init(struct replay_query *query,
                                           const struct trace_source *source,
                                           const struct replay_debug *debug,

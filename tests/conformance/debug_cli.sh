@@ -110,6 +110,9 @@ says 'there is no position'
 run 125 query missing.lks hash
 run 125 query output hash
 says 'not a lockstep trace'
+tail -c +2 "$bin/../../fuzz/replay/file_kernel" >kernel.lks
+run 125 query kernel.lks hash
+says 'capability kernel, which has no debugger yet'
 run 125 debug missing.lks
 run 125 debug --gdb no-such-gdb a.lks
 says 'install the package gdb-multiarch'

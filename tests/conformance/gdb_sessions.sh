@@ -544,7 +544,13 @@ monitor bookmark bad/name
 monitor bookmarks
 END
 says 'saved in the trace' '#lap7 icount 21' 'cannot: '
-"$lockstep" dump marked.lks >dumped 2>&1
+session bookmark-again marked.lks --at '#lap7' <<'END'
+monitor when
+seek start
+seek #lap7
+monitor when
+END
+counts 2 'icount 21 '
 "$lockstep" verify -q marked.lks >out 2>&1 || bad "verify"
 
 session diff q.lks <<'END'

@@ -5,7 +5,10 @@
  *
  *   even   a trace file
  *   odd    records, put into the open tail of a file whose checksums are right
+ *
+ * With bit 2 the trace is opened in the debugger too.
  */
+#include "replay/query.h"
 #include "replay/replay.h"
 
 #include "base/hash.h"
@@ -15,6 +18,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { GAS_MAX = 1 << 20, MEMORY_MAX = 64 << 20, FILE_MAX = 8 << 20 };
+enum { POLL_COUNT_MAX = 8 };
 enum { COMMIT_WORD = 104, RECORDS = 112, CAPACITY = 524288 }; /* trace-replay.md 2.6 */
 
 static void put64(uint8_t *at, uint64_t value)
@@ -68,11 +72,75 @@ static void replay(struct bytes file, bool locate)
     check(memchr(report.detail, 0, sizeof report.detail));
 }
 
+/* ---- the same under the debugger ---- */
+
+static bool interrupted(void *self)
+{
+    unsigned *left = self;
+    return *left == 0 || --*left == 0;
+}
+
+/* Whatever can be visited is: forwards, backwards, to places. */
+static void walk(struct replay_query *query, unsigned *polls)
+{
+    static const char *const position[] = {"end", "50%", "e:7", "g:90", "out:1", "-3"};
+    static const struct replay_watch all = {0, (uint64_t)1 << 32,
+                                            REPLAY_WATCH_READ | REPLAY_WATCH_WRITE};
+    struct replay_timeline *t = query->timeline;
+    struct replay_stop stop;
+    enum replay_end_kind end;
+    struct trace_record record;
+    bool moved;
+    for (size_t i = 0; i < countof(position); i++) {
+        *polls = POLL_COUNT_MAX;
+        (void)!replay_query_go(query, position[i]);
+        (void)!replay_timeline_step_back(t, &moved);
+        check(replay_time_compare(replay_timeline_now(t), replay_timeline_end(t)) <= 0);
+    }
+    *polls = POLL_COUNT_MAX;
+    if (!replay_timeline_set_stops(t, NULL, 0, &all, 1) &&
+        !replay_timeline_backward(t, &(struct replay_run){0}, &end, &stop))
+        (void)!replay_timeline_forward(
+            t, &(struct replay_run){.limit = REPLAY_TIME_NEVER}, &end, &stop);
+    (void)!replay_query_event(query, 5, true, &record);
+}
+
+static void debug(struct bytes file)
+{
+    char message[REPLAY_DEBUG_MESSAGE_SIZE];
+    struct trace_source source = trace_bytes_source(&file);
+    struct replay_debug opened;
+    struct replay_timeline *timeline;
+    struct replay_query query;
+    unsigned polls = POLL_COUNT_MAX;
+    const struct replay_timeline_options how = {
+        .memory_max = 8 << 20,
+        .spacing = 1000,
+        .interrupted = interrupted,
+        .interrupted_self = &polls,
+    };
+    if (replay_debug_open(&source, &opened, message)) {
+        check(message[0] && memchr(message, 0, sizeof message));
+        return;
+    }
+    if (!replay_timeline_create(&opened.guest, &how, &timeline)) {
+        if (!replay_query_init(&query, &source, &opened, timeline)) {
+            walk(&query, &polls);
+            replay_query_fini(&query);
+        }
+        replay_timeline_close(timeline);
+    }
+    replay_debug_close(&opened);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (!size)
         return 0;
     struct bytes rest = bytes_of(data + 1, size - 1);
-    replay(data[0] & 1 ? wrap(rest) : rest, data[0] & 2);
+    struct bytes file = data[0] & 1 ? wrap(rest) : rest;
+    replay(file, data[0] & 2);
+    if (data[0] & 4)
+        debug(file);
     return 0;
 }

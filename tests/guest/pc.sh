@@ -7,6 +7,8 @@
 #   mem      work with files on a tree in memory, base protocol and extensions
 #   dir      the same on a directory of this machine; the files are there afterwards
 #   fsx      random operations with mappings
+#   replay   a recorded session on a directory comes back after the directory is gone,
+#            and three recordings of one boot are the same
 set -u
 lockstep=$1
 what=$2
@@ -39,6 +41,23 @@ session()
     [ $got -eq "$want" ] || fail "run=$script $*: status $got, not $want"
 }
 
+record() # TRACE SCRIPT OPTION…
+{
+    trace=$1 script=$2
+    shift 2
+    "$lockstep" record -o "$trace" pc --kernel $guest/vmlinuz \
+        --initrd $guest/initramfs.cpio --append "$line run=$script" \
+        --max-insns=6000000000 "$@" >"$dir/out" 2>"$dir/err" </dev/null ||
+        fail "record $script: $(cat "$dir/err")"
+}
+
+replayed() # TRACE
+{
+    "$lockstep" replay "$1" >"$dir/out" 2>&1 || fail "replay $1"
+    grep -q ': same: ' "$dir/out" || fail "replay $1"
+    echo "pc: $(sed 's/.*: same: //' "$dir/out")"
+}
+
 passes() # SCRIPT OPTION…
 {
     session 0 "$@"
@@ -59,6 +78,21 @@ dir)
     mkdir "$dir/tree"
     passes files --fs "dir:$dir/tree" --fs-extensions
     [ -z "$(ls -A "$dir/tree")" ] || fail "left behind: $(ls -A "$dir/tree")"
+    ;;
+replay)
+    mkdir "$dir/tree" "$dir/other"
+    record "$dir/a.lks" files --fs "dir:$dir/tree" --fs-extensions
+    rm -r "$dir/tree"
+    replayed "$dir/a.lks"
+    record "$dir/mem.lks" files --fs mem --fs-extensions
+    "$lockstep" replay --mode=exec "$dir/mem.lks" >"$dir/out" 2>&1 ||
+        fail 'the replay with its tree differs'
+    record "$dir/one.lks" marker
+    MALLOC_PERTURB_=85 record "$dir/two.lks" marker
+    OTHER=environment record "$dir/other/three.lks" marker
+    "$lockstep" id "$dir/one.lks" "$dir/two.lks" >/dev/null || fail 'one is not two'
+    "$lockstep" id "$dir/one.lks" "$dir/other/three.lks" >/dev/null ||
+        fail 'one is not three'
     ;;
 fsx) passes fsx --fs mem --fs-extensions ;;
 *) fail "what is '$what'?" ;;

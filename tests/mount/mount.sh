@@ -169,6 +169,12 @@ case_record() # SPEC CLASS
     "$lockstep" verify -q "$work/t.lks"
     status=0
     "$lockstep" replay --mode=exec "$work/t.lks" >"$work/exec" 2>&1 || status=$?
+    if [ "$2" != dir ]; then # the tree as the session left it
+        start "trace:$work/t.lks"
+        [ "$(cat "$work/m/c")" = hello ] || die "the tree of the trace"
+        echo more >>"$work/m/c"
+        stop
+    fi
     case $2 in
     dir)
         grep -q 'replies from the trace' "$work/out" || die "$(cat "$work/out")"

@@ -404,6 +404,76 @@ static void test_lies(void **state)
     }
 }
 
+static struct hostfs_note last_note;
+static unsigned note_count;
+
+static void keep_note(void *self, const struct hostfs_note *note)
+{
+    (void)self;
+    last_note = *note;
+    note_count++;
+}
+
+/* Notes name our nodes, whether somebody waits for a reply or not. */
+static void test_notes(void **state)
+{
+    (void)state;
+    int pair[2];
+    char attachment[20];
+    struct arena arena;
+    struct v86fs_ids ids;
+    struct hostfs_remote *remote;
+    struct hostfs_remote_options options;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    struct other other = {.channel.fd = pair[1]};
+    static const uint8_t hello[HOSTFS_HELLO_SIZE] = "v86fsbr1\1";
+    static const uint8_t mount[] = {23, 0, 0, 0, 0x80, 1, 0, 0,    0,    0, 0, 77,
+                                    0,  0, 0, 0, 0,    0, 0, 0xed, 0x41, 0, 0};
+    other_server(&other);
+    const struct hostfs_envelope start[] = {
+        {.kind = HOSTFS_HELLO_R, .payload = bytes_of(hello, sizeof hello)},
+        {.kind = HOSTFS_REP, .seq = 1, .payload = bytes_of(mount, sizeof mount)}};
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(hostfs_channel_send(&other.channel, &start[i], NEVER), ERR_ok);
+    hostfs_remote_options_init(&options);
+    options.node_count_max = 10;
+    options.note = keep_note;
+    arena_init(&arena, 1 << 28);
+    v86fs_ids_init(&ids);
+    (void)snprintf(attachment, sizeof attachment, "fd:%d", pair[0]);
+    assert_int_equal(hostfs_remote_open(&arena, &options, attachment, &ids, &remote),
+                     ERR_ok);
+    hostfs_remote_poll(remote);
+    assert_int_equal(note_count, 0);
+    uint8_t frame[31];
+    struct hostfs_envelope note = {.kind = HOSTFS_NOTIFY};
+    note.payload =
+        bytes_of(frame, v86fs_invalidate_encode(77, 4096, 10, frame, sizeof frame));
+    assert_int_equal(hostfs_channel_send(&other.channel, &note, NEVER), ERR_ok);
+    hostfs_remote_poll(remote);
+    assert_int_equal(note_count, 1);
+    assert_int_equal(last_note.node, hostfs_remote_root(remote));
+    assert_int_equal(last_note.offset, 4096);
+    assert_int_equal(last_note.size, 10);
+    note.payload =
+        bytes_of(frame, v86fs_invalidate_dir_encode(77, frame, sizeof frame));
+    assert_int_equal(hostfs_channel_send(&other.channel, &note, NEVER), ERR_ok);
+    note.payload = bytes_of(frame, v86fs_invalidate_dir_encode(5, frame, sizeof frame));
+    assert_int_equal(hostfs_channel_send(&other.channel, &note, NEVER), ERR_ok);
+    hostfs_remote_poll(remote);
+    assert_int_equal(note_count, 2); /* 5 is nobody we know */
+    assert_true(last_note.directory);
+    assert_int_equal(hostfs_remote_error(remote), ERR_ok);
+    note.kind = HOSTFS_HELLO;
+    assert_int_equal(hostfs_channel_send(&other.channel, &note, NEVER), ERR_ok);
+    hostfs_remote_poll(remote);
+    assert_int_equal(hostfs_remote_error(remote), ERR_v86fs_bridge);
+    hostfs_remote_close(remote);
+    arena_fini(&arena);
+    arena_fini(&other.arena);
+    (void)close(pair[1]);
+}
+
 static void test_attachments(void **state)
 {
     static const char *const bad[] = {"",      "fd:",   "fd:x", "fd:1x", "fd:99999999",
@@ -435,9 +505,9 @@ static void test_attachments(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_operations),  cmocka_unit_test(test_broken),
-        cmocka_unit_test(test_timeouts),    cmocka_unit_test(test_lies),
-        cmocka_unit_test(test_attachments),
+        cmocka_unit_test(test_operations), cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_timeouts),   cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_notes),      cmocka_unit_test(test_attachments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

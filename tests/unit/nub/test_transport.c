@@ -199,6 +199,26 @@ static void test_recover_refused(void **unused)
     nub_close(nub);
 }
 
+/* A request that changes nothing but that CONFIGURE is too late. */
+static void test_recover_configurable(void **unused)
+{
+    (void)unused;
+    struct kernel_config config;
+    struct nub_state state;
+    struct bytes answer;
+    struct nub *nub;
+    assert_int_equal(nub_open_worker(&plain, &nub), ERR_ok);
+    assert_int_equal(nub_config(nub, &config), ERR_ok);
+    assert_int_equal(nub_state(nub, &state), ERR_ok);
+    (void)kill(nub_worker_pid(nub), SIGKILL);
+    assert_int_equal(nub_call(nub, NUB_FN_smoke, bytes_of("", 0), &answer),
+                     ERR_nub_lost);
+    assert_int_equal(nub_recover(nub), ERR_ok);
+    assert_int_equal(nub_configure(nub, &config, &config), ERR_nub_refused);
+    assert_int_equal(nub_status(nub), KERNEL_STATUS_STATE);
+    nub_close(nub);
+}
+
 /* A worker that does not go on is late, and dead. */
 static void test_stopped(void **unused)
 {
@@ -309,9 +329,13 @@ static void test_largest(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_bytes),      cmocka_unit_test(test_recover),
-        cmocka_unit_test(test_recover_refused), cmocka_unit_test(test_stopped),
-        cmocka_unit_test(test_typed),           cmocka_unit_test(test_largest),
+        cmocka_unit_test(test_same_bytes),
+        cmocka_unit_test(test_recover),
+        cmocka_unit_test(test_recover_refused),
+        cmocka_unit_test(test_recover_configurable),
+        cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_typed),
+        cmocka_unit_test(test_largest),
     };
     return cmocka_run_group_tests(tests, kat_open, kat_close);
 }
