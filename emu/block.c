@@ -115,6 +115,11 @@ static unsigned decode_line(struct emu_block *block, const uint8_t *page,
         emu_translate(&insn, op);
         op->offset = (uint16_t)(at - offset);
         op->number = (uint8_t)steps++;
+        if (emu_rows[insn.row].form == EMU_FORM_CC && op->size == 4 &&
+            op > block->ops) {
+            emu_run_fn *fused = emu_fused(op[-1].run, insn.opcode & 15);
+            op[-1].run = fused ? fused : op[-1].run;
+        }
         at += insn.length;
         if (emu_rows[insn.row].traits & EMU_TRAIT_END)
             break;

@@ -682,6 +682,9 @@ bool emu_task_stack(struct emu_cpu *cpu, unsigned privilege, uint16_t *ret_ss,
 /* Fill an op from an instruction, but for offset and number. */
 void emu_translate(const struct emu_insn *insn, struct emu_op *op);
 
+/* One handler for a comparison and the 32-bit Jcc behind it; NULL if there is none. */
+emu_run_fn *emu_fused(emu_run_fn *comparison, unsigned condition);
+
 enum err emu_cache_create(struct arena *arena, struct emu_cpu *cpu,
                           size_t size) ERR_MUST_CHECK;
 /* Grows with each flush: pointers to blocks from before are dead. */

@@ -31,17 +31,39 @@ static inline const struct emu_op *jump(struct emu_cpu *cpu, const struct emu_op
     return emu_go(cpu, eip, &cpu->block->next[1]);
 }
 
+/* What Jcc does, with `op` at it. */
+#define BRANCH(condition)                                                              \
+    do {                                                                               \
+        uint32_t target = emu_next_eip(cpu, op);                                       \
+        if (!emu_condition(cpu, condition))                                            \
+            GO_TO(target, &cpu->block->next[0]);                                       \
+        target += op->immediate;                                                       \
+        if (unlikely(target > cpu->segment[EMU_CS].limit))                             \
+            return emu_raise(cpu, op, EMU_VECTOR_GP, 0);                               \
+        GO_TO(target, &cpu->block->next[1]);                                           \
+    } while (0)
+
+/* A comparison and the Jcc behind it in one handler: the op before keeps its operands,
+ * the Jcc its place, so that nothing else has to know. */
+#define DEFINE_FUSED(name, bits, operation, right, condition)                          \
+    static const struct emu_op *fused_##name##_##condition(struct emu_cpu *cpu,        \
+                                                           const struct emu_op *op)    \
+    {                                                                                  \
+        (void)emu_do_##operation(cpu, bits, REG_##bits(op->d), right);                 \
+        op++;                                                                          \
+        BRANCH(condition);                                                             \
+    }
+
 #define DEFINE_JCC(condition)                                                          \
     HANDLER(jcc_##condition)                                                           \
     {                                                                                  \
-        uint32_t eip = emu_next_eip(cpu, op);                                          \
-        if (!emu_condition(cpu, condition))                                            \
-            GO_TO(eip, &cpu->block->next[0]);                                          \
-        eip += op->immediate;                                                          \
-        if (unlikely(eip > cpu->segment[EMU_CS].limit))                                \
-            return emu_raise(cpu, op, EMU_VECTOR_GP, 0);                               \
-        GO_TO(eip, &cpu->block->next[1]);                                              \
-    }
+        BRANCH(condition);                                                             \
+    }                                                                                  \
+    DEFINE_FUSED(cmp_rr, 32, sub, cpu->reg[op->s], condition)                          \
+    DEFINE_FUSED(cmp_ri, 32, sub, op->immediate, condition)                            \
+    DEFINE_FUSED(cmp_bi, 8, sub, (uint8_t)op->immediate, condition)                    \
+    DEFINE_FUSED(test_rr, 32, and, cpu->reg[op->s], condition)                         \
+    DEFINE_FUSED(test_bb, 8, and, cpu->byte[op->s], condition)
 DEFINE_JCC(0)
 DEFINE_JCC(1)
 DEFINE_JCC(2)
@@ -58,6 +80,31 @@ DEFINE_JCC(12)
 DEFINE_JCC(13)
 DEFINE_JCC(14)
 DEFINE_JCC(15)
+
+#define CONDITIONS(name)                                                               \
+    {                                                                                  \
+        name##_0, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6,          \
+            name##_7, name##_8, name##_9, name##_10, name##_11, name##_12, name##_13,  \
+            name##_14, name##_15                                                       \
+    }
+
+emu_run_fn *emu_fused(emu_run_fn *comparison, unsigned condition)
+{
+    static const struct {
+        emu_run_fn *comparison, *fused[16];
+    } pair[] = {
+        {emu_op_cmp_EG_r32, CONDITIONS(fused_cmp_rr)},
+        {emu_op_cmp_GE_r32, CONDITIONS(fused_cmp_rr)},
+        {emu_op_cmp_EI_r32, CONDITIONS(fused_cmp_ri)},
+        {emu_op_cmp_EI_r8, CONDITIONS(fused_cmp_bi)},
+        {emu_op_test_EG_r32, CONDITIONS(fused_test_rr)},
+        {emu_op_test_EG_r8, CONDITIONS(fused_test_bb)},
+    };
+    for (unsigned i = 0; i < countof(pair); i++)
+        if (pair[i].comparison == comparison)
+            return pair[i].fused[condition];
+    return NULL;
+}
 
 /* The target of a relative jump in the width of the operand. */
 static inline uint32_t target_of(const struct emu_cpu *cpu, const struct emu_op *op)
