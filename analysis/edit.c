@@ -55,7 +55,7 @@ void analysis_edit_load(struct edit *edit, const struct analysis_case *c)
     edit->jump_count = c->jump_count;
     for (uint32_t i = 0; i < c->jump_count; i++) {
         edit->jump_value[i] = pvm_code_jump(&code, i);
-        edit->jump[i] = place_of(&places, edit->jump_value[i]);
+        edit->jump[i] = place_of(&places, (uint32_t)edit->jump_value[i]);
     }
     edit->start = place_of(&places, c->pc);
 }
@@ -82,15 +82,30 @@ static uint32_t encode(const struct edit_item *item, uint32_t pc, int64_t target
     return (uint32_t)size;
 }
 
+/* How items are written: as they were wherever that is possible (spellings that no
+ * encoder makes count for some programs), or those with a target in the usual way. */
+enum spelling { AS_THEY_WERE, USUAL };
+
 /* An item's bytes and their number, with its target at `target`; 0: it cannot be
  * written. */
-static uint32_t item_bytes(const struct edit_item *item, uint32_t pc, int64_t target,
+static uint32_t item_bytes(const struct edit_item *item, enum spelling spelling,
+                           uint32_t pc, int64_t target,
                            uint8_t bytes[PVM_INSN_SIZE_MAX])
 {
-    if (item->changed || (has_target(item) && item->target != EDIT_NOWHERE))
+    bool follows = has_target(item) && item->target != EDIT_NOWHERE;
+    bool moves = target - (int64_t)pc != item->insn.target - (int64_t)item->insn.pc;
+    if (item->changed || (follows && (moves || spelling == USUAL)))
         return encode(item, pc, target, bytes);
     memcpy(bytes, item->bytes, item->size);
     return item->size;
+}
+
+static uint32_t item_size(const struct edit_item *item, enum spelling spelling)
+{
+    uint8_t bytes[PVM_INSN_SIZE_MAX];
+    if (spelling == AS_THEY_WERE && !item->changed)
+        return item->size;
+    return item_bytes(item, spelling, 0, 0, bytes); /* targets do not change it */
 }
 
 static int64_t target_of(const struct edit_item *item, const uint32_t *pcs, uint32_t pc)
@@ -107,8 +122,9 @@ static bool store_table(const struct edit *edit, const uint32_t *pcs,
     memset(c->jump, 0, sizeof c->jump);
     c->jump_count = edit->jump_count;
     for (uint32_t i = 0; i < edit->jump_count; i++) {
-        uint64_t value =
-            edit->jump[i] == EDIT_NOWHERE ? edit->jump_value[i] : pcs[edit->jump[i]];
+        uint64_t value = edit->jump_value[i];
+        if (edit->jump[i] != EDIT_NOWHERE) /* a wrong upper half stays */
+            value = (value & ~(uint64_t)UINT32_MAX) | pcs[edit->jump[i]];
         if (c->jump_width < 8 && value >> 8 * c->jump_width)
             return false;
         for (uint32_t k = 0; k < c->jump_width; k++)
@@ -117,14 +133,13 @@ static bool store_table(const struct edit *edit, const uint32_t *pcs,
     return true;
 }
 
-bool analysis_edit_store(const struct edit *edit, struct analysis_case *c)
+static bool store(const struct edit *edit, enum spelling spelling,
+                  struct analysis_case *c)
 {
     uint32_t pcs[ANALYSIS_CASE_CODE_MAX + 1], pc = 0;
-    uint8_t bytes[PVM_INSN_SIZE_MAX];
-    /* Sizes do not depend on targets. */
     for (uint32_t i = 0; i < edit->count; i++) {
         pcs[i] = pc;
-        uint32_t size = item_bytes(&edit->item[i], pc, pc, bytes);
+        uint32_t size = item_size(&edit->item[i], spelling);
         if (!size || pc + size > ANALYSIS_CASE_CODE_MAX)
             return false;
         pc += size;
@@ -135,7 +150,9 @@ bool analysis_edit_store(const struct edit *edit, struct analysis_case *c)
     c->code_size = pc;
     for (uint32_t i = 0; i < edit->count; i++) {
         const struct edit_item *item = &edit->item[i];
-        uint32_t size = item_bytes(item, pcs[i], target_of(item, pcs, pcs[i]), bytes);
+        uint8_t bytes[PVM_INSN_SIZE_MAX];
+        int64_t target = target_of(item, pcs, pcs[i]);
+        uint32_t size = item_bytes(item, spelling, pcs[i], target, bytes);
         if (size != pcs[i + 1] - pcs[i])
             return false;
         memcpy(c->code + pcs[i], bytes, size);
@@ -145,6 +162,11 @@ bool analysis_edit_store(const struct edit *edit, struct analysis_case *c)
     if (edit->start != EDIT_NOWHERE)
         c->pc = pcs[edit->start];
     return store_table(edit, pcs, c);
+}
+
+bool analysis_edit_store(const struct edit *edit, struct analysis_case *c)
+{
+    return store(edit, AS_THEY_WERE, c) || store(edit, USUAL, c);
 }
 
 /* ---- changes ---- */

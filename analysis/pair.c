@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define ARENA_MAX ((size_t)1 << 28)
-enum { REG_A0 = 7, GAS_MORE = 500 };
+enum { REG_A0 = 7, GAS_MORE = 500, CASES_PER_MEMORY = 1 << 15 };
 
 struct side {
     enum analysis_engine kind;
@@ -25,6 +25,7 @@ struct side {
     uint64_t calls;
     uint64_t stops;
     uint64_t call_count;
+    uint64_t case_count; /* of all cases */
     int64_t gas_stop;
     bool first; /* collects blocks */
 };
@@ -162,10 +163,21 @@ static enum err make_program(struct side *side)
                               &side->program);
 }
 
+/* Pages that cases have touched stay resident: give them back now and then, or a long
+ * campaign ends up with all of two address spaces. */
+static struct pvm_mem *memory_of(struct side *side)
+{
+    if (++side->case_count % CASES_PER_MEMORY == 0) {
+        os_discard(side->reservation, PVM_MEM_RESERVE_SIZE);
+        side->state.mem = pvm_mem_init(side->reservation);
+    }
+    return side->state.mem;
+}
+
 static enum err begin_side(struct side *side)
 {
     const struct analysis_case *c = side->pair->c;
-    struct pvm_mem *mem = side->state.mem;
+    struct pvm_mem *mem = memory_of(side);
     analysis_case_map(c, mem);
     side->state = (struct pvm_state){.gas = c->gas, .pc = c->pc, .mem = mem};
     memcpy(side->state.reg, c->reg, sizeof c->reg);

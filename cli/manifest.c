@@ -167,8 +167,11 @@ static struct json_object *parse(struct cli_manifest *m, struct bytes json)
     enum json_tokener_error error = json_tokener_get_error(tokener);
     size_t end = json_tokener_get_parse_end(tokener);
     if (error != json_tokener_success || !json_object_is_type(root, json_type_object)) {
-        (void)cli_manifest_bad(m, "no JSON object: %s at byte %zu",
-                               json_tokener_error_desc(error), end);
+        const char *why = error == json_tokener_success ? "another kind of value"
+                          : error == json_tokener_continue
+                              ? "it ends too early"
+                              : json_tokener_error_desc(error);
+        (void)cli_manifest_bad(m, "no JSON object: %s at byte %zu", why, end);
         json_object_put(root);
         root = NULL;
     }

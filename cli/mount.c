@@ -52,7 +52,10 @@ static struct fuse_session *open_session(struct cli_mount *mount)
     (void)snprintf(
         words, sizeof words, "fsname=lockstep,subtype=v86fs,default_permissions%s%s",
         options->allow_other ? ",allow_other" : "", options->read_only ? ",ro" : "");
-    return fuse_session_new(&args, &cli_mount_ops, sizeof cli_mount_ops, mount);
+    struct fuse_session *session =
+        fuse_session_new(&args, &cli_mount_ops, sizeof cli_mount_ops, mount);
+    fuse_opt_free_args(&args); /* the copy that FUSE made */
+    return session;
 }
 
 /* The mount stands: serve until it ends. */

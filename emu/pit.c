@@ -27,6 +27,9 @@ void emu_pit_reset(struct emu_pit *pit)
     for (unsigned i = 0; i < 3; i++) {
         pit->channel[i].mode = 3; /* with OUT high */
         pit->channel[i].access = 3;
+        /* No "null count": Linux without TSC reads channel 0 for randomness before it
+         * programs it, and waits for that bit to fall. */
+        pit->channel[i].loaded = i == 0;
         pit->channel[i].gate = i != 2;
     }
 }

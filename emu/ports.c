@@ -98,8 +98,8 @@ static uint8_t control_read(struct emu_pc *pc, uint16_t port)
 {
     uint64_t vns = emu_cpu_vns(pc->cpu);
     (void)port;
-    unsigned refresh = vns / 15000 & 1, out = emu_pit_out(&pc->pit, 2, vns);
-    return (uint8_t)(pc->system.control | refresh << 4 | out << 5);
+    return (uint8_t)(pc->system.control | (vns / 15000 & 1) << 4 |
+                     (uint64_t)emu_pit_out(&pc->pit, 2, vns) << 5);
 }
 
 static void control_write(struct emu_pc *pc, uint16_t port, uint8_t value)

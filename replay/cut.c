@@ -4,6 +4,7 @@
  */
 #include "replay/checkpoint.h"
 #include "replay/follow.h"
+#include "replay/kernel.h"
 
 #include <stdio.h>
 
@@ -202,6 +203,12 @@ void replay_cut(const struct trace_source *source, const struct trace_sink *sink
         ret_report->class = REPLAY_OPEN;
         (void)snprintf(ret_report->detail, sizeof ret_report->detail,
                        "the trace is not finished; recover it first");
+    }
+    if (!err && replay_kernel_is(source)) {
+        err = ERR_unsupported;
+        ret_report->class = REPLAY_FAILED;
+        (void)snprintf(ret_report->detail, sizeof ret_report->detail,
+                       "a trace of the capability kernel, which has no parts yet");
     }
     if (!err)
         err = find_range(&cut);

@@ -259,7 +259,8 @@ static enum err add_image(struct setup_reader *r, const struct trace_input_file 
         *image = bytes_of(r->image[index], (size_t)file->size);
         r->image_hash[index] = file->hash.hash;
     }
-    memcpy(r->image[index] + file->offset, file->data.data, file->data.size);
+    if (file->data.size)
+        memcpy(r->image[index] + file->offset, file->data.data, file->data.size);
     r->image_read[index] += file->data.size;
     return ERR_ok;
 }

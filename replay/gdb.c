@@ -172,11 +172,22 @@ static void memory(struct replay_gdb *gdb, const char *text)
 
 /* ---- running ---- */
 
+/* "FIRST,END:1" of vCont;r. */
+static void range_packet(struct replay_gdb *gdb, const char *text)
+{
+    uint64_t first, end;
+    if (replay_gdb_number(&text, &first) && *text++ == ',' &&
+        replay_gdb_number(&text, &end))
+        replay_gdb_resume_range(gdb, first, end);
+    else
+        replay_gdb_send_text(gdb, "E01");
+}
+
 /* vCont;s:1;c and the like: the first action is that of our only thread. */
 static void continue_packet(struct replay_gdb *gdb, const char *packet)
 {
     if (strcmp(packet, "vCont?") == 0) {
-        replay_gdb_send_text(gdb, "vCont;c;C;s;S");
+        replay_gdb_send_text(gdb, "vCont;c;C;s;S;r");
         return;
     }
     char action = packet[5] == ';' ? packet[6] : 0;
@@ -184,6 +195,8 @@ static void continue_packet(struct replay_gdb *gdb, const char *packet)
         replay_gdb_resume(gdb, true, false);
     else if (action == 'c' || action == 'C')
         replay_gdb_resume(gdb, false, false);
+    else if (action == 'r')
+        range_packet(gdb, packet + 7);
     else
         replay_gdb_send_text(gdb, "E01");
 }

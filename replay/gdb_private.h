@@ -65,6 +65,8 @@ void replay_gdb_stop_clear(struct replay_gdb *gdb);
 
 /* Running (gdb_run.c): step or continue, and the stop reply. */
 void replay_gdb_resume(struct replay_gdb *gdb, bool step, bool backward);
+/* Step as long as pc is in [first, end). */
+void replay_gdb_resume_range(struct replay_gdb *gdb, uint64_t first, uint64_t end);
 void replay_gdb_send_stop(struct replay_gdb *gdb);
 /* Go to a position in text, if it is one: what is wrong with it, `monitor check` says.
  */

@@ -197,6 +197,26 @@ static enum err run(struct replay_gdb *gdb, bool backward)
     return ERR_ok;
 }
 
+/* Step as long as pc is in [first, end): what gdb's `next` does, without asking it. */
+static enum err step_range(struct replay_gdb *gdb, uint64_t first, uint64_t end)
+{
+    struct replay_run how = {.accept = accept, .accept_self = gdb};
+    uint64_t pc;
+    TRY(set_stops(gdb));
+    /* An access that gdb has been told of is passed; it steps over it, then. */
+    how.pass_watch =
+        gdb->reported_end == REPLAY_AT_STOP && gdb->reported.kind == REPLAY_STOP_WATCH;
+    do {
+        struct replay_time now = replay_timeline_now(gdb->timeline);
+        how.limit = (struct replay_time){.icount = now.icount + 1};
+        TRY(replay_timeline_forward(gdb->timeline, &how, &gdb->reported_end,
+                                    &gdb->reported));
+        how.pass_watch = false;
+        pc = register_value(gdb, gdb->guest->ops->pc_reg);
+    } while (gdb->reported_end == REPLAY_AT_LIMIT && pc >= first && pc < end);
+    return ERR_ok;
+}
+
 /* What cannot be replayed ends the session's time there.  `speaks`: this is an answer
  * to a resumption, in front of which there may be output. */
 static void say_error(struct replay_gdb *gdb, enum err err, bool speaks)
@@ -213,6 +233,16 @@ void replay_gdb_resume(struct replay_gdb *gdb, bool is_step, bool backward)
 {
     enum err err = (is_step ? step : run)(gdb, backward);
     gdb->backward = backward;
+    if (err)
+        say_error(gdb, err, true);
+    gdb->reported.time = replay_timeline_now(gdb->timeline);
+    replay_gdb_send_stop(gdb);
+}
+
+void replay_gdb_resume_range(struct replay_gdb *gdb, uint64_t first, uint64_t end)
+{
+    enum err err = step_range(gdb, first, end);
+    gdb->backward = false;
     if (err)
         say_error(gdb, err, true);
     gdb->reported.time = replay_timeline_now(gdb->timeline);

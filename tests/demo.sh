@@ -7,6 +7,7 @@ set -eu
 cd "$(dirname "$0")/.."
 lockstep=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 programs=$PWD/corpus/pvm/bin
+guest=$PWD/build/guest
 if [ $# -gt 1 ]; then
     folder=$2
     mkdir -p "$folder"
@@ -88,5 +89,27 @@ head -n 6 profile
 say 'Interpreter and recompiler do the same, in all that can be seen.'
 lockstep 0 check life.lks
 lockstep 0 check "$programs/sha256.pvm" --reg a0=64
+
+if [ -s "$guest/initramfs.cpio" ]; then
+    say 'The kernel of Debian on our PC, at work in a folder of this machine.'
+    mkdir tree
+    echo 'a file of the host' >tree/hello
+    printf '$ lockstep record -o linux.lks pc --kernel vmlinuz … --fs dir:tree\n'
+    "$lockstep" record -q --exit-status -o linux.lks pc --kernel "$guest/vmlinuz" \
+        --initrd "$guest/initramfs.cpio" --fs dir:tree --fs-extensions --append \
+        'console=ttyS0 cryptomgr.notests=1 noisapnp reboot=p quiet run=demo' \
+        </dev/null >linux.txt || wrong 'the session failed'
+    sed -n '/^# uname/,$p' linux.txt
+    echo '$ cat tree/folder/made-by-linux'
+    cat tree/folder/made-by-linux
+
+    say 'The folder is deleted. The replay does not need it.'
+    rm -r tree
+    lockstep 0 replay linux.lks
+    lockstep 0 dump linux.lks >linux.events
+    grep 'virtio.re.* \(MKDIR\|RENAME\)' linux.events | sed 's/  */ /g;s/data=[^ ]* *//'
+else
+    say 'No Linux guest here (./dev guest tells why): its part is left out.'
+fi
 
 say 'Done: recorded, replayed, verified, compared.'

@@ -83,10 +83,10 @@ fresh() # FILE PLACE…
     [ -e "$1" ] && [ -z "$(find "$@" -newer "$1" -print | head -n 1)" ]
 }
 
+cp "$root/boot/vmlinuz-$release" "$folder/vmlinuz"
 fresh "$folder/v86fs.ko" "$top/v86fs/guest-linux" "$folder/release" || module
 fresh "$folder/initramfs.cpio" "$here" "$folder/v86fs.ko" || {
     programs
     initramfs
 }
-cp "$root/boot/vmlinuz-$release" "$folder/vmlinuz"
 echo "guest: $folder has vmlinuz, v86fs.ko and initramfs.cpio"

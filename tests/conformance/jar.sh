@@ -57,6 +57,17 @@ done
     --invoke store:1:7 --json >"$work/out" 2>&1 || wrong "--invoke"
 grep -q '"what":"store:1",.*"value":5,' "$work/out" || wrong "--invoke: no value 5"
 
+# What is not possible says so.
+"$lockstep" cut "$work/i.lks" 5..9 -o "$work/cut.lks" >"$work/out" 2>&1 &&
+    wrong "cut makes a part of it"
+grep -q 'which has no parts yet' "$work/out" || wrong "cut: $(cat "$work/out")"
+"$lockstep" replay --to e:5 "$work/i.lks" >"$work/out" 2>&1 && wrong "replay --to stops"
+grep -q 'stops at its end only' "$work/out" || wrong "replay --to: $(cat "$work/out")"
+echo '{"caps": [{"name": "x", "cnode": {"3": "nobody"}}]}' >"$work/bad.json"
+"$lockstep" record kernel "$work/bad.json" -o "$work/bad.lks" >"$work/out" 2>&1 &&
+    wrong "a bad manifest is taken"
+grep -q "bad.json: 'nobody' is no name" "$work/out" || wrong "manifest: $(cat "$work/out")"
+
 if [ "$bless" = --bless ]; then
     cp "$work/identities" corpus/jar/identities
 fi

@@ -84,6 +84,9 @@ replay)
     record "$dir/a.lks" files --fs "dir:$dir/tree" --fs-extensions
     rm -r "$dir/tree"
     replayed "$dir/a.lks"
+    record "$dir/mem.lks" files --fs mem --fs-extensions
+    "$lockstep" replay --mode=exec "$dir/mem.lks" >"$dir/out" 2>&1 ||
+        fail 'the replay with its tree differs'
     record "$dir/one.lks" marker
     MALLOC_PERTURB_=85 record "$dir/two.lks" marker
     OTHER=environment record "$dir/other/three.lks" marker

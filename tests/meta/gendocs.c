@@ -195,13 +195,35 @@ static void print_v86fs(void)
 #include "v86fs/ops.def"
 }
 
+static void print_i386(void)
+{
+    head("i386 instructions", "emu/i386.def");
+    puts("What the processor of the pc guest executes, in the notation of that file.  "
+         "Undefined\nare flags that the manual leaves open and the machine defines.\n");
+    puts("| code | digit | name | operands | writes | undefined | traits |\n"
+         "|---:|---|---|---|---|---|---|");
+#define INSN_ROW(code, digit, name, a, b, c, written, undefined, traits)               \
+    {                                                                                  \
+        char number[16];                                                               \
+        (void)snprintf(number, sizeof number, "%02x", code);                           \
+        row((const char *[]){number, digit, #name, #a " " #b " " #c, written,          \
+                             undefined, flags_text(#traits)},                          \
+            7);                                                                        \
+    }
+#define INSN(code, name, form, a, b, c, written, undefined, traits)                    \
+    INSN_ROW(code, "", name, a, b, c, written, undefined, traits)
+#define INSN_GROUP(code, digit, name, form, a, b, c, written, undefined, traits)       \
+    INSN_ROW(code, #digit, name, a, b, c, written, undefined, traits)
+#include "emu/i386.def"
+}
+
 static const struct {
     const char *name;
     void (*print)(void);
 } document[] = {
     {"opcodes", print_opcodes}, {"hostcalls", print_hostcalls},
     {"errors", print_errors},   {"events", print_events},
-    {"v86fs", print_v86fs},
+    {"v86fs", print_v86fs},     {"i386", print_i386},
 };
 enum { DOCUMENT_COUNT = sizeof document / sizeof document[0] };
 

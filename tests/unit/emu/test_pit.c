@@ -176,6 +176,8 @@ static void a_low_gate_freezes_channel_2(void **state)
 static void read_back_shows_status(void **state)
 {
     (void)state;
+    emu_pit_write(&pit, 0x43, 0xe2, 0); /* after reset no null count */
+    assert_int_equal(emu_pit_read(&pit, 0x40, 0), 0xb6);
     emu_pit_write(&pit, 0x43, 0x34, 0);
     emu_pit_write(&pit, 0x43, 0xe2, 0);                  /* status only, channel 0 */
     assert_int_equal(emu_pit_read(&pit, 0x40, 0), 0xf4); /* OUT, null count, both, 2 */

@@ -131,7 +131,7 @@ static void test_questions(void **state)
     check_answer(&b, "qfThreadInfo", "m01");
     check_answer(&b, "qsThreadInfo", "l");
     check_answer(&b, "qAttached", "1");
-    check_answer(&b, "vCont?", "vCont;c;C;s;S");
+    check_answer(&b, "vCont?", "vCont;c;C;s;S;r");
     check_answer(&b, "vKill;1", "OK");
     check_says(&b, "qXfer:features:read:target.xml:0,40", "$m<?xml");
     check_says(&b, "qXfer:features:read:target.xml:0,ffff", "</target>#");
@@ -226,6 +226,30 @@ static void test_kinds_of_stops(void **state)
     check_answer(&b, "Z5,1,1", "");
     check_answer(&b, "Z0,1", "E01");
     check_says(&b, "c", "replaylog:end;");
+    end(&b);
+}
+
+/* As long as pc is in a range: the loop, to its end, or to a stop in it. */
+static void test_range(void **state)
+{
+    struct bench b;
+    (void)state;
+    begin(&b);
+    (void)ask(&b, "qSupported:swbreak+;hwbreak+");
+    check_says(&b, "vCont;r100000000,100000006:1", "T05");
+    check_answer(&b, "pa", "0000000000000000");
+    check_says(&b, "vCont;r100000000,100000100:1", "replaylog:end;");
+    check_answer(&b, "pa", "e803000000000000");
+    (void)ask(&b, "vRun;;31");
+    check_answer(&b, "Z2,20040,4", "OK");
+    check_says(&b, "vCont;r100000000,100000100:1", "watch:20040;");
+    check_answer(&b, "pa", "0100000000000000");
+    check_says(&b, "vCont;r100000000,100000100:1", "watch:20040;");
+    check_answer(&b, "pa", "0200000000000000");
+    check_answer(&b, "vCont;rx", "E01");
+    b.poll_left = 3;
+    check_answer(&b, "z2,20040,4", "OK");
+    check_says(&b, "vCont;r100000000,100000100:1", "T02");
     end(&b);
 }
 
@@ -425,12 +449,13 @@ static void test_noise(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_questions),      cmocka_unit_test(test_state),
-        cmocka_unit_test(test_running),        cmocka_unit_test(test_kinds_of_stops),
-        cmocka_unit_test(test_conditions),     cmocka_unit_test(test_interrupt),
-        cmocka_unit_test(test_agent),          cmocka_unit_test(test_framing),
-        cmocka_unit_test(test_overlong),       cmocka_unit_test(test_disconnects),
-        cmocka_unit_test(test_end_of_session), cmocka_unit_test(test_noise),
+        cmocka_unit_test(test_questions),   cmocka_unit_test(test_state),
+        cmocka_unit_test(test_running),     cmocka_unit_test(test_kinds_of_stops),
+        cmocka_unit_test(test_conditions),  cmocka_unit_test(test_range),
+        cmocka_unit_test(test_interrupt),   cmocka_unit_test(test_agent),
+        cmocka_unit_test(test_framing),     cmocka_unit_test(test_overlong),
+        cmocka_unit_test(test_disconnects), cmocka_unit_test(test_end_of_session),
+        cmocka_unit_test(test_noise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
