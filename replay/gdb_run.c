@@ -73,7 +73,7 @@ static bool is_refused(const struct replay_gdb *gdb, const struct gdb_stop *stop
 static bool accept(void *self, const struct replay_stop *reached)
 {
     const struct replay_gdb *gdb = self;
-    uint64_t pc = register_value(gdb, gdb->guest->ops->pc_reg);
+    uint64_t pc = register_value(gdb, gdb->guest->ops->code_reg);
     (void)reached;
     for (size_t i = 0; i < gdb->stop_count; i++) {
         const struct gdb_stop *stop = &gdb->stop[i];
@@ -115,7 +115,7 @@ void replay_gdb_send_stop(struct replay_gdb *gdb)
 {
     const struct replay_guest_ops *ops = gdb->guest->ops;
     const unsigned shown[2] = {ops->sp_reg, ops->pc_reg};
-    uint64_t pc = register_value(gdb, ops->pc_reg);
+    uint64_t pc = register_value(gdb, ops->code_reg);
     struct buf text;
     buf_init(&text, 512);
     buf_printf(&text, "T%02x", gdb->reported_end == REPLAY_AT_BROKEN ? 2u : 5u);
@@ -177,10 +177,11 @@ static enum err step(struct replay_gdb *gdb, bool backward)
 static enum err run(struct replay_gdb *gdb, bool backward)
 {
     struct replay_time now = replay_timeline_now(gdb->timeline);
-    bool accessed = gdb->reported_end == REPLAY_AT_STOP &&
-                    gdb->reported.kind == REPLAY_STOP_WATCH &&
-                    replay_time_compare(gdb->reported.time, now) == 0 &&
-                    gdb->backward == backward;
+    /* Only a guest that stops in front would meet the same access again. */
+    bool accessed =
+        gdb->guest->ops->watch_before && gdb->reported_end == REPLAY_AT_STOP &&
+        gdb->reported.kind == REPLAY_STOP_WATCH &&
+        replay_time_compare(gdb->reported.time, now) == 0 && gdb->backward == backward;
     struct replay_time edge = backward ? gdb->fence : REPLAY_TIME_NEVER;
     const struct replay_run how = {
         .limit = nearest(gdb, edge, backward),
@@ -204,8 +205,9 @@ static enum err step_range(struct replay_gdb *gdb, uint64_t first, uint64_t end)
     uint64_t pc;
     TRY(set_stops(gdb));
     /* An access that gdb has been told of is passed; it steps over it, then. */
-    how.pass_watch =
-        gdb->reported_end == REPLAY_AT_STOP && gdb->reported.kind == REPLAY_STOP_WATCH;
+    how.pass_watch = gdb->guest->ops->watch_before &&
+                     gdb->reported_end == REPLAY_AT_STOP &&
+                     gdb->reported.kind == REPLAY_STOP_WATCH;
     do {
         struct replay_time now = replay_timeline_now(gdb->timeline);
         how.limit = (struct replay_time){.icount = now.icount + 1};
