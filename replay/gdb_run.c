@@ -157,6 +157,31 @@ static struct replay_time nearest(struct replay_gdb *gdb, struct replay_time lim
     return limit;
 }
 
+/* Does gdb have to hear of accesses in single steps?  It keeps the value that it saw
+ * last; where an access stops in front, gdb steps over it itself. */
+static bool steps_watched(const struct replay_gdb *gdb)
+{
+    bool watches = false;
+    for (size_t i = 0; i < gdb->stop_count; i++)
+        watches |= gdb->stop[i].type >= 2;
+    return watches && !gdb->guest->ops->watch_before;
+}
+
+/* A step forwards that heeds watchpoints. */
+static enum err step_over(struct replay_gdb *gdb)
+{
+    struct replay_time now = replay_timeline_now(gdb->timeline);
+    const struct replay_run how = {
+        .limit = {now.icount, now.sub + 1}, .accept = accept, .accept_self = gdb};
+    TRY(set_stops(gdb));
+    TRY(replay_timeline_forward(gdb->timeline, &how, &gdb->reported_end,
+                                &gdb->reported));
+    if (gdb->reported_end == REPLAY_AT_EDGE &&
+        replay_time_compare(now, replay_timeline_now(gdb->timeline)) != 0)
+        gdb->reported_end = REPLAY_AT_LIMIT;
+    return ERR_ok;
+}
+
 static enum err step(struct replay_gdb *gdb, bool backward)
 {
     bool moved;
@@ -168,10 +193,18 @@ static enum err step(struct replay_gdb *gdb, bool backward)
         gdb->reported_end = REPLAY_AT_EDGE;
         return ERR_ok;
     }
+    if (!backward && steps_watched(gdb))
+        return step_over(gdb);
     TRY((backward ? replay_timeline_step_back : replay_timeline_step)(gdb->timeline,
                                                                       &moved));
     gdb->reported_end = moved ? REPLAY_AT_LIMIT : REPLAY_AT_EDGE;
-    return ERR_ok;
+    if (!moved || !steps_watched(gdb))
+        return ERR_ok;
+    /* What does the step do that has been taken back? */
+    struct replay_time here = replay_timeline_now(gdb->timeline);
+    TRY(step_over(gdb));
+    gdb->reported.time = here;
+    return replay_timeline_seek(gdb->timeline, here);
 }
 
 static enum err run(struct replay_gdb *gdb, bool backward)
