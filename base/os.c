@@ -118,6 +118,12 @@ enum err os_file_write(const char *path, struct bytes content)
     return err;
 }
 
+bool os_file_is_regular(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
 bool os_file_exists(const char *path)
 {
     return access(path, F_OK) == 0;

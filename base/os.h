@@ -32,6 +32,9 @@ ERR_MUST_CHECK enum err os_file_write(const char *path, struct bytes content);
 
 bool os_file_exists(const char *path);
 
+/* Is it, or does it lead to, a regular file?  Reading one does not wait. */
+bool os_file_is_regular(const char *path);
+
 /* Do both paths lead to one existing file? */
 bool os_file_same(const char *a, const char *b);
 

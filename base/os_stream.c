@@ -157,7 +157,7 @@ static enum err wait_poll(struct pollfd *poll_fds, size_t count, uint64_t deadli
         if (os_interrupted())
             return ERR_interrupted;
         if (ready == 0 && slice < SLICE_MS)
-            return ERR_nub_timeout;
+            return ERR_timeout;
     }
 }
 

@@ -6,7 +6,7 @@
  * nobody reads is an error, no signal.  Deadlines are times of os_clock_monotonic_ns();
  * OS_STREAM_NEVER waits as long as it takes and needs no system call but the transfer
  * itself.  Waiting ends early with ERR_interrupted when os_interrupted().  Other
- * errors: ERR_nub_lost     the other side has closed, or is gone ERR_nub_timeout  the
+ * errors: ERR_nub_lost     the other side has closed, or is gone ERR_timeout  the
  * deadline has passed ERR_io           the rest
  */
 #ifndef BASE_OS_STREAM_H
@@ -60,7 +60,7 @@ struct os_stream_event {
     bool ready; /* answer: one of the two can be done, or would fail at once */
 };
 
-/* Wait until one is ready.  ERR_nub_timeout, ERR_interrupted. */
+/* Wait until one is ready.  ERR_timeout, ERR_interrupted. */
 ERR_MUST_CHECK enum err os_stream_wait(struct os_stream_event *event, size_t count,
                                        uint64_t deadline_ns);
 

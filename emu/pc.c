@@ -141,10 +141,23 @@ static void skip_to(struct emu_pc *pc, uint64_t vns)
     pc->cpu->sub += jump;
 }
 
+/* The next deadline whose interrupt the controllers would let through.  While the
+ * processor sleeps nobody opens a mask, so the others cannot end the sleep; they are
+ * caught up with afterwards. */
+static uint64_t alarm(const struct emu_pc *pc)
+{
+    const struct emu_pic *master = &pc->pics.master, *slave = &pc->pics.slave;
+    bool timer = !((master->imr | master->isr) & 1);
+    bool clock = !((master->imr | master->isr) & 4) && !((slave->imr | slave->isr) & 1);
+    uint64_t pit = timer ? pc->pit_deadline : EMU_NEVER;
+    uint64_t rtc = clock ? pc->rtc_deadline : EMU_NEVER;
+    return pit < rtc ? pit : rtc;
+}
+
 /* Sleep; false if nothing is left to wait for. */
 static bool sleep_on(struct emu_pc *pc, struct emu_place next)
 {
-    uint64_t now = emu_cpu_vns(pc->cpu), until = deadline(pc), vns;
+    uint64_t now = emu_cpu_vns(pc->cpu), until = alarm(pc), vns;
     if (next.icount == pc->cpu->icount && next.sub > pc->cpu->sub &&
         next.sub - pc->cpu->sub < until - now)
         until = now + (next.sub - pc->cpu->sub);

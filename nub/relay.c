@@ -214,7 +214,7 @@ static void disconnect_late(struct relay *relay)
     for (unsigned i = 0; i < NUB_RELAY_CLIENTS_MAX; i++) {
         struct client *client = &relay->client[i];
         if (client->stream >= 0 && client->deadline_ns <= now)
-            client_disconnect(relay, client, ERR_nub_timeout);
+            client_disconnect(relay, client, ERR_timeout);
     }
 }
 
@@ -230,7 +230,7 @@ static enum err turn(struct relay *relay)
     event[NUB_RELAY_CLIENTS_MAX] =
         (struct os_stream_event){.fd = relay->listener, .wants_read = true};
     enum err err = os_stream_wait(event, countof(event), next_deadline(relay));
-    if (err != ERR_nub_timeout)
+    if (err != ERR_timeout)
         TRY(err);
     for (unsigned i = 0; i < NUB_RELAY_CLIENTS_MAX && !err; i++) {
         if (!event[i].ready)

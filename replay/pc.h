@@ -84,6 +84,7 @@ struct replay_pc_follow_options {
     enum err (*open)(void *self, const struct replay_fs_setup *setup,
                      struct v86fs_server **ret_server, char ret_detail[120]);
     void *open_self;
+    uint64_t insns_max; /* stop there with REPLAY_FAILED, ERR_limit; 0: none */
     bool (*interrupted)(void);
     void (*output)(void *self, uint64_t dev, struct bytes data);
     void *output_self;

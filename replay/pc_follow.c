@@ -188,8 +188,14 @@ static void judge(struct follow *f, enum err err)
 
 static void run(struct follow *f)
 {
-    enum emu_pc_status status = replay_pc_run(f->session, UINT64_MAX);
+    uint64_t limit = f->options->insns_max ? f->options->insns_max : UINT64_MAX;
+    enum emu_pc_status status = replay_pc_run(f->session, limit);
     enum err err = replay_pc_error(f->session);
+    if (!err && status == EMU_PC_LIMIT) {
+        f->report->err = ERR_limit;
+        say(f->report, REPLAY_FAILED, "more than %" PRIu64 " instructions", limit);
+        return;
+    }
     if (!err && !f->interrupted)
         err = replay_pc_end(f->session, status);
     f->report->place = emu_pc_place(replay_pc_machine(f->session));

@@ -303,7 +303,9 @@ static enum err read_image(struct reading *r, struct image *image)
     if (image->read)
         return image->read == image->size ? ERR_ok : ERR_trace_event;
     buf_init(&file, IMAGE_SIZE_MAX);
-    enum err err = os_file_read(image->name, &file);
+    /* The name comes from the trace: nothing that has effects, or waits, is opened. */
+    enum err err = os_file_is_regular(image->name) ? os_file_read(image->name, &file)
+                                                   : ERR_not_found;
     if (!err && file.size == image->size) {
         image->data = arena_copy(r->arena, file.data, file.size);
         if (!image->data)

@@ -245,7 +245,7 @@ static void run(const uint8_t *data, size_t size, struct hash256 *ret_hash)
     check(again.size == state.size);
     /* A damaged one is refused or taken over, and the machine stands it. */
     if (size > 4) {
-        state.data[(data[0] + 256u * data[1]) % state.size] ^= data[2];
+        state.data[(data[0] | (size_t)data[1] << 8) % state.size] ^= data[2];
         if (emu_pc_load(m->pc, buf_bytes(&state), field, sizeof field) == ERR_ok)
             (void)emu_pc_port_read(m->pc, (uint16_t)(0x20 + data[3]), 1);
     }

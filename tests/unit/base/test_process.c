@@ -331,13 +331,13 @@ static void test_deadlines(void **unused)
     uint64_t start = os_clock_monotonic_ns();
     assert_int_equal(os_stream_receive(ends[0], bytes, 1, os_stream_deadline(30000000),
                                        &size, &descriptors),
-                     ERR_nub_timeout);
+                     ERR_timeout);
     assert_true(os_clock_monotonic_ns() - start >= 30000000);
     enum err err = ERR_ok;
     for (unsigned i = 0; i < 10000 && !err; i++)
         err =
             os_stream_send(ends[0], bytes, sizeof bytes, os_stream_deadline(30000000));
-    assert_int_equal(err, ERR_nub_timeout);
+    assert_int_equal(err, ERR_timeout);
     os_close(ends[0]);
     struct os_stream_event event = {.fd = ends[1], .wants_read = true};
     assert_int_equal(os_stream_wait(&event, 1, OS_STREAM_NEVER), ERR_ok);

@@ -206,6 +206,11 @@ static void a_sleep_without_an_alarm_is_idle(void **state)
     assert_int_equal(emu_pc_run(pc, 1000000), EMU_PC_IDLE);
     assert_int_equal(pc->cpu->icount, 2);
     assert_int_equal(pc->cpu->halted_ns, 0);
+    /* A timer whose interrupt is masked wakes nobody: the same with channel 0 in mode
+     * 2 behind a controller that was never initialised. */
+    BOOT16(0xb0, 0x14, 0xe6, 0x43, 0xb0, 0x10, 0xe6, 0x40, 0xfb, 0xf4, 0xeb, 0xfd);
+    assert_int_equal(emu_pc_run(pc, 1000000), EMU_PC_IDLE);
+    assert_int_equal(pc->cpu->icount, 6);
 }
 
 /* Waits for bytes on COM1, sends them back, ends at 'q'. */

@@ -75,10 +75,10 @@ static void test_lies(void **unused)
         {12, 1, ERR_nub_protocol}, /* seq */
         {15, 1, ERR_nub_protocol},
         {16, 1, ERR_nub_protocol}, /* a status for a function that has none */
-        {20, 1, ERR_nub_timeout},  /* one byte more than comes */
+        {20, 1, ERR_timeout},  /* one byte more than comes */
         {20, 8, ERR_nub_protocol}, /* none, but there are */
-        {20, 4, ERR_nub_timeout},  /* four more */
-        {23, 1, ERR_nub_timeout},  /* 16 MiB and 8: above the limit */
+        {20, 4, ERR_timeout},  /* four more */
+        {23, 1, ERR_timeout},  /* 16 MiB and 8: above the limit */
         {24, 1, ERR_nub_protocol}, /* 43 */
         {23, 0x80, ERR_nub_protocol},
     };
@@ -114,7 +114,7 @@ static void test_cut_answers(void **unused)
     for (size_t size = 0; size <= 32; size++) {
         assert_int_equal(smoke_answered(bytes, size, true), ERR_nub_lost);
         if (size % 8 == 7)
-            assert_int_equal(smoke_answered(bytes, size, false), ERR_nub_timeout);
+            assert_int_equal(smoke_answered(bytes, size, false), ERR_timeout);
     }
 }
 

@@ -17,7 +17,7 @@ static size_t expected(struct json_object *vector, uint8_t *ret_bytes, size_t si
 static void test_packets(void **unused)
 {
     (void)unused;
-    uint8_t want[512], got[512];
+    uint8_t want[512] = {0}, got[512];
     struct bytes all = bytes_of(want, 0);
     struct nub_invoke invoke;
     struct nub_resume resume;

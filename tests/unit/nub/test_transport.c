@@ -232,7 +232,7 @@ static void test_stopped(void **unused)
     assert_int_equal(kill(pid, SIGSTOP), 0);
     uint64_t start = os_clock_monotonic_ns();
     assert_int_equal(nub_call(nub, NUB_FN_smoke, bytes_of("", 0), &answer),
-                     ERR_nub_timeout);
+                     ERR_timeout);
     assert_true(os_clock_monotonic_ns() - start >= options.timeout_ns);
     assert_int_equal(kill(pid, 0), -1);
     assert_int_equal(nub_recover(nub), ERR_ok);
