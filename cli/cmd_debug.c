@@ -26,8 +26,8 @@ struct options {
     uint64_t spacing;
 };
 
-static const struct options defaults = {
-    .memory = (uint64_t)512 << 20, .spacing = 2000000, .gdb = "gdb-multiarch"};
+static const struct options defaults = {.memory = (uint64_t)512 << 20,
+                                        .spacing = 2000000};
 
 static const struct cli_option option[] = {
     CLI_STRING(struct options, at, "at", 't', "POSITION", "begin there"),
@@ -38,7 +38,7 @@ static const struct cli_option option[] = {
     CLI_STRING(struct options, symbols, "symbols", 0, "ELF",
                "debug information of the program: OUT.dbg of lockstep link -g"),
     CLI_STRING(struct options, gdb, "gdb", 0, "PROGRAM",
-               "the gdb to start (default gdb-multiarch)"),
+               "the gdb to start (default gdb-multiarch; gdb for a pc)"),
     CLI_SIZE(struct options, memory, "memory", 0, "SIZE", 1 << 20, UINT64_MAX,
              "memory for snapshots (default 512M)"),
     CLI_U64(struct options, spacing, "spacing", 0, "N", 1, UINT64_MAX,
@@ -57,8 +57,10 @@ const struct cli_spec cli_spec_debug = {
                 {"lockstep debug --at e:120 --batch look.gdb run.lks",
                  "run a script from event 120 on"}},
     .about =
-        "Starts gdb-multiarch (gdb itself knows no RISC-V, as which PVM code is shown) "
-        "at the beginning of the recorded run.  Besides everything that gdb does with "
+        "Starts gdb-multiarch (gdb itself knows no RISC-V, as which PVM code is "
+        "shown), "
+        "or gdb for a pc, at the beginning of the recorded run.  Besides everything "
+        "that gdb does with "
         "a program that it can run backwards, there is `seek POSITION`, and `monitor "
         "help` lists what else can be asked.\n\n"
         "Without --symbols the disassembly is the source text.  Registers and memory "
@@ -312,11 +314,17 @@ static void clean_up(struct session *s)
         (void)!os_folder_remove(s->folder);
 }
 
+/* The gdb that was asked for, or the one that knows the guest's processor. */
+static const char *gdb_of(const struct session *s)
+{
+    return s->options->gdb ? s->options->gdb : s->debug.debug.guest.ops->gdb;
+}
+
 static int start_gdb(struct session *s, int argc, char **argv, int *ret_pid)
 {
     const char *word[GDB_WORD_MAX + 16];
     size_t count = 0;
-    word[count++] = s->options->gdb;
+    word[count++] = gdb_of(s);
     word[count++] = "-nx";
     word[count++] = "-q";
     if (s->options->batch)
@@ -332,14 +340,15 @@ static int start_gdb(struct session *s, int argc, char **argv, int *ret_pid)
     word[count] = NULL;
     enum err err = os_start(word, ret_pid);
     if (err == ERR_not_found) {
-        ui_error(
-            s->cli,
-            "there is no %s; install the package gdb-multiarch (plain gdb does not "
-            "know RISC-V), or use --gdb or --server",
-            s->options->gdb);
+        const char *package = s->debug.debug.guest.ops->gdb;
+        bool plain = strcmp(package, "gdb") == 0;
+        ui_error(s->cli,
+                 "there is no %s; install the package %s%s, or use --gdb or "
+                 "--server",
+                 gdb_of(s), package, plain ? "" : " (plain gdb does not know RISC-V)");
         return CLI_UNKNOWN;
     }
-    return err ? ui_fail(s->cli, err, s->options->gdb) : CLI_YES;
+    return err ? ui_fail(s->cli, err, gdb_of(s)) : CLI_YES;
 }
 
 /* Serve until gdb has ended.  It may disconnect and come back. */
@@ -353,7 +362,7 @@ static int wait_for_gdb(struct session *s, int listener, int pid)
             cli_serve_client(&s->serve, fd, s->gdb);
         err = os_ended(pid, &ended, &status);
         if (err)
-            return ui_fail(s->cli, err, s->options->gdb);
+            return ui_fail(s->cli, err, gdb_of(s));
         if (ended || os_interrupted())
             return ended ? status : CLI_UNKNOWN;
     }

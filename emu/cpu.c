@@ -29,6 +29,27 @@ void emu_cpu_set_breakpoints(struct emu_cpu *cpu, const uint32_t *linear, size_t
     cpu->engine->breakpoint_count = count;
 }
 
+void emu_cpu_set_watches(struct emu_cpu *cpu, const struct emu_watch *watch,
+                         size_t count)
+{
+    struct emu_engine *e = cpu->engine;
+    check(count <= EMU_WATCH_MAX);
+    if (!count && !e->watch_count)
+        return;
+    if (count)
+        memcpy(e->watches, watch, count * sizeof *watch);
+    e->watch_count = count;
+    e->watch_hit = (struct emu_watch_hit){0};
+    emu_views_flush(cpu); /* watched pages get none */
+}
+
+struct emu_watch_hit emu_cpu_take_watch_hit(struct emu_cpu *cpu)
+{
+    struct emu_watch_hit hit = cpu->engine->watch_hit;
+    cpu->engine->watch_hit = (struct emu_watch_hit){0};
+    return hit;
+}
+
 void emu_cpu_flush_code(struct emu_cpu *cpu)
 {
     emu_cache_flush(cpu);

@@ -254,6 +254,28 @@ enum { EMU_BREAKPOINT_MAX = 64 };
  * EMU_BREAKPOINT_MAX.  Each run executes its first instruction in any case. */
 void emu_cpu_set_breakpoints(struct emu_cpu *cpu, const uint32_t *linear, size_t count);
 
+enum { EMU_WATCH_MAX = 64 };
+
+/* Linear addresses first..last, and which accesses matter. */
+struct emu_watch {
+    uint32_t first, last;
+    bool read, write;
+};
+
+/* Watch data accesses of instructions and of deliveries; copied, at most EMU_WATCH_MAX.
+ * One that meets a watch is executed, and the run ends as by emu_cpu_stop(), perhaps
+ * some instructions later.  Code fetches and page walks are not looked at. */
+void emu_cpu_set_watches(struct emu_cpu *cpu, const struct emu_watch *watch,
+                         size_t count);
+
+/* The first hit since the last call of this or of emu_cpu_set_watches(). */
+struct emu_watch_hit {
+    bool met;
+    uint32_t index;   /* of the watch */
+    uint32_t address; /* the first byte of it that was touched */
+};
+struct emu_watch_hit emu_cpu_take_watch_hit(struct emu_cpu *cpu);
+
 /* Forget all decoded code; the guest cannot see it. */
 void emu_cpu_flush_code(struct emu_cpu *cpu);
 

@@ -157,6 +157,9 @@ struct emu_engine {
     bool external;  /* faults now arise in a delivery: EXT of error codes */
     uint32_t breakpoints[EMU_BREAKPOINT_MAX];
     size_t breakpoint_count;
+    struct emu_watch watches[EMU_WATCH_MAX];
+    size_t watch_count;
+    struct emu_watch_hit watch_hit;
     struct emu_undefined undefined;
     struct emu_single singles[EMU_SINGLE_COUNT];
     const struct emu_single *current; /* the one that runs, if block is scratch */

@@ -133,12 +133,45 @@ static void drop_view(struct emu_cpu *cpu, unsigned index)
         e->views[i][index].read = e->views[i][index].write = NO_TAG;
 }
 
+/* ---- watched memory: no views, so that each access comes by here ---- */
+
+static bool is_watched_page(const struct emu_cpu *cpu, uint32_t page)
+{
+    const struct emu_engine *e = cpu->engine;
+    for (size_t i = 0; i < e->watch_count; i++)
+        if (page >= (e->watches[i].first & PAGE_MASK) && page <= e->watches[i].last)
+            return true;
+    return false;
+}
+
+static void note_access(struct emu_cpu *cpu, uint32_t linear, unsigned size, bool read,
+                        bool write)
+{
+    struct emu_engine *e = cpu->engine;
+    uint32_t last = linear + (size - 1);
+    for (size_t i = 0; i < e->watch_count && !e->watch_hit.met; i++) {
+        const struct emu_watch *w = &e->watches[i];
+        if (!((read && w->read) || (write && w->write)))
+            continue;
+        /* An access may wrap at 4 GiB. */
+        bool meets = linear <= last ? linear <= w->last && w->first <= last
+                                    : linear <= w->last || w->first <= last;
+        if (!meets)
+            continue;
+        bool inside = linear >= w->first && linear <= w->last;
+        e->watch_hit =
+            (struct emu_watch_hit){true, (uint32_t)i, inside ? linear : w->first};
+        cpu->stop = true;
+    }
+}
+
 /* What accesses through `entry` may go directly to host memory. */
 static void fill_view(struct emu_cpu *cpu, const struct emu_tlb_entry *entry)
 {
     uint32_t page = entry->page & PAGE_MASK, frame = entry->frame & PAGE_MASK;
     unsigned index = page >> 12 & (EMU_DTLB_SIZE - 1);
-    if (!emu_ram_has(cpu->ram, frame)) {
+    if (!emu_ram_has(cpu->ram, frame) ||
+        (cpu->engine->watch_count && is_watched_page(cpu, page))) {
         drop_view(cpu, index);
         return;
     }
@@ -370,6 +403,8 @@ bool emu_read_slow(struct emu_cpu *cpu, uint32_t linear, void *ret_data, unsigne
     struct emu_bounce b;
     if (!translate_all(cpu, linear, size, false, user, &b))
         return false;
+    if (unlikely(cpu->engine->watch_count))
+        note_access(cpu, linear, size, true, false);
     read_all(cpu, &b, ret_data);
     return true;
 }
@@ -380,6 +415,8 @@ bool emu_write_slow(struct emu_cpu *cpu, uint32_t linear, const void *data,
     struct emu_bounce b;
     if (!translate_all(cpu, linear, size, true, user, &b))
         return false;
+    if (unlikely(cpu->engine->watch_count))
+        note_access(cpu, linear, size, false, true);
     write_all(cpu, &b, data);
     return true;
 }
@@ -409,6 +446,8 @@ uint8_t *emu_modify_slow(struct emu_cpu *cpu, uint32_t linear, unsigned size)
     struct emu_bounce *b = &cpu->engine->bounce;
     if (!translate_all(cpu, linear, size, true, emu_is_user(cpu), b))
         return NULL;
+    if (unlikely(cpu->engine->watch_count))
+        note_access(cpu, linear, size, true, true);
     read_all(cpu, b, b->bytes);
     return b->bytes;
 }

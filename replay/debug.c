@@ -2,6 +2,7 @@
  *
  * The guests that can be debugged.
  */
+#include "replay/debug_pc.h"
 #include "replay/debug_pvm.h"
 #include "replay/kernel.h"
 
@@ -14,6 +15,7 @@ static const struct row {
     void (*close)(void *self);
 } row[] = {
     {TRACE_GUEST_PVM, replay_debug_pvm_open, replay_debug_pvm_close},
+    {TRACE_GUEST_PC, replay_debug_pc_open, replay_debug_pc_close},
 };
 
 /* Which row a trace belongs to. */

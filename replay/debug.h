@@ -85,15 +85,20 @@ struct replay_register {
 
 struct replay_guest_ops {
     const char *name;
+    const char *gdb; /* the program that knows its processor */
+    /* Pages that save() lists are those of addresses, and it lists all. */
+    bool lists_written;
     /* A watchpoint stops gdb in front of the access, going forwards, and behind it,
      * going backwards; else the other way round (9.3). */
     bool watch_before;
     bool has_sub; /* there are positions inside instructions */
+    bool has_gas; /* else the gas clock stands at 0 */
 
     /* Registers in the order of the target description; the first `general_count` go
      * into one packet. */
     const struct replay_register *reg;
     unsigned reg_count, general_count, pc_reg, sp_reg;
+    unsigned code_reg;       /* the same as pc_reg, as an address of memory_read() */
     const char *description; /* target.xml (9.1) */
 
     /* The bytes of register `index`, little-endian. */

@@ -247,11 +247,15 @@ static enum err hash(void *self, uint8_t ret_hash[32])
 
 static const struct replay_guest_ops ops = {
     .name = "pvm",
+    .gdb = "gdb-multiarch",
+    .lists_written = true,
     .watch_before = true,
+    .has_gas = true,
     .reg = reg_row,
     .reg_count = REG_COUNT,
     .general_count = REG_GAS,
     .pc_reg = REG_PC,
+    .code_reg = REG_PC,
     .sp_reg = REG_SP,
     .description = description,
     .register_get = register_get,

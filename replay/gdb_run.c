@@ -73,7 +73,7 @@ static bool is_refused(const struct replay_gdb *gdb, const struct gdb_stop *stop
 static bool accept(void *self, const struct replay_stop *reached)
 {
     const struct replay_gdb *gdb = self;
-    uint64_t pc = register_value(gdb, gdb->guest->ops->pc_reg);
+    uint64_t pc = register_value(gdb, gdb->guest->ops->code_reg);
     (void)reached;
     for (size_t i = 0; i < gdb->stop_count; i++) {
         const struct gdb_stop *stop = &gdb->stop[i];
@@ -115,7 +115,7 @@ void replay_gdb_send_stop(struct replay_gdb *gdb)
 {
     const struct replay_guest_ops *ops = gdb->guest->ops;
     const unsigned shown[2] = {ops->sp_reg, ops->pc_reg};
-    uint64_t pc = register_value(gdb, ops->pc_reg);
+    uint64_t pc = register_value(gdb, ops->code_reg);
     struct buf text;
     buf_init(&text, 512);
     buf_printf(&text, "T%02x", gdb->reported_end == REPLAY_AT_BROKEN ? 2u : 5u);
@@ -157,6 +157,31 @@ static struct replay_time nearest(struct replay_gdb *gdb, struct replay_time lim
     return limit;
 }
 
+/* Does gdb have to hear of accesses in single steps?  It keeps the value that it saw
+ * last; where an access stops in front, gdb steps over it itself. */
+static bool steps_watched(const struct replay_gdb *gdb)
+{
+    bool watches = false;
+    for (size_t i = 0; i < gdb->stop_count; i++)
+        watches |= gdb->stop[i].type >= 2;
+    return watches && !gdb->guest->ops->watch_before;
+}
+
+/* A step forwards that heeds watchpoints. */
+static enum err step_over(struct replay_gdb *gdb)
+{
+    struct replay_time now = replay_timeline_now(gdb->timeline);
+    const struct replay_run how = {
+        .limit = {now.icount, now.sub + 1}, .accept = accept, .accept_self = gdb};
+    TRY(set_stops(gdb));
+    TRY(replay_timeline_forward(gdb->timeline, &how, &gdb->reported_end,
+                                &gdb->reported));
+    if (gdb->reported_end == REPLAY_AT_EDGE &&
+        replay_time_compare(now, replay_timeline_now(gdb->timeline)) != 0)
+        gdb->reported_end = REPLAY_AT_LIMIT;
+    return ERR_ok;
+}
+
 static enum err step(struct replay_gdb *gdb, bool backward)
 {
     bool moved;
@@ -168,19 +193,28 @@ static enum err step(struct replay_gdb *gdb, bool backward)
         gdb->reported_end = REPLAY_AT_EDGE;
         return ERR_ok;
     }
+    if (!backward && steps_watched(gdb))
+        return step_over(gdb);
     TRY((backward ? replay_timeline_step_back : replay_timeline_step)(gdb->timeline,
                                                                       &moved));
     gdb->reported_end = moved ? REPLAY_AT_LIMIT : REPLAY_AT_EDGE;
-    return ERR_ok;
+    if (!moved || !steps_watched(gdb))
+        return ERR_ok;
+    /* What does the step do that has been taken back? */
+    struct replay_time here = replay_timeline_now(gdb->timeline);
+    TRY(step_over(gdb));
+    gdb->reported.time = here;
+    return replay_timeline_seek(gdb->timeline, here);
 }
 
 static enum err run(struct replay_gdb *gdb, bool backward)
 {
     struct replay_time now = replay_timeline_now(gdb->timeline);
-    bool accessed = gdb->reported_end == REPLAY_AT_STOP &&
-                    gdb->reported.kind == REPLAY_STOP_WATCH &&
-                    replay_time_compare(gdb->reported.time, now) == 0 &&
-                    gdb->backward == backward;
+    /* Only a guest that stops in front would meet the same access again. */
+    bool accessed =
+        gdb->guest->ops->watch_before && gdb->reported_end == REPLAY_AT_STOP &&
+        gdb->reported.kind == REPLAY_STOP_WATCH &&
+        replay_time_compare(gdb->reported.time, now) == 0 && gdb->backward == backward;
     struct replay_time edge = backward ? gdb->fence : REPLAY_TIME_NEVER;
     const struct replay_run how = {
         .limit = nearest(gdb, edge, backward),
@@ -204,8 +238,9 @@ static enum err step_range(struct replay_gdb *gdb, uint64_t first, uint64_t end)
     uint64_t pc;
     TRY(set_stops(gdb));
     /* An access that gdb has been told of is passed; it steps over it, then. */
-    how.pass_watch =
-        gdb->reported_end == REPLAY_AT_STOP && gdb->reported.kind == REPLAY_STOP_WATCH;
+    how.pass_watch = gdb->guest->ops->watch_before &&
+                     gdb->reported_end == REPLAY_AT_STOP &&
+                     gdb->reported.kind == REPLAY_STOP_WATCH;
     do {
         struct replay_time now = replay_timeline_now(gdb->timeline);
         how.limit = (struct replay_time){.icount = now.icount + 1};

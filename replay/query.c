@@ -327,6 +327,8 @@ enum err replay_query_position(struct replay_query *query, const char *text,
     } else if (!replay_position_parse(text, &position)) {
         return ERR_usage;
     } else if (position.kind == REPLAY_AT_GAS) {
+        if (!replay_timeline_guest(query->timeline)->ops->has_gas)
+            return ERR_not_found;
         *ret_gas = position.value;
     } else {
         TRY(icount_of(query, &position, &to.icount));

@@ -18,7 +18,7 @@ static void describe(const struct replay_guest *guest, struct replay_answer *ans
 {
     uint8_t pc[8] = {0};
     struct buf text;
-    guest->ops->register_get(guest->self, guest->ops->pc_reg, pc);
+    guest->ops->register_get(guest->self, guest->ops->code_reg, pc);
     answer->pc = 0;
     for (unsigned i = 8; i-- > 0;)
         answer->pc = answer->pc << 8 | pc[i];

@@ -94,7 +94,8 @@ struct window {
 static bool may_hit(const struct replay_timeline *t, const struct window *w)
 {
     size_t next = replay_tl_find(t, w->from) + 1;
-    if (t->break_count || next >= t->count || before(t->list[next].time, w->to))
+    if (!t->guest.ops->lists_written || t->break_count || next >= t->count ||
+        before(t->list[next].time, w->to))
         return true;
     const struct timeline_pages *written = &t->list[next].written;
     if (!written->known)

@@ -84,6 +84,10 @@ replay)
     record "$dir/a.lks" files --fs "dir:$dir/tree" --fs-extensions
     rm -r "$dir/tree"
     replayed "$dir/a.lks"
+    # The debugger has no tree either: there, and back to a place on the way.
+    want=$("$lockstep" dump "$dir/a.lks" | sed -n 's/.*state.hash hash=//p' | tail -1)
+    "$lockstep" query --json -t end "$dir/a.lks" hash | grep -q "\"$want\"" ||
+        fail 'the debugger comes to another end'
     record "$dir/mem.lks" files --fs mem --fs-extensions
     "$lockstep" replay --mode=exec "$dir/mem.lks" >"$dir/out" 2>&1 ||
         fail 'the replay with its tree differs'

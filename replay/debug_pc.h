@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * replay/debug_pc.h - a pc under the debugger.  Private to replay/.
+ *
+ * The machine runs on what the trace holds: console input and the replies of file
+ * trees.  Derived events are not compared; that is what replay is for.
+ *
+ * A position lies between two steps or two iterations of a `rep`.  While the guest
+ * sleeps the positions are where something happens, not each nanosecond.  The state at
+ * one is that behind all that is due there: timers, then input.
+ */
+#ifndef REPLAY_DEBUG_PC_H
+#define REPLAY_DEBUG_PC_H
+
+#include "emu/pc.h"
+#include "emu/save.h"
+#include "replay/debug.h"
+#include "replay/pages.h"
+#include "replay/pc.h"
+#include "replay/timeline.h"
+
+/* What comes from outside, by its place. */
+struct debug_pc_input {
+    struct replay_time time;
+    struct bytes data;
+    uint64_t dev;
+};
+
+struct debug_pc_reply {
+    struct replay_time time;
+    uint64_t seq;
+};
+
+struct debug_pc {
+    struct arena arena; /* setup, machine, reader, inputs */
+    struct arena event; /* the event that is being read */
+    const struct trace_source *source;
+    struct trace_reader *reader;
+    uint64_t reader_seq; /* it delivers this event next; UINT64_MAX: not known */
+    struct replay_pc_setup setup;
+    struct emu_pc *pc;
+    struct replay_time end;
+    struct buf scratch;
+
+    struct debug_pc_input *input;
+    size_t input_count, input_capacity;
+    struct debug_pc_reply *reply;
+    size_t reply_count, reply_capacity;
+    size_t input_next, reply_next; /* state */
+
+    uint32_t break_linear[EMU_BREAKPOINT_MAX];
+    size_t break_count;
+    struct emu_watch watch[EMU_WATCH_MAX];
+    unsigned watch_access[EMU_WATCH_MAX]; /* as they were asked for */
+    size_t watch_count;
+
+    /* The run that is under way. */
+    const struct replay_until *until;
+    struct replay_time target, started;
+    struct replay_time boundary; /* the last one that was passed */
+    bool heeds_breaks, polls;
+    struct emu_watch_hit hit;
+    enum replay_stop_kind kind;
+    enum err err;
+    struct replay_time err_time; /* in front of what cannot be replayed */
+
+    /* Memory as of the last save or load. */
+    struct pages_image live;
+    uint64_t memory;
+};
+
+/* As replay_debug_open() and _close(), for a trace of guest pc. */
+ERR_MUST_CHECK enum err replay_debug_pc_open(const struct trace_source *source,
+                                             struct replay_debug *debug, char *message);
+void replay_debug_pc_close(void *self);
+
+/* ---- debug_pc_state.c: members of the table ---- */
+
+enum err replay_debug_pc_save(void *self, struct replay_snapshot **ret_snapshot,
+                              struct replay_page_list *ret_written);
+void replay_debug_pc_load(void *self, const struct replay_snapshot *snapshot);
+void replay_debug_pc_drop(void *self, struct replay_snapshot *snapshot);
+enum err replay_debug_pc_hash(void *self, uint8_t ret_hash[32]);
+
+/* ---- debug_pc_run.c ---- */
+
+/* Create the machine of `g->setup` with what answers from the trace. */
+ERR_MUST_CHECK enum err replay_debug_pc_create(struct debug_pc *g,
+                                               struct emu_boot_problem *ret_problem);
+struct replay_time replay_debug_pc_time(void *self);
+enum err replay_debug_pc_set_stops(void *self, const uint64_t *break_address,
+                                   size_t break_count, const struct replay_watch *watch,
+                                   size_t watch_count);
+enum err replay_debug_pc_run(void *self, const struct replay_until *until,
+                             struct replay_stop *ret_stop);
+
+#endif

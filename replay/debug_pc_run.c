@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Running a pc up to a position, a breakpoint or a watchpoint.
+ *
+ * The machine asks its host for input at each boundary between two slices, and goes no
+ * further than where the host says that something is to come; there we stop it.  A
+ * watchpoint is noticed behind the access: then we go back to a snapshot from the
+ * beginning of the run, step over the slice at hand to learn which step it was, and run
+ * once more to the place in front of that.
+ */
+#include "replay/debug_pc.h"
+
+#include "v86fs/virtio_v86fs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { READ_ON_MAX = 4096 }; /* events to read over instead of seeking */
+
+static bool before(struct replay_time a, struct replay_time b)
+{
+    return replay_time_compare(a, b) < 0;
+}
+
+struct replay_time replay_debug_pc_time(void *self)
+{
+    const struct debug_pc *g = self;
+    return (struct replay_time){g->pc->cpu->icount, g->pc->cpu->sub};
+}
+
+/* ---- replies of file trees ---- */
+
+/* The first error counts. */
+static void note(struct debug_pc *g, enum err err)
+{
+    if (!err || g->err)
+        return;
+    g->err = err;
+    g->err_time = replay_debug_pc_time(g);
+    emu_pc_stop(g->pc);
+}
+
+static enum err read_reply(struct debug_pc *g, uint64_t seq,
+                           struct trace_virtio_reply *ret_event)
+{
+    struct trace_record record;
+    bool end = false;
+    uint64_t next = g->reader_seq;
+    g->reader_seq = UINT64_MAX; /* if it fails */
+    if (next > seq || seq - next > READ_ON_MAX)
+        TRY(trace_reader_seek_seq(g->reader, seq));
+    do {
+        TRY(trace_reader_next(g->reader, &record, &end));
+        if (end || record.seq > seq)
+            return ERR_trace_diverged;
+    } while (record.seq < seq);
+    g->reader_seq = seq + 1;
+    arena_clear(&g->event);
+    return trace_decode_virtio_reply(g->reader, &record, &g->event, ret_event);
+}
+
+static enum err next_reply(struct debug_pc *g, uint8_t *reply, size_t size_max,
+                           size_t *ret_size)
+{
+    struct trace_virtio_reply event;
+    if (g->reply_next == g->reply_count)
+        return ERR_trace_diverged;
+    const struct debug_pc_reply *recorded = &g->reply[g->reply_next];
+    if (replay_time_compare(recorded->time, replay_debug_pc_time(g)) != 0)
+        return ERR_trace_diverged;
+    TRY(read_reply(g, recorded->seq, &event));
+    if (event.data.size > size_max || event.data.size != event.used)
+        return ERR_trace_event;
+    if (event.data.size)
+        memcpy(reply, event.data.data, event.data.size);
+    *ret_size = event.data.size;
+    g->reply_next++;
+    return ERR_ok;
+}
+
+static void serve(void *self, unsigned queue, unsigned head, struct bytes request,
+                  uint8_t *reply, size_t size_max, size_t *ret_size,
+                  uint64_t *ret_token)
+{
+    struct debug_pc *g = self;
+    (void)queue, (void)head, (void)request;
+    *ret_size = 0;
+    *ret_token = 0;
+    if (!g->err)
+        note(g, next_reply(g, reply, size_max, ret_size));
+}
+
+static bool take(void *self, uint64_t token, uint8_t *reply, size_t size_max,
+                 size_t *ret_size)
+{
+    (void)self, (void)token, (void)reply, (void)size_max, (void)ret_size;
+    return false; /* no answer is late */
+}
+
+static void negotiate(void *self, uint32_t features)
+{
+    (void)self, (void)features;
+}
+
+static void reset(void *self)
+{
+    (void)self;
+}
+
+/* ---- the host ---- */
+
+static void console_out(void *self, uint32_t dev, uint8_t byte)
+{
+    (void)self, (void)dev, (void)byte;
+}
+
+static bool idle(void *self, uint64_t now, uint64_t deadline, uint64_t *ret_vns)
+{
+    (void)self, (void)now;
+    *ret_vns = deadline;
+    return deadline != EMU_NEVER;
+}
+
+static void event(void *self, const struct emu_event *e)
+{
+    (void)self, (void)e;
+}
+
+/* Does the processor take an interrupt here, instead of an instruction? */
+static bool delivers(const struct emu_cpu *cpu)
+{
+    bool interrupt =
+        cpu->intr && (cpu->eflags & EMU_FLAG_IF) && !(cpu->shadow & EMU_SHADOW_INTR);
+    return interrupt || (cpu->shadow & EMU_SHADOW_TRAP);
+}
+
+static bool breaks_here(const struct debug_pc *g, struct replay_time here)
+{
+    const struct emu_cpu *cpu = g->pc->cpu;
+    uint32_t linear = cpu->segment[EMU_CS].base + cpu->eip;
+    if (!g->heeds_breaks || here.sub || cpu->halted || delivers(cpu) ||
+        (g->until->pass_break && replay_time_compare(here, g->started) == 0))
+        return false;
+    for (size_t i = 0; i < g->break_count; i++) {
+        if (g->break_linear[i] == linear)
+            return true;
+    }
+    return false;
+}
+
+/* Is the run over at this boundary? */
+static bool arrived(struct debug_pc *g, struct replay_time here)
+{
+    g->hit = emu_cpu_take_watch_hit(g->pc->cpu);
+    g->kind = REPLAY_STOP_WATCH;
+    if (g->hit.met || g->err)
+        return true;
+    g->kind = REPLAY_STOP_TIME;
+    if (!before(here, g->target))
+        return true;
+    g->kind = REPLAY_STOP_BREAK;
+    if (breaks_here(g, here))
+        return true;
+    g->kind = REPLAY_STOP_INTERRUPT;
+    return g->polls && g->until->interrupted &&
+           g->until->interrupted(g->until->interrupted_self);
+}
+
+static void sooner(struct emu_place *next, struct replay_time time)
+{
+    struct emu_place place = {.icount = time.icount, .sub = time.sub};
+    if (emu_place_before(place, *next))
+        *next = place;
+}
+
+static bool input_at(void *self, struct emu_place place, struct emu_place *ret_next,
+                     struct emu_input *ret_input)
+{
+    struct debug_pc *g = self;
+    const struct emu_cpu *cpu = g->pc->cpu;
+    struct replay_time here = {place.icount, place.sub};
+    bool more = g->input_next < g->input_count;
+    const struct debug_pc_input *input = more ? &g->input[g->input_next] : NULL;
+    if (input && !before(here, input->time)) {
+        g->input_next++;
+        *ret_input = (struct emu_input){.kind = EMU_INPUT_CONSOLE,
+                                        .dev = (uint32_t)input->dev,
+                                        .data = input->data};
+        return true;
+    }
+    if (arrived(g, here)) {
+        emu_pc_stop(g->pc);
+        return false;
+    }
+    g->boundary = here;
+    if (input)
+        sooner(ret_next, input->time);
+    if (before(here, g->end))
+        sooner(ret_next, g->end);
+    /* A sleep is not cut short, or the positions in it would depend on the way. */
+    if (!cpu->halted || delivers(cpu) || g->target.icount != here.icount)
+        sooner(ret_next, g->target);
+    return false;
+}
+
+enum err replay_debug_pc_create(struct debug_pc *g,
+                                struct emu_boot_problem *ret_problem)
+{
+    const struct emu_host host = {g, console_out, input_at, idle, event};
+    struct emu_pc_config config = g->setup.config;
+    struct v86fs_virtio_options options;
+    struct v86fs_virtio *device;
+    struct arena unpacked;
+    enum emu_boot_kind kind;
+    config.fs_count = g->setup.has_fs;
+    if (config.fs_count) {
+        emu_virtio_pci_options_init(&config.fs[0], 0);
+        config.fs[0].features = g->setup.fs.features;
+    }
+    TRY(emu_pc_create(&g->arena, &config, &host, &g->pc));
+    v86fs_virtio_options_init(&options);
+    options.origin = !g->setup.fs.derived;
+    options.backend = (struct v86fs_virtio_backend){g, serve, take, negotiate, reset};
+    if (config.fs_count)
+        TRY(v86fs_virtio_create(&g->arena, &options, &g->pc->fs[0].virtio, &device));
+    arena_init(&unpacked, (size_t)512 << 20);
+    enum err err = emu_boot_load(&unpacked, &g->setup.boot, g->pc, &kind, ret_problem);
+    arena_fini(&unpacked);
+    return err;
+}
+
+/* ---- stops ---- */
+
+static void take_watches(struct debug_pc *g, const struct replay_watch *watch,
+                         size_t count)
+{
+    g->watch_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t last = watch[i].address + (watch[i].size - 1);
+        if (!watch[i].size || watch[i].address > UINT32_MAX)
+            continue;
+        if (last < watch[i].address || last > UINT32_MAX)
+            last = UINT32_MAX;
+        g->watch[g->watch_count] = (struct emu_watch){
+            .first = (uint32_t)watch[i].address,
+            .last = (uint32_t)last,
+            .read = watch[i].access & REPLAY_WATCH_READ,
+            .write = watch[i].access & REPLAY_WATCH_WRITE,
+        };
+        g->watch_access[g->watch_count++] = watch[i].access;
+    }
+}
+
+enum err replay_debug_pc_set_stops(void *self, const uint64_t *break_address,
+                                   size_t break_count, const struct replay_watch *watch,
+                                   size_t watch_count)
+{
+    struct debug_pc *g = self;
+    if (break_count > EMU_BREAKPOINT_MAX || watch_count > EMU_WATCH_MAX)
+        return ERR_limit;
+    g->break_count = 0;
+    for (size_t i = 0; i < break_count; i++) {
+        if (break_address[i] <= UINT32_MAX)
+            g->break_linear[g->break_count++] = (uint32_t)break_address[i];
+    }
+    take_watches(g, watch, watch_count);
+    return ERR_ok;
+}
+
+/* ---- running ---- */
+
+/* Run to a boundary at or behind `target`, or to what is to be heeded. */
+static void go(struct debug_pc *g, struct replay_time target, bool breaks, bool watches)
+{
+    g->target = target;
+    g->heeds_breaks = breaks;
+    emu_cpu_set_breakpoints(g->pc->cpu, g->break_linear, breaks ? g->break_count : 0);
+    emu_cpu_set_watches(g->pc->cpu, g->watch, watches ? g->watch_count : 0);
+    enum emu_pc_status status = emu_pc_run(g->pc, UINT64_MAX);
+    if (status == EMU_PC_STOPPED)
+        return;
+    /* The guest has ended: where the trace says, or it is not this one's trace. */
+    struct replay_time now = replay_debug_pc_time(g);
+    g->hit = emu_cpu_take_watch_hit(g->pc->cpu);
+    g->kind = g->hit.met ? REPLAY_STOP_WATCH : REPLAY_STOP_TIME;
+    if (!g->err && before(now, target) && before(now, g->end)) {
+        g->err = ERR_trace_diverged;
+        g->err_time = now;
+    }
+}
+
+/* Go back to the beginning of the run, and to `time` heeding nothing. */
+static void go_again(struct debug_pc *g, const struct replay_snapshot *from,
+                     struct replay_time time)
+{
+    replay_debug_pc_load(g, from);
+    g->err = ERR_ok;
+    if (before(replay_debug_pc_time(g), time))
+        go(g, time, false, false);
+}
+
+/* An access was met in the slice behind `boundary`: to the place in front of it. */
+static void find_access(struct debug_pc *g, const struct replay_snapshot *from,
+                        struct replay_stop *stop)
+{
+    struct replay_time now = g->boundary;
+    g->polls = false;
+    go_again(g, from, now);
+    do {
+        now = replay_debug_pc_time(g);
+        go(g, (struct replay_time){now.icount, now.sub + 1}, false, true);
+    } while (!g->hit.met && !g->err);
+    check(g->hit.met);
+    stop->kind = REPLAY_STOP_WATCH;
+    stop->address = g->hit.address;
+    stop->access = g->watch_access[g->hit.index];
+    go_again(g, from, now);
+}
+
+static enum err run_from(struct debug_pc *g, const struct replay_until *until,
+                         const struct replay_snapshot *from, struct replay_stop *stop)
+{
+    bool watches = until->stops && g->watch_count;
+    struct replay_time now = replay_debug_pc_time(g);
+    bool passed = watches && until->pass_watch;
+    if (passed)
+        go(g, (struct replay_time){now.icount, now.sub + 1}, false, false);
+    if (!g->err && (!passed || before(replay_debug_pc_time(g), until->time)))
+        go(g, until->time, until->stops, watches);
+    stop->kind = g->kind;
+    if (g->hit.met) {
+        find_access(g, from, stop);
+        return ERR_ok;
+    }
+    enum err err = g->err;
+    if (err) {
+        struct replay_time time = g->err_time;
+        if (from)
+            go_again(g, from, time);
+    }
+    return err;
+}
+
+enum err replay_debug_pc_run(void *self, const struct replay_until *until,
+                             struct replay_stop *ret_stop)
+{
+    struct debug_pc *g = self;
+    struct replay_snapshot *from = NULL;
+    struct replay_page_list written;
+    enum err err = ERR_ok;
+    *ret_stop = (struct replay_stop){.kind = REPLAY_STOP_TIME};
+    g->until = until;
+    g->err = ERR_ok;
+    g->hit.met = false;
+    g->polls = true;
+    g->started = replay_debug_pc_time(g);
+    if (before(g->started, until->time)) {
+        if (g->setup.has_fs || (until->stops && g->watch_count))
+            err = replay_debug_pc_save(g, &from, &written);
+        if (!err)
+            err = run_from(g, until, from, ret_stop);
+        if (from)
+            replay_debug_pc_drop(g, from);
+    }
+    ret_stop->time = replay_debug_pc_time(g);
+    return err;
+}

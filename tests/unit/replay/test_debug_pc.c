@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A pc under the debugger: the state at a position is the same whatever way leads
+ * there, and breakpoints and watchpoints are found where stepping finds them.
+ *
+ * The guest is a small real-mode program with timer and serial interrupts, a `rep` and
+ * sleeps, which is fed with keys.
+ */
+#include "tests/test.h"
+
+#include "replay/pc.h"
+#include "replay/timeline.h"
+
+#include <string.h>
+
+static const uint8_t program[] = {
+    0xb0, 0x11, 0xe6, 0x20, 0xb0, 0x20, 0xe6, 0x21, /* PIC: vectors 20 .. */
+    0xb0, 0x04, 0xe6, 0x21, 0xb0, 0x01, 0xe6, 0x21, /* */
+    0xb0, 0xee, 0xe6, 0x21,                         /* IRQ 0 and 4 are open */
+    0xc7, 0x06, 0x80, 0x00, 0x53, 0x7c,             /* vector 20: 7c53 */
+    0xc7, 0x06, 0x82, 0x00, 0x00, 0x00,             /* */
+    0xc7, 0x06, 0x90, 0x00, 0x66, 0x7c,             /* vector 24: 7c66 */
+    0xc7, 0x06, 0x92, 0x00, 0x00, 0x00,             /* */
+    0xba, 0xf9, 0x03, 0xb0, 0x01, 0xee,             /* UART: IER 1 */
+    0xba, 0xfc, 0x03, 0xb0, 0x08, 0xee,             /* MCR 8 */
+    0xb0, 0x34, 0xe6, 0x43, 0xb0, 0xa9, 0xe6, 0x40, /* PIT: 1193 ticks */
+    0xb0, 0x04, 0xe6, 0x40, 0xfb,                   /* sti */
+    0xb9, 0x28, 0x00, 0xbe, 0x00, 0x00,             /* 7c45: 40 bytes from 0 */
+    0xbf, 0x00, 0x80, 0xf3, 0xa4, 0xf4,             /* to 8000: rep movsb; hlt */
+    0xeb, 0xf2,                                     /* jmp 7c45 */
+    0x50, 0xb0, 0x2e, 0x52, 0xba, 0xf8, 0x03,       /* 7c53: print a dot */
+    0xff, 0x06, 0x00, 0x90,                         /* inc word [9000] */
+    0xee, 0x5a, 0xb0, 0x20, 0xe6, 0x20, 0x58, 0xcf, /* EOI; iret */
+    0x50, 0x52, 0xba, 0xf8, 0x03, 0xec, 0xee,       /* 7c66: echo */
+    0x3c, 0x71, 0x74, 0x07,                         /* 'q' ends: 7c78 */
+    0xb0, 0x20, 0xe6, 0x20, 0x5a, 0x58, 0xcf,       /* EOI; iret */
+    0xb0, 0x05, 0xe6, 0xf4};                        /* 7c78: exit 5 */
+
+enum {
+    INPUTS = 3,
+    POSITIONS_MAX = 4000,
+    TIMER = 0x7c53,
+    REP = 0x7c4e,
+    COUNTER = 0x9000
+};
+enum { ESI = 6, LINEAR_PC = 34 };
+
+static uint64_t seed;
+static struct {
+    struct emu_place place[INPUTS];
+    const char *text[INPUTS];
+    unsigned next;
+} world;
+static struct arena arena;
+static struct trace_memory memory;
+static struct bytes file;
+static struct trace_source source;
+static struct replay_debug debug;
+static struct replay_timeline *timeline;
+
+/* ---- a recording ---- */
+
+static void console_out(void *self, uint32_t dev, uint8_t byte)
+{
+    (void)self, (void)dev, (void)byte;
+}
+
+static bool input_at(void *self, struct emu_place here, struct emu_place *ret_next,
+                     struct emu_input *ret_input)
+{
+    (void)self;
+    if (world.next == INPUTS)
+        return false;
+    if (emu_place_before(here, world.place[world.next])) {
+        *ret_next = world.place[world.next];
+        return false;
+    }
+    const char *text = world.text[world.next++];
+    *ret_input = (struct emu_input){.kind = EMU_INPUT_CONSOLE,
+                                    .data = bytes_of(text, strlen(text))};
+    return true;
+}
+
+static bool idle(void *self, uint64_t now, uint64_t deadline, uint64_t *ret_vns)
+{
+    (void)self, (void)now;
+    *ret_vns = deadline;
+    return deadline != EMU_NEVER;
+}
+
+static void record(void)
+{
+    const struct trace_writer_options how = {.guest = TRACE_GUEST_PC, .zstd_level = 1};
+    const struct emu_host host = {NULL, console_out, input_at, idle, NULL};
+    struct replay_pc_setup setup = {.kernel_name = "no/such/file", .embed = true};
+    struct trace_sink sink = trace_memory_sink(&memory);
+    struct replay_pc_options options = {.host = &host, .hashes = true};
+    struct emu_boot_problem problem;
+    struct trace_writer *writer;
+    struct replay_pc *session;
+    emu_pc_config_init(&setup.config);
+    setup.config.ram_size = 1u << 20;
+    setup.config.cache_size = 1u << 20;
+    setup.boot.kind = EMU_BOOT_BOOT16;
+    setup.boot.kernel = bytes_of(program, sizeof program);
+    assert_int_equal(trace_writer_create(&arena, &sink, &how, &writer), ERR_ok);
+    assert_int_equal(trace_record_create(&arena, writer, true, &options.trace), ERR_ok);
+    assert_int_equal(replay_pc_create(&arena, &setup, &options, &session, &problem),
+                     ERR_ok);
+    assert_int_equal(replay_pc_end(session, replay_pc_run(session, 100000)), ERR_ok);
+    trace_close(options.trace);
+    assert_int_equal(trace_writer_finish(writer, NULL), ERR_ok);
+    trace_memory_flush(&memory);
+    file = buf_bytes(&memory.file);
+    source = trace_bytes_source(&file);
+}
+
+/* Keys in the code, inside a `rep` and in sleep; the last one ends the run. */
+static int setup_world(void **state)
+{
+    (void)state;
+    seed = test_seed(7);
+    arena_init(&arena, (size_t)1 << 30);
+    trace_memory_init(&memory, 64 << 20);
+    memset(&world, 0, sizeof world);
+    world.place[0] = (struct emu_place){100, test_random(&seed) % 40};
+    world.place[1] =
+        (struct emu_place){200 + test_random(&seed) % 30, test_random(&seed) % 900000};
+    world.place[2].icount = 400;
+    world.text[0] = "a";
+    world.text[1] = "bcd";
+    world.text[2] = "q";
+    record();
+    return 0;
+}
+
+static int teardown_world(void **state)
+{
+    (void)state;
+    trace_memory_fini(&memory);
+    arena_fini(&arena);
+    return 0;
+}
+
+static void open_timeline(uint64_t spacing)
+{
+    const struct replay_timeline_options how = {.spacing = spacing,
+                                                .memory_max = 256 << 10};
+    char message[REPLAY_DEBUG_MESSAGE_SIZE];
+    if (replay_debug_open(&source, &debug, message))
+        fail_msg("%s", message);
+    assert_int_equal(replay_timeline_create(&debug.guest, &how, &timeline), ERR_ok);
+}
+
+static void close_timeline(void)
+{
+    replay_timeline_close(timeline);
+    replay_debug_close(&debug);
+}
+
+/* ---- all positions, by stepping ---- */
+
+struct picture {
+    struct replay_time time;
+    uint32_t pc, esi;
+    uint16_t counter;
+    uint8_t hash[32];
+};
+static struct picture all[POSITIONS_MAX];
+static size_t count;
+
+static uint32_t register_of(unsigned index)
+{
+    uint8_t bytes[16];
+    uint32_t value;
+    debug.guest.ops->register_get(debug.guest.self, index, bytes);
+    memcpy(&value, bytes, sizeof value);
+    return value;
+}
+
+static struct picture take_picture(void)
+{
+    struct picture p = {.time = replay_timeline_now(timeline),
+                        .pc = register_of(LINEAR_PC),
+                        .esi = register_of(ESI)};
+    assert_int_equal(debug.guest.ops->memory_read(debug.guest.self, COUNTER,
+                                                  (uint8_t *)&p.counter, 2),
+                     2);
+    assert_int_equal(debug.guest.ops->hash(debug.guest.self, p.hash), ERR_ok);
+    return p;
+}
+
+static void check_picture(size_t index)
+{
+    struct picture p = take_picture();
+    if (memcmp(&p, &all[index], sizeof p) == 0)
+        return;
+    test_reproduce("replay_debug_pc", test_seed(7));
+    fail_msg("position %zu (%llu, %llu): another state, at (%llu, %llu)", index,
+             (unsigned long long)all[index].time.icount,
+             (unsigned long long)all[index].time.sub, (unsigned long long)p.time.icount,
+             (unsigned long long)p.time.sub);
+}
+
+static void take_all(void)
+{
+    bool moved = true;
+    open_timeline(UINT64_MAX);
+    memset(all, 0, sizeof all);
+    for (count = 0; moved; count++) {
+        assert_true(count < POSITIONS_MAX);
+        struct picture p = take_picture();
+        memcpy(&all[count], &p, sizeof p);
+        assert_int_equal(replay_timeline_step(timeline, &moved), ERR_ok);
+    }
+    close_timeline();
+    assert_true(count > 800);
+}
+
+/* The digest that the recording ends with. */
+static void recorded_hash(struct hash256 *ret_hash)
+{
+    struct trace_reader *reader;
+    struct trace_record record;
+    struct trace_state_hash event;
+    bool end = false;
+    assert_int_equal(trace_reader_open(&arena, &source, NULL, NULL, &reader), ERR_ok);
+    while (!trace_reader_next(reader, &record, &end) && !end) {
+        if (record.kind->id != TRACE_ID_state_hash)
+            continue;
+        assert_int_equal(trace_decode_state_hash(reader, &record, &arena, &event),
+                         ERR_ok);
+        *ret_hash = event.hash.hash;
+    }
+    trace_reader_close(reader);
+}
+
+static void every_way_leads_to_the_same_state(void **state)
+{
+    (void)state;
+    struct hash256 last = {0};
+    bool moved;
+    take_all();
+    recorded_hash(&last);
+    assert_memory_equal(all[count - 1].hash, last.byte, sizeof last.byte);
+    open_timeline(50);
+    assert_int_equal(replay_timeline_seek(timeline, REPLAY_TIME_NEVER), ERR_ok);
+    for (size_t i = count; i-- > 0;) {
+        check_picture(i);
+        assert_int_equal(replay_timeline_step_back(timeline, &moved), ERR_ok);
+        assert_int_equal(moved, i != 0);
+    }
+    for (unsigned i = 0; i < 500; i++) {
+        size_t index = test_random(&seed) % count;
+        assert_int_equal(replay_timeline_seek(timeline, all[index].time), ERR_ok);
+        check_picture(index);
+    }
+    assert_true(replay_timeline_stats(timeline).load_count > 100);
+    close_timeline();
+}
+
+/* ---- stops ---- */
+
+static void expect(bool forward, size_t index)
+{
+    const struct replay_run run = {.limit = forward ? REPLAY_TIME_NEVER
+                                                    : (struct replay_time){0}};
+    enum replay_end_kind end;
+    struct replay_stop stop;
+    assert_int_equal((forward ? replay_timeline_forward
+                              : replay_timeline_backward)(timeline, &run, &end, &stop),
+                     ERR_ok);
+    assert_int_equal(end, index < count ? REPLAY_AT_STOP : REPLAY_AT_EDGE);
+    if (index == count)
+        index = forward ? count - 1 : 0;
+    check_picture(index);
+}
+
+/* Stops at position i, as all pictures tell; `behind`: forwards at the next one. */
+static void expect_all(bool (*stops)(size_t index), size_t behind)
+{
+    size_t found = 0;
+    for (size_t i = 0; i + 1 < count; i++) {
+        if (!stops(i))
+            continue;
+        expect(true, i + behind);
+        found++;
+    }
+    assert_true(found >= 2);
+    expect(true, count);
+    for (size_t i = count - 1; i-- > 0;) {
+        if (stops(i))
+            expect(false, i);
+    }
+    expect(false, count);
+}
+
+static bool is_timer(size_t index)
+{
+    return all[index].pc == TIMER;
+}
+
+static bool is_counted(size_t index)
+{
+    return all[index].counter != all[index + 1].counter;
+}
+
+static bool is_read(size_t index)
+{
+    return all[index].pc == REP && all[index].esi == 0x11 && all[index + 1].esi == 0x12;
+}
+
+static void stops_are_found(void **state)
+{
+    (void)state;
+    const uint64_t timer = TIMER;
+    const struct replay_watch writes = {COUNTER + 1, 1, REPLAY_WATCH_WRITE};
+    const struct replay_watch reads = {0x11, 1, REPLAY_WATCH_READ};
+    take_all();
+    open_timeline(100);
+    assert_int_equal(replay_timeline_set_stops(timeline, &timer, 1, NULL, 0), ERR_ok);
+    expect_all(is_timer, 0);
+    assert_int_equal(replay_timeline_set_stops(timeline, NULL, 0, &writes, 1), ERR_ok);
+    expect_all(is_counted, 1);
+    assert_int_equal(replay_timeline_set_stops(timeline, NULL, 0, &reads, 1), ERR_ok);
+    expect_all(is_read, 1);
+    close_timeline();
+}
+
+int main(void)
+{
+#define T(test) cmocka_unit_test_setup_teardown(test, setup_world, teardown_world)
+    const struct CMUnitTest tests[] = {
+        T(every_way_leads_to_the_same_state),
+        T(stops_are_found),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
