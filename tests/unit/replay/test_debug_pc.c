@@ -166,6 +166,8 @@ struct picture {
     uint16_t counter;
     uint8_t hash[32];
 };
+/* Without what pads its end; there is no padding inside. */
+enum { PICTURE_SIZE = offsetof(struct picture, hash) + 32 };
 static struct picture all[POSITIONS_MAX];
 static size_t count;
 
@@ -193,7 +195,7 @@ static struct picture take_picture(void)
 static void check_picture(size_t index)
 {
     struct picture p = take_picture();
-    if (memcmp(&p, &all[index], sizeof p) == 0)
+    if (memcmp(&p, &all[index], PICTURE_SIZE) == 0)
         return;
     test_reproduce("replay_debug_pc", test_seed(7));
     fail_msg("position %zu (%llu, %llu): another state, at (%llu, %llu)", index,
