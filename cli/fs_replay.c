@@ -3,6 +3,7 @@
 
 #include "cli/fs_text.h"
 #include "cli/guest.h"
+#include "cli/replay_print.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,25 +18,6 @@ enum err cli_fs_replay_open(void *self, const struct replay_fs_setup *setup,
     if (!err)
         *ret_server = fs->server;
     return err;
-}
-
-static int status_of(enum replay_class class)
-{
-    switch (class) {
-    case REPLAY_SAME:
-    case REPLAY_STOPPED:
-    case REPLAY_OPEN:
-        return CLI_YES;
-    case REPLAY_DIVERGED:
-        return CLI_NO;
-    case REPLAY_DAMAGED:
-    case REPLAY_OTHER_PROGRAM:
-    case REPLAY_OTHER_CONFIGURATION:
-    case REPLAY_OTHER_VERSION:
-    case REPLAY_FAILED:
-    default:
-        return CLI_UNKNOWN;
-    }
 }
 
 /* The request at hand as text, into `text`. */
@@ -100,7 +82,7 @@ int cli_fs_replay_print(struct cli *cli, const char *path,
                         const struct replay_fs_report *report)
 {
     char id[CLI_HASH_TEXT_SIZE];
-    int status = status_of(report->class);
+    int status = cli_replay_status(report->class);
     cli_hash_text(&report->identity, id);
     if (cli->json)
         print_json(cli, path, report);

@@ -4,27 +4,9 @@
  */
 #include "cli/guest.h"
 #include "cli/pc_guest.h"
+#include "cli/replay_print.h"
 
 #include <inttypes.h>
-
-static int status_of(enum replay_class class)
-{
-    switch (class) {
-    case REPLAY_SAME:
-    case REPLAY_STOPPED:
-    case REPLAY_OPEN:
-        return CLI_YES;
-    case REPLAY_DIVERGED:
-        return CLI_NO;
-    case REPLAY_DAMAGED:
-    case REPLAY_OTHER_PROGRAM:
-    case REPLAY_OTHER_CONFIGURATION:
-    case REPLAY_OTHER_VERSION:
-    case REPLAY_FAILED:
-    default:
-        return CLI_UNKNOWN;
-    }
-}
 
 static void print_json(struct cli *cli, const char *path,
                        const struct replay_pc_report *report)
@@ -78,7 +60,7 @@ int cli_pc_replay_print(struct cli *cli, const char *path,
                         const struct replay_pc_report *report)
 {
     char id[CLI_HASH_TEXT_SIZE];
-    int status = status_of(report->class);
+    int status = cli_replay_status(report->class);
     cli_hash_text(&report->identity, id);
     if (cli->json)
         print_json(cli, path, report);

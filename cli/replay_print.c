@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static int status_of(enum replay_class class)
+int cli_replay_status(enum replay_class class)
 {
     switch (class) {
     case REPLAY_SAME:
@@ -237,5 +237,5 @@ int cli_replay_print(struct cli *cli, const char *path, enum err open_err,
         ui_note(cli, "%s: same, %" PRIu64 " events", path, report->event_count);
     else
         print_text(cli, path, report);
-    return status_of(report->class);
+    return cli_replay_status(report->class);
 }
