@@ -6,6 +6,7 @@
 #include "replay/pc.h"
 
 #include "replay/pc_setup.h"
+#include "replay/setup.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -228,24 +229,5 @@ void replay_pc_trace(const struct trace_source *source,
 
 bool replay_pc_is_session(const struct trace_source *source)
 {
-    struct trace_reader *reader = NULL;
-    struct arena arena;
-    bool is = false, end = false;
-    arena_init(&arena, MEMORY_MAX);
-    if (!trace_reader_open(&arena, source, NULL, NULL, &reader) &&
-        trace_reader_header(reader)->guest == TRACE_GUEST_PC) {
-        struct trace_record record;
-        while (!is && !trace_reader_next(reader, &record, &end) && !end) {
-            struct trace_session_config config = {0};
-            if (record.kind->id == TRACE_ID_session_begin)
-                continue;
-            if (record.kind->id != TRACE_ID_session_config ||
-                trace_decode_session_config(reader, &record, &arena, &config))
-                break;
-            is = config.key && strcmp(config.key, "pc.model") == 0;
-        }
-    }
-    trace_reader_close(reader);
-    arena_fini(&arena);
-    return is;
+    return replay_setup_has_key(source, TRACE_GUEST_PC, "pc.model");
 }

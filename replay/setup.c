@@ -453,3 +453,38 @@ enum err replay_setup_map(const struct replay_setup *setup, struct arena *arena,
         TRY(map_one(setup, &setup->maps.item[i], arena, mem, &used));
     return used == setup->mem.count ? ERR_ok : ERR_usage;
 }
+
+/* ---- of any guest ---- */
+
+static bool config_has(struct trace_reader *reader, struct arena *arena,
+                       const char *key)
+{
+    struct trace_record record;
+    bool end = false;
+    while (!trace_reader_next(reader, &record, &end) && !end) {
+        struct trace_session_config config = {0};
+        if (record.kind->id == TRACE_ID_session_begin)
+            continue;
+        if (record.kind->id != TRACE_ID_session_config ||
+            trace_decode_session_config(reader, &record, arena, &config))
+            break;
+        if (config.key && strcmp(config.key, key) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool replay_setup_has_key(const struct trace_source *source, enum trace_guest guest,
+                          const char *key)
+{
+    enum { CONFIG_MEMORY_MAX = 256 << 20 };
+    struct trace_reader *reader = NULL;
+    struct arena arena;
+    arena_init(&arena, CONFIG_MEMORY_MAX);
+    bool has = !trace_reader_open(&arena, source, NULL, NULL, &reader) &&
+               trace_reader_header(reader)->guest == guest &&
+               config_has(reader, &arena, key);
+    trace_reader_close(reader);
+    arena_fini(&arena);
+    return has;
+}

@@ -20,4 +20,9 @@ bool replay_setup_config_get(const struct replay_setup *setup, unsigned index,
 bool replay_setup_config_set(struct replay_setup *setup, const char *key,
                              const char *value);
 
+/* Is it a trace of this guest whose configuration has the key?  Reads no further than
+ * the configuration; false for what is no trace. */
+bool replay_setup_has_key(const struct trace_source *source, enum trace_guest guest,
+                          const char *key);
+
 #endif
