@@ -18,7 +18,7 @@ enum { MEMORY_PAGES = 2 };
 struct fixture {
     struct arena arena;
     struct kernel *k;
-    void *memory, *space;
+    void *memory;
     size_t memory_size;
 };
 
@@ -106,8 +106,7 @@ static inline void start(struct fixture *f, bool detached)
 /* Two pages of memory from 0 up, readable and writable. */
 static inline void map_memory(struct fixture *f)
 {
-    top(f)->space = space_take(f);
-    top(f)->state.mem = pvm_mem_init(top(f)->space);
+    top(f)->state.mem = kernel_space_take(f->k);
     assert_int_equal(pvm_mem_map(top(f)->state.mem, 0, MEMORY_PAGES * PVM_PAGE_SIZE,
                                  PVM_ACCESS_RW, bytes_of(NULL, 0)),
                      ERR_ok);

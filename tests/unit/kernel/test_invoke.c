@@ -87,6 +87,44 @@ static void test_faults(void **unused)
     }
 }
 
+/* Frames that follow one another find the memory that each was built with, though they
+ * use the same address space. */
+static void test_memory(void **unused)
+{
+    static const char use[] = "load_u64 a0, [0x2000]\nload_imm a1, 9\n"
+                              "store_u64 a1, [0x2000]\necalli 0";
+    static const char calls[] = "load_imm a0, 5\nload_imm a1, 0\necalli 26\n"
+                                "load_imm a0, 5\nload_imm a1, 0\necalli 26\n"
+                                "add_64 s0, s0, a0\n"
+                                "load_imm a0, 6\nload_imm a1, 0\necalli 26\n"
+                                "add_64 s0, s0, a0\n"
+                                "branch_ne_imm s0, 7, bad\nfallthrough\n"
+                                "load_imm a0, 7\nload_imm a1, 0\necalli 26\n"
+                                "bad:\ntrap";
+    static const uint8_t seven[] = {7};
+    struct kernel_overlay overlay = {.start = 0x2000, .bytes = bytes_of(seven, 1)};
+    struct kernel_instance_parts parts = {.mem_size = 3 * PVM_PAGE_SIZE};
+    struct fixture f;
+    (void)unused;
+    create(&f, 1000, engine);
+    struct hash256 image = put_program(&f, use, NULL), none = put_slots(&f, NULL, 0);
+    struct kernel_entry entry[] = {
+        {5, put_parts(&f, image, none, parts)}, {6, filled(0)}, {7, filled(0)}};
+    parts.overlay = &overlay;
+    parts.overlay_count = 1;
+    entry[1].hash = put_parts(&f, image, none, parts);
+    parts = (struct kernel_instance_parts){.mem_size = 2 * PVM_PAGE_SIZE};
+    entry[2].hash = put_parts(&f, image, none, parts);
+    struct hash256 base = plain(&f, calls, entry, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(invoke(&f, base, GAS), KERNEL_EXIT_PAGE_FAULT);
+        assert_int_equal(outcome(&f)->result.exit_arg, 0x2000);
+        assert_int_equal(outcome(&f)->frame, 1);
+        assert_int_equal(f.k->spare_count, 1);
+    }
+    stop(&f);
+}
+
 /* ---- yields ---- */
 
 static struct hash256 catching(struct fixture *f, const char *text,
@@ -281,8 +319,8 @@ static int with_recomp(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        both(test_slot0),  both(test_faults), both(test_yield),     both(test_nearest),
-        both(test_settle), both(test_build),  both(test_interrupt),
+        both(test_slot0),   both(test_faults), both(test_memory), both(test_yield),
+        both(test_nearest), both(test_settle), both(test_build),  both(test_interrupt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
