@@ -127,13 +127,15 @@ static void guard_stale(struct pvm_mem *mem)
     const uint64_t host = MEM_HOST * UINT64_C(0x0101010101010101);
     if (!mem->stale)
         return;
-    for (uint32_t group = 0; group < MEM_GROUP_COUNT; group++) {
-        uint32_t first = group * MEM_GROUP_SIZE, end = first + MEM_GROUP_SIZE;
-        for (; mem->group_stale[group] && first < end; first += 8) {
+    const bool *stale = mem->group_stale;
+    while ((stale = memchr(stale, true,
+                           (size_t)(mem->group_stale + MEM_GROUP_COUNT - stale)))) {
+        uint32_t group = (uint32_t)(stale - mem->group_stale);
+        for (uint32_t i = 0; i < MEM_GROUP_SIZE; i += 8) {
             uint64_t info;
-            memcpy(&info, mem->info + first, 8);
+            memcpy(&info, mem->info + group * MEM_GROUP_SIZE + i, 8);
             if (info & host)
-                guard_update(mem, first, 8);
+                guard_update(mem, group * MEM_GROUP_SIZE + i, 8);
         }
         mem->group_stale[group] = false;
     }
@@ -454,6 +456,20 @@ static void group_reset(struct pvm_mem *mem, uint32_t group)
  * and keeping it would keep much memory. */
 enum { RESET_PAGE_MAX = 1024 };
 
+/* The least group >= `group` with anything to reset, four at a time. */
+static uint32_t next_group_used(const struct pvm_mem *mem, uint32_t group)
+{
+    while (group < MEM_GROUP_COUNT && !mem->group_mapped[group] &&
+           !mem->group_dirty[group]) {
+        uint64_t mapped;
+        uint32_t dirty;
+        memcpy(&mapped, mem->group_mapped + group / 4 * 4, sizeof mapped);
+        memcpy(&dirty, mem->group_dirty + group / 4 * 4, sizeof dirty);
+        group = mapped || dirty ? group + 1 : (group / 4 + 1) * 4;
+    }
+    return group;
+}
+
 bool pvm_mem_reset(struct pvm_mem *mem)
 {
     uint32_t mapped = 0;
@@ -462,10 +478,9 @@ bool pvm_mem_reset(struct pvm_mem *mem)
         mapped += mem->group_mapped[g];
     if (mapped > RESET_PAGE_MAX || mem->unguardable)
         return false;
-    for (uint32_t group = 0; group < MEM_GROUP_COUNT; group++) {
-        if (mem->group_mapped[group] || mem->group_dirty[group])
-            group_reset(mem, group);
-    }
+    for (uint32_t g = next_group_used(mem, 0); g < MEM_GROUP_COUNT;
+         g = next_group_used(mem, g + 1))
+        group_reset(mem, g);
     mem->watch = NULL;
     mem->watch_count = 0;
     return true;
