@@ -20,18 +20,19 @@ struct fixture {
     struct kernel *k;
     void *memory;
     size_t memory_size;
+    int space_count; /* address spaces that the kernel has */
 };
 
 static inline void *space_take(void *self)
 {
     void *space = NULL;
-    (void)self;
+    ((struct fixture *)self)->space_count++;
     return os_reserve(PVM_MEM_RESERVE_SIZE, &space) == ERR_ok ? space : NULL;
 }
 
 static inline void space_give(void *self, void *space)
 {
-    (void)self;
+    ((struct fixture *)self)->space_count--;
     os_release(space, PVM_MEM_RESERVE_SIZE);
 }
 
@@ -115,6 +116,7 @@ static inline void map_memory(struct fixture *f)
 static inline void stop(struct fixture *f)
 {
     kernel_close(f->k);
+    assert_int_equal(f->space_count, 0);
     os_release(f->memory, f->memory_size);
     arena_fini(&f->arena);
 }

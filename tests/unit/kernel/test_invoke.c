@@ -125,6 +125,29 @@ static void test_memory(void **unused)
     stop(&f);
 }
 
+/* What a kernel keeps for the next frames is bounded, in number and in size. */
+static void test_spaces(void **unused)
+{
+    struct fixture f;
+    (void)unused;
+    create_deep(&f, 20, engine);
+    struct kernel_instance_parts parts = {.mem_size = PVM_PAGE_SIZE};
+    struct kernel_entry entry = {5, plain(&f, reply, NULL, 0)};
+    struct hash256 image = put_program(&f, call5, NULL);
+    for (int i = 0; i < 12; i++)
+        entry.hash = put_parts(&f, image, put_slots(&f, &entry, 1), parts);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(invoke(&f, entry.hash, GAS), KERNEL_EXIT_HALT);
+        assert_int_equal(f.space_count, SPARE_SPACE_MAX);
+    }
+    parts.mem_size = 1025 * PVM_PAGE_SIZE;
+    struct hash256 large =
+        put_parts(&f, put_program(&f, reply, NULL), put_slots(&f, NULL, 0), parts);
+    assert_int_equal(invoke(&f, large, GAS), KERNEL_EXIT_HALT);
+    assert_int_equal(f.space_count, SPARE_SPACE_MAX - 1);
+    stop(&f);
+}
+
 /* ---- yields ---- */
 
 static struct hash256 catching(struct fixture *f, const char *text,
@@ -319,8 +342,9 @@ static int with_recomp(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        both(test_slot0),   both(test_faults), both(test_memory), both(test_yield),
-        both(test_nearest), both(test_settle), both(test_build),  both(test_interrupt),
+        both(test_slot0),  both(test_faults), both(test_memory),
+        both(test_spaces), both(test_yield),  both(test_nearest),
+        both(test_settle), both(test_build),  both(test_interrupt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
