@@ -16,7 +16,7 @@ for option in --verbose --one-by-one; do
     status=$?
     if [ "$status" -ne 0 ]; then
         printf '%s\n' "$output"
-        echo "$option: status $status; a line of three numbers is line, vector, error"
+        echo "$option: status $status; numbers: line, vector, error, two operands"
         echo "reproduce: $lockstep run pc --boot flat -k $elf $option"
         exit 1
     fi
