@@ -151,6 +151,7 @@ struct emu_engine {
     uint32_t dropped; /* code of the running block was overwritten */
     bool yield;
     bool one_by_one; /* never use blocks */
+    uint64_t stress; /* of emu_cpu_stress: state of its random numbers, 0 off */
     bool triple;
     bool delivered; /* the instruction entered a handler: INT n */
     bool keep_eip;  /* a fault belongs to the new task already */
