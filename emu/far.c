@@ -68,6 +68,8 @@ static bool far_to_task(struct emu_cpu *cpu, const struct emu_descriptor *d,
             return emu_fault(cpu, EMU_VECTOR_GP, error);
         if (!emu_descriptor_present(&tss))
             return emu_fault(cpu, EMU_VECTOR_NP, error);
+    } else if (tss.selector & 4) {
+        return emu_fault(cpu, EMU_VECTOR_GP, tss.selector & 0xfffcu); /* only the GDT */
     }
     cpu->eip = next_eip;
     return emu_task_switch(cpu, &tss, cause);

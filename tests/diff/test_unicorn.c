@@ -174,6 +174,7 @@ static void put_random_descriptor(uint32_t at)
               */
         if ((type & 0xe) == 6)
             type &= 3;
+        big |= type & 8 ? 0x400000 : 0; /* 16-bit code would read ours otherwise */
         if ((type & 8) || below(2))
             put_descriptor(at, 0, 0xfffff,
                            0x801000 | big | type << 8 | privilege | present);
@@ -600,15 +601,15 @@ static unsigned compare_registers(bool print)
 }
 
 /* Bits of a word of memory that are compared.  Unicorn also walks for code that it only
- * translates, which sets A bits; far transfers do not mark code segments accessed. */
+ * translates, which sets A bits; far transfers do not mark segments accessed. */
 static uint32_t compared_bits(uint32_t address, uint32_t value)
 {
     if (address == TABLE + 4 * (GDT >> 12))
         return ~0x60u;
     if (address >= DIRECTORY && address < TABLE + 0x1000)
         return ~0x20u;
-    bool code_segment = (address & 4) && (value & 0x1800) == 0x1800;
-    return address >= GDT && address < IDT && code_segment ? ~0x100u : ~0u;
+    bool segment = (address & 4) && (value & 0x1000);
+    return address >= GDT && address < IDT && segment ? ~0x100u : ~0u;
 }
 
 static unsigned compare_memory(bool print)

@@ -131,6 +131,14 @@ program:
     /* Refused before anything changes. */
     EXPECT(13, TSS_MAIN, ljmp $TSS_MAIN, $0) /* busy */
     EXPECT(11, ABSENT_TASK, lcall $ABSENT_TASK, $0)
+    movl $0x67, other_ldt /* a TSS in an LDT */
+    movl $0x8900, other_ldt + 4
+    mov $OTHER_LDT, %eax
+    lldt %ax
+    EXPECT(13, 4, lcall $4, $0)
+    EXPECT(13, 4, ljmp $4, $0)
+    xor %eax, %eax
+    lldt %ax
     EXPECT(10, SHORT_TASK, lcall $SHORT_TASK, $0)
     IS_BUSY(SHORT_TASK, 0)
     DESCRIPTOR(GATE, 0, 0xe500)
