@@ -44,6 +44,9 @@ bool kernel_directory_insert(struct directory *directory, const struct draft *dr
 /* The same by an operation whose record lists what is new. */
 void kernel_publish(struct kernel *kernel, const struct draft *draft);
 
+/* Forget all caps but the first `count`. */
+void kernel_directory_truncate(struct directory *directory, uint32_t count);
+
 /* Where the next draft is written. */
 static inline uint8_t *directory_end(const struct directory *directory)
 {
@@ -120,6 +123,7 @@ struct program {
     struct pvm_program *program;
     uint32_t use_count; /* frames that run it */
     uint64_t stamp;     /* of its last use */
+    uint64_t serial;    /* of its making */
 };
 
 /* The program of an image that stays in the directory, predecoded now or before;
@@ -266,6 +270,10 @@ bool kernel_find_catcher(struct kernel *kernel, const struct hash256 *marker,
 enum kernel_error kernel_build(struct kernel *kernel, const struct slot *target,
                                uint32_t endpoint, const uint64_t args[4],
                                struct frame **ret_frame);
+
+/* Give a frame whose target and caps are as they were when it was built its memory
+ * anew, with the content that it began with.  Internal as above. */
+enum kernel_error kernel_rebuild_memory(struct kernel *kernel, struct frame *frame);
 
 /* Push what kernel_build() made. */
 void kernel_push_built(struct kernel *kernel, struct frame *frame);

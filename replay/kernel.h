@@ -97,6 +97,10 @@ ERR_MUST_CHECK enum err replay_kernel_request(struct replay_kernel *session,
                                               struct bytes payload,
                                               struct replay_kernel_answer *ret_answer);
 
+/* The same for a kernel without session. */
+void replay_kernel_serve(struct kernel *kernel, uint32_t fn, struct bytes payload,
+                         struct replay_kernel_answer *ret_answer);
+
 /* The events behind the last request: the state, and session.end with this reason
  * (trace-replay.md 4.1; only 0 has the state). */
 ERR_MUST_CHECK enum err replay_kernel_finish(struct replay_kernel *session,

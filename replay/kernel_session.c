@@ -229,10 +229,11 @@ static const struct request {
     {REPLAY_KERNEL_RESET_BLOCK, 0, reset_block},
 };
 
-static void serve(struct kernel *kernel, uint32_t fn, struct bytes payload,
-                  struct replay_kernel_answer *answer)
+void replay_kernel_serve(struct kernel *kernel, uint32_t fn, struct bytes payload,
+                         struct replay_kernel_answer *answer)
 {
     const struct request *request = NULL;
+    *answer = (struct replay_kernel_answer){.status = KERNEL_STATUS_OK};
     for (size_t i = 0; i < countof(requests); i++) {
         if (requests[i].fn == fn)
             request = &requests[i];
@@ -256,8 +257,8 @@ enum err replay_kernel_request(struct replay_kernel *s, enum replay_kernel_fn fn
     if (payload.size <= sizeof own) {
         if (payload.size)
             memcpy(own, payload.data, payload.size);
-        answer.status = KERNEL_STATUS_OK;
-        serve(s->kernel, (uint32_t)fn, bytes_of(own, payload.size), &answer);
+        replay_kernel_serve(s->kernel, (uint32_t)fn, bytes_of(own, payload.size),
+                            &answer);
     }
     struct trace_pvm_request event = {.fn = (uint32_t)fn,
                                       .payload = payload,
