@@ -303,6 +303,7 @@ static bool invocation_exit(struct debug_kernel *g, struct pvm_outcome exit)
     if (retired) { /* a position of its own, with all that the frame holds */
         g->place.mode = DEBUG_KERNEL_PENDING;
         g->place.exit = exit;
+        replay_debug_kernel_follow(g); /* a yield has pushed a reference */
         return false;
     }
     if (!debug_kernel_ahead(g)) {
