@@ -60,6 +60,13 @@ struct asking {
 
 /* ---- answers ---- */
 
+/* An offset in the program; where there are several, an address that tells which. */
+static uint64_t shown_pc(const struct asking *a, const struct replay_answer *answer)
+{
+    const struct replay_guest_ops *ops = a->debug.debug.guest.ops;
+    return ops->code ? answer->pc : answer->pc - ops->code_base;
+}
+
 static int print_answer(struct asking *a, const struct replay_answer *answer,
                         const char *none)
 {
@@ -70,8 +77,10 @@ static int print_answer(struct asking *a, const struct replay_answer *answer,
         ui_json_bool(cli, "found", answer->found);
         if (answer->found) {
             ui_json_u64(cli, "icount", answer->time.icount);
+            if (answer->time.sub)
+                ui_json_u64(cli, "sub", answer->time.sub);
             ui_json_u64(cli, "gas", answer->gas);
-            ui_json_u64(cli, "pc", answer->pc - a->debug.debug.guest.ops->code_base);
+            ui_json_u64(cli, "pc", shown_pc(a, answer));
             ui_json_text(cli, "instruction", answer->insn);
             ui_json_hex(cli, "before", bytes_of(answer->before, answer->size));
             ui_json_hex(cli, "after", bytes_of(answer->after, answer->size));
@@ -85,8 +94,7 @@ static int print_answer(struct asking *a, const struct replay_answer *answer,
     }
     buf_init(&text, 4096);
     buf_printf(&text, "icount %" PRIu64 "  gas %" PRIu64 "  pc 0x%" PRIx64 "  %s\n",
-               answer->time.icount, answer->gas,
-               answer->pc - a->debug.debug.guest.ops->code_base, answer->insn);
+               answer->time.icount, answer->gas, shown_pc(a, answer), answer->insn);
     for (unsigned side = 0; answer->size && side < 2; side++) {
         const uint8_t *bytes = side ? answer->after : answer->before;
         buf_text(&text, side ? "after   " : "before  ");
@@ -94,8 +102,10 @@ static int print_answer(struct asking *a, const struct replay_answer *answer,
             buf_printf(&text, "%02x", bytes[i]);
         buf_byte(&text, '\n');
     }
-    buf_printf(&text, "again:  lockstep debug --at %" PRIu64 " ", answer->time.icount);
-    ui_out(cli, "%s%s\n", buf_string(&text), a->path);
+    buf_printf(&text, "again:  lockstep debug --at %" PRIu64, answer->time.icount);
+    if (answer->time.sub)
+        buf_printf(&text, "+%" PRIu64, answer->time.sub);
+    ui_out(cli, "%s %s\n", buf_string(&text), a->path);
     buf_fini(&text);
     return CLI_YES;
 }
