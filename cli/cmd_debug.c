@@ -42,8 +42,7 @@ static const struct cli_option option[] = {
     CLI_STRING(struct options, batch, "batch", 0, "SCRIPT",
                "run gdb's commands in a file, then end"),
     CLI_LIST(struct options, symbols, "symbols", 0, "[N=]ELF",
-             "debug information of the program (of number N, default 0): OUT.dbg of "
-             "lockstep link -g; may be given for each"),
+             "debug information of program N (default 0): OUT.dbg of lockstep link -g"),
     CLI_STRING(struct options, gdb, "gdb", 0, "PROGRAM",
                "the gdb to start (default gdb-multiarch; gdb for a pc)"),
     CLI_SIZE(struct options, memory, "memory", 0, "SIZE", 1 << 20, UINT64_MAX,

@@ -41,6 +41,10 @@ static enum err add_program(struct survey *s)
     TRY(trace_decode_pvm_program(g->reader, &s->record, &g->arena, &event));
     if (event.prog != g->program_count || !event.hash.present)
         return ERR_trace_event;
+    /* What is decoded may lie in the reader, which goes on. */
+    event.code.data = arena_copy(&g->arena, event.code.data, event.code.size);
+    if (!event.code.data)
+        return ERR_nomem;
     TRY(pvm_code_parse(event.code, &program.code));
     program.image = event.hash.hash;
     TRY(grow((void **)&g->program, g->program_count, &g->program_capacity,

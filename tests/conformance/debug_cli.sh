@@ -117,6 +117,11 @@ says 'pvm.exit'
 equal "positions" "$(hash_at kernel.lks e:49)" "$(hash_at kernel.lks 48)"
 equal "percent" "$(hash_at kernel.lks 50%)" "$(hash_at kernel.lks 215)"
 [ "$(hash_at kernel.lks 48)" != "$(hash_at kernel.lks 49)" ] || bad "one hash for two states"
+# In a trace of many chunks too.
+"$lockstep" record -q --gas-log each -o each.lks kernel "$bin/../../jar/scheduler.json" \
+    --invoke sched:1 --invoke sched:1 --invoke sched:1 --invoke sched:1 2>/dev/null || exit 1
+run 0 query each.lks who 0x100000005
+says 'pc 0x100000005  jump' '^again:  lockstep debug --at [0-9]*+1 each.lks'
 run 0 replay --to 50% kernel.lks
 says 'at icount 215 ' 'program 0, frame 0'
 run 0 replay --to e:50 --json kernel.lks
