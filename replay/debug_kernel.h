@@ -204,7 +204,8 @@ void replay_debug_kernel_follow(struct debug_kernel *g);
 /* Forget a frame that is gone. */
 void replay_debug_kernel_frame_end(struct debug_kernel *g,
                                    struct debug_kernel_frame *frame);
-/* Frames from `depth` on are about to go: remember what was written there. */
+/* Frames from `depth` on may be about to go: remember what was written there, and let
+ * their memory go. */
 void replay_debug_kernel_leave(struct debug_kernel *g, uint32_t depth);
 
 enum err replay_debug_kernel_save(void *self, struct replay_snapshot **ret_snapshot,

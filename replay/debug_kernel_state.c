@@ -128,6 +128,15 @@ void replay_debug_kernel_frame_end(struct debug_kernel *g,
     frame->saved = NULL;
 }
 
+/* Watchpoints are ours: memory that goes back to the kernel has none. */
+static void unwatch(struct debug_kernel *g, uint32_t depth)
+{
+    struct pvm_mem *mem = mem_of(g, depth);
+    if (g->frame[depth].armed && mem)
+        pvm_mem_watch(mem, NULL, 0);
+    g->frame[depth].armed = 0;
+}
+
 void replay_debug_kernel_follow(struct debug_kernel *g)
 {
     uint32_t count = kernel_stack_size(g->kernel);
@@ -141,6 +150,7 @@ void replay_debug_kernel_leave(struct debug_kernel *g, uint32_t depth)
 {
     for (; depth < g->frame_count; depth++) {
         struct pvm_mem *mem = mem_of(g, depth);
+        unwatch(g, depth);
         for (uint32_t page = next_dirty(mem, 0); page < PVM_PAGE_COUNT;
              page = next_dirty(mem, page + 1))
             note_written(g, page);
@@ -342,8 +352,10 @@ void replay_debug_kernel_load(void *self, const struct replay_snapshot *snapshot
                                      .frame_count = snapshot->frame_count,
                                      .frame = give_frame,
                                      .same_count = same};
-    while (g->frame_count > same)
+    while (g->frame_count > same) {
+        unwatch(g, g->frame_count - 1);
         replay_debug_kernel_frame_end(g, &g->frame[--g->frame_count]);
+    }
     g->failed = kernel_restore(g->kernel, &kept);
     g->place = snapshot->place;
     memset(g->written, 0, WRITTEN_WORDS * sizeof *g->written);
