@@ -70,7 +70,8 @@ const struct cli_spec cli_spec_debug = {
         "a program that it can run backwards, there is `seek POSITION`, and `monitor "
         "help` lists what else can be asked.\n\n"
         "Without --symbols the disassembly is the source text.  Registers and memory "
-        "cannot be changed: it is a replay.\n\n"
+        "cannot be changed: it is a replay.  Of a capability kernel the instance that "
+        "runs is shown; docs/debug.md says how to tell them apart.\n\n"
         "A POSITION is N (instructions), e:N (event), g:N (gas), out:N (byte of "
         "output), N%, start, end, +N, -N or #NAME.",
     .exit_yes = "gdb has ended; with --batch: its script ran through",
