@@ -228,7 +228,28 @@ static void session(struct replay_kernel *s)
     buf_fini(&wire);
 }
 
-static void record_session(enum pvm_gas_log log)
+/* More programs than a kernel of this depth keeps predecoded, and a budget that is no
+ * signed number. */
+enum { PROGRAMS = 80, ROUNDS = 2 };
+
+static void session_of_programs(struct replay_kernel *s)
+{
+    struct hash256 instance[PROGRAMS];
+    struct buf wire;
+    char text[80];
+    buf_init(&wire, 1 << 20);
+    for (unsigned i = 0; i < PROGRAMS; i++) {
+        (void)snprintf(text, sizeof text,
+                       "load_imm s0, %u\nstore_u64 s0, [0x2008]\necalli 0\n", i);
+        instance[i] = put_instance(s, text, NULL, 0, &wire);
+    }
+    for (unsigned i = 0; i < ROUNDS * PROGRAMS; i++)
+        invoke(s, instance[i % PROGRAMS], i % 3 ? UINT64_MAX : 1000, KERNEL_EXIT_HALT);
+    buf_fini(&wire);
+}
+
+static void record_session(enum pvm_gas_log log, uint32_t depth,
+                           void (*run)(struct replay_kernel *s))
 {
     struct replay_kernel_setup setup = replay_kernel_setup_default();
     const struct trace_writer_options how = {.guest = TRACE_GUEST_PVM};
@@ -238,10 +259,11 @@ static void record_session(enum pvm_gas_log log)
     struct trace_sink sink = trace_memory_sink(&memory);
     setup.gas_log = log;
     setup.config.flags |= KERNEL_STATEFUL_CHILDREN;
+    setup.config.max_depth = depth;
     assert_int_equal(trace_writer_create(&arena, &sink, &how, &writer), ERR_ok);
     assert_int_equal(trace_record_create(&arena, writer, true, &options.trace), ERR_ok);
     assert_int_equal(replay_kernel_create(&arena, &setup, &options, &s), ERR_ok);
-    session(s);
+    run(s);
     assert_int_equal(replay_kernel_finish(s, 0), ERR_ok);
     replay_kernel_close(s);
     trace_close(options.trace);
@@ -257,7 +279,7 @@ static int setup_world(void **state)
     seed = test_seed(11);
     arena_init(&arena, (size_t)1 << 30);
     trace_memory_init(&memory, 64 << 20);
-    record_session(PVM_GAS_LOG_LEDGER);
+    record_session(PVM_GAS_LOG_LEDGER, 256, session);
     return 0;
 }
 
@@ -447,7 +469,7 @@ static void gas_logs_have_the_same_positions(void **state)
     for (size_t i = 0; i < countof(log); i++) {
         trace_memory_fini(&memory);
         trace_memory_init(&memory, 64 << 20);
-        record_session(log[i]);
+        record_session(log[i], 256, session);
         take_all();
         assert_int_equal(count, ledger_count);
         assert_memory_equal(all, ledger, count * sizeof all[0]);
@@ -589,6 +611,35 @@ static void watchpoints_find_stores_and_ecalls(void **state)
     close_timeline();
 }
 
+static bool is_third_program(size_t index)
+{
+    return all[index].pc == 4 * (UINT64_C(1) << 32);
+}
+
+static void programs_come_and_go(void **state)
+{
+    (void)state;
+    const uint64_t third = 4 * (UINT64_C(1) << 32);
+    const struct replay_watch writes = {STORED, 8, REPLAY_WATCH_WRITE};
+    trace_memory_fini(&memory);
+    trace_memory_init(&memory, 64 << 20);
+    record_session(PVM_GAS_LOG_LEDGER, 1, session_of_programs);
+    take_all();
+    assert_int_equal(count, ROUNDS * PROGRAMS * 4);
+    open_timeline(50, 0);
+    for (unsigned i = 0; i < 60; i++) {
+        size_t index = test_random(&seed) % count;
+        assert_int_equal(replay_timeline_seek(timeline, all[index].time), ERR_ok);
+        check_picture(index);
+    }
+    assert_int_equal(replay_timeline_set_stops(timeline, &third, 1, NULL, 0), ERR_ok);
+    assert_int_equal(expect_all(is_third_program, 0), ROUNDS);
+    assert_int_equal(replay_timeline_set_stops(timeline, NULL, 0, &writes, 1), ERR_ok);
+    assert_int_equal(replay_timeline_seek(timeline, all[count - 1].time), ERR_ok);
+    expect(false, count - 2); /* behind the store of the last invocation */
+    close_timeline();
+}
+
 /* ---- damage ---- */
 
 static void visit_what_there_is(void)
@@ -630,6 +681,7 @@ int main(void)
         T(gas_logs_have_the_same_positions),
         T(breakpoints_are_found_in_every_instance),
         T(watchpoints_find_stores_and_ecalls),
+        T(programs_come_and_go),
         T(cut_off_traces_end_early),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
