@@ -142,6 +142,16 @@ bool os_folder_exists(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+enum err os_folder_create_private(char *pattern)
+{
+    return mkdtemp(pattern) ? ERR_ok : os_fail();
+}
+
+enum err os_folder_remove(const char *path)
+{
+    return rmdir(path) == 0 ? ERR_ok : os_fail();
+}
+
 enum err os_folder_create(const char *path)
 {
     if (mkdir(path, 0777) != 0 && !(errno == EEXIST && os_folder_exists(path)))

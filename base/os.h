@@ -44,6 +44,10 @@ bool os_folder_exists(const char *path);
 /* Make a folder; its parent must be there, and it may be there itself. */
 ERR_MUST_CHECK enum err os_folder_create(const char *path);
 
+/* A new folder for this user only: `pattern` ends in "XXXXXX", which is replaced. */
+ERR_MUST_CHECK enum err os_folder_create_private(char *pattern);
+ERR_MUST_CHECK enum err os_folder_remove(const char *path);
+
 /* Append the names in a folder in bytewise order, each with a NUL behind it and, for a
  * folder, a '/' before that.  "." and ".." are left out. */
 ERR_MUST_CHECK enum err os_folder_list(const char *path, struct buf *names);

@@ -70,11 +70,33 @@ static enum err open_mem(struct cli_fs *fs, struct cli_fs_export *export,
                  : v86fs_mem_root(mem, 0755, now_ns, &export->root);
 }
 
+static void on_note(void *self, struct bytes frame)
+{
+    const struct cli_fs *fs = self;
+    if (fs->note)
+        fs->note(fs->note_self, frame);
+}
+
+static void on_told(void *self, enum err err)
+{
+    const struct cli_fs *fs = self;
+    if (fs->cli && err)
+        ui_error(fs->cli, "the server of files is lost: %s", err_text(err));
+    else if (fs->cli)
+        ui_note(fs->cli, "there is another server of files");
+}
+
 static enum err open_remote(struct cli_fs *fs, struct cli_fs_export *export)
 {
     struct hostfs_remote_options options;
     hostfs_remote_options_init(&options);
     options.request_ns = export->spec.timeout_s * 1000000000;
+    options.on_death = export->spec.on_death;
+    options.shared = export->spec.shared;
+    options.mounts = export->spec.mounts;
+    options.note = on_note;
+    options.told = on_told;
+    options.self = fs;
     if (export->spec.timeout_s > 86400)
         return ERR_limit;
     TRY(hostfs_remote_open(&fs->arena, &options, export->spec.path, &fs->ids,
@@ -181,6 +203,7 @@ int cli_fs_open(struct cli *cli, const struct cli_list *specs, uint64_t now_ns,
                 struct cli_fs *fs)
 {
     fs_init(fs);
+    fs->cli = cli;
     int status = parse_specs(cli, specs, fs);
     if (status)
         return status;
@@ -204,6 +227,36 @@ void cli_fs_close(struct cli_fs *fs)
         buf_fini(&fs->export[i].archive);
     }
     arena_fini(&fs->arena);
+}
+
+/* ---- notifications ---- */
+
+void cli_fs_listen(struct cli_fs *fs, void (*note)(void *self, struct bytes frame),
+                   void *self)
+{
+    fs->note = note;
+    fs->note_self = self;
+}
+
+size_t cli_fs_descriptors(const struct cli_fs *fs, int ret_fds[CLI_FS_WAIT_MAX])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < fs->export_count; i++) {
+        if (fs->export[i].remote)
+            hostfs_remote_descriptors(fs->export[i].remote, ret_fds + count);
+        else
+            continue;
+        count += 2;
+    }
+    return count;
+}
+
+void cli_fs_poll(struct cli_fs *fs)
+{
+    for (size_t i = 0; i < fs->export_count; i++) {
+        if (fs->export[i].remote)
+            hostfs_remote_poll(fs->export[i].remote);
+    }
 }
 
 /* ---- traces ---- */

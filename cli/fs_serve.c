@@ -2,7 +2,7 @@
 #include "cli/fs_serve.h"
 
 #include "base/os.h"
-#include "base/os_bridge.h"
+#include "base/os_stream.h"
 
 #define HELLO_NS UINT64_C(5000000000)
 
@@ -12,15 +12,15 @@ static int attach(struct cli *cli, const char *listen, const char *connect,
     const char *path = listen ? listen : connect;
     enum err err;
     if (connect) {
-        err = os_bridge_connect(connect, os_clock_monotonic_ns() + HELLO_NS,
+        err = os_stream_connect(connect, os_clock_monotonic_ns() + HELLO_NS,
                                 &peer->channel.fd);
         return err ? ui_fail(cli, err, connect) : CLI_YES;
     }
-    err = os_bridge_listen(listen, &peer->listen_fd);
+    err = os_stream_listen(listen, &peer->listen_fd);
     if (!err) {
         peer->listen_path = listen;
         ui_note(cli, "listening at %s", listen);
-        err = os_bridge_accept(peer->listen_fd, &peer->channel.fd);
+        err = os_stream_accept(peer->listen_fd, OS_STREAM_NEVER, &peer->channel.fd);
     }
     return err ? ui_fail(cli, err, path) : CLI_YES;
 }
@@ -54,7 +54,7 @@ enum err cli_fs_peer_serve(struct cli_fs_peer *peer,
     for (;;) {
         struct hostfs_envelope envelope;
         enum err err = hostfs_channel_receive(&peer->channel, UINT64_MAX, &envelope);
-        if (err == ERR_io || (!err && envelope.kind == HOSTFS_BYE))
+        if (err == ERR_closed || (!err && envelope.kind == HOSTFS_BYE))
             return ERR_ok; /* it is gone, which is its right */
         if (err)
             return err;
@@ -70,12 +70,13 @@ enum err cli_fs_peer_serve(struct cli_fs_peer *peer,
             .kind = HOSTFS_REP, .seq = seq, .payload = bytes_of(reply, size)};
         err = hostfs_channel_send(&peer->channel, &answer, UINT64_MAX);
         if (err)
-            return err == ERR_io ? ERR_ok : err;
+            return err == ERR_closed ? ERR_ok : err;
     }
 }
 
 void cli_fs_peer_close(struct cli_fs_peer *peer)
 {
+    hostfs_channel_fini(&peer->channel);
     os_close(peer->channel.fd);
     os_close(peer->listen_fd);
     if (peer->listen_path)

@@ -243,6 +243,17 @@ struct v86fs_notes;
 
 enum { V86FS_NOTE_SIZE_MAX = 512 };
 
+/* What a notification says. */
+struct v86fs_note {
+    uint8_t type; /* V86FS_MSG_INVALIDATE, ... */
+    uint64_t ino, offset, size;
+    struct bytes name, path; /* in the frame */
+};
+
+/* False: not one of the four, malformed, or with a name that is not allowed. */
+bool v86fs_note_decode(struct bytes frame, struct v86fs_note *ret_note);
+bool v86fs_note_is_mount(const struct v86fs_note *note); /* or unmount */
+
 /* Room for `count_max` frames, in `arena`.  Only ERR_nomem. */
 ERR_MUST_CHECK enum err v86fs_notes_create(struct arena *arena, uint32_t count_max,
                                            struct v86fs_notes **ret_notes);

@@ -193,10 +193,10 @@ case_record() # SPEC CLASS
 }
 
 # Another process serves: the example in Python, in its limits.
-case_bridge()
+case_bridge() # OPTIONS
 {
     command -v python3 >/dev/null || skip "no python3"
-    start "remote:exec:python3 $source/corpus/v86fs/bridge.py"
+    start "remote:exec:python3 $source/corpus/v86fs/bridge.py$1"
     "$tools/fsx" "$work/m/f" 500
     (
         cd "$work/m"
@@ -277,7 +277,8 @@ sqlite-mem) case_sqlite mem ;;
 sqlite-dir) case_sqlite "dir:$work/d" ;;
 tar) case_tar ;;
 daemon) case_daemon ;;
-bridge) case_bridge ;;
+bridge) case_bridge "" ;;
+bridge-shm) case_bridge ,shm ;;
 socket-mem) case_socket mem ;;
 socket-dir) case_socket "dir:$work/d" ;;
 record-mem) case_record mem mem ;;
