@@ -605,6 +605,9 @@ void os_catch_interrupts(void)
                                    on_interrupt}; /* no SA_RESTART: reads end */
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
+    struct sigaction before; /* nohup ignores hangups for us */
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+        (void)sigaction(SIGHUP, &action, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
 }
 

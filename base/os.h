@@ -139,8 +139,9 @@ ERR_MUST_CHECK enum err os_run(const char *const *argv, int *ret_status);
  * a common place. */
 void os_threads_run(unsigned thread_count, void (*work)(void *self), void *self);
 
-/* Ctrl-C and SIGTERM set a flag instead of ending the process; a second signal ends
- * it.  os_interrupted() reads the flag.  Writing to a closed pipe becomes ERR_io. */
+/* Ctrl-C, SIGTERM and a hangup set a flag instead of ending the process; a second
+ * signal ends it.  os_interrupted() reads the flag.  Writing to a closed pipe becomes
+ * ERR_io. */
 void os_catch_interrupts(void);
 bool os_interrupted(void);
 

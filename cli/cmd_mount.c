@@ -71,8 +71,7 @@ int cmd_mount(struct cli *cli, int argc, char **argv)
             .allow_other = options->allow_other,
             .read_only = export->spec.read_only || export->spec.kind == CLI_FS_IMAGE,
             .cache = export->derived,
-            .self = &session,
-            .serve = cli_fs_session_serve,
+            .service = cli_fs_session_service(&session),
         };
         status = cli_mount_run(cli, &how, argv[1]);
     }

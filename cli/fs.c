@@ -77,6 +77,11 @@ static void on_note(void *self, struct bytes frame)
         fs->note(fs->note_self, frame);
 }
 
+static void on_lost(void *self)
+{
+    on_note(self, (struct bytes){0});
+}
+
 static void on_told(void *self, enum err err)
 {
     const struct cli_fs *fs = self;
@@ -132,7 +137,11 @@ static enum err open_tree(struct cli_fs *fs, struct cli_fs_export *export,
         break;
     }
     bool over = spec->kind == CLI_FS_OVERLAY_DIR;
-    TRY(hostfs_dir_open(&fs->arena, &spec->dir, spec->path,
+    struct hostfs_dir_options options = spec->dir;
+    options.note = on_note;
+    options.lost = on_lost;
+    options.self = fs;
+    TRY(hostfs_dir_open(&fs->arena, &options, spec->path,
                         over ? &export->lower_ids : &fs->ids, &export->dir));
     export->tree = hostfs_dir_tree(export->dir);
     export->root = hostfs_dir_root(export->dir);
@@ -242,10 +251,12 @@ size_t cli_fs_descriptors(const struct cli_fs *fs, int ret_fds[CLI_FS_WAIT_MAX])
 {
     size_t count = 0;
     for (size_t i = 0; i < fs->export_count; i++) {
-        if (fs->export[i].remote)
-            hostfs_remote_descriptors(fs->export[i].remote, ret_fds + count);
-        else
+        const struct cli_fs_export *export = &fs->export[i];
+        if (export->dir)
+            ret_fds[count++] = hostfs_dir_watch_fd(export->dir);
+        if (!export->remote)
             continue;
+        hostfs_remote_descriptors(export->remote, ret_fds + count);
         count += 2;
     }
     return count;
@@ -254,6 +265,8 @@ size_t cli_fs_descriptors(const struct cli_fs *fs, int ret_fds[CLI_FS_WAIT_MAX])
 void cli_fs_poll(struct cli_fs *fs)
 {
     for (size_t i = 0; i < fs->export_count; i++) {
+        if (fs->export[i].dir)
+            hostfs_dir_poll(fs->export[i].dir);
         if (fs->export[i].remote)
             hostfs_remote_poll(fs->export[i].remote);
     }

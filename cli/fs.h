@@ -38,7 +38,6 @@ struct cli_fs_spec {
     uint64_t timeout_s; /* for an answer of remote */
     enum hostfs_death on_death;
     bool shared, mounts; /* of remote */
-    bool watch;          /* of dir: notice what others change */
 };
 
 /* The rows of help for an option table; `type` has a struct cli_list `fs`. */
@@ -83,8 +82,8 @@ struct cli_fs_export {
 };
 
 struct cli_fs {
-    struct cli *cli; /* NULL: print nothing */
-    void (*note)(void *self, struct bytes frame);
+    struct cli *cli;                              /* NULL: print nothing */
+    void (*note)(void *self, struct bytes frame); /* a size of 0: some were lost */
     void *note_self;
     struct arena arena;
     struct v86fs_ids ids;
@@ -103,8 +102,9 @@ int cli_fs_open(struct cli *cli, const struct cli_list *specs, uint64_t now_ns,
                 struct cli_fs *fs);
 void cli_fs_close(struct cli_fs *fs);
 
-/* From now on tell of what others change in the trees: notifications, whole frames.
- * `note` is called by cli_fs_poll() and by requests, and must ask nothing. */
+/* From now on tell of what others change in the trees: notifications, whole frames, or
+ * one of size 0 when it is not known what has changed.  `note` is called by
+ * cli_fs_poll() and by requests, and must ask nothing. */
 void cli_fs_listen(struct cli_fs *fs, void (*note)(void *self, struct bytes frame),
                    void *self);
 

@@ -5,7 +5,7 @@
 #ifndef CLI_FS_RECORD_H
 #define CLI_FS_RECORD_H
 
-#include "cli/fs.h"
+#include "cli/fs_service.h"
 #include "replay/sink_file.h"
 
 struct cli_fs_record_options {
@@ -38,7 +38,10 @@ struct cli_fs_session {
     bool stepping;
     uint64_t tick;
     uint64_t request_count;
-    enum err err; /* of the trace: told once, the session goes on */
+    enum err err;             /* of the trace: told once, the session goes on */
+    struct v86fs_notes *news; /* told, perhaps during a request; without repetitions */
+    bool lost;                /* and some were not kept */
+    uint64_t sweep;           /* tell of all nodes from this id on; 0: of none */
 };
 
 /* Open trees and trace.  CLI_YES, or a status after a message; close in either case. */
@@ -52,9 +55,8 @@ int cli_fs_session_resume(struct cli *cli, const char *from,
                           const struct cli_fs_record_options *options,
                           uint32_t features, struct cli_fs_session *session);
 
-/* Serve one request now: the reply's size.  `self` is the session. */
-size_t cli_fs_session_serve(void *self, struct bytes request, uint8_t *reply,
-                            size_t reply_size_max);
+/* Serving it: requests now, and what others change meanwhile.  Both are recorded. */
+struct cli_fs_service cli_fs_session_service(struct cli_fs_session *session);
 
 /* Finish the trace; `status` or what went wrong.  Prints what was recorded. */
 int cli_fs_session_close(struct cli_fs_session *session, int status);

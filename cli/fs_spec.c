@@ -61,7 +61,7 @@ static const struct option_row {
     {"on-death", OF_REMOTE, OPTION_DEATH, AT(on_death)},
     {"shm", OF_REMOTE, OPTION_FLAG, AT(shared)},
     {"mounts", OF_REMOTE, OPTION_FLAG, AT(mounts)},
-    {"watch", OF_LIVE, OPTION_FLAG, AT(watch)},
+    {"watch", OF_LIVE, OPTION_FLAG, AT(dir.watch)},
     {"no-fsync", OF_DIR, OPTION_FLAG, AT(dir.no_fsync)},
 };
 

@@ -34,6 +34,13 @@ struct hostfs_dir_options {
     bool host_times;          /* leave mtime to the host, not the virtual clock */
     bool no_fsync;            /* FSYNC is answered and not done */
     bool no_openat2;          /* as on kernels before 5.6 */
+    /* Tell of what others change: a notification, a whole frame; `lost`: it is not
+     * known what has changed.  Called by hostfs_dir_poll() and by calls that change
+     * something; must ask nothing. */
+    bool watch;
+    void (*note)(void *self, struct bytes frame);
+    void (*lost)(void *self);
+    void *self;
 };
 
 /* 1,048,576 nodes, 1,048,576 entries, umask 022, the rest 0. */
@@ -56,6 +63,11 @@ void hostfs_dir_close(struct hostfs_dir *dir);
 /* The directory as a tree, and its root.  Borrowed. */
 struct v86fs_tree hostfs_dir_tree(struct hostfs_dir *dir);
 uint64_t hostfs_dir_root(const struct hostfs_dir *dir);
+
+/* Tell what has been noticed; waits for nothing.  The descriptor becomes readable when
+ * there is something, -1 without `watch`. */
+void hostfs_dir_poll(struct hostfs_dir *dir);
+int hostfs_dir_watch_fd(const struct hostfs_dir *dir);
 
 /* Descriptors in use, for tests. */
 uint32_t hostfs_dir_fd_count(const struct hostfs_dir *dir);

@@ -234,6 +234,10 @@ ERR_MUST_CHECK enum err v86fs_server_save(const struct v86fs_server *server,
 ERR_MUST_CHECK enum err v86fs_server_load(struct v86fs_server *server,
                                           struct bytes state);
 
+/* Is there a node with this id, and of which type?  Ids end at v86fs_ids.next. */
+bool v86fs_server_node(const struct v86fs_server *server, uint64_t id,
+                       uint32_t *ret_mode);
+
 const struct v86fs_counters *v86fs_server_counters(const struct v86fs_server *server);
 uint32_t v86fs_server_handle_count(const struct v86fs_server *server);
 

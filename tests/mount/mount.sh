@@ -228,6 +228,64 @@ case_socket() # SPEC
     "$lockstep" dump "$work/t.lks" | grep -q 'MKDIR node=[0-9]* name="a"' || die "dump"
 }
 
+# Others change the directory: the kernel forgets what it knew, at once.
+case_watch()
+{
+    start --record="$work/t.lks" "dir:$work/d,watch"
+    echo one >"$work/d/f"
+    mkdir "$work/d/s"
+    echo x >"$work/d/s/a"
+    [ "$(cat "$work/m/f" "$work/m/s/a")" = "one
+x" ] || die "watch: cat"
+    exec 4<"$work/m/f"
+    dd bs=4 count=1 of=/dev/null <"$work/m/f" 2>/dev/null
+    printf two | dd of="$work/d/f" conv=notrunc 2>/dev/null
+    mv "$work/d/s/a" "$work/d/s/b"
+    sleep 0.1
+    [ "$(head -n 1 <&4)" = two ] || die "watch: an open file has old bytes"
+    exec 4<&-
+    [ ! -e "$work/m/s/a" ] || die "watch: an old name"
+    for i in 1 2 3 4 5 6 7 8 9; do echo $i >"$work/m/s/own$i"; done
+    kill -STOP "$server" # and more than the system keeps
+    i=0
+    while [ $i -lt 20000 ]; do
+        : >"$work/d/f"
+        : >"$work/d/s/b"
+        i=$((i + 1))
+    done
+    kill -CONT "$server"
+    sleep 0.1
+    [ -z "$(cat "$work/m/f")" ] || die "watch: after an overflow"
+    stop
+    "$lockstep" replay -q "$work/t.lks" || die "replay: $?"
+    "$lockstep" dump "$work/t.lks" | grep -o '  INVALIDATE.*' >"$work/notes"
+    head -n 2 "$work/notes" | tr -d '\n' |
+        grep -q '  INVALIDATE ino=100 offset=0 size=0  INVALIDATE_DIR ino=101' ||
+        die "$(cat "$work/notes")"
+    # All nodes once, in the order of their ids; the root first.
+    grep -n -A 2 'INVALIDATE_DIR ino=1$' "$work/notes" | tr '\n' ' ' |
+        grep -q 'DIR ino=1 .*INVALIDATE ino=100 .*DIR ino=101' ||
+        die "$(cat "$work/notes")"
+    [ "$(wc -l <"$work/notes")" -lt 40 ] || die "watch: own changes are told"
+}
+
+# Notifications through the bridge, and again from the trace without the directory.
+case_client_watch()
+{
+    command -v python3 >/dev/null || skip "no python3"
+    "$lockstep" record -q -o "$work/t.lks" --fs "dir:$work/d,watch" --listen "$work/s" \
+        v86fs &
+    recorder=$!
+    python3 "$here/client.py" "$work/s" hello "$work/d" || die "client"
+    wait $recorder || die "record: $?"
+    rm -rf "$work/d"
+    "$lockstep" replay -q --listen "$work/s" "$work/t.lks" &
+    player=$!
+    python3 "$here/client.py" "$work/s" hello "$work/d" || die "client in replay"
+    wait $player || die "replay with the same client: $?"
+    "$lockstep" replay -q "$work/t.lks" || die "replay: $?"
+}
+
 # The client is run again instead of the recorded requests.
 case_client() # SPEC
 {
@@ -263,6 +321,10 @@ client-dir)
     case_client "dir:$work/d"
     exit
     ;;
+client-watch)
+    case_client_watch
+    exit
+    ;;
 esac
 [ -e /dev/fuse ] || skip "no /dev/fuse"
 case $3 in
@@ -276,6 +338,7 @@ git-dir) case_git "dir:$work/d" ;;
 sqlite-mem) case_sqlite mem ;;
 sqlite-dir) case_sqlite "dir:$work/d" ;;
 tar) case_tar ;;
+watch) case_watch ;;
 daemon) case_daemon ;;
 bridge) case_bridge "" ;;
 bridge-shm) case_bridge ,shm ;;
