@@ -5,6 +5,7 @@
 #include "cli/fs.h"
 
 #include "base/os.h"
+#include "base/os_confine.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -270,6 +271,55 @@ void cli_fs_poll(struct cli_fs *fs)
         if (fs->export[i].remote)
             hostfs_remote_poll(fs->export[i].remote);
     }
+}
+
+/* ---- confinement ---- */
+
+const char *const cli_fs_confine_word[] = {"auto", "always", "never", NULL};
+
+static size_t roots_of(const struct cli_fs *fs, int ret_fds[CLI_FS_EXPORT_MAX])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < fs->export_count; i++) {
+        if (fs->export[i].dir)
+            ret_fds[count++] = hostfs_dir_root_fd(fs->export[i].dir);
+    }
+    return count;
+}
+
+bool cli_fs_confinable(const struct cli_fs *fs, enum cli_fs_confine confine)
+{
+    int fds[CLI_FS_EXPORT_MAX];
+    bool remote = false;
+    for (size_t i = 0; i < fs->export_count; i++)
+        remote |= fs->export[i].remote != NULL;
+    return confine != CLI_FS_CONFINE_NEVER && !remote && roots_of(fs, fds);
+}
+
+int cli_fs_confine_check(const struct cli_fs *fs, enum cli_fs_confine confine)
+{
+    if (confine != CLI_FS_CONFINE_ALWAYS)
+        return CLI_YES;
+    if (!cli_fs_confinable(fs, confine)) {
+        ui_error(fs->cli, "--confine=always: only directories can be confined to");
+        return CLI_UNKNOWN;
+    }
+    return os_confine_available() ? CLI_YES
+                                  : ui_fail(fs->cli, ERR_unsupported, "--confine");
+}
+
+int cli_fs_confine(struct cli_fs *fs, enum cli_fs_confine confine)
+{
+    int fds[CLI_FS_EXPORT_MAX];
+    int status = cli_fs_confine_check(fs, confine);
+    if (status || !cli_fs_confinable(fs, confine))
+        return status;
+    if (!os_confine_available()) {
+        ui_verbose(fs->cli, "this process keeps its access to all files: no Landlock");
+        return CLI_YES;
+    }
+    enum err err = os_confine_files(fds, roots_of(fs, fds));
+    return err ? ui_fail(fs->cli, err, "--confine") : CLI_YES;
 }
 
 /* ---- traces ---- */

@@ -57,7 +57,9 @@ struct cli_fs_spec {
     "special-bits, trust-host, safe-symlinks, refuse-links, no-fsync, and for dir: "   \
     "watch (tell of changes that others make); for other processes "                   \
     "timeout=SECONDS, on-death=fail, pause or restart, shm (offer shared memory), "    \
-    "mounts (let it ask for mounts).  In a path, \\, is a comma."
+    "mounts (let it ask for mounts).  In a path, \\, is a comma.\n\n"                  \
+    "Where the system has Landlock (Linux 5.19), a process that serves directories "   \
+    "gives up all other files first; see --confine."
 
 /* Parse "[NAME=]SPEC" into `arena`.  False with the reason in `ret_error`. */
 bool cli_fs_parse(struct arena *arena, const char *text, struct cli_fs_spec *ret_spec,
@@ -114,6 +116,23 @@ size_t cli_fs_descriptors(const struct cli_fs *fs, int ret_fds[CLI_FS_WAIT_MAX])
 
 /* Tell what there is to tell; waits for nothing. */
 void cli_fs_poll(struct cli_fs *fs);
+
+enum cli_fs_confine {
+    CLI_FS_CONFINE_AUTO, /* where the system can */
+    CLI_FS_CONFINE_ALWAYS,
+    CLI_FS_CONFINE_NEVER,
+};
+extern const char *const cli_fs_confine_word[];
+
+/* Is there something to confine this process to: directories, and no other process that
+ * might have to be started? */
+bool cli_fs_confinable(const struct cli_fs *fs, enum cli_fs_confine confine);
+
+/* Can it be done as the user wants it?  CLI_YES, or a status after a message. */
+int cli_fs_confine_check(const struct cli_fs *fs, enum cli_fs_confine confine);
+
+/* Give up all files but those directories.  CLI_YES, or a status after a message. */
+int cli_fs_confine(struct cli_fs *fs, enum cli_fs_confine confine);
 
 /* What a trace holds of the trees; texts and images in the arena of `fs`. */
 ERR_MUST_CHECK enum err cli_fs_describe(struct cli_fs *fs,

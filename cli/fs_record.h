@@ -13,6 +13,7 @@ struct cli_fs_record_options {
     const char *clock;
     bool digests; /* of requests only */
     bool replies; /* store them, also derived ones */
+    enum cli_fs_confine confine;
 };
 
 /* Rows of an option table; `type` has a member `fs_record`. */
@@ -22,7 +23,10 @@ struct cli_fs_record_options {
         CLI_FLAG(type, fs_record.digests, "digests-only", 0,                           \
                  "store no requests: a replay needs the client"),                      \
         CLI_FLAG(type, fs_record.replies, "log-replies", 0,                            \
-                 "store all replies, also those that can be computed again")
+                 "store all replies, also those that can be computed again"),          \
+        CLI_WORD(type, fs_record.confine, "confine", 0, cli_fs_confine_word,           \
+                 "give up all files but the served directories: auto (default), "      \
+                 "always, never")
 
 /* A server with a clock and perhaps a trace. */
 struct cli_fs_session {

@@ -6,6 +6,15 @@
 
 #define HELLO_NS UINT64_C(5000000000)
 
+static void stop_listening(struct cli_fs_peer *peer)
+{
+    os_close(peer->listen_fd);
+    peer->listen_fd = -1;
+    if (peer->listen_path)
+        (void)!os_unlink(peer->listen_path);
+    peer->listen_path = NULL;
+}
+
 static int attach(struct cli *cli, const char *listen, const char *connect,
                   struct cli_fs_peer *peer)
 {
@@ -21,6 +30,7 @@ static int attach(struct cli *cli, const char *listen, const char *connect,
         peer->listen_path = listen;
         ui_note(cli, "listening at %s", listen);
         err = os_stream_accept(peer->listen_fd, OS_STREAM_NEVER, &peer->channel.fd);
+        stop_listening(peer); /* later we may have no right to remove it */
     }
     return err ? ui_fail(cli, err, path) : CLI_YES;
 }
@@ -117,7 +127,5 @@ void cli_fs_peer_close(struct cli_fs_peer *peer)
 {
     hostfs_channel_fini(&peer->channel);
     os_close(peer->channel.fd);
-    os_close(peer->listen_fd);
-    if (peer->listen_path)
-        (void)!os_unlink(peer->listen_path);
+    stop_listening(peer);
 }

@@ -121,6 +121,70 @@ static int serve(struct cli *cli, struct cli_mount *mount, const char *folder)
     return err && err != ERR_interrupted ? ui_fail(cli, err, folder) : CLI_YES;
 }
 
+/* ---- a server without rights ---- */
+
+#define UNMOUNT_NS UINT64_C(10000000000)
+
+enum { LOOK_NS = 1000000 };
+
+struct guard {
+    struct fuse_session *session;
+    int ends[2];
+    struct os_job job;
+};
+
+/* A process without rights cannot unmount: this one does when that one ends. */
+static int unmount_at_end(void *self)
+{
+    const struct guard *guard = self;
+    uint8_t byte;
+    os_close(guard->ends[0]);
+    while (os_stream_receive_all(guard->ends[1], &byte, 1, OS_STREAM_NEVER) ==
+           ERR_interrupted)
+        continue;
+    fuse_session_unmount(guard->session);
+    return 0;
+}
+
+static enum err guard_start(struct guard *guard)
+{
+    TRY(os_stream_pair(guard->ends));
+    enum err err = os_job_start(&guard->job, unmount_at_end, guard, false, -1);
+    os_close(guard->ends[1]);
+    if (err)
+        os_close(guard->ends[0]);
+    return err;
+}
+
+/* Our descriptor goes first: unmounting must not wait for answers of ours. */
+static void guard_end(struct guard *guard)
+{
+    uint64_t deadline = os_clock_monotonic_ns() + UNMOUNT_NS;
+    os_close(fuse_session_fd(guard->session));
+    os_close(guard->ends[0]);
+    while (os_job_wait(&guard->job, 0) == OS_JOB_RUNS &&
+           os_clock_monotonic_ns() < deadline)
+        os_sleep_ns(LOOK_NS);
+    os_job_close(&guard->job);
+}
+
+static int serve_confined(struct cli *cli, struct cli_mount *mount, const char *folder)
+{
+    struct guard guard = {.session = mount->session};
+    enum err err = guard_start(&guard);
+    if (err) {
+        fuse_session_unmount(mount->session);
+        return ui_fail(cli, err, folder);
+    }
+    int status = mount->options->confine(mount->options->service.self);
+    if (!status)
+        status = serve(cli, mount, folder);
+    guard_end(&guard);
+    return status;
+}
+
+/* ---- the session ---- */
+
 static int run_session(struct cli *cli, struct cli_mount *mount, const char *folder)
 {
     struct fuse_session *session = mount->session = open_session(mount);
@@ -133,9 +197,14 @@ static int run_session(struct cli *cli, struct cli_mount *mount, const char *fol
         ui_error(cli, "%s: cannot be mounted", folder);
     } else {
         ui_flush(cli);
-        if (fuse_daemonize(mount->options->foreground) == 0)
-            status = serve(cli, mount, folder);
-        fuse_session_unmount(session);
+        bool stands = fuse_daemonize(mount->options->foreground) == 0;
+        if (stands && mount->options->confine) {
+            status = serve_confined(cli, mount, folder);
+        } else {
+            if (stands)
+                status = serve(cli, mount, folder);
+            fuse_session_unmount(session);
+        }
     }
     fuse_session_destroy(session);
     return status;

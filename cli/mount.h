@@ -19,6 +19,9 @@ struct cli_mount_options {
     bool read_only;
     bool cache; /* nobody else changes the tree: keep pages between opens */
     struct cli_fs_service service;
+    /* Called when the mount stands, by the process that serves it, which may give up
+     * its rights then; CLI_YES, or a status after a message.  NULL: it does not. */
+    int (*confine)(void *self);
 };
 
 /*

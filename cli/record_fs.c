@@ -17,7 +17,8 @@ int cli_record_fs(struct cli *cli, const struct cli_record_fs_options *options,
                                      zstd_level, &session);
         if (!status) {
             const struct cli_fs_service service = cli_fs_session_service(&session);
-            enum err err = cli_fs_peer_serve(&peer, &service);
+            status = cli_fs_confine(&session.fs, options->fs_record.confine);
+            enum err err = status ? ERR_ok : cli_fs_peer_serve(&peer, &service);
             if (err && err != ERR_interrupted)
                 status = ui_fail(cli, err,
                                  options->listen ? options->listen : options->connect);

@@ -118,6 +118,11 @@ uint64_t hostfs_dir_root(const struct hostfs_dir *dir)
     return dir->nodes[HOSTFS_DIR_ROOT].id;
 }
 
+int hostfs_dir_root_fd(const struct hostfs_dir *dir)
+{
+    return dir->nodes[HOSTFS_DIR_ROOT].reference;
+}
+
 uint32_t hostfs_dir_fd_count(const struct hostfs_dir *dir)
 {
     return dir->fd_count;

@@ -69,6 +69,9 @@ uint64_t hostfs_dir_root(const struct hostfs_dir *dir);
 void hostfs_dir_poll(struct hostfs_dir *dir);
 int hostfs_dir_watch_fd(const struct hostfs_dir *dir);
 
+/* The descriptor of the root, borrowed. */
+int hostfs_dir_root_fd(const struct hostfs_dir *dir);
+
 /* Descriptors in use, for tests. */
 uint32_t hostfs_dir_fd_count(const struct hostfs_dir *dir);
 

@@ -59,6 +59,34 @@ stop()
     ! mounted || die "still mounted"
 }
 
+# Who serves a directory has no other files, and can do all that there is to do.
+case_confine()
+{
+    "$lockstep" mount --confine=always mem "$work/m" 2>/dev/null &&
+        die "confined to nothing"
+    "$lockstep" mount --foreground --confine=always "dir:$work/d" "$work/m" \
+        2>"$work/err" &
+    sleep 0.2
+    ! grep -q 'not supported' "$work/err" || skip "no Landlock"
+    kill -TERM $!
+    wait $! || die "confined, the server ends with $?"
+    ! mounted || die "still mounted"
+    start --confine=always --record="$work/t.lks" "dir:$work/d,watch"
+    grep -q 'NoNewPrivs:.*1' "/proc/$server/status" || die "not confined"
+    mkdir -p "$work/m/a/b" "$work/m/c"
+    echo hello >"$work/m/a/b/f"
+    mv "$work/m/a/b/f" "$work/m/c/g"
+    ln -s "$work/err" "$work/m/l"
+    echo more >>"$work/m/c/g"
+    [ "$(cat "$work/d/c/g" | tr '\n' ' ')" = "hello more " ] || die "confine: content"
+    rm -r "$work/m/a"
+    stop
+    "$lockstep" replay -q "$work/t.lks" || die "replay: $?"
+    start --confine=never "dir:$work/d"
+    grep -q 'NoNewPrivs:.*0' "/proc/$server/status" || die "confined all the same"
+    stop
+}
+
 # Checks of single calls, then random operations on one file.
 case_calls() # EXPECTED SPEC
 {
@@ -339,6 +367,7 @@ sqlite-mem) case_sqlite mem ;;
 sqlite-dir) case_sqlite "dir:$work/d" ;;
 tar) case_tar ;;
 watch) case_watch ;;
+confine) case_confine ;;
 daemon) case_daemon ;;
 bridge) case_bridge "" ;;
 bridge-shm) case_bridge ,shm ;;
