@@ -7,6 +7,7 @@
 #   mem      work with files on a tree in memory, base protocol and extensions
 #   dir      the same on a directory of this machine; the files are there afterwards
 #   fsx      random operations with mappings
+#   calls    single system calls, with the lists of tests/mount/expected
 #   replay   a recorded session on a directory comes back after the directory is gone,
 #            and three recordings of one boot are the same
 set -u
@@ -58,6 +59,16 @@ replayed() # TRACE
     echo "pc: $(sed 's/.*: same: //' "$dir/out")"
 }
 
+# Single system calls; WORDS for the kernel's command line tell which and what fails.
+calls() # WORDS OPTION…
+{
+    words=$1
+    shift
+    session 0 "posix $words" "$@"
+    grep -q '^failed: 0' "$dir/out" || fail "$words: $(grep '^posix' "$dir/out")"
+    echo "pc: $words: $(grep '^posix' "$dir/out")"
+}
+
 passes() # SCRIPT OPTION…
 {
     session 0 "$@"
@@ -99,5 +110,22 @@ replay)
         fail 'one is not three'
     ;;
 fsx) passes fsx --fs mem --fs-extensions ;;
+calls)
+    [ -x $guest/bin/posix ] || {
+        echo 'pc: SKIPPED: the guest was built without a C library'
+        exit 77
+    }
+    calls 'fs=tmpfs expected=full' # a list of nothing: all of it is so on Linux
+    calls 'expected=base' --fs mem
+    calls 'expected=mem' --fs mem --fs-extensions
+    mkdir "$dir/tree" "$dir/tree/dir"
+    calls 'expected=mem' --fs "overlay:$dir/tree" --fs-extensions
+    calls 'expected=dir' --fs "dir:$dir/tree" --fs-extensions
+    printf text >"$dir/tree/file"
+    : >"$dir/tree/dir/file"
+    ln -s file "$dir/tree/link"
+    calls 'expected=read-only calls=read-only' --fs "dir:$dir/tree,ro" --fs-extensions
+    calls 'expected=full calls=full' --fs mem,quota=128K --fs-extensions
+    ;;
 *) fail "what is '$what'?" ;;
 esac
