@@ -8,6 +8,8 @@
 #   dir      the same on a directory of this machine; the files are there afterwards
 #   fsx      random operations with mappings
 #   calls    single system calls, with the lists of tests/mount/expected
+#   git      Debian's git, run from one mounted folder, keeps a repository on another;
+#            the session is recorded and comes back after both folders are gone
 #   replay   a recorded session on a directory comes back after the directory is gone,
 #            and three recordings of one boot are the same
 set -u
@@ -108,6 +110,24 @@ replay)
     "$lockstep" id "$dir/one.lks" "$dir/two.lks" >/dev/null || fail 'one is not two'
     "$lockstep" id "$dir/one.lks" "$dir/other/three.lks" >/dev/null ||
         fail 'one is not three'
+    ;;
+git)
+    [ -x $guest/more/programs/bin/git ] || {
+        echo 'pc: SKIPPED: no git for the guest; ./dev guest fetches it'
+        exit 77
+    }
+    mkdir "$dir/tree"
+    cp -R $guest/more/programs "$dir/programs"
+    record "$dir/git.lks" git --fs "programs=dir:$dir/programs,ro" \
+        --fs "work=dir:$dir/tree" --fs-extensions
+    grep -q '^failed: 0' "$dir/out" || fail "run=git: $(grep '^not ok' "$dir/out")"
+    echo "pc: run=git: $(grep -c '^ok' "$dir/out") checks"
+    if command -v git >/dev/null; then
+        git -c safe.directory='*' -C "$dir/tree/repository" fsck --strict \
+            >"$dir/out" 2>&1 || fail 'git of this machine does not like the repository'
+    fi
+    rm -r "$dir/tree" "$dir/programs"
+    replayed "$dir/git.lks"
     ;;
 fsx) passes fsx --fs mem --fs-extensions ;;
 calls)
