@@ -9,8 +9,9 @@
 #                    network
 #   FOLDER/root      what is used of them
 #   FOLDER/more      the same of packages that only some tests want: a C library for
-#                    i386 (more/root) and git with its libraries (more/programs); absent,
-#                    with a remark, where they cannot be had
+#                    i386 (more/root), git with its libraries (more/programs), and of the
+#                    kernel's package the modules of 9p; absent, with a remark, where they
+#                    cannot be had
 #   FOLDER/release   the kernel's release, 6.1.0-NN-686
 #
 # Exit status 3: the packages cannot be had here (no network and no copies, or no apt).
@@ -140,7 +141,7 @@ unpack()
 # link to it expects it.
 unpack_more()
 {
-    rm -rf "$more/root" "$more/programs"
+    rm -rf "$more/root" "$more/programs" "$more/9p"
     mkdir -p "$more/root" "$more/all" "$more/programs/bin" "$more/programs/lib"
     for deb in "$more/pkgs"/*.deb; do
         case ${deb##*/} in
@@ -153,6 +154,13 @@ unpack_more()
         cp -L "$(find "$more/all" -name "$library" | head -n 1)" "$more/programs/lib/"
     done
     rm -rf "$more/all"
+    # The peer that v86fs is measured against in QEMU.
+    mkdir -p "$more/9p/lib/9p"
+    release=$(cat "$folder/release")
+    kernel=./lib/modules/$release/kernel
+    dpkg-deb --fsys-tarfile "$pkgs"/linux-image-*.deb | tar -x -C "$more/9p/lib/9p" \
+        --strip-components=7 "$kernel/fs/netfs/netfs.ko" "$kernel/fs/fscache/fscache.ko" \
+        "$kernel/net/9p/9pnet.ko" "$kernel/net/9p/9pnet_virtio.ko" "$kernel/fs/9p/9p.ko"
 }
 
 fetch_more()
@@ -167,12 +175,18 @@ if ! complete "$pkgs"; then
     [ "$offline" != --offline ] ||
         die 3 "no copies of the guest's packages in $pkgs, and --offline was asked"
     fetch
-    rm -f "$folder/release"
+    rm -rf "$folder/release" "$more/9p"
 fi
 [ -s "$folder/release" ] || unpack
 if ! complete "$more/pkgs"; then
-    fetch_more || echo "guest: without the packages of build/guest/more some tests are skipped" >&2
-elif [ ! -e "$more/programs/lib/libz.so.1" ]; then
+    # Asked once: a machine without a network should not wait at every build.
+    if [ -e "$more/refused" ] || ! fetch_more; then
+        echo "guest: git and a C library are missing, so some tests are skipped;" \
+            "to try again: rm $more/refused" >&2
+        mkdir -p "$more"
+        [ "$offline" = --offline ] || : >"$more/refused"
+    fi
+elif [ ! -e "$more/9p/lib/9p/9p.ko" ]; then
     unpack_more
 fi
 printf 'guest: Linux %s\n' "$(cat "$folder/release")"
