@@ -220,7 +220,11 @@ enum err replay_debug_pc_create(struct debug_pc *g,
     TRY(emu_pc_create(&g->arena, &config, &host, &g->pc));
     v86fs_virtio_options_init(&options);
     options.origin = !g->setup.fs.derived;
-    options.backend = (struct v86fs_virtio_backend){g, serve, take, negotiate, reset};
+    options.backend = (struct v86fs_virtio_backend){.self = g,
+                                                    .serve = serve,
+                                                    .take = take,
+                                                    .negotiate = negotiate,
+                                                    .reset = reset};
     if (config.fs_count)
         TRY(v86fs_virtio_create(&g->arena, &options, &g->pc->fs[0].virtio, &device));
     arena_init(&unpacked, (size_t)512 << 20);

@@ -317,11 +317,13 @@ static enum err connect_fs(struct arena *arena, struct replay_pc *s)
     options.origin = !s->setup->fs.derived;
     s->clock = (struct v86fs_virtio_clock){
         .server = s->options.server, .self = s->pc, .now_ns = emu_pc_now_ns};
-    options.backend =
-        s->options.server
-            ? v86fs_virtio_server(&s->clock)
-            : (struct v86fs_virtio_backend){s, recorded_serve, never_take,
-                                            ignore_features, ignore_reset};
+    options.backend = s->options.server
+                          ? v86fs_virtio_server(&s->clock)
+                          : (struct v86fs_virtio_backend){.self = s,
+                                                          .serve = recorded_serve,
+                                                          .take = never_take,
+                                                          .negotiate = ignore_features,
+                                                          .reset = ignore_reset};
     return v86fs_virtio_create(arena, &options, &s->pc->fs[0].virtio, &s->fs);
 }
 
