@@ -132,6 +132,9 @@ struct replay_session_options {
     const struct replay_host *host; /* NULL: a replay */
     /* Replay: the file, for the checkpoints of a part of a trace; NULL: stop there. */
     const struct trace_source *source;
+    /* Recording: go on in the state of the checkpoint in front of event `resume_seq` of
+     * `source`; nothing is written of the setup.  0: from the start. */
+    uint64_t resume_seq;
     struct replay_limit limit;
     struct replay_engine engine;
     enum pvm_dispatch dispatch; /* of the interpreter */
