@@ -16,7 +16,7 @@
 #include "hostfs/hostfs.h"
 #include "replay/fs.h"
 
-enum { CLI_FS_EXPORT_MAX = 16, CLI_FS_ERROR_SIZE = 160 };
+enum { CLI_FS_EXPORT_MAX = 16, CLI_FS_ERROR_SIZE = 160, CLI_FS_NOTE_MAX = 4096 };
 
 enum cli_fs_kind {
     CLI_FS_MEM,
@@ -73,6 +73,7 @@ struct cli_fs_export {
     struct hash256 digest;     /* of the image */
     struct hostfs_image image; /* kept for embedding; borrowed from `archive` */
     struct buf archive;
+    struct v86fs_mem *mem; /* what is written in memory */
     struct hostfs_dir *dir;
     struct hostfs_remote *remote;
     struct v86fs_ids lower_ids;
@@ -85,6 +86,9 @@ struct cli_fs {
     struct cli_fs_export export[CLI_FS_EXPORT_MAX];
     size_t export_count;
     bool derived; /* all of them */
+    /* What other processes said of their files, oldest first. */
+    struct hostfs_note note[CLI_FS_NOTE_MAX];
+    size_t note_first, note_count;
 };
 
 /* Open all specs and serve them; an empty list is one `mem`.  Roots in memory are made
@@ -93,9 +97,20 @@ int cli_fs_open(struct cli *cli, const struct cli_list *specs, uint64_t now_ns,
                 struct cli_fs *fs);
 void cli_fs_close(struct cli_fs *fs);
 
+/* The id of "[EXPORT:]/path"; a number is one.  False: there is no such file. */
+bool cli_fs_find(void *fs, struct bytes path, uint64_t now_ns, uint64_t *ret_ino);
+
+/* The next notification of another process as a frame (v86fs.md 2.4); 0: none. */
+size_t cli_fs_note(void *fs, uint8_t *frame, size_t frame_size_max);
+
 /* What a trace holds of the trees; texts and images in the arena of `fs`. */
 ERR_MUST_CHECK enum err cli_fs_describe(struct cli_fs *fs,
                                         struct replay_fs_setup *setup);
+
+/* The state of a derived session's server and trees as bytes, and back into one that
+ * cli_fs_restore() has built. */
+ERR_MUST_CHECK enum err cli_fs_save(void *fs, struct buf *buf);
+ERR_MUST_CHECK enum err cli_fs_load(void *fs, struct bytes state);
 
 /* Build the trees of a derived session again.  Opens no path, prints nothing: what is
  * wrong is in `ret_error`.  Close in either case. */

@@ -113,6 +113,11 @@ static int open_console(struct cli_pc *pc, const char *console)
                     console);
 }
 
+static bool serves_files(const struct cli_pc *pc)
+{
+    return pc->setup.has_fs;
+}
+
 static int open_host(struct cli_pc *pc)
 {
     const struct cli_pc_options *options = pc->options;
@@ -130,12 +135,16 @@ static int open_host(struct cli_pc *pc)
         .output_max = options->console_max,
         .pace = pc->in_fd >= 0 && os_is_terminal(pc->in_fd),
         .interrupted = os_interrupted,
+        .find = serves_files(pc) ? cli_fs_find : NULL,
+        .find_self = &pc->fs,
+        .note = serves_files(pc) ? cli_fs_note : NULL,
+        .note_self = &pc->fs,
     };
     enum err err = replay_pc_live_create(&pc->arena, &live, &pc->live, &line);
     if (err == ERR_usage)
         return ui_usage(pc->cli,
                         "%s: line %" PRIu32
-                        ": a line is 'expect TEXT', 'send TEXT' or 'type TEXT'",
+                        ": no line of a script; docs/pc.md tells what there is",
                         options->console, line);
     return err ? ui_fail(pc->cli, err, "console") : CLI_YES;
 }
@@ -210,7 +219,8 @@ static int create(struct cli_pc *pc)
     }
     if (err)
         return ui_fail(pc->cli, err, "machine");
-    replay_pc_live_attach(pc->live, replay_pc_machine(pc->session));
+    replay_pc_live_attach(pc->live, pc->session);
+    replay_pc_delay(pc->session, pc->options->fs_delay_ns);
     emu_cpu_one_by_one(replay_pc_machine(pc->session)->cpu, pc->options->one_by_one);
     return CLI_YES;
 }
@@ -240,6 +250,7 @@ static int open_all(struct cli_pc *pc, uint64_t seed, const struct cli_list *spe
 static void close_all(struct cli_pc *pc)
 {
     replay_pc_live_close(pc->live);
+    replay_pc_close(pc->session);
     trace_close(pc->trace);
     trace_writer_abandon(pc->writer);
     replay_sink_file_close(&pc->file);
@@ -265,6 +276,11 @@ static int stopped(const struct cli_pc *pc, const char **ret_words)
     case REPLAY_PC_INTERRUPTED:
         *ret_words = "interrupted";
         return INTERRUPTED_STATUS;
+    case REPLAY_PC_SCRIPT_FAILED:
+        ui_error(pc->cli, "%s: line %" PRIu32 " failed", pc->options->console,
+                 replay_pc_live_line(pc->live));
+        *ret_words = "its script failed";
+        return CLI_UNKNOWN;
     case REPLAY_PC_OUT_FAILED:
     case REPLAY_PC_NOT_STOPPED:
         break;

@@ -26,6 +26,7 @@ struct cli_pc_options {
     bool triple_fault_ok;
     bool one_by_one;
     bool fs_extensions;
+    uint64_t fs_delay_ns;
 };
 
 #define CLI_PC_DEFAULTS                                                                \
@@ -67,6 +68,8 @@ extern const char *const cli_pc_boot_word[], *const cli_pc_kernel_as_word[],
                  "pc: a triple fault ends the run with status 0"),                     \
         CLI_FLAG(type, pc.fs_extensions, "fs-extensions", 0,                           \
                  "pc: offer the driver the extensions of the file protocol"),          \
+        CLI_U64(type, pc.fs_delay_ns, "fs-delay", 0, "NS", 0, UINT64_C(1) << 40,       \
+                "pc: answer requests for files so much virtual time later"),           \
         CLI_FLAG(type, pc.one_by_one, "one-by-one", 0,                                 \
                  "pc: decode every instruction anew (for checks; slow)")
 

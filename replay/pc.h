@@ -63,9 +63,23 @@ struct emu_pc *replay_pc_machine(const struct replay_pc *session);
  * trace: replay_pc_error(). */
 enum emu_pc_status replay_pc_run(struct replay_pc *session, uint64_t limit);
 
+/* Stop the run at this place, behind all that is due there, or at the first boundary
+ * behind it: EMU_PC_STOPPED.  Did it come to that? */
+void replay_pc_stop_at(struct replay_pc *session, struct emu_place place);
+bool replay_pc_stopped_there(const struct replay_pc *session);
+
+/* Recording, at a boundary (emu_input.call): tell the guest's file driver something
+ * (v86fs.md 7), a frame of v86fs_*_encode(); and let replies to requests from now on
+ * come `ns` of virtual time later. */
+enum v86fs_note_result replay_pc_notify(struct replay_pc *session, struct bytes frame);
+void replay_pc_delay(struct replay_pc *session, uint64_t ns);
+
 /* Write or compare the last hash and session.end for a run that ended with `status`. */
 ERR_MUST_CHECK enum err replay_pc_end(struct replay_pc *session,
                                       enum emu_pc_status status);
+
+/* Free what does not live in the arena.  NULL is fine. */
+void replay_pc_close(struct replay_pc *session);
 
 /* The first error of the trace. */
 enum err replay_pc_error(const struct replay_pc *session);

@@ -220,6 +220,7 @@ void replay_pc_trace(const struct trace_source *source,
     ret_report->err = err;
     if (!err)
         run(&f);
+    replay_pc_close(f.session);
     trace_close(f.copy);
     trace_close(f.trace);
     trace_reader_close(f.reader);

@@ -81,7 +81,7 @@ static void emit_reply(struct v86fs_virtio *device, unsigned queue, unsigned hea
 /* ---- late answers ---- */
 
 /* The oldest request of the queue that is not released, or NULL. */
-static struct pending *oldest(struct v86fs_virtio *device, unsigned queue)
+static struct pending *oldest(const struct v86fs_virtio *device, unsigned queue)
 {
     struct pending *found = NULL;
     for (uint32_t i = 0; i < device->pending_max; i++) {
@@ -147,6 +147,18 @@ static bool release(struct v86fs_virtio *device, struct pending *p)
     }
     emu_virtio_push(device->virtio, p->queue, p->chain.head, (uint32_t)size);
     return true;
+}
+
+bool v86fs_virtio_due(const struct v86fs_virtio *device)
+{
+    const struct v86fs_virtio_backend *backend = &device->options.backend;
+    for (unsigned queue = 0; queue < NOTIFY_QUEUE; queue++) {
+        const struct pending *p = oldest(device, queue);
+        if (p && emu_virtio_usable(device->virtio, queue) &&
+            (!p->token || backend->due(backend->self, p->token)))
+            return true;
+    }
+    return false;
 }
 
 static void deliver(struct v86fs_virtio *device);

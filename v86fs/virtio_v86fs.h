@@ -62,6 +62,9 @@ ERR_MUST_CHECK enum err v86fs_virtio_create(struct arena *arena,
 /* Requests that the guest waits for. */
 uint32_t v86fs_virtio_pending(const struct v86fs_virtio *device);
 
+/* Would v86fs_virtio_complete() release one of them? */
+bool v86fs_virtio_due(const struct v86fs_virtio *device);
+
 /* A chunk boundary: give the guest all late replies that are there, in the order of the
  * requests of each queue.  True if any was. */
 bool v86fs_virtio_complete(struct v86fs_virtio *device);
