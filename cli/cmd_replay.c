@@ -66,7 +66,8 @@ const struct cli_spec cli_spec_replay = {
         "A replay needs the trace and nothing else: no program, input file, clock or "
         "terminal.  A trace that is still being written, or whose recorder was "
         "killed, is replayed as far as it goes.\n\n"
-        "A POSITION is N (instructions), e:N (event), g:N (gas), N%, start or end.",
+        "A POSITION is N (instructions), N+S (of a pc: S iterations or nanoseconds of "
+        "sleep later), e:N (event), g:N (gas), N%, start or end.",
     .exit_yes = "every event was reproduced",
     .exit_no = "a run diverged: the report says where",
     .prints_json = true,
@@ -116,19 +117,13 @@ static void run_pc(const struct jobs *jobs, const struct trace_source *source,
                    struct replay_pc_report *report)
 {
     struct cli_fs fs = {0};
-    const struct replay_pc_follow_options how = {.exec = jobs->exec,
+    const struct replay_pc_follow_options how = {.to = jobs->how.to,
+                                                 .exec = jobs->exec,
                                                  .open = cli_fs_replay_open,
                                                  .open_self = &fs,
                                                  .interrupted = os_interrupted,
                                                  .output = jobs->how.output,
                                                  .copy = jobs->how.copy};
-    if (jobs->how.to.kind != REPLAY_AT_END) {
-        *report = (struct replay_pc_report){
-            .class = REPLAY_FAILED,
-            .err = ERR_unsupported,
-            .detail = "--to is not there for a pc; replay all of it"};
-        return;
-    }
     replay_pc_trace(source, &how, report);
     cli_fs_close(&fs);
 }

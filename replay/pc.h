@@ -93,6 +93,7 @@ uint32_t replay_pc_code(const struct replay_pc *session, enum emu_pc_status stat
 bool replay_pc_is_session(const struct trace_source *source);
 
 struct replay_pc_follow_options {
+    struct replay_position to; /* REPLAY_STOPPED there; END: all of it */
     bool exec; /* compare replies that came from outside: refused if there are any */
     /* Build the trees of a derived device again; as for replay_fs_trace(). */
     enum err (*open)(void *self, const struct replay_fs_setup *setup,
@@ -117,7 +118,11 @@ struct replay_pc_report {
     bool diverged;
     struct trace_divergence divergence;
     struct trace_fault fault;
-    uint32_t eip;
+    /* The processor at `place`. */
+    uint32_t reg[8], eip, eflags;
+    uint16_t selector[EMU_SEGMENT_COUNT];
+    uint32_t cr[4]; /* 0, 2, 3, 4 */
+    bool halted;
 };
 
 /* Replay all of `source`.  Images that the trace does not hold are read from the paths

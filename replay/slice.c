@@ -43,6 +43,8 @@ static enum err find(struct slice *slice, const struct replay_position *at,
     uint64_t seq;
     struct trace_clock clock;
     struct replay_report ignored = {0};
+    if (at->sub)
+        return ERR_usage;
     struct follow f = {.source = slice->source, .report = &ignored};
     TRY(locate(slice, at, &seq, &clock));
     bool ahead = at->kind == REPLAY_AT_ICOUNT && at->value > clock.icount;

@@ -149,13 +149,14 @@ static void the_same_answers_give_the_parent_again(void **state)
     unsigned places = 0;
     for (uint64_t seq = 6; seq < parent.event_count; seq++) {
         struct script first = {.input = ""};
-        branch((struct replay_position){REPLAY_AT_EVENT, seq}, &first);
+        branch((struct replay_position){.kind = REPLAY_AT_EVENT, .value = seq}, &first);
         assert_string_equal(report.detail, "");
         places += report.parent_seq != last;
         last = report.parent_seq;
         struct script script = {.input = input + consumed()};
         trace_memory_fini(&child);
-        branch((struct replay_position){REPLAY_AT_EVENT, seq}, &script);
+        branch((struct replay_position){.kind = REPLAY_AT_EVENT, .value = seq},
+               &script);
         assert_int_equal(report.err, ERR_ok);
         assert_int_equal(report.parent_seq, last);
         check_same_events();
@@ -169,7 +170,7 @@ static void other_answers_go_another_way(void **state)
 {
     (void)state;
     struct script script = {.input = "other answers are longer than that"};
-    branch((struct replay_position){REPLAY_AT_PERCENT, 40}, &script);
+    branch((struct replay_position){.kind = REPLAY_AT_PERCENT, .value = 40}, &script);
     assert_int_equal(report.err, ERR_ok);
     assert_true(report.from.icount && report.event_count > 10);
     check_child();
@@ -191,7 +192,7 @@ static void what_cannot_be_branched_says_why(void **state)
 {
     (void)state;
     struct script script = {.input = ""};
-    branch((struct replay_position){REPLAY_AT_END, 0}, &script);
+    branch((struct replay_position){.kind = REPLAY_AT_END, .value = 0}, &script);
     trace_memory_fini(&child); /* the last place where a run can be taken up */
     assert_int_equal(report.err, ERR_ok);
     struct bytes whole = recording_bytes(&parent);
