@@ -32,6 +32,14 @@ struct replay_pc_setup {
     struct replay_fs_setup fs; /* which serves these trees */
 };
 
+/* The state of the server and its trees as bytes; NULL members: they have none that
+ * could be told. */
+struct replay_pc_trees {
+    void *self;
+    enum err (*save)(void *self, struct buf *buf);
+    enum err (*load)(void *self, struct bytes state);
+};
+
 struct replay_pc_options {
     const struct emu_host *host; /* the world; NULL while replaying */
     struct trace *trace;         /* NULL: off */
@@ -41,7 +49,8 @@ struct replay_pc_options {
     struct trace_reader *ahead;
     const struct trace_record *ahead_next;
     struct v86fs_server *server; /* NULL: no device, or replies are in the trace */
-    bool hashes;                 /* write state.hash */
+    struct replay_pc_trees trees;
+    bool hashes; /* write state.hash */
 };
 
 struct replay_pc;
@@ -73,6 +82,17 @@ bool replay_pc_stopped_there(const struct replay_pc *session);
  * come `ns` of virtual time later. */
 enum v86fs_note_result replay_pc_notify(struct replay_pc *session, struct bytes frame);
 void replay_pc_delay(struct replay_pc *session, uint64_t ns);
+
+/*
+ * All of the session but RAM, at a boundary: the machine (emu_pc_save) into `machine`,
+ * what is around it (console bytes that are no event yet, replies in flight, the state
+ * of derived trees) into `around`; and back, with RAM in place.  The bytes are hostile:
+ * ERR_state, ERR_v86fs_state, and then the session is of no use.  ERR_limit, ERR_nomem.
+ */
+ERR_MUST_CHECK enum err replay_pc_save(struct replay_pc *session, struct buf *machine,
+                                       struct buf *around);
+ERR_MUST_CHECK enum err replay_pc_load(struct replay_pc *session, struct bytes machine,
+                                       struct bytes around);
 
 /* Write or compare the last hash and session.end for a run that ended with `status`. */
 ERR_MUST_CHECK enum err replay_pc_end(struct replay_pc *session,

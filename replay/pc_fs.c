@@ -184,53 +184,37 @@ static uint64_t adopt(void *self, unsigned queue, unsigned head, struct bytes re
     return token_of(s, late);
 }
 
-static void put_number(struct buf *buf, uint64_t value, unsigned size)
-{
-    for (unsigned i = 0; i < size; i++)
-        buf_byte(buf, (uint8_t)(value >> 8 * i));
-}
-
-static bool take_number(struct bytes *from, unsigned size, uint64_t *ret)
-{
-    if (from->size < size)
-        return false;
-    *ret = 0;
-    for (unsigned i = 0; i < size; i++)
-        *ret |= (uint64_t)from->data[i] << 8 * i;
-    *from = bytes_of(from->data + size, from->size - size);
-    return true;
-}
-
 void replay_pc_fs_save(const struct replay_pc *s, struct buf *buf)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < PC_LATE_MAX; i++)
         count += s->late[i].used && s->late[i].answered;
-    put_number(buf, count, 1);
+    replay_pc_put(buf, count, 1);
     for (unsigned i = 0; i < PC_LATE_MAX; i++) {
         const struct pc_late *late = &s->late[i];
         if (!late->used || !late->answered)
             continue;
-        put_number(buf, late->queue, 1);
-        put_number(buf, late->head, 2);
-        put_number(buf, late->reply.size, 4);
+        replay_pc_put(buf, late->queue, 1);
+        replay_pc_put(buf, late->head, 2);
+        replay_pc_put(buf, late->due_vns, 8);
+        replay_pc_put(buf, late->reply.size, 4);
         buf_put(buf, late->reply.data, late->reply.size);
     }
 }
 
 bool replay_pc_fs_load(struct replay_pc *s, struct bytes *state)
 {
-    uint64_t count, queue, head, size;
+    uint64_t count, queue, head, due_vns, size;
     for (unsigned i = 0; i < PC_LATE_MAX; i++)
         s->late[i].used = false;
-    if (!take_number(state, 1, &count) || count > PC_LATE_MAX ||
+    if (!replay_pc_take(state, 1, &count) || count > PC_LATE_MAX ||
         (count && !s->options.server))
         return false;
     for (unsigned i = 0; i < count; i++) {
         struct pc_late *late = &s->late[i];
-        if (!take_number(state, 1, &queue) || !take_number(state, 2, &head) ||
-            !take_number(state, 4, &size) || size > state->size ||
-            size > V86FS_FRAME_MAX)
+        if (!replay_pc_take(state, 1, &queue) || !replay_pc_take(state, 2, &head) ||
+            !replay_pc_take(state, 8, &due_vns) || !replay_pc_take(state, 4, &size) ||
+            size > state->size || size > V86FS_FRAME_MAX)
             return false;
         buf_clear(&late->reply);
         buf_put(&late->reply, state->data, (size_t)size);
@@ -238,7 +222,7 @@ bool replay_pc_fs_load(struct replay_pc *s, struct bytes *state)
         late->used = late->answered = true;
         late->queue = (uint8_t)queue;
         late->head = (uint16_t)head;
-        late->due_vns = 0;
+        late->due_vns = due_vns;
         replay_pc_note(s, late->reply.err);
     }
     return true;

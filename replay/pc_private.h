@@ -78,4 +78,9 @@ void replay_pc_fs_notify_recorded(void *self);
 void replay_pc_fs_save(const struct replay_pc *s, struct buf *buf);
 bool replay_pc_fs_load(struct replay_pc *s, struct bytes *state);
 
+/* ---- pc_state.c ---- */
+
+void replay_pc_put(struct buf *buf, uint64_t value, unsigned size);
+bool replay_pc_take(struct bytes *from, unsigned size, uint64_t *ret);
+
 #endif
