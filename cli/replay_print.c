@@ -108,6 +108,11 @@ static void print_text(struct cli *cli, const char *path,
                "%s: at icount %" PRIu64 "  pc 0x%" PRIx32 "  gas left %" PRIu64
                ", after %" PRIu64 " equal events\n",
                path, state->icount, state->pc, state->gas, report->event_count);
+        if (report->started_late && !cli->quiet)
+            ui_note(cli,
+                    "%s: from the checkpoint at icount %" PRIu64
+                    "; --from-start compares what is before too",
+                    path, report->start_icount);
         print_registers(cli, state->reg);
         break;
     case REPLAY_DIVERGED:

@@ -158,9 +158,7 @@ enum err replay_slice_put_setup(struct slice *slice, struct trace_reader *reader
 void replay_slice_put_base(const struct slice *slice, struct trace_writer *writer)
 {
     struct trace_base_part part[CHECKPOINT_PART_COUNT];
-    for (size_t i = 0; i < slice->checkpoint.part_count; i++)
-        part[i] = (struct trace_base_part){buf_bytes(&slice->checkpoint.part[i]),
-                                           slice->checkpoint.record_count[i]};
+    replay_checkpoint_parts(&slice->checkpoint, part);
     trace_writer_base(writer, slice->first_seq, &slice->before, part,
                       slice->checkpoint.part_count);
 }
