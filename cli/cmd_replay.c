@@ -128,6 +128,8 @@ static void run_pc(const struct jobs *jobs, const struct trace_source *source,
                                                  .exec = jobs->exec,
                                                  .open = cli_fs_replay_open,
                                                  .open_self = &fs,
+                                                 .save = cli_fs_save,
+                                                 .load = cli_fs_load,
                                                  .interrupted = os_interrupted,
                                                  .output = jobs->how.output,
                                                  .copy = jobs->how.copy};

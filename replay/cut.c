@@ -62,7 +62,7 @@ static enum err write_events(struct cut *cut)
 static enum err write_file(struct cut *cut)
 {
     const struct trace_writer_options options = {
-        .guest = TRACE_GUEST_PVM,
+        .guest = cut->slice.guest,
         .zstd_level = cut->options->zstd_level,
         .parent = trace_hash_of(cut->report->parent),
         .parent_seq = cut->report->first_seq,
@@ -96,7 +96,9 @@ void replay_cut(const struct trace_source *source, const struct trace_sink *sink
                       .sink = sink,
                       .options = options,
                       .report = ret_report,
-                      .slice = {.source = source, .interrupted = options->interrupted}};
+                      .slice = {.source = source,
+                                .interrupted = options->interrupted,
+                                .pc = options->pc}};
     *ret_report = (struct replay_cut_report){0};
     arena_init(&cut.arena, SLICE_MEMORY);
     enum err err = trace_identity(source, &ret_report->parent);

@@ -7,7 +7,6 @@
 
 #include "replay/pc_setup.h"
 
-#define HASH_EVERY (UINT64_C(1) << 24)
 enum { REASON_GUEST, REASON_LIMIT, REASON_ABORTED, REASON_HOST };
 static void set_clock(struct replay_pc *s)
 {
@@ -384,6 +383,7 @@ enum err replay_pc_create(struct arena *arena, const struct replay_pc_setup *set
         s->ahead = *options->ahead_next;
     else
         s->ahead_ended = true;
+    s->hash_at = PC_HASH_EVERY;
     buf_init(&s->scratch, PC_STATE_SIZE_MAX);
     TRY(create_machine(arena, s));
     arena_init(&unpacked, (size_t)512 << 20);
@@ -405,13 +405,12 @@ struct emu_pc *replay_pc_machine(const struct replay_pc *session)
 enum emu_pc_status replay_pc_run(struct replay_pc *s, uint64_t limit)
 {
     for (;;) {
-        uint64_t icount = s->pc->cpu->icount;
-        uint64_t mark = (icount / HASH_EVERY + 1) * HASH_EVERY;
-        bool hashes = s->options.trace && s->options.hashes && mark <= limit;
-        enum emu_pc_status status = emu_pc_run(s->pc, hashes ? mark : limit);
+        bool hashes = s->options.trace && s->options.hashes && s->hash_at <= limit;
+        enum emu_pc_status status = emu_pc_run(s->pc, hashes ? s->hash_at : limit);
         if (status != EMU_PC_LIMIT || !hashes)
             return status;
         emit_hash(s);
+        s->hash_at = (s->pc->cpu->icount / PC_HASH_EVERY + 1) * PC_HASH_EVERY;
         if (s->err)
             return EMU_PC_STOPPED;
         if (s->pc->cpu->icount >= limit)

@@ -119,6 +119,9 @@ struct replay_pc_follow_options {
     enum err (*open)(void *self, const struct replay_fs_setup *setup,
                      struct v86fs_server **ret_server, char ret_detail[120]);
     void *open_self;
+    /* Their state, as in struct replay_pc_trees; `open_self` is theirs too. */
+    enum err (*save)(void *self, struct buf *buf);
+    enum err (*load)(void *self, struct bytes state);
     uint64_t insns_max; /* stop there with REPLAY_FAILED, ERR_limit; 0: none */
     bool (*interrupted)(void);
     void (*output)(void *self, uint64_t dev, struct bytes data);

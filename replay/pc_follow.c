@@ -113,13 +113,15 @@ static enum err open_session(struct pc_follow *f)
     enum err err = trace_replay_create(&f->arena, f->reader, &how, &f->trace);
     if (!err && f->options->copy)
         err = trace_record_create(&f->arena, f->options->copy, true, &f->copy);
-    const struct replay_pc_options options = {.host = &f->host,
-                                              .trace = f->trace,
-                                              .copy = f->copy,
-                                              .ahead = f->ahead,
-                                              .ahead_next = &f->next,
-                                              .server = f->server,
-                                              .hashes = true};
+    const struct replay_pc_options options = {
+        .host = &f->host,
+        .trace = f->trace,
+        .copy = f->copy,
+        .ahead = f->ahead,
+        .ahead_next = &f->next,
+        .server = f->server,
+        .trees = {f->options->open_self, f->options->save, f->options->load},
+        .hashes = true};
     if (!err)
         err = replay_pc_create(&f->arena, &f->setup, &options, &f->session, &problem);
     if (err == ERR_image)
@@ -160,13 +162,15 @@ static void judge(struct pc_follow *f, enum err err)
         err = ERR_trace_event;
     bool closed = trace_reader_state(f->reader) == TRACE_READER_CLOSED;
     report->err = err;
-    report->event_count = trace_seq(f->trace);
+    report->event_count = trace_seq(f->trace) - f->gap_size;
     report->identity = trace_reader_chain(f->reader);
     if (f->interrupted)
         replay_pc_follow_say(report, REPLAY_FAILED, "%s",
                              err_text(report->err = ERR_interrupted));
-    else if (err == ERR_trace_diverged && d && !d->recorded_name && !closed)
-        replay_pc_follow_say(report, REPLAY_OPEN, "its recording is not finished");
+    else if (err == ERR_trace_diverged && d && !d->recorded_name)
+        replay_pc_follow_say(report, REPLAY_OPEN, "%s",
+                             closed ? "the trace was cut off here"
+                                    : "its recording is not finished");
     else if (err == ERR_trace_diverged)
         tell_divergence(f);
     else if (err == ERR_nomem)
@@ -217,6 +221,27 @@ enum err replay_pc_find_place(const struct trace_source *source,
     return ERR_ok;
 }
 
+/* A part of a trace: go on from the checkpoint behind the setup. */
+static enum err cross_gap(struct pc_follow *f)
+{
+    uint64_t seq;
+    if (!trace_gap(f->trace, &seq))
+        return ERR_ok;
+    if (f->copy) {
+        replay_pc_follow_say(f->report, REPLAY_FAILED,
+                             "a part of a trace cannot be recorded again");
+        return ERR_unsupported;
+    }
+    f->gap_size = seq - trace_seq(f->trace);
+    trace_resume(f->trace);
+    enum err err = replay_pc_checkpoint_restore(f->session, f->source, seq);
+    if (err)
+        replay_pc_follow_say(f->report,
+                             err == ERR_nomem ? REPLAY_FAILED : REPLAY_DAMAGED,
+                             "its checkpoint: %s", err_text(err));
+    return err;
+}
+
 static enum err set_stop(struct pc_follow *f)
 {
     struct emu_place place;
@@ -265,7 +290,7 @@ void replay_pc_follow_run(struct pc_follow *f)
         return;
     }
     tell_machine(f);
-    report->event_count = trace_seq(f->trace);
+    report->event_count = trace_seq(f->trace) - f->gap_size;
     if (!err && !f->interrupted && replay_pc_stopped_there(f->session)) {
         report->class = REPLAY_STOPPED;
         return;
@@ -282,6 +307,7 @@ enum err replay_pc_follow_open(struct pc_follow *f)
     TRY(read_setup(f));
     TRY(open_server(f));
     TRY(open_session(f));
+    TRY(cross_gap(f));
     return set_stop(f);
 }
 

@@ -20,6 +20,7 @@ struct pc_follow {
     struct replay_pc *session;
     struct emu_host host;
     bool interrupted;
+    uint64_t gap_size; /* events that the trace has left out */
 };
 
 /* Open the trace and make a session of it.  An error leaves class and detail in the

@@ -11,6 +11,8 @@
 
 enum { PC_STATE_SIZE_MAX = 8 << 20 };
 
+#define PC_HASH_EVERY (UINT64_C(1) << 24) /* trace-replay.md 7.1, L3 */
+
 /* Requests that are answered later, and the longest of them. */
 enum { PC_LATE_MAX = 64, PC_LATE_REQUEST_MAX = 8192 };
 
@@ -34,6 +36,7 @@ struct replay_pc {
     struct v86fs_virtio *fs;
     struct emu_ram_hash *ram_hash;
     struct buf scratch;
+    uint64_t hash_at; /* step of the next state.hash */
     enum err err;
     /* Replay: the next input, or the place where the recording was stopped. */
     struct trace_record ahead;
@@ -77,6 +80,21 @@ void replay_pc_fs_notify_recorded(void *self);
  * False: malformed. */
 void replay_pc_fs_save(const struct replay_pc *s, struct buf *buf);
 bool replay_pc_fs_load(struct replay_pc *s, struct bytes *state);
+
+/* ---- pc_checkpoint.c ---- */
+
+struct checkpoint;
+
+/* The state at this boundary.  ERR_limit, ERR_nomem, what the trees answer. */
+ERR_MUST_CHECK enum err replay_pc_checkpoint_take(struct replay_pc *s,
+                                                  struct checkpoint *ret);
+
+/* Take over the state in front of event `seq`, behind which events go on; behind
+ * trace_resume().  ERR_trace_event when it makes no sense, and trace_checkpoint_read's.
+ */
+ERR_MUST_CHECK enum err replay_pc_checkpoint_restore(struct replay_pc *s,
+                                                     const struct trace_source *source,
+                                                     uint64_t seq);
 
 /* ---- pc_state.c ---- */
 

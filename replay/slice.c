@@ -3,6 +3,7 @@
 
 #include "replay/follow.h"
 #include "replay/kernel.h"
+#include "replay/pc_follow.h"
 
 #include <stdio.h>
 
@@ -11,7 +12,7 @@ void replay_slice_say(struct slice *slice, enum replay_class class, const char *
     if (slice->detail[0])
         return;
     slice->class = class ? class : REPLAY_FAILED;
-    (void)snprintf(slice->detail, sizeof slice->detail, "%s", text);
+    (void)snprintf(slice->detail, sizeof slice->detail, "%.159s", text);
 }
 
 void replay_slice_fini(struct slice *slice)
@@ -94,6 +95,44 @@ static enum err take_pvm(struct slice *slice, const struct replay_position *at)
     return err;
 }
 
+static enum err take_pc_state(struct slice *slice, struct pc_follow *f)
+{
+    const struct replay_pc_report *report = f->report;
+    replay_pc_follow_run(f);
+    if (report->class != REPLAY_STOPPED) {
+        bool whole = report->class == REPLAY_SAME || report->class == REPLAY_OPEN;
+        replay_slice_say(slice, report->class,
+                         whole ? "nothing is left at that position"
+                         : report->detail[0]
+                             ? report->detail
+                             : "the trace diverges before that position");
+        return report->err ? report->err : ERR_trace_end;
+    }
+    slice->first_seq = trace_seq(f->trace);
+    slice->icount = report->place.icount;
+    slice->from =
+        (struct trace_clock){.icount = report->place.icount, .sub = report->place.sub};
+    return replay_pc_checkpoint_take(f->session, &slice->checkpoint);
+}
+
+static enum err take_pc(struct slice *slice, const struct replay_position *at)
+{
+    struct replay_pc_report report = {0};
+    struct replay_pc_follow_options options = *slice->pc;
+    struct pc_follow f = {
+        .source = slice->source, .options = &options, .report = &report};
+    options.to = *at;
+    options.interrupted = slice->interrupted;
+    enum err err = replay_pc_follow_open(&f);
+    if (err)
+        replay_slice_say(slice, report.class,
+                         report.detail[0] ? report.detail : err_text(err));
+    else
+        err = take_pc_state(slice, &f);
+    replay_pc_follow_close(&f);
+    return err;
+}
+
 enum err replay_slice_take(struct slice *slice, const struct replay_position *at)
 {
     if (replay_kernel_is(slice->source)) {
@@ -101,7 +140,9 @@ enum err replay_slice_take(struct slice *slice, const struct replay_position *at
                          "a trace of the capability kernel, which has no parts yet");
         return ERR_unsupported;
     }
-    enum err err = take_pvm(slice, at);
+    bool pc = slice->pc && replay_pc_is_session(slice->source);
+    slice->guest = pc ? TRACE_GUEST_PC : TRACE_GUEST_PVM;
+    enum err err = pc ? take_pc(slice, at) : take_pvm(slice, at);
     if (err)
         replay_slice_say(slice, REPLAY_FAILED, err_text(err));
     return err;

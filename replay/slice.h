@@ -10,6 +10,7 @@
 #define REPLAY_SLICE_H
 
 #include "replay/checkpoint.h"
+#include "replay/pc.h"
 
 #define SLICE_MEMORY ((size_t)1 << 30)
 #define SLICE_EVENT_MEMORY ((size_t)256 << 20) /* of one event */
@@ -17,6 +18,8 @@
 struct slice {
     const struct trace_source *source;
     bool (*interrupted)(void);
+    const struct replay_pc_follow_options *pc; /* how to replay a pc; NULL: not */
+    enum trace_guest guest;
     uint64_t icount; /* that was asked for */
     struct checkpoint checkpoint;
     uint64_t first_seq;        /* of the event that comes next */
