@@ -4,6 +4,7 @@
  */
 #include "cli/engine.h"
 #include "cli/guest.h"
+#include "cli/pc_guest.h"
 
 #include "base/os.h"
 #include "replay/branch.h"
@@ -14,6 +15,8 @@
 struct options {
     struct cli_guest_options guest;
     struct cli_engine_options engine;
+    struct cli_pc_options pc;
+    struct cli_list fs;
     const char *output, *at;
     uint64_t zstd_level;
     bool raw;
@@ -21,8 +24,10 @@ struct options {
     bool exit_status;
 };
 
-static const struct options defaults = {
-    .guest = CLI_GUEST_DEFAULTS, .engine = CLI_ENGINE_DEFAULTS, .zstd_level = 1};
+static const struct options defaults = {.guest = CLI_GUEST_DEFAULTS,
+                                        .engine = CLI_ENGINE_DEFAULTS,
+                                        .pc = CLI_PC_DEFAULTS,
+                                        .zstd_level = 1};
 
 static const struct cli_option option[] = {
     CLI_STRING(struct options, output, "output", 'o', "FILE", "trace to write"),
@@ -37,6 +42,9 @@ static const struct cli_option option[] = {
     CLI_GUEST_WORLD_OPTIONS(struct options, "default: ours", "",
                             "instead of real ones"),
     CLI_ENGINE_OPTIONS(struct options),
+    CLI_PC_WORLD_OPTIONS(struct options),
+    CLI_LIST(struct options, fs, "fs", 0, "[NAME=]SPEC",
+             "pc: a tree that was outside of the trace; see lockstep mount --help"),
     CLI_END,
 };
 
@@ -53,8 +61,14 @@ const struct cli_spec cli_spec_branch = {
         "The guest is replayed up to POSITION, or the last place before it where a run "
         "can be taken up; from there on the real world answers it, and what it does is "
         "recorded.  The child names its parent by identity and goes on with its "
-        "numbers and clocks.  Files that the guest had open are closed to it.\n\n"
-        "A POSITION is N (instructions), e:N (event), g:N (gas), N%, start or end.",
+        "numbers and clocks.  A PVM program finds the files closed that it had open.  "
+        "A "
+        "pc goes on with trees that were in memory as they were; those that were "
+        "outside are given again with --fs, and what is in them is looked up anew.\n\n"
+        "To replay a child that is not standalone the parent has to be at hand, in the "
+        "folder of the child or as --parent.\n\n"
+        "A POSITION is N (instructions), N+S (of a pc: S iterations or nanoseconds of "
+        "sleep later), e:N (event), g:N (gas), N%, start or end.",
     .exit_yes = "the child was recorded, whatever the guest did",
     .exit_other = "with --exit-status: the guest's, as for run",
     .prints_json = true,
@@ -96,7 +110,7 @@ static int branch_pvm(struct cli *cli, const struct options *options,
     if (!status) {
         how->host = &guest.host;
         os_catch_interrupts();
-        replay_branch_pvm(source, sink, how, &report);
+        replay_branch(source, sink, how, &report);
         if (report.err) {
             ui_error(cli, "%s: %s", options->output, report.detail);
             status = CLI_UNKNOWN;
@@ -125,12 +139,16 @@ static int branch(struct cli *cli, const struct options *options, const char *fr
     }
     struct trace_source source = replay_source_file(&in);
     struct trace_sink sink = replay_sink_file(&out);
-    int status = branch_pvm(cli, options, &source, &sink, how);
+    bool pc = replay_pc_is_session(&source);
+    int status =
+        pc ? cli_pc_branch(cli, &options->pc, &options->fs, options->exit_status,
+                           options->output, &source, &sink, how)
+           : branch_pvm(cli, options, &source, &sink, how);
     uint64_t size = 0;
     (void)!os_size(out.fd, &size);
     replay_sink_file_close(&out);
     replay_source_file_close(&in);
-    if (status == CLI_UNKNOWN && !size)
+    if (status && !size)
         (void)!os_unlink(options->output); /* the guest has not run */
     return status;
 }

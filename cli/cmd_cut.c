@@ -2,11 +2,10 @@
  *
  * lockstep cut: a part of a trace as a trace of its own.
  */
-#include "cli/fs_replay.h"
 #include "cli/guest.h"
+#include "cli/pc_guest.h"
 
 #include "base/os.h"
-#include "replay/pc.h"
 #include "replay/sink_file.h"
 
 #include <inttypes.h>
@@ -76,10 +75,7 @@ static int cut(struct cli *cli, const char *from, const char *to,
                struct replay_cut_options *how)
 {
     struct cli_fs fs = {0};
-    const struct replay_pc_follow_options pc = {.open = cli_fs_replay_open,
-                                                .open_self = &fs,
-                                                .save = cli_fs_save,
-                                                .load = cli_fs_load};
+    const struct replay_pc_follow_options pc = cli_pc_follow(&fs);
     how->pc = &pc;
     struct replay_source_file in;
     struct replay_sink_file out;

@@ -239,6 +239,14 @@ size_t cli_fs_note(void *self, uint8_t *frame, size_t frame_size_max)
                                    frame_size_max);
 }
 
+void cli_fs_tell_roots(struct cli_fs *fs)
+{
+    for (size_t i = 0; i < fs->export_count; i++) {
+        const struct hostfs_note note = {.directory = true, .node = fs->export[i].root};
+        take_note(fs, &note);
+    }
+}
+
 static const struct cli_fs_export *export_named(const struct cli_fs *fs,
                                                 struct bytes name)
 {

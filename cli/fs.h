@@ -103,6 +103,9 @@ bool cli_fs_find(void *fs, struct bytes path, uint64_t now_ns, uint64_t *ret_ino
 /* The next notification of another process as a frame (v86fs.md 2.4); 0: none. */
 size_t cli_fs_note(void *fs, uint8_t *frame, size_t frame_size_max);
 
+/* Let the driver look up all names below the roots again (cli_fs_note). */
+void cli_fs_tell_roots(struct cli_fs *fs);
+
 /* What a trace holds of the trees; texts and images in the arena of `fs`. */
 ERR_MUST_CHECK enum err cli_fs_describe(struct cli_fs *fs,
                                         struct replay_fs_setup *setup);

@@ -51,10 +51,10 @@ static enum err write_events(struct cut *cut)
     struct trace_reader *reader;
     TRY(trace_reader_open(&cut->arena, cut->source, NULL, NULL, &reader));
     enum err err = replay_slice_put_setup(&cut->slice, reader, cut->writer);
-    if (!err) {
-        replay_slice_put_base(&cut->slice, cut->writer);
+    if (!err)
+        err = replay_slice_put_base(&cut->slice, cut->writer);
+    if (!err)
         err = copy_slice(cut, reader);
-    }
     trace_reader_close(reader);
     return err;
 }

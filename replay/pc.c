@@ -455,6 +455,18 @@ bool replay_pc_stopped_there(const struct replay_pc *session)
     return session->stopped_there;
 }
 
+void replay_pc_go_live(struct replay_pc *s, struct trace *trace,
+                       const struct emu_host *host, struct v86fs_server *server)
+{
+    s->options.trace = trace;
+    s->options.copy = NULL;
+    s->options.host = host;
+    s->options.ahead = NULL;
+    s->ahead_ended = true;
+    s->stops = s->stopped_there = false;
+    replay_pc_fs_go_live(s, server);
+}
+
 void replay_pc_close(struct replay_pc *session)
 {
     if (!session)

@@ -84,6 +84,15 @@ enum v86fs_note_result replay_pc_notify(struct replay_pc *session, struct bytes 
 void replay_pc_delay(struct replay_pc *session, uint64_t ns);
 
 /*
+ * A replay becomes a recording, at a boundary: from here on `host` answers, and events
+ * go to `trace`.  `server` takes the place of recorded replies: those in flight are
+ * asked for again, and the driver's extensions are negotiated; NULL: the one that there
+ * is goes on.
+ */
+void replay_pc_go_live(struct replay_pc *session, struct trace *trace,
+                       const struct emu_host *host, struct v86fs_server *server);
+
+/*
  * All of the session but RAM, at a boundary: the machine (emu_pc_save) into `machine`,
  * what is around it (console bytes that are no event yet, replies in flight, the state
  * of derived trees) into `around`; and back, with RAM in place.  The bytes are hostile:

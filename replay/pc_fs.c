@@ -160,13 +160,30 @@ void replay_pc_fs_complete(void *self)
 
 /* ---- states ---- */
 
+/* Of a server that did not hear the request. */
+static void ask_again(struct replay_pc *s, struct pc_late *late, struct bytes request,
+                      size_t reply_size_max)
+{
+    size_t size = 0;
+    uint64_t token;
+    buf_clear(&late->reply);
+    uint8_t *reply = buf_extend(&late->reply, V86FS_FRAME_MAX);
+    if (reply)
+        v86fs_server_serve(s->options.server, emu_pc_now_ns(s->pc), request, reply,
+                           reply_size_max, &size, &token);
+    replay_pc_note(s, late->reply.err);
+    late->reply.size = size;
+    late->answered = true;
+    late->due_vns = 0;
+}
+
 /* The request was asked before the state was taken: its reply was loaded, or is in the
  * trace. */
-static uint64_t adopt(void *self, unsigned queue, unsigned head, struct bytes request)
+static uint64_t adopt(void *self, unsigned queue, unsigned head, struct bytes request,
+                      size_t reply_size_max)
 {
     struct replay_pc *s = self;
     struct pc_late *late = NULL;
-    (void)request;
     for (unsigned i = 0; i < PC_LATE_MAX && !late; i++) {
         struct pc_late *at = &s->late[i];
         if (at->used && at->queue == queue && at->head == head)
@@ -181,7 +198,18 @@ static uint64_t adopt(void *self, unsigned queue, unsigned head, struct bytes re
     late->used = true;
     late->queue = (uint8_t)queue;
     late->head = (uint16_t)head;
+    if (!pc_replays(s) && s->options.server && !late->answered)
+        ask_again(s, late, request, reply_size_max);
     return token_of(s, late);
+}
+
+void replay_pc_fs_go_live(struct replay_pc *s, struct v86fs_server *server)
+{
+    if (!s->fs || !server)
+        return;
+    s->options.server = server;
+    v86fs_server_negotiate(server, s->pc->fs[0].virtio.driver_feature[0]);
+    v86fs_virtio_adopt(s->fs);
 }
 
 void replay_pc_fs_save(const struct replay_pc *s, struct buf *buf)

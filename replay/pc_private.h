@@ -70,6 +70,9 @@ void replay_pc_fs_fini(struct replay_pc *s);
  * none. */
 bool replay_pc_fs_due(const struct replay_pc *s, uint64_t *ret_next_vns);
 
+/* This server answers from now on; NULL: as before. */
+void replay_pc_fs_go_live(struct replay_pc *s, struct v86fs_server *server);
+
 /* At a boundary: give the guest what is due. */
 void replay_pc_fs_complete(void *self);
 

@@ -95,7 +95,7 @@ static enum err take_pvm(struct slice *slice, const struct replay_position *at)
     return err;
 }
 
-static enum err take_pc_state(struct slice *slice, struct pc_follow *f)
+enum err replay_slice_take_pc(struct slice *slice, struct pc_follow *f)
 {
     const struct replay_pc_report *report = f->report;
     replay_pc_follow_run(f);
@@ -128,7 +128,7 @@ static enum err take_pc(struct slice *slice, const struct replay_position *at)
         replay_slice_say(slice, report.class,
                          report.detail[0] ? report.detail : err_text(err));
     else
-        err = take_pc_state(slice, &f);
+        err = replay_slice_take_pc(slice, &f);
     replay_pc_follow_close(&f);
     return err;
 }
@@ -196,10 +196,33 @@ enum err replay_slice_put_setup(struct slice *slice, struct trace_reader *reader
     } while (true);
 }
 
-void replay_slice_put_base(const struct slice *slice, struct trace_writer *writer)
+static enum err put_checkpoint(const struct slice *slice, const struct checkpoint *c,
+                               struct trace_writer *writer)
 {
     struct trace_base_part part[CHECKPOINT_PART_COUNT];
-    replay_checkpoint_parts(&slice->checkpoint, part);
-    trace_writer_base(writer, slice->first_seq, &slice->before, part,
-                      slice->checkpoint.part_count);
+    replay_checkpoint_parts(c, part);
+    trace_writer_base(writer, slice->first_seq, &slice->before, part, c->part_count);
+    return trace_writer_error(writer);
+}
+
+enum err replay_slice_put_base(const struct slice *slice, struct trace_writer *writer)
+{
+    return put_checkpoint(slice, &slice->checkpoint, writer);
+}
+
+enum err replay_slice_put_reference(const struct slice *slice,
+                                    struct trace_writer *writer)
+{
+    static const uint8_t nothing[] = {0x90}; /* an empty array */
+    const struct trace_checkpoint head = {.clock = slice->checkpoint.clock,
+                                          .full = true,
+                                          .state_hash = slice->checkpoint.state_hash,
+                                          .machine = bytes_of(nothing, 1)};
+    struct checkpoint c;
+    replay_checkpoint_begin(&c, &head);
+    enum err err = replay_checkpoint_end(&c);
+    if (!err)
+        err = put_checkpoint(slice, &c, writer);
+    replay_checkpoint_fini(&c);
+    return err;
 }

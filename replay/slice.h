@@ -36,14 +36,21 @@ ERR_MUST_CHECK enum err replay_slice_take(struct slice *slice,
                                           const struct replay_position *at);
 void replay_slice_fini(struct slice *slice);
 
+/* The same of a pc trace that is open, with `to` set; the session goes on living. */
+struct pc_follow;
+ERR_MUST_CHECK enum err replay_slice_take_pc(struct slice *slice, struct pc_follow *f);
+
 /* Copy the events that set the guest up; `reader`, which stands at its beginning, then
  * stands at event `first_seq`.  A NULL writer: only pass over them. */
 ERR_MUST_CHECK enum err replay_slice_put_setup(struct slice *slice,
                                                struct trace_reader *reader,
                                                struct trace_writer *writer);
 
-/* The checkpoint; errors are the writer's. */
-void replay_slice_put_base(const struct slice *slice, struct trace_writer *writer);
+/* The checkpoint; or one without the state, only its hash. */
+ERR_MUST_CHECK enum err replay_slice_put_base(const struct slice *slice,
+                                              struct trace_writer *writer);
+ERR_MUST_CHECK enum err replay_slice_put_reference(const struct slice *slice,
+                                                   struct trace_writer *writer);
 
 /* Write one event of a reader again. */
 ERR_MUST_CHECK enum err replay_slice_copy_event(struct trace_reader *reader,

@@ -187,6 +187,11 @@ ERR_MUST_CHECK enum err v86fs_server_export(struct v86fs_server *server,
                                             struct bytes name, struct v86fs_tree tree,
                                             uint64_t root, bool read_only);
 
+/* The guest knows ids and handles of a server before this one: new ids begin at
+ * `id_first` and all below are stale, but for those of the exports' roots; new handles
+ * are above all old ones.  Before the first request. */
+void v86fs_server_take_over(struct v86fs_server *server, uint64_t id_first);
+
 /* Extensions for all following requests: FEATURES_OK, or 0. */
 void v86fs_server_negotiate(struct v86fs_server *server, uint32_t features);
 

@@ -80,6 +80,12 @@ static void emit_reply(struct v86fs_virtio *device, unsigned queue, unsigned hea
 
 /* ---- late answers ---- */
 
+static size_t reply_room(const struct emu_chain *chain)
+{
+    return chain->write_size < V86FS_FRAME_MAX ? (size_t)chain->write_size
+                                               : V86FS_FRAME_MAX;
+}
+
 /* The oldest request of the queue that is not released, or NULL. */
 static struct pending *oldest(const struct v86fs_virtio *device, unsigned queue)
 {
@@ -136,9 +142,7 @@ static bool release(struct v86fs_virtio *device, struct pending *p)
                                      .queue = p->queue,
                                      .head = p->chain.head});
     if (late) {
-        size_t room = p->chain.write_size < V86FS_FRAME_MAX
-                          ? (size_t)p->chain.write_size
-                          : V86FS_FRAME_MAX;
+        size_t room = reply_room(&p->chain);
         if (!backend->take(backend->self, p->token, device->reply, room, &size))
             size = 0;
         check(size <= room);
@@ -147,6 +151,18 @@ static bool release(struct v86fs_virtio *device, struct pending *p)
     }
     emu_virtio_push(device->virtio, p->queue, p->chain.head, (uint32_t)size);
     return true;
+}
+
+void v86fs_virtio_adopt(struct v86fs_virtio *device)
+{
+    const struct v86fs_virtio_backend *backend = &device->options.backend;
+    for (uint32_t i = 0; i < device->pending_max; i++) {
+        struct pending *p = &device->pending[i];
+        if (p->used && p->token)
+            p->token = backend->adopt(backend->self, p->queue, p->chain.head,
+                                      bytes_of(p->request, p->request_size),
+                                      reply_room(&p->chain));
+    }
 }
 
 bool v86fs_virtio_due(const struct v86fs_virtio *device)
@@ -197,8 +213,7 @@ static void serve_one(struct v86fs_virtio *device, unsigned queue)
 {
     const struct v86fs_virtio_backend *backend = &device->options.backend;
     const struct emu_chain *chain = &device->chain;
-    size_t room = chain->write_size < V86FS_FRAME_MAX ? (size_t)chain->write_size
-                                                      : V86FS_FRAME_MAX;
+    size_t room = reply_room(chain);
     size_t size = 0;
     uint64_t token = 0;
     struct bytes request = copy_request(device);
@@ -406,8 +421,9 @@ static void load_pending(struct v86fs_virtio *device, struct v86fs_take *take)
     }
     if (take->failed)
         return;
-    uint64_t token =
-        late ? backend->adopt(backend->self, queue, chain->head, request) : 0;
+    uint64_t token = late ? backend->adopt(backend->self, queue, chain->head, request,
+                                           reply_room(chain))
+                          : 0;
     check(!late || token);
     keep(device, queue, token, request, (size_t)size);
 }

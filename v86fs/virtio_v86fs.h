@@ -30,7 +30,8 @@ struct v86fs_virtio_backend {
     /* Both NULL if no answer is late. */
     bool (*due)(void *self, uint64_t token);
     /* A loaded state has this request in flight: its token, not 0. */
-    uint64_t (*adopt)(void *self, unsigned queue, unsigned head, struct bytes request);
+    uint64_t (*adopt)(void *self, unsigned queue, unsigned head, struct bytes request,
+                      size_t reply_size_max);
 };
 
 struct v86fs_virtio_options {
@@ -61,6 +62,9 @@ ERR_MUST_CHECK enum err v86fs_virtio_create(struct arena *arena,
 
 /* Requests that the guest waits for. */
 uint32_t v86fs_virtio_pending(const struct v86fs_virtio *device);
+
+/* Ask `adopt` for each late answer again: the backend has changed. */
+void v86fs_virtio_adopt(struct v86fs_virtio *device);
 
 /* Would v86fs_virtio_complete() release one of them? */
 bool v86fs_virtio_due(const struct v86fs_virtio *device);

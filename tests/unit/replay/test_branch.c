@@ -73,7 +73,7 @@ static void branch(struct replay_position at, struct script *script)
         .at = at, .standalone = true, .host = &host};
     trace_memory_init(&child, (size_t)64 << 20);
     struct trace_sink sink = trace_memory_sink(&child);
-    replay_branch_pvm(&source, &sink, &options, &report);
+    replay_branch(&source, &sink, &options, &report);
     buf_fini(&script->output);
 }
 
@@ -204,7 +204,7 @@ static void what_cannot_be_branched_says_why(void **state)
         const struct replay_branch_options options = {.host = &host};
         trace_memory_init(&child, (size_t)64 << 20);
         struct trace_sink sink = trace_memory_sink(&child);
-        replay_branch_pvm(&source, &sink, &options, &report);
+        replay_branch(&source, &sink, &options, &report);
         assert_int_not_equal(report.err, ERR_ok);
         assert_true(report.detail[0]);
         trace_memory_fini(&child);

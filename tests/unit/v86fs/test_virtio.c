@@ -670,9 +670,9 @@ static bool late_due(void *self, uint64_t token)
 static struct bytes late_adopted;
 
 static uint64_t late_adopt(void *self, unsigned queue, unsigned head,
-                           struct bytes request)
+                           struct bytes request, size_t reply_size_max)
 {
-    (void)self, (void)queue, (void)head;
+    (void)self, (void)queue, (void)head, (void)reply_size_max;
     late_adopted = request;
     return ++late_next;
 }
