@@ -7,7 +7,8 @@
 #include "cli/native.h"
 
 #include "base/os.h"
-#include "base/os_socket.h"
+#include "base/os_program.h"
+#include "base/os_stream.h"
 #include "link/link.h"
 
 #include <inttypes.h>
@@ -17,7 +18,7 @@
 enum {
     SYMBOL_SIZE_MAX = 1 << 30,
     GDB_WORD_MAX = 64,
-    ACCEPT_MS = 50,
+    ACCEPT_NS = 50000000,
     LISTING_MAX = 100, /* programs that are listed */
     PATH_SIZE = 96,
 };
@@ -201,7 +202,7 @@ static int serve_at(struct session *s, int listener)
 {
     while (!os_interrupted()) {
         int fd;
-        enum err err = os_accept(listener, ACCEPT_MS, &fd);
+        enum err err = os_stream_accept(listener, os_stream_deadline(ACCEPT_NS), &fd);
         if (err && err != ERR_interrupted)
             return ui_fail(s->cli, err, "accept");
         if (!err && fd >= 0)
@@ -219,8 +220,8 @@ static int server(struct session *s)
     uint16_t chosen = 0;
     if (is_port && port > UINT16_MAX)
         return ui_usage(s->cli, "--server: a port is 0 to 65535");
-    enum err err = is_port ? os_listen_tcp((uint16_t)port, &listener, &chosen)
-                           : os_listen_unix(where, &listener);
+    enum err err = is_port ? os_stream_listen_tcp((uint16_t)port, &listener, &chosen)
+                           : os_stream_listen(where, &listener);
     if (err)
         return ui_fail(s->cli, err, where);
     if (is_port)
@@ -382,7 +383,7 @@ static enum err prepare(struct session *s, int *ret_listener)
     (void)snprintf(s->socket, sizeof s->socket, "%s/gdb", s->folder);
     TRY(write_listings(s));
     TRY(write_init(s));
-    return os_listen_unix(s->socket, ret_listener);
+    return os_stream_listen(s->socket, ret_listener);
 }
 
 static void clean_up(struct session *s)
@@ -424,7 +425,7 @@ static int start_gdb(struct session *s, int argc, char **argv, int *ret_pid)
     for (int i = 0; i < argc; i++)
         word[count++] = argv[i];
     word[count] = NULL;
-    enum err err = os_start(word, ret_pid);
+    enum err err = os_program_start(word, ret_pid);
     if (err == ERR_not_found) {
         const char *package = s->debug.debug.guest.ops->gdb;
         bool plain = strcmp(package, "gdb") == 0;
@@ -443,10 +444,10 @@ static int wait_for_gdb(struct session *s, int listener, int pid)
     for (;;) {
         bool ended = false;
         int fd = -1, status = 0;
-        enum err err = os_accept(listener, ACCEPT_MS, &fd);
+        enum err err = os_stream_accept(listener, os_stream_deadline(ACCEPT_NS), &fd);
         if (!err && fd >= 0)
             cli_serve_client(&s->serve, fd, s->gdb);
-        err = os_ended(pid, &ended, &status);
+        err = os_program_ended(pid, &ended, &status);
         if (err)
             return ui_fail(s->cli, err, gdb_of(s));
         if (ended || os_interrupted())

@@ -109,6 +109,11 @@ static void print_text(struct cli *cli, const char *path,
                ", after %" PRIu64 " equal events%s%s\n",
                path, state->icount, state->pc, state->gas, report->event_count,
                report->detail[0] ? "; " : "", report->detail);
+        if (report->started_late && !cli->quiet)
+            ui_note(cli,
+                    "%s: from the checkpoint at icount %" PRIu64
+                    "; --from-start compares what is before too",
+                    path, report->start_icount);
         print_registers(cli, state->reg);
         break;
     case REPLAY_DIVERGED:

@@ -111,12 +111,11 @@ static enum kernel_error build_memory(struct kernel *kernel, struct frame *frame
         return KERNEL_ERROR_LimitExceeded;
     if (!instance->mem_size && !total)
         return KERNEL_ERROR_None;
-    frame->space = kernel->host.space_take(kernel->host.self);
-    if (!frame->space) {
+    frame->state.mem = kernel_space_take(kernel);
+    if (!frame->state.mem) {
         kernel->abort = ERR_nomem;
         return KERNEL_ERROR_Internal;
     }
-    frame->state.mem = pvm_mem_init(frame->space);
     if (map_all(frame, instance))
         return KERNEL_ERROR_MapRegion;
     if (frame->mapped_size > config->max_stack_mem ||
@@ -142,8 +141,7 @@ static void build_registers(struct pvm_state *state, const struct plan *plan)
 static void build_undo(struct kernel *kernel, struct frame *frame)
 {
     kernel_program_give(frame->program);
-    if (frame->space)
-        kernel->host.space_give(kernel->host.self, frame->space);
+    kernel_space_give(kernel, frame->state.mem);
 }
 
 /* An entry_pc that does not fit a pc is no instruction start either. */

@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "pvm/pvm.h"
+#include "trace/checkpoint.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -149,6 +150,13 @@ struct replay_guest_ops {
     /* Bytes that all snapshots hold. */
     uint64_t (*snapshot_memory)(void *self);
 
+    /* Load checkpoint `index` of the trace (2.9) as a snapshot, where the guest then
+     * stands.  NULL: there are none.  ERR_trace_event: it makes no sense or has another
+     * hash than it says; reader errors, ERR_nomem.  After an error the guest stands
+     * nowhere until load(). */
+    enum err (*stored)(void *self, size_t index, struct replay_snapshot **ret_snapshot,
+                       struct replay_time *ret_time);
+
     /* Digest of the whole machine (7.2).  ERR_nomem. */
     enum err (*hash)(void *self, uint8_t ret_hash[32]);
 };
@@ -157,6 +165,7 @@ struct replay_guest {
     const struct replay_guest_ops *ops;
     void *self;
     struct replay_time start, end; /* the positions that can be visited */
+    struct trace_checkpoint_list stored;
 };
 
 #endif

@@ -261,6 +261,93 @@ static enum err hash(void *self, uint8_t ret_hash[32])
     return err;
 }
 
+/* ---- checkpoints of the trace ---- */
+
+struct storing {
+    struct debug_pvm *g;
+    struct pages_image *image;
+};
+
+static enum err store_pages(void *self, uint64_t first_page, struct bytes bytes)
+{
+    struct storing *s = self;
+    const struct pvm_mem *mem = s->g->session->state.mem;
+    for (size_t i = 0; i < bytes.size / PVM_PAGE_SIZE; i++) {
+        uint32_t page = (uint32_t)(first_page + i);
+        if (pvm_mem_access(mem, page) == PVM_ACCESS_NONE)
+            return ERR_trace_event;
+        TRY(replay_pages_set(s->image, page, bytes.data + i * PVM_PAGE_SIZE, 0,
+                             &s->g->memory));
+    }
+    return ERR_ok;
+}
+
+/* The page map of a program never changes; what has been written to does. */
+static enum err store_run(void *self, uint32_t first, uint32_t count, unsigned mode,
+                          bool written)
+{
+    struct storing *s = self;
+    for (uint32_t page = first; page < first + count; page++) {
+        uint8_t flags;
+        if (pvm_mem_access(s->g->session->state.mem, page) != (enum pvm_access)mode)
+            return ERR_trace_event;
+        if (written)
+            TRY(replay_pages_set(s->image, page,
+                                 replay_pages_get(s->image, page, &flags), FLAG_WRITTEN,
+                                 &s->g->memory));
+    }
+    return ERR_ok;
+}
+
+static enum err check_stored(struct debug_pvm *g, const struct trace_checkpoint *c)
+{
+    uint8_t digest[HASH256_SIZE];
+    TRY(hash(g, digest));
+    return memcmp(digest, c->state_hash.byte, sizeof digest) == 0 ? ERR_ok
+                                                                  : ERR_trace_event;
+}
+
+/* Fill a snapshot, go there, and see whether it is what it says. */
+static enum err take_stored(struct debug_pvm *g, size_t index,
+                            struct replay_snapshot *snapshot)
+{
+    struct storing storing = {g, &snapshot->image};
+    struct trace_checkpoint checkpoint;
+    struct trace_pvm_machine machine;
+    arena_clear(&g->event);
+    g->reader_icount = UINT64_MAX;
+    TRY(trace_checkpoint_load(&g->event, g->source, &g->stored, index, &checkpoint,
+                              store_pages, &storing));
+    TRY(trace_pvm_machine_get(checkpoint.machine, &machine));
+    TRY(replay_access_each(machine.access, store_run, &storing));
+    snapshot->state = g->session->state;
+    TRY(replay_checkpoint_registers(&checkpoint, &machine, g->setup.gas,
+                                    &snapshot->state));
+    load(g, snapshot);
+    TRY(check_stored(g, &checkpoint));
+    replay_debug_pvm_settle(g);
+    snapshot->state = g->session->state;
+    return ERR_ok;
+}
+
+static enum err stored(void *self, size_t index, struct replay_snapshot **ret_snapshot,
+                       struct replay_time *ret_time)
+{
+    struct debug_pvm *g = self;
+    struct replay_snapshot *snapshot = calloc(1, sizeof *snapshot);
+    if (!snapshot)
+        return ERR_nomem;
+    g->memory += sizeof *snapshot;
+    enum err err = take_stored(g, index, snapshot);
+    if (err) {
+        drop(g, snapshot);
+        return err;
+    }
+    *ret_time = time_of(g);
+    *ret_snapshot = snapshot;
+    return ERR_ok;
+}
+
 static const struct replay_guest_ops ops = {
     .name = "pvm",
     .gdb = "gdb-multiarch",
@@ -287,6 +374,7 @@ static const struct replay_guest_ops ops = {
     .load = load,
     .drop = drop,
     .snapshot_memory = snapshot_memory,
+    .stored = stored,
     .hash = hash,
 };
 
@@ -400,6 +488,9 @@ enum err replay_debug_pvm_open(const struct trace_source *source,
     TRY(survey(g, debug, message));
     replay_debug_pvm_settle(g);
     g->reader_icount = UINT64_MAX;
+    if (trace_checkpoint_list(&g->arena, source, &g->stored))
+        g->stored = (struct trace_checkpoint_list){0}; /* they only save time */
+    debug->guest.stored = g->stored;
     debug->guest.start.icount = g->session->state.icount;
     debug->guest.end = g->end;
     return ERR_ok;

@@ -24,6 +24,7 @@ struct debug_pvm {
     struct pvm_program *program;    /* of the session */
     struct trace_reader *reader;    /* the recorded calls */
     uint64_t reader_icount;         /* all calls before it have been read */
+    struct trace_checkpoint_list stored;
     struct replay_time end;
 
     /* How to stop at an icount, when an engine stops at gas: see debug_pvm_run.c. */

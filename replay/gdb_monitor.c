@@ -139,9 +139,11 @@ static void do_stats(struct command *c)
     buf_printf(c->text,
                "snapshots %" PRIu64 " (%" PRIu64 " KiB, %" PRIu64
                " dropped), instructions executed %" PRIu64 ", seeks %" PRIu64
-               ", loads %" PRIu64 ", stretches skipped %" PRIu64 "\n",
+               ", loads %" PRIu64 ", stretches skipped %" PRIu64
+               ", checkpoints of the trace %" PRIu64 "\n",
                s.snapshot_count, s.snapshot_memory / 1024, s.dropped_count,
-               s.instruction_count, s.seek_count, s.load_count, s.skipped_count);
+               s.instruction_count, s.seek_count, s.load_count, s.skipped_count,
+               s.stored_count);
 }
 
 /* ---- stops of our own ---- */
