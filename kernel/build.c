@@ -77,12 +77,21 @@ static enum err map_all(struct frame *frame, const struct kernel_instance *insta
     return ERR_ok;
 }
 
-/* What the image maps from a pinned slot, the guest may only read. */
-static void protect_pinned(struct frame *frame)
+static bool pins(const struct kernel_image *image, uint32_t slot)
 {
-    for (uint32_t i = 0; i < frame->image.mapping_count; i++) {
-        struct kernel_mapping m = kernel_image_mapping(&frame->image, i);
-        if (m.path[0] >= KERNEL_SLOT_COUNT || !frame->pinned[m.path[0]])
+    for (uint32_t i = 0; i < image->pinned.count; i++) {
+        if (kernel_entry_slot(image->pinned, i) == slot)
+            return true;
+    }
+    return false;
+}
+
+/* What the image maps from a pinned slot, the guest may only read. */
+static void protect_pinned(struct frame *frame, const struct kernel_image *image)
+{
+    for (uint32_t i = 0; i < image->mapping_count; i++) {
+        struct kernel_mapping m = kernel_image_mapping(image, i);
+        if (!pins(image, m.path[0]))
             continue;
         uint32_t end = (uint32_t)((m.start + m.size) / PVM_PAGE_SIZE);
         uint32_t page =
@@ -167,11 +176,27 @@ enum kernel_error kernel_build(struct kernel *kernel, const struct slot *target,
         build_undo(kernel, frame);
         return error;
     }
-    protect_pinned(frame);
+    protect_pinned(frame, &plan.image);
     frame->chain = plan.instance.chain;
     kernel_slots_load(&plan.cnode, &frame->cnode);
     build_registers(&frame->state, &plan);
     frame->state.pc = entry_pc(&plan);
     *ret_frame = frame;
     return KERNEL_ERROR_None;
+}
+
+enum kernel_error kernel_rebuild_memory(struct kernel *kernel, struct frame *frame)
+{
+    struct plan plan = {.target = frame->called};
+    enum kernel_error error = find_caps(kernel, &plan);
+    frame->space = NULL;
+    frame->state.mem = NULL;
+    if (error)
+        return error;
+    error = build_memory(kernel, frame, &plan.instance);
+    if (!error)
+        protect_pinned(frame, &plan.image);
+    else if (frame->space)
+        kernel->host.space_give(kernel->host.self, frame->space);
+    return error;
 }

@@ -44,6 +44,9 @@ bool kernel_directory_insert(struct directory *directory, const struct draft *dr
 /* The same by an operation whose record lists what is new. */
 void kernel_publish(struct kernel *kernel, const struct draft *draft);
 
+/* Forget all caps but the first `count`. */
+void kernel_directory_truncate(struct directory *directory, uint32_t count);
+
 /* Where the next draft is written. */
 static inline uint8_t *directory_end(const struct directory *directory)
 {
@@ -120,6 +123,7 @@ struct program {
     struct pvm_program *program;
     uint32_t use_count; /* frames that run it */
     uint64_t stamp;     /* of its last use */
+    uint64_t serial;    /* of its making */
 };
 
 /* The program of an image that stays in the directory, predecoded now or before;
@@ -276,6 +280,10 @@ enum kernel_error kernel_build(struct kernel *kernel, const struct slot *target,
 struct pvm_mem *kernel_space_take(struct kernel *kernel);
 void kernel_space_give(struct kernel *kernel, struct pvm_mem *mem);
 void kernel_spaces_close(struct kernel *kernel);
+
+/* Give a frame whose target and caps are as they were when it was built its memory
+ * anew, with the content that it began with.  Internal as above. */
+enum kernel_error kernel_rebuild_memory(struct kernel *kernel, struct frame *frame);
 
 /* Push what kernel_build() made. */
 void kernel_push_built(struct kernel *kernel, struct frame *frame);

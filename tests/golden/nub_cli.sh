@@ -134,7 +134,7 @@ nub 0 stats --json
 says out '"quotas":[{"id":7,"value":255}]'
 nub 0 invoke "$instance"
 stop 0
-told '"event":"worker lost","error":"nub_lost","status":137'
+told '"event":"worker lost","error":"closed","status":137'
 told '"event":"rebuilt"'
 told '"workers_lost":1'
 

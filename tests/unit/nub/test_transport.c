@@ -131,7 +131,7 @@ static void count_aborts(void *self, uint32_t seq, enum err err)
 {
     unsigned *count = self;
     assert_int_not_equal(seq, 0);
-    assert_int_equal(err, ERR_nub_lost);
+    assert_int_equal(err, ERR_closed);
     ++*count;
 }
 
@@ -156,12 +156,12 @@ static void test_recover(void **unused)
         dump(nub, &before);
         assert_int_equal(kill(nub_worker_pid(nub), SIGKILL), 0);
         assert_int_equal(nub_call(nub, NUB_FN_reset_block, bytes_of("", 0), &answer),
-                         ERR_nub_lost);
+                         ERR_closed);
         assert_int_equal(aborts, 1);
         assert_int_equal(nub_worker_end(nub), 128 + SIGKILL);
         assert_int_equal(nub_worker_pid(nub), 0);
         assert_int_equal(nub_call(nub, NUB_FN_smoke, bytes_of("", 0), &answer),
-                         ERR_nub_lost);
+                         ERR_closed);
         assert_int_equal(nub_recover(nub), ERR_ok);
         dump(nub, &after);
         assert_int_equal(after.size, before.size);
@@ -184,8 +184,7 @@ static void test_recover_refused(void **unused)
     play(nub, inputs_of("sc01_halt42"), 0, SIZE_MAX);
     nub->journal.entries.data[0] ^= 1;
     (void)kill(nub_worker_pid(nub), SIGKILL);
-    assert_int_equal(nub_call(nub, NUB_FN_smoke, bytes_of("", 0), &answer),
-                     ERR_nub_lost);
+    assert_int_equal(nub_call(nub, NUB_FN_smoke, bytes_of("", 0), &answer), ERR_closed);
     assert_int_equal(nub_recover(nub), ERR_nub_diverged);
     assert_int_equal(nub_call(nub, NUB_FN_smoke, bytes_of("", 0), &answer),
                      ERR_nub_diverged);
@@ -214,8 +213,7 @@ static void test_recover_configurable(void **unused)
     assert_int_equal(nub_config(nub, &config), ERR_ok);
     assert_int_equal(nub_state(nub, &state), ERR_ok);
     (void)kill(nub_worker_pid(nub), SIGKILL);
-    assert_int_equal(nub_call(nub, NUB_FN_smoke, bytes_of("", 0), &answer),
-                     ERR_nub_lost);
+    assert_int_equal(nub_call(nub, NUB_FN_smoke, bytes_of("", 0), &answer), ERR_closed);
     assert_int_equal(nub_recover(nub), ERR_ok);
     assert_int_equal(nub_configure(nub, &config, &config), ERR_nub_refused);
     assert_int_equal(nub_status(nub), KERNEL_STATUS_STATE);
