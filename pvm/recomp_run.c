@@ -20,6 +20,9 @@ struct frame {
 };
 static _Thread_local struct frame running;
 
+/* Runs of native code that this thread has begun. */
+static _Thread_local uint64_t runs_begun;
+
 /* An address space without a page, for states that have no memory. */
 static _Thread_local struct pvm_mem *no_memory;
 
@@ -55,7 +58,7 @@ static bool on_fault(void *self, void *ucontext)
     uint64_t offset = os_fault_ip(ucontext) - (uintptr_t)unit->code;
     uint64_t distance = os_fault_address(ucontext) - (uintptr_t)running.mem->base;
     const struct native_site *site = site_at(unit, offset);
-    if (!site || distance >= ((uint64_t)1 << 32) + PVM_PAGE_SIZE)
+    if (!site || distance >= MEM_GUARDED_SIZE)
         return false;
     os_fault_register_set(ucontext, SCRATCH,
                           (uint64_t)EXIT_STEP << EXIT_SHIFT |
@@ -164,6 +167,19 @@ static void lists_read(struct pvm_engine *e, const uint8_t *area,
     put_outcomes(e, context->acc, skip);
 }
 
+/* An empty stack of calls: at its bottom the address of what returns without a call are
+ * for. */
+static void stack_begin(const struct native_unit *unit, uint8_t *area,
+                        struct native_context *context)
+{
+    uint8_t *end = unit->options.sandbox
+                       ? area + NATIVE_AREA_SIZE
+                       : running.mem->base + MEM_GUARDED_SIZE + MEM_STACK_SIZE;
+    context->log_rsp = (uintptr_t)end - 8;
+    if (unit->pairs)
+        *(uint64_t *)(void *)(end - 8) = (uintptr_t)unit->code + unit->underflow;
+}
+
 /* Fill in the context, which lies in `area` or will be copied there. */
 static void context_fill(struct pvm_engine *e, uint8_t *area, const uint8_t *at,
                          struct native_context *context)
@@ -172,10 +188,11 @@ static void context_fill(struct pvm_engine *e, uint8_t *area, const uint8_t *at,
     if (e->program->unit->keeps_path) {
         lists_begin(e, area, context);
     } else {
-        context->log_rsp = (uintptr_t)area + NATIVE_AREA_SIZE / 2;
+        stack_begin(e->program->unit, area, context);
         context->acc = e->acc;
     }
     context->resume = (uintptr_t)at;
+    context->base = (uintptr_t)running.mem->base;
     regs_copy(context->reg, e->state.reg);
 }
 
@@ -542,6 +559,7 @@ static void work_on(const struct native_unit *unit, struct pvm_mem *mem)
 
 void pvm_native_begin(struct native_session *session, const struct pvm_host *host)
 {
+    runs_begun++;
     session->host = host;
     session->outer_unit = running.unit;
     session->outer_mem = running.mem;
@@ -619,11 +637,13 @@ static enum native_result enter_and_answer(struct pvm_engine *e,
     context_fill(e, area, at, context);
     ((enter_fn *)(uintptr_t)(unit->code + unit->enter))();
     while ((uint32_t)context->exit >> EXIT_SHIFT == EXIT_CALL) {
+        uint64_t runs = runs_begun;
         enum native_result result = ask_host(
             e, session, &unit->site[(uint32_t)context->exit & EXIT_INDEX], context);
         if (result != NATIVE_EXIT)
             return result;
-        context->log_rsp = (uintptr_t)area + NATIVE_AREA_SIZE / 2;
+        if (runs != runs_begun) /* the host has run something, maybe on this memory */
+            stack_begin(unit, area, context);
         ((enter_fn *)(uintptr_t)(unit->code + unit->enter))();
     }
     *ret_exit = left_with(e, context, area);
