@@ -81,7 +81,8 @@ enum native_exit {
 
 /* Shared with native code, which reaches it at NATIVE_CONTEXT from gs. */
 struct native_context {
-    uint64_t reg[PVM_REG_COUNT];
+    uint64_t reg[PVM_REG_COUNT]; /* in a worker: guest registers */
+    uint64_t regs;               /* where guest registers are: there, or in a state */
     uint64_t meter;
     uint64_t acc;
     uint64_t exit;     /* enum native_exit and index */
@@ -115,6 +116,8 @@ struct native_site {
     int32_t x;      /* calls: the immediate */
     uint8_t op;     /* calls: which one; else 0 */
     uint8_t size;   /* calls: of the instruction */
+    bool ends;      /* calls: the block, in this profile */
+    uint32_t left;  /* calls: visits of the block from it on, if known; else 0 */
 };
 
 struct native_block {
@@ -212,6 +215,7 @@ struct native_compiler {
     uint32_t count;       /* instructions that are being emitted as one */
     uint8_t *check_cost;  /* the immediate cost of the current block, to patch */
     uint8_t check_size;   /* its bytes */
+    uint64_t visits;      /* of the current block, if known; else 0 */
     uint32_t jump_table;  /* address of native table-jump targets */
     const uint8_t *limit; /* of the code memory */
     native_emit_fn *emitter[256];

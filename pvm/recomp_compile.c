@@ -263,13 +263,14 @@ static bool window_fill(struct native_compiler *c, struct window *w, uint32_t pc
     return ended;
 }
 
-/* Begin the current block with its gas check: what it costs, if that is known already,
- * or more, and is put there at the end. */
+/* Begin the current block with its gas check.  `whole`: what it costs, if all of it is
+ * in the window; the check gets that at the end. */
 static void begin_block(struct native_compiler *c, const struct window *w,
-                        uint64_t need_max)
+                        const struct gas_meter *whole)
 {
-    c->based = c->unit->based && need_max != UINT64_MAX && w->end <= BASED_INSNS_MAX;
-    c->check_size = need_max < INT8_MAX ? 1 : 4;
+    c->based = c->unit->based && whole && w->end <= BASED_INSNS_MAX;
+    c->check_size = whole && pvm_gas_meter_need(whole) < INT8_MAX ? 1 : 4;
+    c->visits = whole ? whole->visits : 0;
     if (c->joins)
         x64_align(&c->as, LOOP_ALIGNMENT);
     pvm_native_check(c);
@@ -293,7 +294,7 @@ static bool compile_block(struct native_compiler *c, uint32_t pc)
         pvm_gas_meter_visit(&meter, c->program->code, window.head, window.head_count,
                             last.target);
         if (!begun)
-            begin_block(c, &window, ended ? pvm_gas_meter_need(&meter) : UINT64_MAX);
+            begin_block(c, &window, ended ? &meter : NULL);
         begun = true;
         if (!window_emit(c, &window, ended ? 0 : WINDOW_AHEAD))
             return false;

@@ -53,6 +53,15 @@ static bool logs(const struct native_unit *unit)
     return unit->keeps_path || unit->keeps_hash;
 }
 
+/* mov between guest register k and where rdx says they are.  (Not by gs, which a CPU
+ * stores by only once a cycle.) */
+static void saved_reg(struct x64 *as, unsigned opcode, unsigned k)
+{
+    x64_rex(as, W64, guest_reg[k], 0, SCRATCH);
+    x64_u8(as, opcode);
+    x64_mem(as, guest_reg[k], SCRATCH, (int32_t)(8 * k));
+}
+
 static void emit_enter(struct native_compiler *c)
 {
     struct x64 *as = &c->as;
@@ -66,8 +75,9 @@ static void emit_enter(struct native_compiler *c)
     } else {
         context_load(as, METER, c->unit->based ? CONTEXT(base) : CONTEXT(meter));
     }
+    context_load(as, SCRATCH, CONTEXT(regs));
     for (unsigned k = 0; k < PVM_REG_COUNT; k++)
-        context_load(as, guest_reg[k], CONTEXT(reg) + 8 * k);
+        saved_reg(as, 0x8b, k);
     context_op(as, W32, 0xff, 4, CONTEXT(resume)); /* jmp [resume] */
 }
 
@@ -83,8 +93,9 @@ static void emit_leave(struct native_compiler *c)
     } else {
         context_store(as, METER, CONTEXT(meter));
     }
+    context_load(as, SCRATCH, CONTEXT(regs));
     for (unsigned k = 0; k < count; k++)
-        context_store(as, guest_reg[k], CONTEXT(reg) + 8 * k);
+        saved_reg(as, 0x89, k);
     context_store(as, RSP, CONTEXT(log_rsp));
     context_load(as, RSP, CONTEXT(host_rsp));
     for (unsigned k = SAVED_COUNT; k-- > 0;)
@@ -217,6 +228,8 @@ static void call(struct native_compiler *c, const struct native_insn *i)
     site->x = (int32_t)MUTANT(native_ecalli_16, (uint16_t)i->x, i->x);
     site->op = i->op;
     site->size = i->size;
+    site->left = c->visits ? (uint32_t)c->visits - c->index : 0;
+    site->ends = pvm_op_terminates(c->program->config.profile, i->op);
     leave_with(c, EXIT_CALL, number);
 }
 

@@ -89,9 +89,10 @@ static void meter_show(struct pvm_engine *e, struct native_context *context)
     context->meter = plain ? shown : shown << METER_GAS_SHIFT | METER_FULL;
 }
 
-static void meter_read(struct pvm_engine *e, uint64_t meter)
+static inline void meter_read(struct pvm_engine *e, const struct native_unit *unit,
+                              uint64_t meter)
 {
-    if (e->program->unit->plain_meter) {
+    if (unit->plain_meter) {
         e->state.icount += e->gas_shown - meter;
         e->gas_shown = meter;
         return;
@@ -193,7 +194,11 @@ static void context_fill(struct pvm_engine *e, uint8_t *area, const uint8_t *at,
     }
     context->resume = (uintptr_t)at;
     context->base = (uintptr_t)running.mem->base;
-    regs_copy(context->reg, e->state.reg);
+    context->regs = (uintptr_t)e->state.reg;
+    if (e->program->unit->options.sandbox) {
+        context->regs = (uintptr_t)area; /* `reg` of the worker's context */
+        regs_copy(context->reg, e->state.reg);
+    }
 }
 
 /* Can the lists have been left like this?  Behind a full segment no instruction comes,
@@ -265,7 +270,8 @@ static uint32_t left_with(struct pvm_engine *e, struct native_context *context,
 {
     const struct native_unit *unit = e->program->unit;
     uint64_t shown = e->gas_shown;
-    regs_copy(e->state.reg, context->reg);
+    if (unit->options.sandbox)
+        regs_copy(e->state.reg, context->reg);
     if (unit->keeps_hash)
         e->acc = context->acc;
     uint32_t exit = (uint32_t)context->exit;
@@ -274,7 +280,7 @@ static uint32_t left_with(struct pvm_engine *e, struct native_context *context,
     if (exit >> EXIT_SHIFT == EXIT_GAS && !unit->pages_cost)
         context->meter +=
             MUTANT(native_gas_taken, 0, taken_back(unit, exit & EXIT_INDEX));
-    meter_read(e, context->meter);
+    meter_read(e, unit, context->meter);
     if (unit->keeps_path)
         lists_read(e, area, context);
     return e->gas_shown <= shown ? exit : (uint32_t)EXIT_LOST << EXIT_SHIFT;
@@ -405,7 +411,8 @@ static const uint8_t *pay(struct pvm_engine *e, uint32_t number)
 }
 
 /* Visits of the site's block from its instruction on. */
-static uint64_t visits_left(const struct pvm_engine *e, const struct native_site *site)
+static inline uint64_t visits_left(const struct pvm_engine *e,
+                                   const struct native_site *site)
 {
     const struct native_unit *unit = e->program->unit;
     uint64_t cost = *native_cost(unit, site->block);
@@ -592,20 +599,21 @@ static bool take_memory(struct pvm_engine *e, struct native_session *session)
     return mem != NULL;
 }
 
-/* At a call that nobody observes: let the host answer it with the caller's state, and
- * go on if it has left pc and memory as they are.  The engine's own state stays behind;
- * what counts in it is the instructions. */
+/* At a call that nobody observes: let the host answer it with the caller's state, whose
+ * registers native code works on, and go on if it has left pc and memory as they are.
+ * The engine's own state stays behind; what counts in it is the instructions. */
 static enum native_result ask_host(struct pvm_engine *e, struct native_session *session,
                                    const struct native_site *site,
+                                   const struct native_unit *unit,
                                    struct native_context *context)
 {
     struct pvm_state *s = e->caller;
-    struct pvm_outcome call = call_at(site, context->reg);
-    bool ends = pvm_op_terminates(e->program->config.profile, site->op);
-    uint64_t ahead = ends ? 0 : visits_left(e, site) - 1;
+    struct pvm_outcome call = call_at(site, s->reg);
+    bool ends = site->ends;
+    uint64_t left = site->left ? site->left : visits_left(e, site);
+    uint64_t ahead = ends ? 0 : left - 1;
     uint32_t next_pc = behind_call(site);
-    meter_read(e, context->meter);
-    regs_copy(s->reg, context->reg);
+    meter_read(e, unit, context->meter);
     s->gas = gas_true(e);
     s->icount = e->state.icount - ahead;
     s->pc = next_pc;
@@ -617,11 +625,13 @@ static enum native_result ask_host(struct pvm_engine *e, struct native_session *
     if (s->pc != next_pc || s->charged == ends || s->mem != session->mem ||
         session->mem->unguardable)
         return NATIVE_MOVED;
-    if (s->gas != gas_true(e))
+    bool same_gas = s->gas == gas_true(e);
+    if (!same_gas)
         pvm_gas_show(e, s->gas);
-    meter_show(e, context);
-    regs_copy(context->reg, s->reg);
-    context->resume = (uintptr_t)(e->program->unit->code + site->next);
+    if (!same_gas || !unit->plain_meter)
+        meter_show(e, context);
+    context->regs = (uintptr_t)s->reg;
+    context->resume = (uintptr_t)unit->code + site->next;
     return NATIVE_EXIT;
 }
 
@@ -635,17 +645,21 @@ static enum native_result enter_and_answer(struct pvm_engine *e,
     const struct native_unit *unit = e->program->unit;
     uint8_t *area = (uint8_t *)context;
     context_fill(e, area, at, context);
+    context->regs = (uintptr_t)e->caller->reg;
+    regs_copy(e->caller->reg, e->state.reg);
     ((enter_fn *)(uintptr_t)(unit->code + unit->enter))();
     while ((uint32_t)context->exit >> EXIT_SHIFT == EXIT_CALL) {
         uint64_t runs = runs_begun;
-        enum native_result result = ask_host(
-            e, session, &unit->site[(uint32_t)context->exit & EXIT_INDEX], context);
+        enum native_result result =
+            ask_host(e, session, &unit->site[(uint32_t)context->exit & EXIT_INDEX],
+                     unit, context);
         if (result != NATIVE_EXIT)
             return result;
         if (runs != runs_begun) /* the host has run something, maybe on this memory */
             stack_begin(unit, area, context);
         ((enter_fn *)(uintptr_t)(unit->code + unit->enter))();
     }
+    regs_copy(e->state.reg, e->caller->reg);
     *ret_exit = left_with(e, context, area);
     return NATIVE_EXIT;
 }
