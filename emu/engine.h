@@ -153,6 +153,7 @@ struct emu_engine {
     uint32_t dropped; /* code of the running block was overwritten */
     bool yield;
     bool one_by_one; /* never use blocks */
+    uint64_t stress; /* of emu_cpu_stress: state of its random numbers, 0 off */
     bool triple;
     bool delivered; /* the instruction entered a handler: INT n */
     bool keep_eip;  /* a fault belongs to the new task already */
@@ -622,6 +623,9 @@ struct emu_segment emu_segment_of(const struct emu_descriptor *descriptor,
                                   uint16_t selector);
 /* Set the accessed bit in the table if it is clear. */
 bool emu_mark_accessed(struct emu_cpu *cpu, struct emu_descriptor *descriptor);
+/* Is there room for emu_push_frame?  For checks between that and the stores. */
+bool emu_check_frame(struct emu_cpu *cpu, const struct emu_segment *ss, bool user,
+                     uint32_t esp, unsigned size, unsigned count, uint32_t error);
 /* Push `count` values, the first one first, on a stack that is perhaps not the current
  * one.  All or nothing; #SS with `error`.  `esp` moves in the width of `ss`. */
 bool emu_push_frame(struct emu_cpu *cpu, const struct emu_segment *ss, bool user,

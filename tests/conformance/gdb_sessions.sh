@@ -553,6 +553,6 @@ set \$i = \$i + 1
 end
 monitor when
 END
-says "icount $((13633 - steps)) "
+says "icount $((13603 - steps)) "
 
 finish gdb_sessions.sh
