@@ -419,6 +419,8 @@ enum err os_map_shared(int fd, uint64_t offset, size_t size, void **ret_data)
         mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
     if (data == MAP_FAILED)
         return fail();
+    /* A store needs its own page only; read-ahead would fill holes around it. */
+    (void)madvise(data, size, MADV_RANDOM);
     *ret_data = data;
     return ERR_ok;
 }
