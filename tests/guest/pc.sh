@@ -7,6 +7,9 @@
 #   mem      work with files on a tree in memory, base protocol and extensions
 #   dir      the same on a directory of this machine; the files are there afterwards
 #   fsx      random operations with mappings
+#   calls    single system calls, with the lists of tests/mount/expected
+#   git      Debian's git, run from one mounted folder, keeps a repository on another;
+#            the session is recorded and comes back after both folders are gone
 #   replay   a recorded session on a directory comes back after the directory is gone,
 #            and three recordings of one boot are the same
 set -u
@@ -58,6 +61,16 @@ replayed() # TRACE
     echo "pc: $(sed 's/.*: same: //' "$dir/out")"
 }
 
+# Single system calls; WORDS for the kernel's command line tell which and what fails.
+calls() # WORDS OPTION…
+{
+    words=$1
+    shift
+    session 0 "posix $words" "$@"
+    grep -q '^failed: 0' "$dir/out" || fail "$words: $(grep '^posix' "$dir/out")"
+    echo "pc: $words: $(grep '^posix' "$dir/out")"
+}
+
 passes() # SCRIPT OPTION…
 {
     session 0 "$@"
@@ -98,6 +111,41 @@ replay)
     "$lockstep" id "$dir/one.lks" "$dir/other/three.lks" >/dev/null ||
         fail 'one is not three'
     ;;
+git)
+    [ -x $guest/more/programs/bin/git ] || {
+        echo 'pc: SKIPPED: no git for the guest; ./dev guest fetches it'
+        exit 77
+    }
+    mkdir "$dir/tree"
+    cp -R $guest/more/programs "$dir/programs"
+    record "$dir/git.lks" git --fs "programs=dir:$dir/programs,ro" \
+        --fs "work=dir:$dir/tree" --fs-extensions
+    grep -q '^failed: 0' "$dir/out" || fail "run=git: $(grep '^not ok' "$dir/out")"
+    echo "pc: run=git: $(grep -c '^ok' "$dir/out") checks"
+    if command -v git >/dev/null; then
+        git -c safe.directory='*' -C "$dir/tree/repository" fsck --strict \
+            >"$dir/out" 2>&1 || fail 'git of this machine does not like the repository'
+    fi
+    rm -r "$dir/tree" "$dir/programs"
+    replayed "$dir/git.lks"
+    ;;
 fsx) passes fsx --fs mem --fs-extensions ;;
+calls)
+    [ -x $guest/bin/posix ] || {
+        echo 'pc: SKIPPED: the guest was built without a C library'
+        exit 77
+    }
+    calls 'fs=tmpfs expected=full' # a list of nothing: all of it is so on Linux
+    calls 'expected=base' --fs mem
+    calls 'expected=mem' --fs mem --fs-extensions
+    mkdir "$dir/tree" "$dir/tree/dir"
+    calls 'expected=mem' --fs "overlay:$dir/tree" --fs-extensions
+    calls 'expected=dir' --fs "dir:$dir/tree" --fs-extensions
+    printf text >"$dir/tree/file"
+    : >"$dir/tree/dir/file"
+    ln -s file "$dir/tree/link"
+    calls 'expected=read-only calls=read-only' --fs "dir:$dir/tree,ro" --fs-extensions
+    calls 'expected=full calls=full' --fs mem,quota=128K --fs-extensions
+    ;;
 *) fail "what is '$what'?" ;;
 esac

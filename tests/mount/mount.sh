@@ -10,6 +10,10 @@ here=$(realpath "$(dirname "$0")")
 source=$(realpath "$here/../..")
 operations=${LOCKSTEP_FSX_OPERATIONS:-5000}
 
+# Other users may come in where the owner of the mount is root.
+others=
+[ "$(id -u)" -ne 0 ] || others=--allow-other
+
 work=$(mktemp -d "${TMPDIR:-/tmp}/lockstep-mount-XXXXXX")
 mkdir "$work/m" "$work/d"
 server=
@@ -32,7 +36,7 @@ mounted() { grep -q " $work/m fuse" /proc/mounts; }
 # Serve SPEC and further options in the background; wait until the mount stands.
 start() # SPEC [OPTION…]
 {
-    "$lockstep" mount --foreground "$@" "$work/m" 2>"$work/err" &
+    "$lockstep" mount --foreground $others "$@" "$work/m" 2>"$work/err" &
     server=$!
     tries=0
     until mounted; do
@@ -93,6 +97,23 @@ case_calls() # EXPECTED SPEC
     start "$2"
     "$tools/posix" "$work/m" "$here/expected/$1"
     "$tools/fsx" "$work/m/f" "$operations"
+    stop
+}
+
+# The errors of trees that take no writes, and of one that is full.
+case_refusing()
+{
+    mkdir "$work/d/dir"
+    printf text >"$work/d/file"
+    : >"$work/d/dir/file"
+    ln -s file "$work/d/link"
+    for tree in "image:$work/d" "dir:$work/d,ro" "overlay:$work/d,ro"; do
+        start "$tree"
+        "$tools/posix" "$work/m" "$here/expected/read-only" read-only
+        stop
+    done
+    start mem,quota=128K
+    "$tools/posix" "$work/m" "$here/expected/full" full
     stop
 }
 
@@ -361,6 +382,7 @@ dir) case_calls dir "dir:$work/d" ;;
 dir-open) case_calls dir-open "dir:$work/d,umask=0,special-bits,host-times" ;;
 overlay) case_calls overlay "overlay:$work/d" ;;
 overlay-dir) case_calls overlay "overlay:dir:$work/d" ;;
+refusing) case_refusing ;;
 git-mem) case_git mem ;;
 git-dir) case_git "dir:$work/d" ;;
 sqlite-mem) case_sqlite mem ;;
