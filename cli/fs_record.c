@@ -104,6 +104,7 @@ int cli_fs_session_resume(struct cli *cli, const char *from,
         status = replay_into(s, from);
     if (status)
         return status;
+    s->fs.cli = cli;
     v86fs_server_reset(s->fs.server);
     enum err err =
         replay_fs_create(&s->arena, &s->setup, s->fs.server, NULL, &s->replay);
