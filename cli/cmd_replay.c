@@ -2,6 +2,7 @@
  *
  * lockstep replay: reproduce recorded runs and compare every event.
  */
+#include "cli/checkpoint.h"
 #include "cli/engine.h"
 #include "cli/guest.h"
 
@@ -25,6 +26,8 @@ struct options {
     uint64_t jobs; /* 0: as many as there are CPUs */
     uint32_t mode; /* of mode_word */
     const char *listen, *connect;
+    uint64_t add_checkpoints;
+    bool from_start;
 };
 
 enum { MODE_LOG, MODE_EXEC };
@@ -50,6 +53,10 @@ static const struct cli_option option[] = {
                "file server: wait there for the client, who asks again"),
     CLI_STRING(struct options, connect, "connect", 0, "SOCKET",
                "file server: the client waits there"),
+    CLI_U64(struct options, add_checkpoints, "add-checkpoints", 0, "N", 1, UINT64_MAX,
+            "store the state every N instructions, as lockstep checkpoint"),
+    CLI_FLAG(struct options, from_start, "from-start", 0,
+             "with --to: compare all events before, also where there is a checkpoint"),
     CLI_ENGINE_OPTIONS(struct options),
     CLI_END,
 };
@@ -144,6 +151,16 @@ static size_t serve_client(void *self, struct bytes request, uint8_t *reply,
                                                                                : size;
 }
 
+static struct bytes note(void *self)
+{
+    return replay_fs_player_note(self);
+}
+
+static void note_taken(void *self)
+{
+    replay_fs_player_note_taken(self);
+}
+
 static int serve_player(struct cli *cli, const struct options *options,
                         struct replay_fs_player *player)
 {
@@ -156,7 +173,9 @@ static int serve_player(struct cli *cli, const struct options *options,
         ui_error(cli, "%s: the client does not know the extensions of the trace", path);
         status = CLI_UNKNOWN;
     }
-    enum err err = status ? ERR_ok : cli_fs_peer_serve(&peer, serve_client, player);
+    const struct cli_fs_service service = {
+        .self = player, .serve = serve_client, .note = note, .note_taken = note_taken};
+    enum err err = status ? ERR_ok : cli_fs_peer_serve(&peer, &service);
     if (err)
         status = ui_fail(cli, err, path);
     cli_fs_peer_close(&peer);
@@ -283,6 +302,10 @@ static int check_options(struct cli *cli, const struct options *options, int arg
                         options->to);
     if (argc > 1 && (options->listen || options->connect))
         return ui_usage(cli, "a client replays one trace");
+    if (options->add_checkpoints && (options->to || options->output || options->record))
+        return ui_usage(cli, "--add-checkpoints replays all of each trace and nothing "
+                             "else");
+    how->from_start = options->from_start;
     if (argc > 1 && (options->output || options->record))
         return ui_usage(cli, "--%s takes one trace",
                         options->output ? "output" : "record");
@@ -306,6 +329,17 @@ static int worse(int a, int b)
     return a ? a : b;
 }
 
+static int add_checkpoints(struct cli *cli, uint64_t every,
+                           const struct replay_engine *engine, int argc, char **argv)
+{
+    const struct replay_add_options how = {
+        .every = every, .engine = *engine, .interrupted = os_interrupted};
+    int status = CLI_YES;
+    for (int i = 0; i < argc; i++)
+        status = worse(status, cli_checkpoint(cli, argv[i], NULL, &how));
+    return status;
+}
+
 int cmd_replay(struct cli *cli, int argc, char **argv)
 {
     const struct options *options = cli->options;
@@ -316,6 +350,9 @@ int cmd_replay(struct cli *cli, int argc, char **argv)
     int status = check_options(cli, options, argc, &jobs.how);
     if (!status && (options->listen || options->connect))
         return replay_with_client(cli, options, argv[0]);
+    if (!status && options->add_checkpoints)
+        return add_checkpoints(cli, options->add_checkpoints, &jobs.how.engine, argc,
+                               argv);
     if (!status && options->record) {
         status = open_copy(cli, options, argv[0], &copy);
         jobs.how.copy = copy.writer;

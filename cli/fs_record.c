@@ -11,7 +11,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { TICK_NS = 1000, STEP_NS = 1000000 };
+enum { TICK_NS = 1000, STEP_NS = 1000000, NEWS_COUNT_MAX = 1024 };
 
 static int read_clock(struct cli_fs_session *s, const char *clock)
 {
@@ -38,12 +38,19 @@ static enum err open_trace(struct cli_fs_session *s, unsigned zstd_level)
     return trace_record_create(&s->arena, s->writer, false, &s->trace);
 }
 
+static void session_init(struct cli *cli, const char *path, struct cli_fs_session *s)
+{
+    *s = (struct cli_fs_session){.cli = cli, .path = path, .file = {.fd = -1}};
+    arena_init(&s->arena, (size_t)256 << 20);
+    check(!v86fs_notes_create(&s->arena, NEWS_COUNT_MAX, &s->news));
+    v86fs_notes_start(s->news, V86FS_NOTE_SIZE_MAX);
+}
+
 int cli_fs_session_open(struct cli *cli, const struct cli_list *specs,
                         const struct cli_fs_record_options *options, uint32_t features,
                         unsigned zstd_level, struct cli_fs_session *s)
 {
-    *s = (struct cli_fs_session){.cli = cli, .path = options->path, .file = {.fd = -1}};
-    arena_init(&s->arena, (size_t)256 << 20);
+    session_init(cli, options->path, s);
     s->setup.features = features;
     s->setup.requests = !options->digests;
     s->setup.log_bytes = options->replies;
@@ -88,8 +95,7 @@ int cli_fs_session_resume(struct cli *cli, const char *from,
                           const struct cli_fs_record_options *options,
                           uint32_t features, struct cli_fs_session *s)
 {
-    *s = (struct cli_fs_session){.cli = cli, .file = {.fd = -1}};
-    arena_init(&s->arena, (size_t)256 << 20);
+    session_init(cli, NULL, s);
     s->setup.features = features;
     if (options->path)
         return ui_usage(cli, "the session that goes on from a trace is not recorded");
@@ -110,29 +116,106 @@ static void advance(struct cli_fs_session *s)
     uint64_t now = os_clock_realtime_ns();
     uint64_t tick =
         now > s->setup.epoch_ns ? (now - s->setup.epoch_ns) / s->setup.tick_ns : 0;
-    if (s->stepping)
-        s->tick++;
-    else if (tick > s->tick)
+    if (!s->stepping && tick > s->tick)
         s->tick = tick;
 }
 
-size_t cli_fs_session_serve(void *self, struct bytes request, uint8_t *reply,
-                            size_t reply_size_max)
+/* The client must not notice. */
+static void keep_err(struct cli_fs_session *s, enum err err)
 {
-    struct cli_fs_session *s = self;
-    size_t size = 0;
-    advance(s);
-    s->request_count++;
-    enum err err =
-        replay_fs_serve(s->replay, s->tick, request, reply, reply_size_max, &size);
     if (!err && s->writer)
         err = trace_writer_error(s->writer);
     if (err && !s->err) {
-        s->err = err; /* the client must not notice */
+        s->err = err;
         (void)ui_fail(s->cli, err, s->path);
     }
+}
+
+static size_t serve(void *self, struct bytes request, uint8_t *reply,
+                    size_t reply_size_max)
+{
+    struct cli_fs_session *s = self;
+    size_t size = 0;
+    if (s->stepping)
+        s->tick++;
+    advance(s);
+    s->request_count++;
+    keep_err(
+        s, replay_fs_serve(s->replay, s->tick, request, reply, reply_size_max, &size));
     return size;
 }
+
+/* ---- notifications ---- */
+
+/* Told in the middle of a request, perhaps: its place is behind the reply. */
+static void on_news(void *self, struct bytes frame)
+{
+    struct cli_fs_session *s = self;
+    if (!frame.size || v86fs_notes_frame(s->news, frame) == V86FS_NOTE_FULL)
+        s->lost = true;
+}
+
+static void notify(struct cli_fs_session *s, struct bytes frame)
+{
+    enum v86fs_note_result result = V86FS_NOTE_QUEUED;
+    advance(s);
+    keep_err(s, replay_fs_notify(s->replay, s->tick, frame, &result));
+    s->lost |= result == V86FS_NOTE_FULL;
+}
+
+/* Nobody knows what has changed: tell of everything, in the order of ids, as far as
+ * there is room. */
+static void sweep(struct cli_fs_session *s)
+{
+    while (s->sweep && replay_fs_note_room(s->replay)) {
+        uint8_t frame[V86FS_NOTE_SIZE_MAX];
+        uint64_t id = s->sweep++;
+        uint32_t mode;
+        if (id >= s->fs.ids.next) {
+            s->sweep = 0;
+        } else if (v86fs_server_node(s->fs.server, id, &mode)) {
+            size_t size = (mode & V86FS_TYPE_MASK) == V86FS_DIRECTORY
+                              ? v86fs_invalidate_dir_encode(id, frame, sizeof frame)
+                              : v86fs_invalidate_encode(id, 0, 0, frame, sizeof frame);
+            notify(s, bytes_of(frame, size));
+        }
+    }
+}
+
+static struct bytes oldest_note(void *self)
+{
+    struct cli_fs_session *s = self;
+    cli_fs_poll(&s->fs);
+    for (; v86fs_notes_count(s->news); v86fs_notes_drop_first(s->news))
+        notify(s, v86fs_notes_first(s->news));
+    if (s->lost)
+        s->sweep = 1;
+    s->lost = false;
+    sweep(s);
+    return replay_fs_note(s->replay);
+}
+
+static void note_taken(void *self)
+{
+    replay_fs_note_taken(((struct cli_fs_session *)self)->replay);
+}
+
+static size_t descriptors(void *self, int ret_fds[CLI_FS_WAIT_MAX])
+{
+    return cli_fs_descriptors(&((struct cli_fs_session *)self)->fs, ret_fds);
+}
+
+struct cli_fs_service cli_fs_session_service(struct cli_fs_session *s)
+{
+    cli_fs_listen(&s->fs, on_news, s);
+    return (struct cli_fs_service){.self = s,
+                                   .serve = serve,
+                                   .note = oldest_note,
+                                   .note_taken = note_taken,
+                                   .descriptors = descriptors};
+}
+
+/* ---- the end ---- */
 
 static int finish_trace(struct cli_fs_session *s, int status)
 {

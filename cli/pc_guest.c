@@ -212,6 +212,7 @@ static int create(struct cli_pc *pc)
         return ui_fail(pc->cli, err, "machine");
     replay_pc_live_attach(pc->live, replay_pc_machine(pc->session));
     emu_cpu_one_by_one(replay_pc_machine(pc->session)->cpu, pc->options->one_by_one);
+    emu_cpu_stress(replay_pc_machine(pc->session)->cpu, pc->options->engine_stress);
     return CLI_YES;
 }
 

@@ -135,6 +135,8 @@ enum { EMU_SINGLE_COUNT = 1024 };
 
 struct emu_cache; /* emu/block.c */
 
+enum { EMU_WATCH_LINE_SHIFT = 6, EMU_WATCH_LINES = 8192, EMU_WATCH_PAGES = 1024 };
+
 struct emu_engine {
     struct emu_view views[EMU_VIEW_COUNT][EMU_DTLB_SIZE];
     struct emu_fetch fetches[2][EMU_ITLB_SIZE];
@@ -151,14 +153,17 @@ struct emu_engine {
     uint32_t dropped; /* code of the running block was overwritten */
     bool yield;
     bool one_by_one; /* never use blocks */
+    uint64_t stress; /* of emu_cpu_stress: state of its random numbers, 0 off */
     bool triple;
     bool delivered; /* the instruction entered a handler: INT n */
     bool keep_eip;  /* a fault belongs to the new task already */
     bool external;  /* faults now arise in a delivery: EXT of error codes */
-    uint32_t breakpoints[EMU_BREAKPOINT_MAX];
+    const uint32_t *breakpoints; /* ascending */
     size_t breakpoint_count;
-    struct emu_watch watches[EMU_WATCH_MAX];
+    const struct emu_watch *watches;
     size_t watch_count;
+    /* Which lines and pages may be watched, by the low bits of their numbers. */
+    uint64_t watch_lines[EMU_WATCH_LINES / 64], watch_pages[EMU_WATCH_PAGES / 64];
     struct emu_watch_hit watch_hit;
     struct emu_undefined undefined;
     struct emu_single singles[EMU_SINGLE_COUNT];
@@ -618,6 +623,9 @@ struct emu_segment emu_segment_of(const struct emu_descriptor *descriptor,
                                   uint16_t selector);
 /* Set the accessed bit in the table if it is clear. */
 bool emu_mark_accessed(struct emu_cpu *cpu, struct emu_descriptor *descriptor);
+/* Is there room for emu_push_frame?  For checks between that and the stores. */
+bool emu_check_frame(struct emu_cpu *cpu, const struct emu_segment *ss, bool user,
+                     uint32_t esp, unsigned size, unsigned count, uint32_t error);
 /* Push `count` values, the first one first, on a stack that is perhaps not the current
  * one.  All or nothing; #SS with `error`.  `esp` moves in the width of `ss`. */
 bool emu_push_frame(struct emu_cpu *cpu, const struct emu_segment *ss, bool user,

@@ -165,14 +165,17 @@ HANDLER(loopne)
     return loop_if(cpu, op, !emu_flag_z(cpu));
 }
 
-/* Push the return address; the target is checked first. */
+/* Push the return address.  A target beyond the limit is a fault, after those of the
+ * push (measured); nothing is stored then. */
 static inline bool push_return(struct emu_cpu *cpu, const struct emu_op *op,
                                uint32_t target)
 {
     uint32_t at = emu_stack_move(cpu, cpu->reg[EMU_ESP], 0u - op->size);
     uint32_t eip = emu_next_eip(cpu, op), linear;
     if (unlikely(target > cpu->segment[EMU_CS].limit))
-        return emu_fault(cpu, EMU_VECTOR_GP, 0);
+        return emu_check_frame(cpu, &cpu->segment[EMU_SS], emu_is_user(cpu),
+                               cpu->reg[EMU_ESP], op->size, 1, 0) &&
+               emu_fault(cpu, EMU_VECTOR_GP, 0);
     if (unlikely(op->size == 2)) {
         if (!emu_store(cpu, EMU_SS, at & cpu->stack_mask, 2, eip))
             return false;
@@ -366,17 +369,20 @@ HANDLER(iret)
                       emu_interrupt_return(cpu, op->size, emu_next_eip(cpu, op)));
 }
 
+/* The upper bound is not even read for an index below the lower one (measured). */
 HANDLER(bound)
 {
     uint32_t low, high, at = emu_address(cpu, op);
-    if (!emu_load(cpu, op->segment, at, op->size, &low) ||
-        !emu_load(cpu, op->segment, (at + op->size) & op->address_mask, op->size,
-                  &high))
+    if (!emu_load(cpu, op->segment, at, op->size, &low))
         FAULT;
     int32_t index =
         (int32_t)emu_sign_extend(emu_get_register(cpu, op->d, op->size), op->size);
-    if (index < (int32_t)emu_sign_extend(low, op->size) ||
-        index > (int32_t)emu_sign_extend(high, op->size))
+    if (index < (int32_t)emu_sign_extend(low, op->size))
+        return emu_raise(cpu, op, EMU_VECTOR_BR, 0);
+    if (!emu_load(cpu, op->segment, (at + op->size) & op->address_mask, op->size,
+                  &high))
+        FAULT;
+    if (index > (int32_t)emu_sign_extend(high, op->size))
         return emu_raise(cpu, op, EMU_VECTOR_BR, 0);
     NEXT;
 }

@@ -195,18 +195,26 @@ static bool check_push(struct emu_cpu *cpu, const struct emu_segment *ss, bool u
     return emu_probe_write(cpu, ss->base + offset, size, user);
 }
 
+bool emu_check_frame(struct emu_cpu *cpu, const struct emu_segment *ss, bool user,
+                     uint32_t esp, unsigned size, unsigned count, uint32_t error)
+{
+    uint32_t mask = ss->attributes & EMU_ATTRIBUTE_BIG ? UINT32_MAX : 0xffff;
+    for (unsigned i = 0; i < count; i++) {
+        esp = (esp & ~mask) | ((esp - size) & mask);
+        if (!check_push(cpu, ss, user, esp & mask, size, error))
+            return false;
+    }
+    return true;
+}
+
 bool emu_push_frame(struct emu_cpu *cpu, const struct emu_segment *ss, bool user,
                     uint32_t *esp, unsigned size, const uint32_t *values,
                     unsigned count, uint32_t error)
 {
     uint32_t mask = ss->attributes & EMU_ATTRIBUTE_BIG ? UINT32_MAX : 0xffff;
     uint32_t at = *esp;
-    for (unsigned i = 0; i < count; i++) {
-        at = (at & ~mask) | ((at - size) & mask);
-        if (!check_push(cpu, ss, user, at & mask, size, error))
-            return false;
-    }
-    at = *esp;
+    if (!emu_check_frame(cpu, ss, user, at, size, count, error))
+        return false;
     for (unsigned i = 0; i < count; i++) {
         at = (at & ~mask) | ((at - size) & mask);
         if (!emu_write_slow(cpu, ss->base + (at & mask), &values[i], size, user))

@@ -108,6 +108,8 @@ static uint32_t dir_lookup(void *self, struct v86fs_call *call)
     if (!status)
         status = hostfs_dir_reference(dir, parent, &fd);
     if (!status)
+        hostfs_dir_watch(dir, parent, fd);
+    if (!status)
         status = (uint32_t)os_dir_stat_at(fd, name_of(call->in.name, name), &stat);
     if (status)
         return status;

@@ -155,9 +155,7 @@ static enum err copy_slice(struct cut *cut, struct trace_reader *reader)
 static void put_base(struct cut *cut)
 {
     struct trace_base_part part[CHECKPOINT_PART_COUNT];
-    for (size_t i = 0; i < cut->checkpoint.part_count; i++)
-        part[i] = (struct trace_base_part){buf_bytes(&cut->checkpoint.part[i]),
-                                           cut->checkpoint.record_count[i]};
+    replay_checkpoint_parts(&cut->checkpoint, part);
     trace_writer_base(cut->writer, cut->report->first_seq, &cut->slice_clock, part,
                       cut->checkpoint.part_count);
 }

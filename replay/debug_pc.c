@@ -14,6 +14,7 @@
 /* RAM, decoded code, images and inputs. */
 #define MEMORY_MAX ((size_t)8 << 30)
 #define EVENT_MEMORY ((size_t)96 << 20)
+#define OUTPUT_SIZE_MAX ((size_t)4 << 30)
 enum { STATE_SIZE_MAX = 4 << 20, MESSAGE = REPLAY_DEBUG_MESSAGE_SIZE };
 
 /* ---- registers (trace-replay.md 9.1) ---- */
@@ -250,8 +251,8 @@ static enum err take_record(struct debug_pc *g, const struct trace_record *recor
     if (record->kind->id == TRACE_ID_pc_input)
         return add_input(g, record);
     if (record->kind->id == TRACE_ID_virtio_reply)
-        return add_reply(g, record, message);
-    return ERR_ok;
+        TRY(add_reply(g, record, message));
+    return replay_debug_pc_expect(g, record);
 }
 
 /* Read all events from the first one behind the setup, which is `record`. */
@@ -273,6 +274,7 @@ static enum err survey(struct debug_pc *g, struct replay_debug *debug,
     } while (!err && !end);
     debug->damage = err; /* what is readable can be debugged */
     debug->finished = !err && trace_reader_state(g->reader) == TRACE_READER_CLOSED;
+    g->finished = debug->finished;
     return ERR_ok;
 }
 
@@ -307,6 +309,11 @@ void replay_debug_pc_close(void *self)
     replay_pages_fini(&g->live, &g->memory);
     free(g->input);
     free(g->reply);
+    free(g->derived);
+    buf_fini(&g->output);
+    free(g->break_linear);
+    free(g->watch);
+    free(g->watch_access);
     buf_fini(&g->scratch);
     trace_reader_close(g->reader);
     arena_fini(&g->event);
@@ -329,6 +336,7 @@ enum err replay_debug_pc_open(const struct trace_source *source,
     arena_init(&g->arena, MEMORY_MAX);
     arena_init(&g->event, EVENT_MEMORY);
     buf_init(&g->scratch, STATE_SIZE_MAX);
+    buf_init(&g->output, OUTPUT_SIZE_MAX);
     TRY(trace_reader_open(&g->arena, source, NULL, &fault, &g->reader));
     TRY(read_setup(g, &next, message));
     TRY(survey(g, debug, next, message));

@@ -111,7 +111,9 @@ static void reset(void *self)
 
 static void console_out(void *self, uint32_t dev, uint8_t byte)
 {
-    (void)self, (void)dev, (void)byte;
+    struct debug_pc *g = self;
+    if (!g->err && !replay_debug_pc_fits_output(g, dev, byte))
+        note(g, ERR_trace_diverged);
 }
 
 static bool idle(void *self, uint64_t now, uint64_t deadline, uint64_t *ret_vns)
@@ -123,7 +125,9 @@ static bool idle(void *self, uint64_t now, uint64_t deadline, uint64_t *ret_vns)
 
 static void event(void *self, const struct emu_event *e)
 {
-    (void)self, (void)e;
+    struct debug_pc *g = self;
+    if (!g->err && !replay_debug_pc_fits(g, e))
+        note(g, ERR_trace_diverged);
 }
 
 /* Does the processor take an interrupt here, instead of an instruction? */
@@ -134,6 +138,12 @@ static bool delivers(const struct emu_cpu *cpu)
     return interrupt || (cpu->shadow & EMU_SHADOW_TRAP);
 }
 
+static int compare_linear(const void *a, const void *b)
+{
+    const uint32_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
 static bool breaks_here(const struct debug_pc *g, struct replay_time here)
 {
     const struct emu_cpu *cpu = g->pc->cpu;
@@ -141,11 +151,8 @@ static bool breaks_here(const struct debug_pc *g, struct replay_time here)
     if (!g->heeds_breaks || here.sub || cpu->halted || delivers(cpu) ||
         (g->until->pass_break && replay_time_compare(here, g->started) == 0))
         return false;
-    for (size_t i = 0; i < g->break_count; i++) {
-        if (g->break_linear[i] == linear)
-            return true;
-    }
-    return false;
+    return g->break_count && bsearch(&linear, g->break_linear, g->break_count,
+                                     sizeof *g->break_linear, compare_linear) != NULL;
 }
 
 /* Is the run over at this boundary? */
@@ -218,6 +225,7 @@ enum err replay_debug_pc_create(struct debug_pc *g,
         config.fs[0].features = g->setup.fs.features;
     }
     TRY(emu_pc_create(&g->arena, &config, &host, &g->pc));
+    g->pc->log_ports = g->setup.log_ports;
     v86fs_virtio_options_init(&options);
     options.origin = !g->setup.fs.derived;
     options.backend = (struct v86fs_virtio_backend){g, serve, take, negotiate, reset};
@@ -251,18 +259,44 @@ static void take_watches(struct debug_pc *g, const struct replay_watch *watch,
     }
 }
 
+/* Room for other stops; the machine forgets the old ones. */
+static enum err make_room(struct debug_pc *g, size_t break_count, size_t watch_count)
+{
+    uint32_t *linear = malloc((break_count + 1) * sizeof *linear);
+    struct emu_watch *watch = malloc((watch_count + 1) * sizeof *watch);
+    unsigned *access = malloc((watch_count + 1) * sizeof *access);
+    if (!linear || !watch || !access) {
+        free(linear);
+        free(watch);
+        free(access);
+        return ERR_nomem;
+    }
+    emu_cpu_set_breakpoints(g->pc->cpu, NULL, 0);
+    emu_cpu_set_watches(g->pc->cpu, NULL, 0);
+    free(g->break_linear);
+    free(g->watch);
+    free(g->watch_access);
+    g->break_linear = linear;
+    g->watch = watch;
+    g->watch_access = access;
+    return ERR_ok;
+}
+
 enum err replay_debug_pc_set_stops(void *self, const uint64_t *break_address,
                                    size_t break_count, const struct replay_watch *watch,
                                    size_t watch_count)
 {
     struct debug_pc *g = self;
-    if (break_count > EMU_BREAKPOINT_MAX || watch_count > EMU_WATCH_MAX)
+    if (break_count > DEBUG_PC_STOP_MAX || watch_count > DEBUG_PC_STOP_MAX)
         return ERR_limit;
+    TRY(make_room(g, break_count, watch_count));
     g->break_count = 0;
     for (size_t i = 0; i < break_count; i++) {
         if (break_address[i] <= UINT32_MAX)
             g->break_linear[g->break_count++] = (uint32_t)break_address[i];
     }
+    if (g->break_count)
+        qsort(g->break_linear, g->break_count, sizeof *g->break_linear, compare_linear);
     take_watches(g, watch, watch_count);
     return ERR_ok;
 }
@@ -335,8 +369,7 @@ static enum err run_from(struct debug_pc *g, const struct replay_until *until,
     enum err err = g->err;
     if (err) {
         struct replay_time time = g->err_time;
-        if (from)
-            go_again(g, from, time);
+        go_again(g, from, time);
     }
     return err;
 }
@@ -355,8 +388,7 @@ enum err replay_debug_pc_run(void *self, const struct replay_until *until,
     g->polls = true;
     g->started = replay_debug_pc_time(g);
     if (before(g->started, until->time)) {
-        if (g->setup.has_fs || (until->stops && g->watch_count))
-            err = replay_debug_pc_save(g, &from, &written);
+        err = replay_debug_pc_save(g, &from, &written);
         if (!err)
             err = run_from(g, until, from, ret_stop);
         if (from)

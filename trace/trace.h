@@ -194,8 +194,7 @@ struct trace_source {
 };
 
 /* Sink and source over one growing buffer, for tests and small traces.  `window` is
- * copied into the buffer at unmap and by trace_memory_flush(), which makes what a
- * killed writer would leave behind. */
+ * copied there at unmap and by trace_memory_flush(), which a killed writer leaves. */
 struct trace_memory {
     struct buf file;
     struct buf window_bytes;

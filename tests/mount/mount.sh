@@ -63,6 +63,34 @@ stop()
     ! mounted || die "still mounted"
 }
 
+# Who serves a directory has no other files, and can do all that there is to do.
+case_confine()
+{
+    "$lockstep" mount --confine=always mem "$work/m" 2>/dev/null &&
+        die "confined to nothing"
+    "$lockstep" mount --foreground --confine=always "dir:$work/d" "$work/m" \
+        2>"$work/err" &
+    sleep 0.2
+    ! grep -q 'not supported' "$work/err" || skip "no Landlock"
+    kill -TERM $!
+    wait $! || die "confined, the server ends with $?"
+    ! mounted || die "still mounted"
+    start --confine=always --record="$work/t.lks" "dir:$work/d,watch"
+    grep -q 'NoNewPrivs:.*1' "/proc/$server/status" || die "not confined"
+    mkdir -p "$work/m/a/b" "$work/m/c"
+    echo hello >"$work/m/a/b/f"
+    mv "$work/m/a/b/f" "$work/m/c/g"
+    ln -s "$work/err" "$work/m/l"
+    echo more >>"$work/m/c/g"
+    [ "$(cat "$work/d/c/g" | tr '\n' ' ')" = "hello more " ] || die "confine: content"
+    rm -r "$work/m/a"
+    stop
+    "$lockstep" replay -q "$work/t.lks" || die "replay: $?"
+    start --confine=never "dir:$work/d"
+    grep -q 'NoNewPrivs:.*0' "/proc/$server/status" || die "confined all the same"
+    stop
+}
+
 # Checks of single calls, then random operations on one file.
 case_calls() # EXPECTED SPEC
 {
@@ -214,10 +242,10 @@ case_record() # SPEC CLASS
 }
 
 # Another process serves: the example in Python, in its limits.
-case_bridge()
+case_bridge() # OPTIONS
 {
     command -v python3 >/dev/null || skip "no python3"
-    start "remote:exec:python3 $source/corpus/v86fs/bridge.py"
+    start "remote:exec:python3 $source/corpus/v86fs/bridge.py$1"
     "$tools/fsx" "$work/m/f" 500
     (
         cd "$work/m"
@@ -247,6 +275,64 @@ case_socket() # SPEC
     [ ! -e "$work/s" ] || die "the socket is still there"
     "$lockstep" replay -q "$work/t.lks" >/dev/null || die "replay: $?"
     "$lockstep" dump "$work/t.lks" | grep -q 'MKDIR node=[0-9]* name="a"' || die "dump"
+}
+
+# Others change the directory: the kernel forgets what it knew, at once.
+case_watch()
+{
+    start --record="$work/t.lks" "dir:$work/d,watch"
+    echo one >"$work/d/f"
+    mkdir "$work/d/s"
+    echo x >"$work/d/s/a"
+    [ "$(cat "$work/m/f" "$work/m/s/a")" = "one
+x" ] || die "watch: cat"
+    exec 4<"$work/m/f"
+    dd bs=4 count=1 of=/dev/null <"$work/m/f" 2>/dev/null
+    printf two | dd of="$work/d/f" conv=notrunc 2>/dev/null
+    mv "$work/d/s/a" "$work/d/s/b"
+    sleep 0.1
+    [ "$(head -n 1 <&4)" = two ] || die "watch: an open file has old bytes"
+    exec 4<&-
+    [ ! -e "$work/m/s/a" ] || die "watch: an old name"
+    for i in 1 2 3 4 5 6 7 8 9; do echo $i >"$work/m/s/own$i"; done
+    kill -STOP "$server" # and more than the system keeps
+    i=0
+    while [ $i -lt 20000 ]; do
+        : >"$work/d/f"
+        : >"$work/d/s/b"
+        i=$((i + 1))
+    done
+    kill -CONT "$server"
+    sleep 0.1
+    [ -z "$(cat "$work/m/f")" ] || die "watch: after an overflow"
+    stop
+    "$lockstep" replay -q "$work/t.lks" || die "replay: $?"
+    "$lockstep" dump "$work/t.lks" | grep -o '  INVALIDATE.*' >"$work/notes"
+    head -n 2 "$work/notes" | tr -d '\n' |
+        grep -q '  INVALIDATE ino=100 offset=0 size=0  INVALIDATE_DIR ino=101' ||
+        die "$(cat "$work/notes")"
+    # All nodes once, in the order of their ids; the root first.
+    grep -n -A 2 'INVALIDATE_DIR ino=1$' "$work/notes" | tr '\n' ' ' |
+        grep -q 'DIR ino=1 .*INVALIDATE ino=100 .*DIR ino=101' ||
+        die "$(cat "$work/notes")"
+    [ "$(wc -l <"$work/notes")" -lt 40 ] || die "watch: own changes are told"
+}
+
+# Notifications through the bridge, and again from the trace without the directory.
+case_client_watch()
+{
+    command -v python3 >/dev/null || skip "no python3"
+    "$lockstep" record -q -o "$work/t.lks" --fs "dir:$work/d,watch" --listen "$work/s" \
+        v86fs &
+    recorder=$!
+    python3 "$here/client.py" "$work/s" hello "$work/d" || die "client"
+    wait $recorder || die "record: $?"
+    rm -rf "$work/d"
+    "$lockstep" replay -q --listen "$work/s" "$work/t.lks" &
+    player=$!
+    python3 "$here/client.py" "$work/s" hello "$work/d" || die "client in replay"
+    wait $player || die "replay with the same client: $?"
+    "$lockstep" replay -q "$work/t.lks" || die "replay: $?"
 }
 
 # The client is run again instead of the recorded requests.
@@ -323,6 +409,10 @@ client-dir)
     case_client "dir:$work/d"
     exit
     ;;
+client-watch)
+    case_client_watch
+    exit
+    ;;
 esac
 [ -e /dev/fuse ] || skip "no /dev/fuse"
 case $3 in
@@ -338,8 +428,11 @@ git-dir) case_git "dir:$work/d" ;;
 sqlite-mem) case_sqlite mem ;;
 sqlite-dir) case_sqlite "dir:$work/d" ;;
 tar) case_tar ;;
+watch) case_watch ;;
+confine) case_confine ;;
 daemon) case_daemon ;;
-bridge) case_bridge ;;
+bridge) case_bridge "" ;;
+bridge-shm) case_bridge ,shm ;;
 socket-mem) case_socket mem ;;
 socket-dir) case_socket "dir:$work/d" ;;
 record-mem) case_record mem mem ;;
