@@ -154,6 +154,16 @@ static size_t serve_client(void *self, struct bytes request, uint8_t *reply,
                                                                                : size;
 }
 
+static struct bytes note(void *self)
+{
+    return replay_fs_player_note(self);
+}
+
+static void note_taken(void *self)
+{
+    replay_fs_player_note_taken(self);
+}
+
 static int serve_player(struct cli *cli, const struct options *options,
                         struct replay_fs_player *player)
 {
@@ -166,7 +176,9 @@ static int serve_player(struct cli *cli, const struct options *options,
         ui_error(cli, "%s: the client does not know the extensions of the trace", path);
         status = CLI_UNKNOWN;
     }
-    enum err err = status ? ERR_ok : cli_fs_peer_serve(&peer, serve_client, player);
+    const struct cli_fs_service service = {
+        .self = player, .serve = serve_client, .note = note, .note_taken = note_taken};
+    enum err err = status ? ERR_ok : cli_fs_peer_serve(&peer, &service);
     if (err)
         status = ui_fail(cli, err, path);
     cli_fs_peer_close(&peer);

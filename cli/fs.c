@@ -5,6 +5,7 @@
 #include "cli/fs.h"
 
 #include "base/os.h"
+#include "base/os_confine.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -71,23 +72,38 @@ static enum err open_mem(struct cli_fs *fs, struct cli_fs_export *export,
                  : v86fs_mem_root(mem, 0755, now_ns, &export->root);
 }
 
-static void take_note(void *self, const struct hostfs_note *note)
+static void on_note(void *self, struct bytes frame)
 {
-    struct cli_fs *fs = self;
-    if (fs->note_count == CLI_FS_NOTE_MAX) /* the oldest news is told no more */
-        fs->note_first++;
-    else
-        fs->note_count++;
-    fs->note[(fs->note_first + fs->note_count - 1) % CLI_FS_NOTE_MAX] = *note;
+    const struct cli_fs *fs = self;
+    if (fs->note)
+        fs->note(fs->note_self, frame);
+}
+
+static void on_lost(void *self)
+{
+    on_note(self, (struct bytes){0});
+}
+
+static void on_told(void *self, enum err err)
+{
+    const struct cli_fs *fs = self;
+    if (fs->cli && err)
+        ui_error(fs->cli, "the server of files is lost: %s", err_text(err));
+    else if (fs->cli)
+        ui_note(fs->cli, "there is another server of files");
 }
 
 static enum err open_remote(struct cli_fs *fs, struct cli_fs_export *export)
 {
     struct hostfs_remote_options options;
     hostfs_remote_options_init(&options);
-    options.note = take_note;
-    options.note_self = fs;
     options.request_ns = export->spec.timeout_s * 1000000000;
+    options.on_death = export->spec.on_death;
+    options.shared = export->spec.shared;
+    options.mounts = export->spec.mounts;
+    options.note = on_note;
+    options.told = on_told;
+    options.self = fs;
     if (export->spec.timeout_s > 86400)
         return ERR_limit;
     TRY(hostfs_remote_open(&fs->arena, &options, export->spec.path, &fs->ids,
@@ -123,7 +139,11 @@ static enum err open_tree(struct cli_fs *fs, struct cli_fs_export *export,
         break;
     }
     bool over = spec->kind == CLI_FS_OVERLAY_DIR;
-    TRY(hostfs_dir_open(&fs->arena, &spec->dir, spec->path,
+    struct hostfs_dir_options options = spec->dir;
+    options.note = on_note;
+    options.lost = on_lost;
+    options.self = fs;
+    TRY(hostfs_dir_open(&fs->arena, &options, spec->path,
                         over ? &export->lower_ids : &fs->ids, &export->dir));
     export->tree = hostfs_dir_tree(export->dir);
     export->root = hostfs_dir_root(export->dir);
@@ -194,6 +214,7 @@ int cli_fs_open(struct cli *cli, const struct cli_list *specs, uint64_t now_ns,
                 struct cli_fs *fs)
 {
     fs_init(fs);
+    fs->cli = cli;
     int status = parse_specs(cli, specs, fs);
     if (status)
         return status;
@@ -219,33 +240,90 @@ void cli_fs_close(struct cli_fs *fs)
     arena_fini(&fs->arena);
 }
 
-/* ---- what happens outside ---- */
+/* ---- notifications ---- */
 
-size_t cli_fs_note(void *self, uint8_t *frame, size_t frame_size_max)
+void cli_fs_listen(struct cli_fs *fs, void (*note)(void *self, struct bytes frame),
+                   void *self)
 {
-    struct cli_fs *fs = self;
+    fs->note = note;
+    fs->note_self = self;
+}
+
+size_t cli_fs_descriptors(const struct cli_fs *fs, int ret_fds[CLI_FS_WAIT_MAX])
+{
+    size_t count = 0;
     for (size_t i = 0; i < fs->export_count; i++) {
+        const struct cli_fs_export *export = &fs->export[i];
+        if (export->dir)
+            ret_fds[count++] = hostfs_dir_watch_fd(export->dir);
+        if (!export->remote)
+            continue;
+        hostfs_remote_descriptors(export->remote, ret_fds + count);
+        count += 2;
+    }
+    return count;
+}
+
+void cli_fs_poll(struct cli_fs *fs)
+{
+    for (size_t i = 0; i < fs->export_count; i++) {
+        if (fs->export[i].dir)
+            hostfs_dir_poll(fs->export[i].dir);
         if (fs->export[i].remote)
             hostfs_remote_poll(fs->export[i].remote);
     }
-    if (!fs->note_count)
-        return 0;
-    const struct hostfs_note *note = &fs->note[fs->note_first % CLI_FS_NOTE_MAX];
-    fs->note_first++;
-    fs->note_count--;
-    if (note->directory)
-        return v86fs_invalidate_dir_encode(note->node, frame, frame_size_max);
-    return v86fs_invalidate_encode(note->node, note->offset, note->size, frame,
-                                   frame_size_max);
 }
 
-void cli_fs_tell_roots(struct cli_fs *fs)
+/* ---- confinement ---- */
+
+const char *const cli_fs_confine_word[] = {"auto", "always", "never", NULL};
+
+static size_t roots_of(const struct cli_fs *fs, int ret_fds[CLI_FS_EXPORT_MAX])
 {
+    size_t count = 0;
     for (size_t i = 0; i < fs->export_count; i++) {
-        const struct hostfs_note note = {.directory = true, .node = fs->export[i].root};
-        take_note(fs, &note);
+        if (fs->export[i].dir)
+            ret_fds[count++] = hostfs_dir_root_fd(fs->export[i].dir);
     }
+    return count;
 }
+
+bool cli_fs_confinable(const struct cli_fs *fs, enum cli_fs_confine confine)
+{
+    int fds[CLI_FS_EXPORT_MAX];
+    bool remote = false;
+    for (size_t i = 0; i < fs->export_count; i++)
+        remote |= fs->export[i].remote != NULL;
+    return confine != CLI_FS_CONFINE_NEVER && !remote && roots_of(fs, fds);
+}
+
+int cli_fs_confine_check(const struct cli_fs *fs, enum cli_fs_confine confine)
+{
+    if (confine != CLI_FS_CONFINE_ALWAYS)
+        return CLI_YES;
+    if (!cli_fs_confinable(fs, confine)) {
+        ui_error(fs->cli, "--confine=always: only directories can be confined to");
+        return CLI_UNKNOWN;
+    }
+    return os_confine_available() ? CLI_YES
+                                  : ui_fail(fs->cli, ERR_unsupported, "--confine");
+}
+
+int cli_fs_confine(struct cli_fs *fs, enum cli_fs_confine confine)
+{
+    int fds[CLI_FS_EXPORT_MAX];
+    int status = cli_fs_confine_check(fs, confine);
+    if (status || !cli_fs_confinable(fs, confine))
+        return status;
+    if (!os_confine_available()) {
+        ui_verbose(fs->cli, "this process keeps its access to all files: no Landlock");
+        return CLI_YES;
+    }
+    enum err err = os_confine_files(fds, roots_of(fs, fds));
+    return err ? ui_fail(fs->cli, err, "--confine") : CLI_YES;
+}
+
+/* ---- files by name ---- */
 
 static const struct cli_fs_export *export_named(const struct cli_fs *fs,
                                                 struct bytes name)

@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "base/os.h"
+#include "cli/fs_news.h"
 #include "cli/fs_replay.h"
 #include "cli/guest.h"
 #include "replay/branch.h"
@@ -37,6 +38,7 @@ struct cli_pc {
     struct replay_pc_live *live;
     struct emu_host host;
     struct cli_fs fs;
+    struct cli_fs_news news;
     struct replay_pc_setup setup;
     struct replay_sink_file file;
     struct trace_writer *writer;
@@ -139,10 +141,13 @@ static int open_host(struct cli_pc *pc)
         .interrupted = os_interrupted,
         .find = serves_files(pc) ? cli_fs_find : NULL,
         .find_self = &pc->fs,
-        .note = serves_files(pc) ? cli_fs_note : NULL,
-        .note_self = &pc->fs,
+        .note = serves_files(pc) ? cli_fs_news_take : NULL,
+        .note_self = &pc->news,
     };
-    enum err err = replay_pc_live_create(&pc->arena, &live, &pc->live, &line);
+    enum err err =
+        serves_files(pc) ? cli_fs_news_open(&pc->arena, &pc->fs, &pc->news) : ERR_ok;
+    if (!err)
+        err = replay_pc_live_create(&pc->arena, &live, &pc->live, &line);
     if (err == ERR_usage)
         return ui_usage(pc->cli,
                         "%s: line %" PRIu32
@@ -224,6 +229,7 @@ static int create(struct cli_pc *pc)
     replay_pc_live_attach(pc->live, pc->session);
     replay_pc_delay(pc->session, pc->options->fs_delay_ns);
     emu_cpu_one_by_one(replay_pc_machine(pc->session)->cpu, pc->options->one_by_one);
+    emu_cpu_stress(replay_pc_machine(pc->session)->cpu, pc->options->engine_stress);
     return CLI_YES;
 }
 
@@ -453,7 +459,7 @@ static int reopen_fs(struct pc_branch *b, const struct replay_pc_setup *setup)
                             setup->fs.export[i].name);
     }
     v86fs_server_take_over(pc->fs.server, REOPENED_ID);
-    cli_fs_tell_roots(&pc->fs);
+    cli_fs_news_of_roots(&pc->news);
     return CLI_YES;
 }
 

@@ -25,6 +25,7 @@ struct cli_pc_options {
     uint64_t insns_max, console_max;
     bool triple_fault_ok;
     bool one_by_one;
+    uint64_t engine_stress; /* a seed; 0: none */
     bool fs_extensions;
     uint64_t fs_delay_ns;
 };
@@ -51,7 +52,9 @@ extern const char *const cli_pc_boot_word[], *const cli_pc_kernel_as_word[],
         CLI_U64(type, pc.fs_delay_ns, "fs-delay", 0, "NS", 0, UINT64_C(1) << 40,       \
                 "pc: answer requests for files so much virtual time later"),           \
         CLI_FLAG(type, pc.one_by_one, "one-by-one", 0,                                 \
-                 "pc: decode every instruction anew (for checks; slow)")
+                 "pc: decode every instruction anew (for checks; slow)"),              \
+        CLI_U64(type, pc.engine_stress, "engine-stress", 0, "SEED", 1, UINT64_MAX,     \
+                "pc: forget what the engine derived at random (for checks)")
 
 /* The rows of an option table; `type` has a member `pc`. */
 #define CLI_PC_OPTIONS(type)                                                           \

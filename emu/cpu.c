@@ -76,6 +76,11 @@ void emu_cpu_one_by_one(struct emu_cpu *cpu, bool on)
     cpu->engine->one_by_one = on;
 }
 
+void emu_cpu_stress(struct emu_cpu *cpu, uint64_t seed)
+{
+    cpu->engine->stress = seed;
+}
+
 const struct emu_undefined *emu_cpu_undefined(const struct emu_cpu *cpu)
 {
     return &cpu->engine->undefined;

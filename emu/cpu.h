@@ -182,7 +182,7 @@ struct emu_cpu {
     uint32_t block_eip;  /* EIP of the first instruction of the running block */
     uint32_t stack_mask; /* ffff or ffffffff, by SS.B */
     uint32_t privilege;
-    uint32_t code_mode; /* EMU_MODE_*, by CS */
+    uint32_t code_mode; /* EMU_MODE_* */
     bool stop;
     struct emu_block *block;   /* the running one */
     struct emu_block **blocks; /* the known ones */
@@ -281,6 +281,11 @@ void emu_cpu_flush_code(struct emu_cpu *cpu);
 
 /* Execute every instruction from its bytes, without decoded blocks. */
 void emu_cpu_one_by_one(struct emu_cpu *cpu, bool on);
+
+/* Cut runs into random pieces, forget code and views at random, execute some
+ * instructions from their bytes: nothing of it may be visible (machine.md 6.3).  `seed`
+ * says when; 0 stops it. */
+void emu_cpu_stress(struct emu_cpu *cpu, uint64_t seed);
 
 /* #UD so far (machine.md B6): the number, and the first distinct encodings. */
 enum { EMU_UNDEFINED_MAX = 16 };

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { STRETCH = 1024 }; /* instructions */
+
 static bool before(struct replay_time a, struct replay_time b)
 {
     return replay_time_compare(a, b) < 0;
@@ -260,18 +262,23 @@ static void go_again(struct debug_pc *g, const struct replay_snapshot *from,
         go(g, time, false, false);
 }
 
-/* An access was met in the slice behind `boundary`: to the place in front of it. */
+/* An access was met in the slice behind `boundary`: to the place in front of it, which
+ * is looked for in stretches and then in steps. */
 static void find_access(struct debug_pc *g, const struct replay_snapshot *from,
                         struct replay_stop *stop)
 {
+    static const uint64_t width[] = {STRETCH, 0};
     struct replay_time now = g->boundary;
     g->polls = false;
-    go_again(g, from, now);
-    do {
-        now = replay_debug_pc_time(g);
-        go(g, (struct replay_time){now.icount, now.sub + 1}, false, true);
-    } while (!g->hit.met && !g->err);
-    check(g->hit.met);
+    for (size_t i = 0; i < countof(width); i++) {
+        go_again(g, from, now);
+        do {
+            now = replay_debug_pc_time(g);
+            go(g, (struct replay_time){now.icount + width[i], now.sub + 1}, false,
+               true);
+        } while (!g->hit.met && !g->err);
+        check(g->hit.met);
+    }
     stop->kind = REPLAY_STOP_WATCH;
     stop->address = g->hit.address;
     stop->access = g->watch_access[g->hit.index];

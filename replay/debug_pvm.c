@@ -16,10 +16,14 @@
 
 /* ---- registers (trace-replay.md 9.1) ---- */
 
-enum { REG_COUNT = 18, REG_PC = 16, REG_GAS = 17, REG_SP = 2, FLAG_WRITTEN = 1 };
+enum {
+    REG_PC = DEBUG_PVM_REG_PC,
+    REG_GAS = DEBUG_PVM_REG_GAS,
+    FLAG_WRITTEN = 1,
+};
 
 /* RISC-V's 32-bit-encoded names for 13 registers of ours; zero, gp and tp are 0. */
-static const struct replay_register reg_row[REG_COUNT] = {
+const struct replay_register replay_debug_pvm_reg[DEBUG_PVM_REG_COUNT] = {
     {"zero", 8}, {"ra", 8}, {"sp", 8}, {"gp", 8}, {"tp", 8}, {"t0", 8},
     {"t1", 8},   {"t2", 8}, {"s0", 8}, {"s1", 8}, {"a0", 8}, {"a1", 8},
     {"a2", 8},   {"a3", 8}, {"a4", 8}, {"a5", 8}, {"pc", 8}, {"gas", 8},
@@ -30,7 +34,7 @@ static const int8_t phi_of[REG_PC] = {-1, 0, 1, -1, -1, 2,  3,  4,
                                       5,  6, 7, 8,  9,  10, 11, 12};
 
 #define REG(name) "<reg name=\"" name "\" bitsize=\"64\"/>"
-static const char description[] =
+const char replay_debug_pvm_description[] =
     "<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\">"
     "<target><architecture>riscv:rv64</architecture><osabi>none</osabi>"
     "<feature name=\"org.gnu.gdb.riscv.cpu\">" REG("zero") REG("ra") REG("sp") REG("gp")
@@ -42,19 +46,25 @@ static const char description[] =
                       "</feature></target>";
 #undef REG
 
-static void register_get(void *self, unsigned index, uint8_t *ret_bytes)
+void replay_debug_pvm_register(const struct pvm_state *state, uint64_t code_base,
+                               unsigned index, uint8_t *ret_bytes)
 {
-    struct debug_pvm *g = self;
-    const struct pvm_state *state = &g->session->state;
     uint64_t value = 0;
     if (index == REG_PC)
-        value = DEBUG_PVM_CODE_BASE + state->pc;
+        value = code_base + state->pc;
     else if (index == REG_GAS)
         value = state->gas;
     else if (phi_of[index] >= 0)
         value = state->reg[phi_of[index]];
     for (unsigned i = 0; i < 8; i++)
         ret_bytes[i] = (uint8_t)(value >> (8 * i));
+}
+
+static void register_get(void *self, unsigned index, uint8_t *ret_bytes)
+{
+    struct debug_pvm *g = self;
+    replay_debug_pvm_register(&g->session->state, DEBUG_PVM_CODE_BASE, index,
+                              ret_bytes);
 }
 
 /* ---- memory: the guest's, and the code above it ---- */
@@ -69,15 +79,13 @@ static size_t read_code(struct debug_pvm *g, uint64_t pc, uint8_t *data, size_t 
     return count;
 }
 
-static size_t memory_read(void *self, uint64_t address, uint8_t *data, size_t size)
+size_t replay_debug_pvm_read(const struct pvm_mem *mem, uint64_t address, uint8_t *data,
+                             size_t size)
 {
-    struct debug_pvm *g = self;
-    if (address >= DEBUG_PVM_CODE_BASE)
-        return read_code(g, address - DEBUG_PVM_CODE_BASE, data, size);
     size_t done = 0;
-    while (done < size && address + done < DEBUG_PVM_CODE_BASE) {
+    while (mem && done < size && address + done <= UINT32_MAX) {
         uint32_t at = (uint32_t)(address + done), offset = at % PVM_PAGE_SIZE;
-        const uint8_t *page = pvm_mem_page(g->session->state.mem, at / PVM_PAGE_SIZE);
+        const uint8_t *page = pvm_mem_page(mem, at / PVM_PAGE_SIZE);
         size_t count = PVM_PAGE_SIZE - offset;
         if (!page)
             break;
@@ -86,6 +94,14 @@ static size_t memory_read(void *self, uint64_t address, uint8_t *data, size_t si
         done += count;
     }
     return done;
+}
+
+static size_t memory_read(void *self, uint64_t address, uint8_t *data, size_t size)
+{
+    struct debug_pvm *g = self;
+    if (address >= DEBUG_PVM_CODE_BASE)
+        return read_code(g, address - DEBUG_PVM_CODE_BASE, data, size);
+    return replay_debug_pvm_read(g->session->state.mem, address, data, size);
 }
 
 static unsigned disassemble(void *self, uint64_t address, struct buf *text)
@@ -338,13 +354,13 @@ static const struct replay_guest_ops ops = {
     .lists_written = true,
     .watch_before = true,
     .has_gas = true,
-    .reg = reg_row,
-    .reg_count = REG_COUNT,
+    .reg = replay_debug_pvm_reg,
+    .reg_count = DEBUG_PVM_REG_COUNT,
     .general_count = REG_GAS,
     .pc_reg = REG_PC,
     .code_reg = REG_PC,
-    .sp_reg = REG_SP,
-    .description = description,
+    .sp_reg = DEBUG_PVM_REG_SP,
+    .description = replay_debug_pvm_description,
     .register_get = register_get,
     .memory_read = memory_read,
     .time = time_of,

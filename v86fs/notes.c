@@ -226,38 +226,67 @@ static bool take_string(struct bytes frame, size_t *at, struct bytes *ret)
     return true;
 }
 
-enum v86fs_note_result v86fs_notes_frame(struct v86fs_notes *notes, struct bytes frame)
+bool v86fs_note_decode(struct bytes frame, struct v86fs_note *ret_note)
 {
-    struct bytes name, path;
+    struct v86fs_note note = {0};
     size_t at = V86FS_HEADER_SIZE;
     if (frame.size < at || v86fs_load(frame.data, 4) != frame.size ||
         v86fs_load(frame.data + 5, 2) != 0)
-        return V86FS_NOTE_INVALID;
+        return false;
     const uint8_t *body = frame.data + at;
-    switch (frame.data[4]) {
+    note.type = frame.data[4];
+    bool good = false;
+    switch (note.type) {
     case V86FS_MSG_INVALIDATE:
-        if (frame.size != 31)
+        good = frame.size == 31;
+        if (!good)
             break;
-        return v86fs_notes_invalidate(notes, v86fs_load(body, 8),
-                                      v86fs_load(body + 8, 8),
-                                      v86fs_load(body + 16, 8));
+        note.ino = v86fs_load(body, 8);
+        note.offset = v86fs_load(body + 8, 8);
+        note.size = v86fs_load(body + 16, 8);
+        break;
     case V86FS_MSG_INVALIDATE_DIR:
-        if (frame.size != 15)
-            break;
-        return v86fs_notes_invalidate_dir(notes, v86fs_load(body, 8));
+        good = frame.size == 15;
+        if (good)
+            note.ino = v86fs_load(body, 8);
+        break;
     case V86FS_MSG_MOUNT_NOTIFY:
-        if (!take_string(frame, &at, &name) || !take_string(frame, &at, &path) ||
-            at != frame.size)
-            break;
-        return v86fs_notes_mount(notes, name, path);
+        good = take_string(frame, &at, &note.name) &&
+               take_string(frame, &at, &note.path) && at == frame.size &&
+               name_good(note.name) && path_good(note.path);
+        break;
     case V86FS_MSG_UMOUNT_NOTIFY:
-        if (!take_string(frame, &at, &path) || at != frame.size)
-            break;
-        return v86fs_notes_umount(notes, path);
+        good = take_string(frame, &at, &note.path) && at == frame.size &&
+               path_good(note.path);
+        break;
     default:
         break;
     }
-    return V86FS_NOTE_INVALID;
+    *ret_note = note;
+    return good;
+}
+
+bool v86fs_note_is_mount(const struct v86fs_note *note)
+{
+    return note->type == V86FS_MSG_MOUNT_NOTIFY ||
+           note->type == V86FS_MSG_UMOUNT_NOTIFY;
+}
+
+enum v86fs_note_result v86fs_notes_frame(struct v86fs_notes *notes, struct bytes frame)
+{
+    struct v86fs_note note;
+    if (!v86fs_note_decode(frame, &note))
+        return V86FS_NOTE_INVALID;
+    switch (note.type) {
+    case V86FS_MSG_INVALIDATE:
+        return v86fs_notes_invalidate(notes, note.ino, note.offset, note.size);
+    case V86FS_MSG_INVALIDATE_DIR:
+        return v86fs_notes_invalidate_dir(notes, note.ino);
+    case V86FS_MSG_MOUNT_NOTIFY:
+        return v86fs_notes_mount(notes, note.name, note.path);
+    default:
+        return v86fs_notes_umount(notes, note.path);
+    }
 }
 
 /* ---- as bytes: u16 size and the frame, of each ---- */

@@ -242,6 +242,10 @@ ERR_MUST_CHECK enum err v86fs_server_save(const struct v86fs_server *server,
 ERR_MUST_CHECK enum err v86fs_server_load(struct v86fs_server *server,
                                           struct bytes state);
 
+/* Is there a node with this id, and of which type?  Ids end at v86fs_ids.next. */
+bool v86fs_server_node(const struct v86fs_server *server, uint64_t id,
+                       uint32_t *ret_mode);
+
 const struct v86fs_counters *v86fs_server_counters(const struct v86fs_server *server);
 uint32_t v86fs_server_handle_count(const struct v86fs_server *server);
 
@@ -250,6 +254,17 @@ uint32_t v86fs_server_handle_count(const struct v86fs_server *server);
 struct v86fs_notes;
 
 enum { V86FS_NOTE_SIZE_MAX = 512 };
+
+/* What a notification says. */
+struct v86fs_note {
+    uint8_t type; /* V86FS_MSG_INVALIDATE, ... */
+    uint64_t ino, offset, size;
+    struct bytes name, path; /* in the frame */
+};
+
+/* False: not one of the four, malformed, or with a name that is not allowed. */
+bool v86fs_note_decode(struct bytes frame, struct v86fs_note *ret_note);
+bool v86fs_note_is_mount(const struct v86fs_note *note); /* or unmount */
 
 /* Room for `count_max` frames, in `arena`.  Only ERR_nomem. */
 ERR_MUST_CHECK enum err v86fs_notes_create(struct arena *arena, uint32_t count_max,
