@@ -5,6 +5,7 @@
  */
 #include "replay/debug_kernel.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -406,6 +407,10 @@ enum err replay_debug_kernel_hash(void *self, uint8_t ret_hash[32])
     buf_init(&state, SIZE_MAX);
     buf_put(&state, name, sizeof name);
     kernel_state_dump(g->kernel, &state);
+    uint64_t records = kernel_trace_count(g->kernel);
+    struct hash256 digest = kernel_trace_digest(g->kernel);
+    buf_printf(&state, "%" PRIu64 "\n", records);
+    buf_put(&state, digest.byte, sizeof digest.byte);
     enum err err = hash_frames(g, &state);
     if (!err) {
         struct hash256 hash = hash256_of(state.data, state.size);

@@ -262,6 +262,26 @@ case_bridge() # OPTIONS
     stop
 }
 
+# The server of files is killed: EIO once, then there is another one with another tree.
+case_restart()
+{
+    command -v python3 >/dev/null || skip "no python3"
+    start --record="$work/t.lks" \
+        "remote:exec:exec python3 $source/corpus/v86fs/bridge.py,shm,on-death=restart"
+    for round in 1 2; do
+        [ -z "$(ls "$work/m")" ] || die "restart: the old tree"
+        echo hello >"$work/m/f"
+        [ "$(cat "$work/m/f")" = hello ] || die "restart: cat"
+        kill -KILL "$(cat "/proc/$server/task/$server/children")"
+        sleep 1.1 # until the kernel asks again
+        ! cat "$work/m/f" 2>/dev/null || die "restart: a file of the dead"
+    done
+    stop
+    grep -q 'is lost: the other side' "$work/err" || die "$(cat "$work/err")"
+    grep -q 'another server' "$work/err" || die "$(cat "$work/err")"
+    "$lockstep" replay -q "$work/t.lks" || die "replay: $?"
+}
+
 # A session behind a socket, recorded, and mounted by somebody else.
 case_socket() # SPEC
 {
@@ -361,6 +381,45 @@ case_client() # SPEC
     done
 }
 
+# What ./dev pjdfstest makes of a suite, with a suite of three files.
+case_suite()
+{
+    [ "$(id -u)" -eq 0 ] || skip "the suite is run as root"
+    suite=$work/suite
+    judge() # STATUS TEXT
+    {
+        status=0
+        sh "$here/pjdfstest.sh" "$lockstep" "$suite" mem >"$work/out" 2>&1 || status=$?
+        [ $status -eq "$1" ] || die "pjdfstest: $status, not $1: $(cat "$work/out")"
+        grep -q "$2" "$work/out" || die "pjdfstest: no '$2' in $(cat "$work/out")"
+    }
+    lines() # FILE FAILED PASSED
+    {
+        echo "echo 1..$(($2 + $3)); touch here || echo not ok; rm -f here"
+        yes 'echo not ok 1 - x' | head -n "$2"
+        yes 'echo ok 2' | head -n "$3"
+    }
+    judge 125 'no folder'
+    mkdir -p "$suite/tests/mkdir" "$suite/tests/rename" "$suite/tests/link"
+    judge 125 'no program'
+    : >"$suite/pjdfstest"
+    chmod +x "$suite/pjdfstest"
+    judge 125 'is it a pjdfstest'
+    : >"$suite/tests/misc.sh"
+    judge 125 'no tests'
+    lines mkdir/00 0 36 >"$suite/tests/mkdir/00.t"
+    lines rename/00 74 48 >"$suite/tests/rename/00.t" # as listed
+    lines link/00 9 0 >"$suite/tests/link/00.t"       # does not apply
+    judge 0 '2 files, 158 checks, 0 files not as expected'
+    lines rename/00 73 49 >"$suite/tests/rename/00.t"
+    judge 1 'rename/00: 73 of 122 fail, expected 74/122'
+    lines rename/00 74 48 | sed 1s/122/123/ >"$suite/tests/rename/00.t"
+    judge 1 'planned were 123'
+    lines rename/00 74 48 >"$suite/tests/rename/00.t"
+    echo 'echo not ok 37' >>"$suite/tests/mkdir/00.t"
+    judge 1 'mkdir/00: 1, and planned were 36, of 37 fail, expected 0'
+}
+
 case $3 in
 client-mem)
     case_client mem
@@ -383,6 +442,7 @@ dir-open) case_calls dir-open "dir:$work/d,umask=0,special-bits,host-times" ;;
 overlay) case_calls overlay "overlay:$work/d" ;;
 overlay-dir) case_calls overlay "overlay:dir:$work/d" ;;
 refusing) case_refusing ;;
+suite) case_suite ;;
 git-mem) case_git mem ;;
 git-dir) case_git "dir:$work/d" ;;
 sqlite-mem) case_sqlite mem ;;
@@ -393,6 +453,7 @@ confine) case_confine ;;
 daemon) case_daemon ;;
 bridge) case_bridge "" ;;
 bridge-shm) case_bridge ,shm ;;
+bridge-restart) case_restart ;;
 socket-mem) case_socket mem ;;
 socket-dir) case_socket "dir:$work/d" ;;
 record-mem) case_record mem mem ;;
