@@ -41,7 +41,7 @@ struct kind {
     int32_t copy_from; /* to SLOT_FREE, or 0 */
 };
 
-enum { OP_COPY = 1, OP_YIELD = 16 };
+enum { OP_COPY = 1, OP_YIELD = 16, OP_MINT = 23 };
 
 static const struct kind kinds[] = {
     {"nothing (27)", 27, {0, 0, 0, 0}, 0},
@@ -57,7 +57,8 @@ static const struct kind kinds[] = {
     {"TYPE_OF", 21, {SLOT_CHILD, SLOT_FREE, 0, 0}, 0},
     {"READ_DATA, 64 bytes", 22, {SLOT_DATA, 0, 64, 0}, 0},
     {"READ_DATA, a page", 22, {SLOT_DATA, 0, 4096, 0}, 0},
-    {"MINT_DATA, a page", 23, {0, 64, QUOTA, SLOT_FREE}, 0},
+    {"MINT_DATA, 64 bytes", OP_MINT, {0, 64, QUOTA, SLOT_FREE}, 0},
+    {"MINT_DATA, a page", OP_MINT, {0, 4096, QUOTA, SLOT_FREE}, 0},
     {"HOST_OPEN", 24, {FILE_ID, SLOT_FREE, 0, 0}, 0},
     {"HOST_SAVE", 25, {SLOT_DATA, QUOTA, 0, 0}, 0},
     {"HOST_CALL, return", 26, {SLOT_CHILD, 0, 0, 0}, 0},
@@ -95,17 +96,21 @@ static struct hash256 put(struct replay_kernel *session, struct buf *wire)
     return hash;
 }
 
-/* An instance with a page of memory; its image is in SLOT_IMAGE, too. */
+/* An instance with a page of memory, full or zero; its image is in SLOT_IMAGE, too. */
 static struct hash256 put_instance(struct replay_kernel *session, struct arena *arena,
                                    const char *text, const struct kernel_entry *entry,
-                                   uint32_t count)
+                                   uint32_t count, bool full)
 {
     const struct hash256 chain = {{1}};
     const struct kernel_endpoint endpoint = {.entry_pc = 0};
+    static uint8_t page[PVM_PAGE_SIZE];
+    const struct kernel_overlay overlay = {.bytes = bytes_of(page, sizeof page)};
     struct kernel_entry all[8];
     struct pvm_code code;
     struct buf wire;
     uint32_t all_count = 0;
+    for (size_t i = 0; i < sizeof page; i++)
+        page[i] = (uint8_t)(i * 131 >> 3 | 1);
     buf_init(&wire, 1 << 20);
     assemble(arena, text, &code);
     kernel_encode_image(&(struct kernel_image_parts){.code = &code,
@@ -126,6 +131,8 @@ static struct hash256 put_instance(struct replay_kernel *session, struct arena *
     kernel_encode_instance(&(struct kernel_instance_parts){.chain = &chain,
                                                            .image = &image,
                                                            .root_cnode = &cnode,
+                                                           .overlay = &overlay,
+                                                           .overlay_count = full,
                                                            .mem_size = PVM_PAGE_SIZE},
                            &wire);
     struct hash256 instance = put(session, &wire);
@@ -172,13 +179,13 @@ static void loop_text(const struct loop *loop, char *text, size_t size)
         (void)snprintf(copy, sizeof copy,
                        "load_imm a0, %d\nload_imm a1, %d\necalli %d\n", kind->copy_from,
                        SLOT_FREE, OP_COPY);
-    (void)snprintf(
-        text, size,
-        "load_imm s0, %llu\nfallthrough\nloop:\n%sload_imm a0, %d\nload_imm a1, %d\n"
-        "load_imm a2, %d\nload_imm a3, %d\necalli %u\n"
-        "add_imm_64 s0, s0, -1\nbranch_ne_imm s0, 0, loop\necalli 0",
-        (unsigned long long)loop->count, copy, kind->operand[0], kind->operand[1],
-        kind->operand[2], kind->operand[3], kind->op);
+    (void)snprintf(text, size,
+                   "load_imm s0, "
+                   "%llu\nfallthrough\nloop:\n%sload_imm a0, %d\nload_imm a1, %d\n"
+                   "load_imm a2, %d\nload_imm a3, %d\necalli %u\n"
+                   "add_imm_64 s0, s0, -1\nbranch_ne_imm s0, 0, loop\necalli 0",
+                   (unsigned long long)loop->count, copy, kind->operand[0],
+                   kind->operand[1], kind->operand[2], kind->operand[3], kind->op);
 }
 
 /* The instance that calls, its child and its data.  What yields needs somebody below
@@ -195,18 +202,19 @@ static struct hash256 publish(struct replay_kernel *session, struct arena *arena
     struct kernel_entry entry[] = {
         {SLOT_CATCHER, seed(session, &data)},
         {SLOT_DATA, data},
-        {SLOT_CHILD, put_instance(session, arena, "ecalli 0", NULL, 0)},
+        {SLOT_CHILD, put_instance(session, arena, "ecalli 0", NULL, 0, false)},
         {SLOT_IMAGE, {{0}}},
         {SLOT_CNODE, put(session, &wire)}};
     buf_fini(&wire);
     loop_text(loop, text, sizeof text);
-    struct hash256 caller = put_instance(session, arena, text, entry, countof(entry));
+    struct hash256 caller = put_instance(session, arena, text, entry, countof(entry),
+                                         loop->kind->op == OP_MINT);
     if (loop->kind->op != OP_YIELD)
         return caller;
     (void)snprintf(call, sizeof call,
                    "load_imm a0, %d\nload_imm a1, 0\necalli 26\necalli 0", SLOT_CHILD);
     entry[2].hash = caller;
-    return put_instance(session, arena, call, entry, countof(entry));
+    return put_instance(session, arena, call, entry, countof(entry), false);
 }
 
 static void run_session(struct loop *loop, struct arena *arena, struct trace *trace,

@@ -8,17 +8,20 @@
 
 #include "base/os.h"
 #include "cli/fs_replay.h"
+#include "cli/family.h"
 #include "cli/pc_guest.h"
 #include "cli/fs_serve.h"
 #include "cli/replay_print.h"
 #include "replay/sink_file.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 struct options {
     struct cli_engine_options engine;
     const char *to;
+    const char *parent;
     const char *record;
     uint64_t zstd_level;
     bool raw;
@@ -38,6 +41,8 @@ static const struct options defaults = {.engine = CLI_ENGINE_DEFAULTS, .zstd_lev
 static const struct cli_option option[] = {
     CLI_STRING(struct options, to, "to", 't', "POSITION",
                "stop there and show the registers"),
+    CLI_STRING(struct options, parent, "parent", 'p', "FILE",
+               "the trace that a child branches from (default: in its folder)"),
     CLI_FLAG(struct options, output, "output", 'O',
              "print what the guest wrote to its standard output and error"),
     CLI_STRING(struct options, record, "record", 0, "FILE",
@@ -73,7 +78,8 @@ const struct cli_spec cli_spec_replay = {
         "A replay needs the trace and nothing else: no program, input file, clock or "
         "terminal.  A trace that is still being written, or whose recorder was "
         "killed, is replayed as far as it goes.\n\n"
-        "A POSITION is N (instructions), e:N (event), g:N (gas), N%, start or end.",
+        "A POSITION is N (instructions), N+S (of a pc: S iterations or nanoseconds of "
+        "sleep later), e:N (event), g:N (gas), N%, start or end.",
     .exit_yes = "every event was reproduced",
     .exit_no = "a run diverged: the report says where",
     .prints_json = true,
@@ -94,6 +100,7 @@ struct job {
 struct jobs {
     struct cli *cli;
     struct replay_options how;
+    const char *parent;
     bool exec;
     struct job *job;
     size_t count;
@@ -123,19 +130,15 @@ static void run_pc(const struct jobs *jobs, const struct trace_source *source,
                    struct replay_pc_report *report)
 {
     struct cli_fs fs = {0};
-    const struct replay_pc_follow_options how = {.exec = jobs->exec,
+    const struct replay_pc_follow_options how = {.to = jobs->how.to,
+                                                 .exec = jobs->exec,
                                                  .open = cli_fs_replay_open,
                                                  .open_self = &fs,
+                                                 .save = cli_fs_save,
+                                                 .load = cli_fs_load,
                                                  .interrupted = os_interrupted,
                                                  .output = jobs->how.output,
                                                  .copy = jobs->how.copy};
-    if (jobs->how.to.kind != REPLAY_AT_END) {
-        *report = (struct replay_pc_report){
-            .class = REPLAY_FAILED,
-            .err = ERR_unsupported,
-            .detail = "--to is not there for a pc; replay all of it"};
-        return;
-    }
     replay_pc_trace(source, &how, report);
     cli_fs_close(&fs);
 }
@@ -207,6 +210,26 @@ static int replay_with_client(struct cli *cli, const struct options *options,
     return status;
 }
 
+static void replay_job(struct jobs *jobs, struct job *job,
+                       const struct trace_source *source)
+{
+    job->is_fs = replay_fs_is_session(source);
+    job->is_pc = replay_pc_is_session(source);
+    if (job->is_pc)
+        run_pc(jobs, source, &job->pc_report);
+    else if (job->is_fs)
+        run_fs(jobs, source, &job->fs_report);
+    else
+        replay_trace(source, &jobs->how, &job->report);
+}
+
+static void refuse_job(struct job *job, enum err err, const char *detail)
+{
+    job->report.class = REPLAY_FAILED;
+    job->report.err = err;
+    (void)snprintf(job->report.detail, sizeof job->report.detail, "%s", detail);
+}
+
 static void run_job(struct jobs *jobs, struct job *job)
 {
     struct replay_source_file file;
@@ -214,14 +237,18 @@ static void run_job(struct jobs *jobs, struct job *job)
     if (job->open_err)
         return;
     struct trace_source source = replay_source_file(&file);
-    job->is_fs = replay_fs_is_session(&source);
-    job->is_pc = replay_pc_is_session(&source);
-    if (job->is_pc)
-        run_pc(jobs, &source, &job->pc_report);
-    else if (job->is_fs)
-        run_fs(jobs, &source, &job->fs_report);
+    struct cli_family family;
+    char detail[CLI_FAMILY_DETAIL_SIZE];
+    enum err err = cli_family_open(job->path, jobs->parent, &source, &family, detail);
+    if (err)
+        refuse_job(job, err, detail);
     else
-        replay_trace(&source, &jobs->how, &job->report);
+        replay_job(jobs, job, &source);
+    if (family.joined) { /* its name is not that of what was put together */
+        job->report.identity = family.identity;
+        job->pc_report.identity = family.identity;
+    }
+    cli_family_close(&family);
     replay_source_file_close(&file);
 }
 
@@ -347,6 +374,7 @@ int cmd_replay(struct cli *cli, int argc, char **argv)
     struct copy copy = {.file = {.fd = -1}};
     jobs.how = (struct replay_options){.locate = true, .interrupted = os_interrupted};
     jobs.exec = options->mode == MODE_EXEC;
+    jobs.parent = options->parent;
     int status = check_options(cli, options, argc, &jobs.how);
     if (!status && (options->listen || options->connect))
         return replay_with_client(cli, options, argv[0]);

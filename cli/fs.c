@@ -66,6 +66,7 @@ static enum err open_mem(struct cli_fs *fs, struct cli_fs_export *export,
         return ERR_limit;
     options.node_count_max = (uint32_t)spec->node_count_max;
     TRY(v86fs_mem_create(&fs->arena, &options, &fs->ids, &mem));
+    export->mem = mem;
     export->tree = v86fs_mem_tree(mem);
     return lower ? v86fs_mem_overlay(mem, *lower, lower_root, &export->root)
                  : v86fs_mem_root(mem, 0755, now_ns, &export->root);
@@ -320,6 +321,131 @@ int cli_fs_confine(struct cli_fs *fs, enum cli_fs_confine confine)
     }
     enum err err = os_confine_files(fds, roots_of(fs, fds));
     return err ? ui_fail(fs->cli, err, "--confine") : CLI_YES;
+}
+
+/* ---- files by name ---- */
+
+static const struct cli_fs_export *export_named(const struct cli_fs *fs,
+                                                struct bytes name)
+{
+    for (size_t i = 0; i < fs->export_count; i++) {
+        const char *known = fs->export[i].spec.name;
+        if (strlen(known) == name.size && memcmp(known, name.data, name.size) == 0)
+            return &fs->export[i];
+    }
+    return NULL;
+}
+
+/* Walk down from the root; each name is looked up as the guest would do it. */
+static bool walk_down(const struct cli_fs_export *export, struct bytes path,
+                      uint64_t now_ns, uint64_t *ret_ino)
+{
+    uint64_t node = export->root;
+    while (path.size) {
+        const uint8_t *slash = memchr(path.data, '/', path.size);
+        size_t size = slash ? (size_t)(slash - path.data) : path.size;
+        struct v86fs_call call = {
+            .now_ns = now_ns, .in = {.node = node, .name = bytes_of(path.data, size)}};
+        if (size && v86fs_tree_call(export->tree, V86FS_OP_lookup, &call))
+            return false;
+        if (size)
+            node = call.out.attr.node;
+        size += slash != NULL;
+        path = bytes_of(path.data + size, path.size - size);
+    }
+    *ret_ino = node;
+    return true;
+}
+
+bool cli_fs_find(void *self, struct bytes path, uint64_t now_ns, uint64_t *ret_ino)
+{
+    const struct cli_fs *fs = self;
+    const uint8_t *colon = memchr(path.data, ':', path.size);
+    size_t name_size = colon ? (size_t)(colon - path.data) : 0;
+    struct bytes name = bytes_of(path.data, name_size);
+    if (path.data[0] != '/' && cli_number((const char *)path.data, ret_ino))
+        return true;
+    if (colon)
+        path = bytes_of(colon + 1, path.size - name_size - 1);
+    const struct cli_fs_export *export = export_named(fs, name);
+    return export && path.size && path.data[0] == '/' &&
+           walk_down(export, path, now_ns, ret_ino);
+}
+
+/* ---- states ---- */
+
+/* Of the trees that change: u64 size and the bytes, after those of the server. */
+static enum err put_part(struct buf *buf, const struct buf *part)
+{
+    uint64_t size = part->size;
+    TRY(part->err);
+    for (unsigned i = 0; i < 8; i++)
+        buf_byte(buf, (uint8_t)(size >> 8 * i));
+    buf_put(buf, part->data, part->size);
+    return buf->err;
+}
+
+static bool take_part(struct bytes *state, struct bytes *ret)
+{
+    uint64_t size = 0;
+    if (state->size < 8)
+        return false;
+    for (unsigned i = 0; i < 8; i++)
+        size |= (uint64_t)state->data[i] << 8 * i;
+    if (size > state->size - 8)
+        return false;
+    *ret = bytes_of(state->data + 8, (size_t)size);
+    *state = bytes_of(state->data + 8 + size, state->size - 8 - (size_t)size);
+    return true;
+}
+
+static bool changes(const struct cli_fs_export *export)
+{
+    return export->spec.kind == CLI_FS_MEM || export->spec.kind == CLI_FS_OVERLAY;
+}
+
+enum err cli_fs_save(void *self, struct buf *buf)
+{
+    const struct cli_fs *fs = self;
+    struct arena scratch;
+    struct buf part;
+    arena_init(&scratch, ARENA_SIZE_MAX);
+    buf_init(&part, ARCHIVE_SIZE_MAX);
+    enum err err = v86fs_server_save(fs->server, &part);
+    if (!err)
+        err = put_part(buf, &part);
+    for (size_t i = 0; i < fs->export_count && !err; i++) {
+        if (!changes(&fs->export[i]))
+            continue;
+        buf_clear(&part);
+        err = v86fs_mem_save(fs->export[i].mem, &scratch, &part);
+        if (!err)
+            err = put_part(buf, &part);
+    }
+    buf_fini(&part);
+    arena_fini(&scratch);
+    return err;
+}
+
+enum err cli_fs_load(void *self, struct bytes state)
+{
+    struct cli_fs *fs = self;
+    struct arena scratch;
+    struct bytes part;
+    if (!take_part(&state, &part))
+        return ERR_v86fs_state;
+    TRY(v86fs_server_load(fs->server, part));
+    arena_init(&scratch, ARENA_SIZE_MAX);
+    enum err err = ERR_ok;
+    for (size_t i = 0; i < fs->export_count && !err; i++) {
+        if (!changes(&fs->export[i]))
+            continue;
+        err = take_part(&state, &part)
+                  ? v86fs_mem_load(fs->export[i].mem, &scratch, part)
+                  : ERR_v86fs_state;
+    }
+    arena_fini(&scratch);
+    return !err && state.size ? ERR_v86fs_state : err;
 }
 
 /* ---- traces ---- */

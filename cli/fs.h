@@ -78,6 +78,7 @@ struct cli_fs_export {
     struct hash256 digest;     /* of the image */
     struct hostfs_image image; /* kept for embedding; borrowed from `archive` */
     struct buf archive;
+    struct v86fs_mem *mem; /* what is written in memory */
     struct hostfs_dir *dir;
     struct hostfs_remote *remote;
     struct v86fs_ids lower_ids;
@@ -134,9 +135,17 @@ int cli_fs_confine_check(const struct cli_fs *fs, enum cli_fs_confine confine);
 /* Give up all files but those directories.  CLI_YES, or a status after a message. */
 int cli_fs_confine(struct cli_fs *fs, enum cli_fs_confine confine);
 
+/* The id of "[EXPORT:]/path"; a number is one.  False: there is no such file. */
+bool cli_fs_find(void *fs, struct bytes path, uint64_t now_ns, uint64_t *ret_ino);
+
 /* What a trace holds of the trees; texts and images in the arena of `fs`. */
 ERR_MUST_CHECK enum err cli_fs_describe(struct cli_fs *fs,
                                         struct replay_fs_setup *setup);
+
+/* The state of a derived session's server and trees as bytes, and back into one that
+ * cli_fs_restore() has built. */
+ERR_MUST_CHECK enum err cli_fs_save(void *fs, struct buf *buf);
+ERR_MUST_CHECK enum err cli_fs_load(void *fs, struct bytes state);
 
 /* Build the trees of a derived session again.  Opens no path, prints nothing: what is
  * wrong is in `ret_error`.  Close in either case. */

@@ -11,7 +11,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { TICK_NS = 1000, STEP_NS = 1000000, NEWS_COUNT_MAX = 1024 };
+enum { TICK_NS = 1000, STEP_NS = 1000000 };
 
 static int read_clock(struct cli_fs_session *s, const char *clock)
 {
@@ -42,8 +42,6 @@ static void session_init(struct cli *cli, const char *path, struct cli_fs_sessio
 {
     *s = (struct cli_fs_session){.cli = cli, .path = path, .file = {.fd = -1}};
     arena_init(&s->arena, (size_t)256 << 20);
-    check(!v86fs_notes_create(&s->arena, NEWS_COUNT_MAX, &s->news));
-    v86fs_notes_start(s->news, V86FS_NOTE_SIZE_MAX);
 }
 
 int cli_fs_session_open(struct cli *cli, const struct cli_list *specs,
@@ -66,6 +64,8 @@ int cli_fs_session_open(struct cli *cli, const struct cli_list *specs,
     if (!err)
         err =
             replay_fs_create(&s->arena, &s->setup, s->fs.server, s->trace, &s->replay);
+    if (!err)
+        err = cli_fs_news_open(&s->arena, &s->fs, &s->news);
     return err ? ui_fail(cli, err, s->path ? s->path : "--fs") : CLI_YES;
 }
 
@@ -104,9 +104,12 @@ int cli_fs_session_resume(struct cli *cli, const char *from,
         status = replay_into(s, from);
     if (status)
         return status;
+    s->fs.cli = cli;
     v86fs_server_reset(s->fs.server);
     enum err err =
         replay_fs_create(&s->arena, &s->setup, s->fs.server, NULL, &s->replay);
+    if (!err)
+        err = cli_fs_news_open(&s->arena, &s->fs, &s->news);
     return err ? ui_fail(cli, err, from) : CLI_YES;
 }
 
@@ -147,51 +150,25 @@ static size_t serve(void *self, struct bytes request, uint8_t *reply,
 
 /* ---- notifications ---- */
 
-/* Told in the middle of a request, perhaps: its place is behind the reply. */
-static void on_news(void *self, struct bytes frame)
-{
-    struct cli_fs_session *s = self;
-    if (!frame.size || v86fs_notes_frame(s->news, frame) == V86FS_NOTE_FULL)
-        s->lost = true;
-}
-
 static void notify(struct cli_fs_session *s, struct bytes frame)
 {
     enum v86fs_note_result result = V86FS_NOTE_QUEUED;
     advance(s);
     keep_err(s, replay_fs_notify(s->replay, s->tick, frame, &result));
-    s->lost |= result == V86FS_NOTE_FULL;
+    s->news.lost |= result == V86FS_NOTE_FULL;
 }
 
-/* Nobody knows what has changed: tell of everything, in the order of ids, as far as
- * there is room. */
-static void sweep(struct cli_fs_session *s)
-{
-    while (s->sweep && replay_fs_note_room(s->replay)) {
-        uint8_t frame[V86FS_NOTE_SIZE_MAX];
-        uint64_t id = s->sweep++;
-        uint32_t mode;
-        if (id >= s->fs.ids.next) {
-            s->sweep = 0;
-        } else if (v86fs_server_node(s->fs.server, id, &mode)) {
-            size_t size = (mode & V86FS_TYPE_MASK) == V86FS_DIRECTORY
-                              ? v86fs_invalidate_dir_encode(id, frame, sizeof frame)
-                              : v86fs_invalidate_encode(id, 0, 0, frame, sizeof frame);
-            notify(s, bytes_of(frame, size));
-        }
-    }
-}
-
+/* Told in the middle of a request, perhaps: its place is behind the reply. */
 static struct bytes oldest_note(void *self)
 {
     struct cli_fs_session *s = self;
-    cli_fs_poll(&s->fs);
-    for (; v86fs_notes_count(s->news); v86fs_notes_drop_first(s->news))
-        notify(s, v86fs_notes_first(s->news));
-    if (s->lost)
-        s->sweep = 1;
-    s->lost = false;
-    sweep(s);
+    while (replay_fs_note_room(s->replay)) {
+        struct bytes frame = cli_fs_news_first(&s->news);
+        if (!frame.size)
+            break;
+        notify(s, frame);
+        cli_fs_news_taken(&s->news);
+    }
     return replay_fs_note(s->replay);
 }
 
@@ -207,7 +184,6 @@ static size_t descriptors(void *self, int ret_fds[CLI_FS_WAIT_MAX])
 
 struct cli_fs_service cli_fs_session_service(struct cli_fs_session *s)
 {
-    cli_fs_listen(&s->fs, on_news, s);
     return (struct cli_fs_service){.self = s,
                                    .serve = serve,
                                    .note = oldest_note,

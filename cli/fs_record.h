@@ -5,6 +5,7 @@
 #ifndef CLI_FS_RECORD_H
 #define CLI_FS_RECORD_H
 
+#include "cli/fs_news.h"
 #include "cli/fs_service.h"
 #include "replay/sink_file.h"
 
@@ -42,10 +43,8 @@ struct cli_fs_session {
     bool stepping;
     uint64_t tick;
     uint64_t request_count;
-    enum err err;             /* of the trace: told once, the session goes on */
-    struct v86fs_notes *news; /* told, perhaps during a request; without repetitions */
-    bool lost;                /* and some were not kept */
-    uint64_t sweep;           /* tell of all nodes from this id on; 0: of none */
+    enum err err; /* of the trace: told once, the session goes on */
+    struct cli_fs_news news;
 };
 
 /* Open trees and trace.  CLI_YES, or a status after a message; close in either case. */

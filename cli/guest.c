@@ -140,6 +140,13 @@ static enum err load(struct cli_guest *guest, const struct cli_guest_options *op
 
 /* ---- host ---- */
 
+static void guest_init(struct cli_guest *guest)
+{
+    *guest = (struct cli_guest){.stdin_fd = -1, .null_fd = -1};
+    arena_init(&guest->arena, MEMORY_MAX);
+    buf_init(&guest->file, PROGRAM_SIZE_MAX);
+}
+
 static int open_host(struct cli *cli, const struct cli_guest_options *options,
                      struct cli_guest *guest)
 {
@@ -182,6 +189,13 @@ static int open_host(struct cli *cli, const struct cli_guest_options *options,
     return CLI_YES;
 }
 
+int cli_guest_open_host(struct cli *cli, const struct cli_guest_options *options,
+                        struct cli_guest *guest)
+{
+    guest_init(guest);
+    return open_host(cli, options, guest);
+}
+
 uint64_t cli_guest_seed(const struct cli_guest_options *options)
 {
     return options->seed == CLI_GUEST_DEFAULT ? 0 : options->seed;
@@ -193,9 +207,7 @@ int cli_guest_open(struct cli *cli, const struct cli_guest_options *options, int
                    char **argv, struct cli_guest *guest)
 {
     struct trace_list_b args;
-    *guest = (struct cli_guest){.stdin_fd = -1, .null_fd = -1};
-    arena_init(&guest->arena, MEMORY_MAX);
-    buf_init(&guest->file, PROGRAM_SIZE_MAX);
+    guest_init(guest);
     if (strcmp(argv[0], "pvm") != 0)
         return ui_usage(cli, "the guest is 'pvm', not '%s'", argv[0]);
     if (argc < 2)

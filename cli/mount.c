@@ -85,16 +85,12 @@ static bool is_over(const struct cli_mount *mount)
     return fuse_session_exited(mount->session) || os_interrupted();
 }
 
-/* Requests of the kernel, as many as there are. */
-static int serve_requests(struct cli_mount *mount, struct fuse_buf *request)
+/* A request of the kernel, if there is one. */
+static int serve_request(struct cli_mount *mount, struct fuse_buf *request)
 {
-    int size = 0;
-    while (!is_over(mount)) {
-        size = fuse_session_receive_buf(mount->session, request);
-        if (size <= 0)
-            break;
+    int size = fuse_session_receive_buf(mount->session, request);
+    if (size > 0)
         fuse_session_process_buf(mount->session, request);
-    }
     return size == -EAGAIN || size == -EINTR ? 0 : size;
 }
 
@@ -108,9 +104,9 @@ static int serve(struct cli *cli, struct cli_mount *mount, const char *folder)
     if (fcntl(fuse_session_fd(mount->session), F_SETFL, O_NONBLOCK) != 0)
         return ui_fail(cli, ERR_io, folder);
     while (!err && size >= 0 && !is_over(mount)) {
-        size = serve_requests(mount, &request);
-        if (size >= 0 && !is_over(mount))
-            err = wait_for_work(cli, mount);
+        err = wait_for_work(cli, mount);
+        if (!err)
+            size = serve_request(mount, &request);
     }
     free(request.mem);
     cli_mount_notes_fini(mount);

@@ -182,7 +182,7 @@ struct emu_cpu {
     uint32_t block_eip;  /* EIP of the first instruction of the running block */
     uint32_t stack_mask; /* ffff or ffffffff, by SS.B */
     uint32_t privilege;
-    uint32_t code_mode; /* EMU_MODE_*, by CS */
+    uint32_t code_mode; /* EMU_MODE_* */
     bool stop;
     struct emu_block *block;   /* the running one */
     struct emu_block **blocks; /* the known ones */

@@ -51,10 +51,12 @@ struct emu_op {
 enum { EMU_BLOCK_OPS_MAX = 64 };
 #define EMU_BLOCK_DEAD UINT32_MAX
 
-/* What a block's meaning depends on besides its bytes: the default sizes, and whether
- * CS is so plain that jumps need neither limit check nor page arithmetic. */
+/* What a block's meaning depends on besides its bytes: the default sizes, whether CS is
+ * so plain that jumps need neither limit check nor page arithmetic, and whether linear
+ * addresses are just offsets, without checks, in ES, SS and DS (6.2). */
 #define EMU_MODE_CODE32 1u
 #define EMU_MODE_PLAIN 2u
+#define EMU_MODE_FLAT 4u
 
 /* Decoded code, keyed by the physical address of its first byte and the mode.  All
  * within one page. */
@@ -690,8 +692,9 @@ bool emu_task_stack(struct emu_cpu *cpu, unsigned privilege, uint16_t *ret_ss,
 
 /* ---- emu/translate.c, emu/block.c, emu/exec.c ---- */
 
-/* Fill an op from an instruction, but for offset and number. */
-void emu_translate(const struct emu_insn *insn, struct emu_op *op);
+/* Fill an op from an instruction, but for offset and number; `flat` if it is for a
+ * block of EMU_MODE_FLAT. */
+void emu_translate(const struct emu_insn *insn, bool flat, struct emu_op *op);
 
 /* One handler for a comparison and the 32-bit Jcc behind it; NULL if there is none. */
 emu_run_fn *emu_fused(emu_run_fn *comparison, unsigned condition);

@@ -135,7 +135,7 @@ static bool fetch_op(struct emu_cpu *cpu, struct emu_op *ret_op)
         *single = (struct emu_single){
             .address = w.physical, .length = insn.length, .code32 = code32};
         memcpy(single->bytes, w.bytes, insn.length);
-        emu_translate(&insn, &single->op);
+        emu_translate(&insn, false, &single->op);
     }
     *ret_op = single->op;
     cpu->engine->current = single;

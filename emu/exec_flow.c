@@ -209,6 +209,15 @@ HANDLER(call)
     GO_TO(target, &cpu->block->next[1]);
 }
 
+FLAT_HANDLER(call)
+{
+    uint32_t eip = emu_next_eip(cpu, op), at = cpu->reg[EMU_ESP] - 4;
+    FLAT_VIEW(host, at, 32, WRITE, slow_call);
+    memcpy(host, &eip, 4);
+    cpu->reg[EMU_ESP] = at;
+    GO_TO(eip + op->immediate, &cpu->block->next[1]);
+}
+
 HANDLER(call_e)
 {
     uint32_t target;
@@ -259,6 +268,18 @@ HANDLER(ret)
     if (unlikely(op->size != 4 || target > cpu->segment[EMU_CS].limit))
         return slow_ret(cpu, op);
     cpu->reg[EMU_ESP] = emu_stack_move(cpu, esp, 4);
+    struct emu_block *block = emu_find_target(cpu, target);
+    if (likely(block))
+        GO(emu_enter(cpu, block, target));
+    return emu_go_slow(cpu, target, NULL);
+}
+
+FLAT_HANDLER(ret)
+{
+    uint32_t esp = cpu->reg[EMU_ESP], target;
+    FLAT_VIEW(host, esp, 32, READ, slow_ret);
+    memcpy(&target, host, 4);
+    cpu->reg[EMU_ESP] = esp + 4;
     struct emu_block *block = emu_find_target(cpu, target);
     if (likely(block))
         GO(emu_enter(cpu, block, target));

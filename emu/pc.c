@@ -27,6 +27,14 @@ struct emu_place emu_pc_place(const struct emu_pc *pc)
     return (struct emu_place){.icount = pc->cpu->icount, .sub = pc->cpu->sub};
 }
 
+struct emu_place emu_pc_place_at(const struct emu_pc *pc, uint64_t vns)
+{
+    uint64_t left = vns - emu_cpu_vns(pc->cpu), ns = pc->config.ns_per_insn;
+    if (pc->cpu->halted)
+        return (struct emu_place){pc->cpu->icount, pc->cpu->sub + left};
+    return (struct emu_place){pc->cpu->icount + left / ns + (left % ns != 0), 0};
+}
+
 uint64_t emu_pc_now_ns(void *self)
 {
     const struct emu_pc *pc = self;

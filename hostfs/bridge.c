@@ -14,6 +14,7 @@ static const char hello_magic[8] = {'v', '8', '6', 'f', 's', 'b', 'r', '1'};
 
 enum {
     LOOK_COUNT = 500,     /* looks at a ring before sleeping: tens of microseconds */
+    SLEEP_COUNT = 100,    /* times without a look */
     NO_ROOM_NS = 1000000, /* nobody tells when a ring is emptied */
 };
 
@@ -33,20 +34,24 @@ static enum err ring_send(struct hostfs_channel *channel, struct bytes record,
     return ERR_ok;
 }
 
-/* Most answers come sooner than sleeping takes. */
-static bool look(const struct hostfs_channel *channel)
+/* Where the other side runs on a CPU of its own, most answers come sooner than sleeping
+ * takes.  Where it does not, looking keeps it from running: after a vain look sleep at
+ * once for a while. */
+static bool look(struct hostfs_channel *channel)
 {
-    static unsigned cpu_count;
-    if (!cpu_count)
-        cpu_count = os_cpu_count();
-    for (unsigned i = 0; cpu_count > 1 && i < LOOK_COUNT; i++) {
+    if (channel->sleeps) {
+        channel->sleeps--;
+        return hostfs_ring_ready(&channel->ring_in);
+    }
+    for (unsigned i = 0; i < LOOK_COUNT; i++) {
         if (hostfs_ring_ready(&channel->ring_in))
             return true;
 #if defined(__x86_64__)
         __builtin_ia32_pause();
 #endif
     }
-    return hostfs_ring_ready(&channel->ring_in);
+    channel->sleeps = SLEEP_COUNT;
+    return false;
 }
 
 /* Wait for a record or the end of the socket, on which nothing else comes. */

@@ -55,7 +55,8 @@ struct hostfs_channel {
     void *memory;
     uint64_t memory_size;
     struct hostfs_ring ring_in, ring_out;
-    int told, tell; /* event descriptors */
+    int told, tell;  /* event descriptors */
+    unsigned sleeps; /* that are due without looking at the ring first */
 };
 
 /* What a HELLO or its answer says. */

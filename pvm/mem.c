@@ -8,11 +8,14 @@
 #include <string.h>
 
 enum {
-    /* The caller's reservation: our struct, page tables, rights, guest, guard. */
+    /* The caller's reservation: our struct, page tables, rights, guest, guard, stack.
+     */
     OFFSET_INFO = 1 << 20,
     OFFSET_SOURCE = 4 << 20,
     OFFSET_BASE = (16 << 20) + MEM_LINE_COUNT,
 };
+_Static_assert(OFFSET_BASE + MEM_GUARDED_SIZE + MEM_STACK_SIZE == PVM_MEM_RESERVE_SIZE,
+               "the reservation is what is in it");
 
 static uint32_t page_of(uint32_t address)
 {
@@ -152,7 +155,7 @@ bool pvm_mem_guard(struct pvm_mem *mem, mem_protect_fn *protect)
     }
     pvm_mem_unguard(mem);
     mem->protect = protect;
-    if (!protect(mem, mem->base, PVM_MEM_RESERVE_SIZE - OFFSET_BASE, 0)) {
+    if (!protect(mem, mem->base, MEM_GUARDED_SIZE, 0)) {
         guard_give_up(mem);
         return false;
     }

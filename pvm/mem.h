@@ -20,7 +20,12 @@ enum {
     MEM_LINE_SIZE = 64,
     MEM_LINE_COUNT = 1 << 26,
     MEM_PAGE_LINES = PVM_PAGE_SIZE / MEM_LINE_SIZE,
+    /* Behind guest memory: what is never accessible while there is protection, and a
+     * stack for native code, which grows down to there. */
+    MEM_STACK_SIZE = 1 << 16,
+    MEM_GUARD_SIZE = (4 << 20) - MEM_STACK_SIZE,
 };
+#define MEM_GUARDED_SIZE (((size_t)1 << 32) + MEM_GUARD_SIZE)
 
 enum mem_right {
     MEM_READ = 1,     /* loads within this page */

@@ -20,6 +20,8 @@ void replay_checkpoint_begin(struct checkpoint *c, const struct trace_checkpoint
     c->part_count = 0;
     c->page_count = 0;
     c->run_count = 0;
+    c->clock = head->clock;
+    c->state_hash = head->state_hash;
     begin_part(c);
     trace_checkpoint_put(&c->part[0], head);
     c->record_count[0] = 1;

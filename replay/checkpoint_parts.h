@@ -21,6 +21,9 @@ struct checkpoint {
     struct buf part[CHECKPOINT_PART_COUNT];
     uint32_t record_count[CHECKPOINT_PART_COUNT];
     size_t part_count;
+    /* As its first record has them. */
+    struct trace_clock clock;
+    struct hash256 state_hash;
     uint64_t page_count;
     /* Pages that become one record. */
     uint32_t run_first, run_count;

@@ -58,6 +58,10 @@ struct replay_stop {
     unsigned access;  /* WATCH: that of the watchpoint */
 };
 
+/* A guest that runs asks `interrupted` whenever so many instructions have passed, or
+ * sooner: what a slow host does in a few milliseconds. */
+enum { REPLAY_INTERRUPT_EVERY = 1 << 18 };
+
 /* How far to run, and what not to stop for. */
 struct replay_until {
     struct replay_time time; /* the first position at or behind it */

@@ -15,7 +15,7 @@
 #define MEMORY_MAX ((size_t)8 << 30)
 #define EVENT_MEMORY ((size_t)96 << 20)
 #define OUTPUT_SIZE_MAX ((size_t)4 << 30)
-enum { STATE_SIZE_MAX = 4 << 20, MESSAGE = REPLAY_DEBUG_MESSAGE_SIZE };
+enum { STATE_SIZE_MAX = 8 << 20, MESSAGE = REPLAY_DEBUG_MESSAGE_SIZE };
 
 /* ---- registers (trace-replay.md 9.1) ---- */
 
@@ -214,20 +214,44 @@ static enum err grow(void **list, size_t count, size_t *capacity, size_t item_si
     return ERR_ok;
 }
 
-static enum err add_input(struct debug_pc *g, const struct trace_record *record)
+static enum err keep_input(struct debug_pc *g, const struct trace_record *record,
+                           struct debug_pc_input input)
 {
-    struct trace_pc_input event;
-    TRY(trace_decode_pc_input(g->reader, record, &g->event, &event));
     TRY(grow((void **)&g->input, g->input_count, &g->input_capacity, sizeof *g->input));
-    const uint8_t *copy = arena_copy(&g->arena, event.data.data, event.data.size);
+    const uint8_t *copy = arena_copy(&g->arena, input.data.data, input.data.size);
     if (!copy)
         return ERR_nomem;
-    g->input[g->input_count++] = (struct debug_pc_input){
-        .time = {record->clock.icount, record->clock.sub},
-        .data = bytes_of(copy, event.data.size),
-        .dev = event.dev,
-    };
+    input.id = (enum trace_id)record->kind->id;
+    input.time = (struct replay_time){record->clock.icount, record->clock.sub};
+    input.data.data = copy;
+    g->input[g->input_count++] = input;
     return ERR_ok;
+}
+
+static enum err add_input(struct debug_pc *g, const struct trace_record *record)
+{
+    struct trace_pc_input keys;
+    struct trace_virtio_complete complete;
+    struct trace_virtio_notify note;
+    struct debug_pc_input input = {0};
+    switch (record->kind->id) {
+    case TRACE_ID_pc_input:
+        TRY(trace_decode_pc_input(g->reader, record, &g->event, &keys));
+        input.dev = keys.dev;
+        input.data = keys.data;
+        return keep_input(g, record, input);
+    case TRACE_ID_virtio_complete:
+        TRY(trace_decode_virtio_complete(g->reader, record, &g->event, &complete));
+        input.queue = complete.queue;
+        input.head = complete.head;
+        return keep_input(g, record, input);
+    case TRACE_ID_virtio_notify:
+        TRY(trace_decode_virtio_notify(g->reader, record, &g->event, &note));
+        input.data = note.data;
+        return keep_input(g, record, input);
+    default:
+        return ERR_ok;
+    }
 }
 
 static enum err add_reply(struct debug_pc *g, const struct trace_record *record,
@@ -239,8 +263,11 @@ static enum err add_reply(struct debug_pc *g, const struct trace_record *record,
         return refuse(message, "its trees were in memory, and their replies are not in "
                                "the trace: record it with --log-bytes");
     TRY(grow((void **)&g->reply, g->reply_count, &g->reply_capacity, sizeof *g->reply));
-    g->reply[g->reply_count++] = (struct debug_pc_reply){
-        .time = {record->clock.icount, record->clock.sub}, .seq = record->seq};
+    g->reply[g->reply_count++] =
+        (struct debug_pc_reply){.time = {record->clock.icount, record->clock.sub},
+                                .seq = record->seq,
+                                .queue = event.queue,
+                                .head = event.head};
     return ERR_ok;
 }
 
@@ -248,8 +275,7 @@ static enum err take_record(struct debug_pc *g, const struct trace_record *recor
                             char *message)
 {
     arena_clear(&g->event);
-    if (record->kind->id == TRACE_ID_pc_input)
-        return add_input(g, record);
+    TRY(add_input(g, record));
     if (record->kind->id == TRACE_ID_virtio_reply)
         TRY(add_reply(g, record, message));
     return replay_debug_pc_expect(g, record);

@@ -21,16 +21,20 @@
 
 enum { DEBUG_PC_STOP_MAX = 1 << 16 };
 
-/* What comes from outside, by its place. */
+/* What comes from outside, by its place: console bytes, a notification, or a request
+ * that completes now. */
 struct debug_pc_input {
     struct replay_time time;
+    enum trace_id id;
     struct bytes data;
     uint64_t dev;
+    uint64_t queue, head; /* complete */
 };
 
 struct debug_pc_reply {
     struct replay_time time;
     uint64_t seq;
+    uint64_t queue, head;
 };
 
 /* An event that the machine derives (debug_pc_check.c). */
@@ -46,6 +50,7 @@ struct debug_pc {
     uint64_t reader_seq; /* it delivers this event next; UINT64_MAX: not known */
     struct replay_pc_setup setup;
     struct emu_pc *pc;
+    struct v86fs_virtio *fs;
     struct replay_time end;
     struct buf scratch;
 
@@ -93,6 +98,19 @@ enum err replay_debug_pc_save(void *self, struct replay_snapshot **ret_snapshot,
 void replay_debug_pc_load(void *self, const struct replay_snapshot *snapshot);
 void replay_debug_pc_drop(void *self, struct replay_snapshot *snapshot);
 enum err replay_debug_pc_hash(void *self, uint8_t ret_hash[32]);
+
+/* ---- debug_pc_fs.c ---- */
+
+ERR_MUST_CHECK enum err replay_debug_pc_connect(struct debug_pc *g);
+
+/* The input that comes next, which is none of the console, at its boundary. */
+struct emu_input replay_debug_pc_fs_input(struct debug_pc *g);
+
+/* Has the device released the request that this input is about? */
+void replay_debug_pc_completed(struct debug_pc *g, const struct emu_event *e);
+
+/* The first error counts. */
+void replay_debug_pc_note(struct debug_pc *g, enum err err);
 
 /* ---- debug_pc_check.c ---- */
 

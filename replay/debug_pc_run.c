@@ -10,12 +10,10 @@
  */
 #include "replay/debug_pc.h"
 
-#include "v86fs/virtio_v86fs.h"
-
 #include <stdlib.h>
 #include <string.h>
 
-enum { READ_ON_MAX = 4096 }; /* events to read over instead of seeking */
+enum { STRETCH = 1024 }; /* instructions */
 
 static bool before(struct replay_time a, struct replay_time b)
 {
@@ -28,10 +26,7 @@ struct replay_time replay_debug_pc_time(void *self)
     return (struct replay_time){g->pc->cpu->icount, g->pc->cpu->sub};
 }
 
-/* ---- replies of file trees ---- */
-
-/* The first error counts. */
-static void note(struct debug_pc *g, enum err err)
+void replay_debug_pc_note(struct debug_pc *g, enum err err)
 {
     if (!err || g->err)
         return;
@@ -40,80 +35,13 @@ static void note(struct debug_pc *g, enum err err)
     emu_pc_stop(g->pc);
 }
 
-static enum err read_reply(struct debug_pc *g, uint64_t seq,
-                           struct trace_virtio_reply *ret_event)
-{
-    struct trace_record record;
-    bool end = false;
-    uint64_t next = g->reader_seq;
-    g->reader_seq = UINT64_MAX; /* if it fails */
-    if (next > seq || seq - next > READ_ON_MAX)
-        TRY(trace_reader_seek_seq(g->reader, seq));
-    do {
-        TRY(trace_reader_next(g->reader, &record, &end));
-        if (end || record.seq > seq)
-            return ERR_trace_diverged;
-    } while (record.seq < seq);
-    g->reader_seq = seq + 1;
-    arena_clear(&g->event);
-    return trace_decode_virtio_reply(g->reader, &record, &g->event, ret_event);
-}
-
-static enum err next_reply(struct debug_pc *g, uint8_t *reply, size_t size_max,
-                           size_t *ret_size)
-{
-    struct trace_virtio_reply event;
-    if (g->reply_next == g->reply_count)
-        return ERR_trace_diverged;
-    const struct debug_pc_reply *recorded = &g->reply[g->reply_next];
-    if (replay_time_compare(recorded->time, replay_debug_pc_time(g)) != 0)
-        return ERR_trace_diverged;
-    TRY(read_reply(g, recorded->seq, &event));
-    if (event.data.size > size_max || event.data.size != event.used)
-        return ERR_trace_event;
-    if (event.data.size)
-        memcpy(reply, event.data.data, event.data.size);
-    *ret_size = event.data.size;
-    g->reply_next++;
-    return ERR_ok;
-}
-
-static void serve(void *self, unsigned queue, unsigned head, struct bytes request,
-                  uint8_t *reply, size_t size_max, size_t *ret_size,
-                  uint64_t *ret_token)
-{
-    struct debug_pc *g = self;
-    (void)queue, (void)head, (void)request;
-    *ret_size = 0;
-    *ret_token = 0;
-    if (!g->err)
-        note(g, next_reply(g, reply, size_max, ret_size));
-}
-
-static bool take(void *self, uint64_t token, uint8_t *reply, size_t size_max,
-                 size_t *ret_size)
-{
-    (void)self, (void)token, (void)reply, (void)size_max, (void)ret_size;
-    return false; /* no answer is late */
-}
-
-static void negotiate(void *self, uint32_t features)
-{
-    (void)self, (void)features;
-}
-
-static void reset(void *self)
-{
-    (void)self;
-}
-
 /* ---- the host ---- */
 
 static void console_out(void *self, uint32_t dev, uint8_t byte)
 {
     struct debug_pc *g = self;
     if (!g->err && !replay_debug_pc_fits_output(g, dev, byte))
-        note(g, ERR_trace_diverged);
+        replay_debug_pc_note(g, ERR_trace_diverged);
 }
 
 static bool idle(void *self, uint64_t now, uint64_t deadline, uint64_t *ret_vns)
@@ -126,8 +54,10 @@ static bool idle(void *self, uint64_t now, uint64_t deadline, uint64_t *ret_vns)
 static void event(void *self, const struct emu_event *e)
 {
     struct debug_pc *g = self;
+    if (e->type == EMU_EVENT_virtio_complete)
+        replay_debug_pc_completed(g, e);
     if (!g->err && !replay_debug_pc_fits(g, e))
-        note(g, ERR_trace_diverged);
+        replay_debug_pc_note(g, ERR_trace_diverged);
 }
 
 /* Does the processor take an interrupt here, instead of an instruction? */
@@ -188,6 +118,10 @@ static bool input_at(void *self, struct emu_place place, struct emu_place *ret_n
     struct replay_time here = {place.icount, place.sub};
     bool more = g->input_next < g->input_count;
     const struct debug_pc_input *input = more ? &g->input[g->input_next] : NULL;
+    if (input && !before(here, input->time) && input->id != TRACE_ID_pc_input) {
+        *ret_input = replay_debug_pc_fs_input(g);
+        return !g->err;
+    }
     if (input && !before(here, input->time)) {
         g->input_next++;
         *ret_input = (struct emu_input){.kind = EMU_INPUT_CONSOLE,
@@ -215,8 +149,6 @@ enum err replay_debug_pc_create(struct debug_pc *g,
 {
     const struct emu_host host = {g, console_out, input_at, idle, event};
     struct emu_pc_config config = g->setup.config;
-    struct v86fs_virtio_options options;
-    struct v86fs_virtio *device;
     struct arena unpacked;
     enum emu_boot_kind kind;
     config.fs_count = g->setup.has_fs;
@@ -226,11 +158,8 @@ enum err replay_debug_pc_create(struct debug_pc *g,
     }
     TRY(emu_pc_create(&g->arena, &config, &host, &g->pc));
     g->pc->log_ports = g->setup.log_ports;
-    v86fs_virtio_options_init(&options);
-    options.origin = !g->setup.fs.derived;
-    options.backend = (struct v86fs_virtio_backend){g, serve, take, negotiate, reset};
     if (config.fs_count)
-        TRY(v86fs_virtio_create(&g->arena, &options, &g->pc->fs[0].virtio, &device));
+        TRY(replay_debug_pc_connect(g));
     arena_init(&unpacked, (size_t)512 << 20);
     enum err err = emu_boot_load(&unpacked, &g->setup.boot, g->pc, &kind, ret_problem);
     arena_fini(&unpacked);
@@ -333,18 +262,23 @@ static void go_again(struct debug_pc *g, const struct replay_snapshot *from,
         go(g, time, false, false);
 }
 
-/* An access was met in the slice behind `boundary`: to the place in front of it. */
+/* An access was met in the slice behind `boundary`: to the place in front of it, which
+ * is looked for in stretches and then in steps. */
 static void find_access(struct debug_pc *g, const struct replay_snapshot *from,
                         struct replay_stop *stop)
 {
+    static const uint64_t width[] = {STRETCH, 0};
     struct replay_time now = g->boundary;
     g->polls = false;
-    go_again(g, from, now);
-    do {
-        now = replay_debug_pc_time(g);
-        go(g, (struct replay_time){now.icount, now.sub + 1}, false, true);
-    } while (!g->hit.met && !g->err);
-    check(g->hit.met);
+    for (size_t i = 0; i < countof(width); i++) {
+        go_again(g, from, now);
+        do {
+            now = replay_debug_pc_time(g);
+            go(g, (struct replay_time){now.icount + width[i], now.sub + 1}, false,
+               true);
+        } while (!g->hit.met && !g->err);
+        check(g->hit.met);
+    }
     stop->kind = REPLAY_STOP_WATCH;
     stop->address = g->hit.address;
     stop->access = g->watch_access[g->hit.index];

@@ -276,6 +276,11 @@ static enum err find_position(struct follow *f, struct follow_stop *ret_stop)
     struct trace_reader *reader;
     uint64_t seq;
     struct trace_clock clock;
+    if (to->sub) {
+        replay_follow_say(f->report, REPLAY_FAILED,
+                          "only a pc has places inside an instruction");
+        return ERR_usage;
+    }
     if (to->kind == REPLAY_AT_GAS)
         stop.limit.gas = to->value;
     if (to->kind == REPLAY_AT_END || to->kind == REPLAY_AT_GAS) {

@@ -144,6 +144,9 @@ struct replay_session_options {
     const struct replay_host *host; /* NULL: a replay */
     /* Replay: the file, for the checkpoints of a part of a trace; NULL: stop there. */
     const struct trace_source *source;
+    /* Recording: go on in the state of the checkpoint in front of event `resume_seq` of
+     * `source`; nothing is written of the setup.  0: from the start. */
+    uint64_t resume_seq;
     /* Replay: begin with checkpoint `start_index` of this list; NULL: at the start. */
     const struct trace_checkpoint_list *start;
     size_t start_index;
@@ -318,8 +321,12 @@ void replay_add_checkpoints(const struct trace_source *source,
 /* ---- cut a trace
  * ----------------------------------------------------------------------- */
 
+struct replay_pc_follow_options; /* replay/pc.h */
+
 struct replay_cut_options {
     struct replay_position from, to; /* `to` may be relative to `from` */
+    /* Of a pc: how to build its trees again; NULL: its traces are refused. */
+    const struct replay_pc_follow_options *pc;
     unsigned zstd_level;             /* 0 stores raw */
     bool (*interrupted)(void);
 };

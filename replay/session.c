@@ -390,6 +390,8 @@ static struct pvm_outcome run(struct replay_session *s)
     const struct pvm_host host = {.ecall = replay_session_ecall, .self = s};
     struct pvm_outcome outcome = {0};
     s->end = REPLAY_END_GUEST;
+    if (!s->err && s->options.resume_seq)
+        s->err = replay_checkpoint_restore(s, s->options.source, s->options.resume_seq);
     if (!s->err && s->options.start)
         start_late(s);
     else
@@ -408,7 +410,7 @@ static struct pvm_outcome run(struct replay_session *s)
 enum err replay_session_run(struct replay_session *s, struct replay_result *ret_result)
 {
     replay_session_clock(s, 0, s->setup->gas);
-    if (s->trace)
+    if (s->trace && !s->options.resume_seq)
         emit_begin(s);
     finish(s, run(s));
     if (s->err == ERR_trace_end) {

@@ -524,6 +524,17 @@ enum err trace_console(struct trace *trace, uint64_t dev, struct bytes data)
     return ERR_ok;
 }
 
+struct trace_console_rest trace_console_rest(const struct trace *trace)
+{
+    const struct session *session = (const struct session *)trace;
+    if (!trace)
+        return (struct trace_console_rest){0};
+    return (struct trace_console_rest){
+        .dev = session->console_dev,
+        .clock = session->console_clock,
+        .data = bytes_of(session->console, session->console_size)};
+}
+
 /* Has everything collected left as the recorded event at the cursor says?  Then it
  * left: recording had stopped collecting exactly here. */
 static bool console_complete(const struct session *session)

@@ -554,6 +554,14 @@ ERR_MUST_CHECK enum err trace_event(struct trace *trace, enum trace_id id, void 
 ERR_MUST_CHECK enum err trace_console(struct trace *trace, uint64_t dev,
                                       struct bytes data);
 
+/* Bytes that trace_console() holds back, and the clock of the last one; borrowed. */
+struct trace_console_rest {
+    uint64_t dev;
+    struct trace_clock clock;
+    struct bytes data;
+};
+struct trace_console_rest trace_console_rest(const struct trace *trace);
+
 /* Replay: the event that comes next, not consumed; NULL at the end, on damage and
  * while recording.  For asynchronous inputs, and to see what a trace holds before the
  * guest exists.  Valid until the next call. */

@@ -6,6 +6,7 @@
  * new are not queued, and collapsing removes from the middle, so a ring would gain
  * nothing.
  */
+#include "v86fs/state.h"
 #include "v86fs/v86fs.h"
 
 #include <string.h>
@@ -286,4 +287,30 @@ enum v86fs_note_result v86fs_notes_frame(struct v86fs_notes *notes, struct bytes
     default:
         return v86fs_notes_umount(notes, note.path);
     }
+}
+
+/* ---- as bytes: u16 size and the frame, of each ---- */
+
+void v86fs_notes_save(const struct v86fs_notes *notes, struct buf *buf)
+{
+    for (uint32_t i = 0; i < notes->count; i++)
+        v86fs_put_text(buf,
+                       bytes_of(note_at(notes, i)->frame, note_at(notes, i)->size));
+}
+
+bool v86fs_notes_load(struct v86fs_notes *notes, struct bytes state)
+{
+    struct v86fs_take take = {.rest = state};
+    notes->count = 0;
+    while (take.rest.size && !take.failed) {
+        struct bytes frame = v86fs_take_text(&take);
+        uint32_t before = notes->count;
+        /* Frames that are queued are all different: each is appended. */
+        v86fs_take_demand(&take, !take.failed && v86fs_notes_frame(notes, frame) ==
+                                                     V86FS_NOTE_QUEUED);
+        v86fs_take_demand(&take, notes->count == before + 1);
+    }
+    if (take.failed)
+        notes->count = 0;
+    return !take.failed;
 }

@@ -21,15 +21,11 @@ struct world {
     bool spoilt;
 };
 
-static uint8_t byte_of(uint32_t number, size_t at)
-{
-    return (uint8_t)(number * 7 + at * 13 + (at >> 8));
-}
-
+/* All bytes of a record are its number, and the last one is its size. */
 static void fill(struct world *w, size_t size)
 {
-    for (size_t i = 0; i < size; i++)
-        w->record[i] = byte_of(w->put, i);
+    memset(w->record, (int)(w->put & 0xff), size);
+    w->record[size - 1] = (uint8_t)size;
     v86fs_store(w->record, 4, size);
 }
 
@@ -57,8 +53,9 @@ static void take(struct world *w)
     if (w->spoilt)
         return;
     check(!size == (w->taken == w->put));
-    for (size_t i = 4; i < size; i++)
-        check(w->got[i] == byte_of(w->taken, i));
+    for (size_t i = 4; i + 1 < size; i += size < SMALL_MAX ? 1 : 61)
+        check(w->got[i] == (uint8_t)w->taken);
+    check(!size || w->got[size - 1] == (uint8_t)size);
     w->taken += size != 0;
 }
 

@@ -262,6 +262,26 @@ case_bridge() # OPTIONS
     stop
 }
 
+# The server of files is killed: EIO once, then there is another one with another tree.
+case_restart()
+{
+    command -v python3 >/dev/null || skip "no python3"
+    start --record="$work/t.lks" \
+        "remote:exec:exec python3 $source/corpus/v86fs/bridge.py,shm,on-death=restart"
+    for round in 1 2; do
+        [ -z "$(ls "$work/m")" ] || die "restart: the old tree"
+        echo hello >"$work/m/f"
+        [ "$(cat "$work/m/f")" = hello ] || die "restart: cat"
+        kill -KILL "$(cat "/proc/$server/task/$server/children")"
+        sleep 1.1 # until the kernel asks again
+        ! cat "$work/m/f" 2>/dev/null || die "restart: a file of the dead"
+    done
+    stop
+    grep -q 'is lost: the other side' "$work/err" || die "$(cat "$work/err")"
+    grep -q 'another server' "$work/err" || die "$(cat "$work/err")"
+    "$lockstep" replay -q "$work/t.lks" || die "replay: $?"
+}
+
 # A session behind a socket, recorded, and mounted by somebody else.
 case_socket() # SPEC
 {
@@ -433,6 +453,7 @@ confine) case_confine ;;
 daemon) case_daemon ;;
 bridge) case_bridge "" ;;
 bridge-shm) case_bridge ,shm ;;
+bridge-restart) case_restart ;;
 socket-mem) case_socket mem ;;
 socket-dir) case_socket "dir:$work/d" ;;
 record-mem) case_record mem mem ;;

@@ -316,7 +316,7 @@ static void test_lost_inside(void **unused)
         if (!slow)
             killer = killer_start(nub_worker_pid(nub));
         assert_int_equal(nub_invoke(nub, &invoke, &result),
-                         slow ? ERR_timeout : ERR_nub_lost);
+                         slow ? ERR_timeout : ERR_closed);
         if (killer)
             assert_int_equal(waitpid(killer, NULL, 0), killer);
         assert_int_equal(nub_recover(nub), ERR_ok);

@@ -113,12 +113,14 @@ static void test_every_position(void **state)
         assert_memory_equal(&whole.identity, &w.r.identity, sizeof whole.identity);
         unsigned late = 0, count = 0;
         for (uint64_t icount = 0; icount < w.r.state.icount; icount += 331, count++)
-            late +=
-                compare_at(file, (struct replay_position){REPLAY_AT_ICOUNT, icount});
+            late += compare_at(file, (struct replay_position){.kind = REPLAY_AT_ICOUNT,
+                                                              .value = icount});
         assert_true(late >= count - 5);
-        assert_true(compare_at(file, (struct replay_position){REPLAY_AT_PERCENT, 70}));
         assert_true(compare_at(
-            file, (struct replay_position){REPLAY_AT_EVENT, w.r.event_count - 5}));
+            file, (struct replay_position){.kind = REPLAY_AT_PERCENT, .value = 70}));
+        assert_true(
+            compare_at(file, (struct replay_position){.kind = REPLAY_AT_EVENT,
+                                                      .value = w.r.event_count - 5}));
         world_fini(&w);
     }
 }
@@ -199,7 +201,7 @@ static void test_forgeries(void **state)
     assert_int_equal(trace_checkpoint_list(&w.arena, &source, &list), ERR_ok);
     bool more = true;
     for (size_t at = 0; more; at += 5) {
-        const struct replay_position to = {REPLAY_AT_PERCENT, 90};
+        const struct replay_position to = {.kind = REPLAY_AT_PERCENT, .value = 90};
         const struct replay_options quick = {.to = to};
         more = forge(&w, &list, at, &forged);
         struct replay_report report = replay_bytes(buf_bytes(&forged.file), &quick);

@@ -88,7 +88,7 @@ static bool idle(void *self, uint64_t now, uint64_t deadline, uint64_t *ret_vns)
     return deadline != EMU_NEVER;
 }
 
-static void record(void)
+static void record(struct bytes code, uint64_t limit)
 {
     const struct trace_writer_options how = {.guest = TRACE_GUEST_PC, .zstd_level = 1};
     const struct emu_host host = {NULL, console_out, input_at, idle, NULL};
@@ -102,12 +102,12 @@ static void record(void)
     setup.config.ram_size = 1u << 20;
     setup.config.cache_size = 1u << 20;
     setup.boot.kind = EMU_BOOT_BOOT16;
-    setup.boot.kernel = bytes_of(program, sizeof program);
+    setup.boot.kernel = code;
     assert_int_equal(trace_writer_create(&arena, &sink, &how, &writer), ERR_ok);
     assert_int_equal(trace_record_create(&arena, writer, true, &options.trace), ERR_ok);
     assert_int_equal(replay_pc_create(&arena, &setup, &options, &session, &problem),
                      ERR_ok);
-    assert_int_equal(replay_pc_end(session, replay_pc_run(session, 100000)), ERR_ok);
+    assert_int_equal(replay_pc_end(session, replay_pc_run(session, limit)), ERR_ok);
     trace_close(options.trace);
     assert_int_equal(trace_writer_finish(writer, NULL), ERR_ok);
     trace_memory_flush(&memory);
@@ -130,7 +130,7 @@ static int setup_world(void **state)
     world.text[0] = "a";
     world.text[1] = "bcd";
     world.text[2] = "q";
-    record();
+    record(bytes_of(program, sizeof program), 100000);
     return 0;
 }
 
@@ -431,6 +431,69 @@ static void divergence_is_reported(void **state)
     }
 }
 
+/* ---- a user who interrupts ---- */
+
+static uint64_t polls, last_poll, most_between;
+
+/* Notes how far the guest goes between two questions. */
+static bool interrupted(void *self)
+{
+    (void)self;
+    uint64_t now = debug.guest.ops->time(debug.guest.self).icount;
+    if (polls++ && now > last_poll && now - last_poll > most_between)
+        most_between = now - last_poll;
+    last_poll = now;
+    return false;
+}
+
+/* A program that is never done: inc word [9000]; jmp. */
+static const uint8_t endless[] = {0xff, 0x06, 0x00, 0x90, 0xeb, 0xfa};
+
+static void run_counted(bool forward)
+{
+    const struct replay_run run = {.limit = forward ? REPLAY_TIME_NEVER
+                                                    : (struct replay_time){0}};
+    enum replay_end_kind end;
+    struct replay_stop stop;
+    polls = most_between = 0;
+    assert_int_equal((forward ? replay_timeline_forward
+                              : replay_timeline_backward)(timeline, &run, &end, &stop),
+                     ERR_ok);
+    assert_int_equal(end, REPLAY_AT_EDGE);
+    assert_true(polls > 10);
+    assert_true(most_between <= REPLAY_INTERRUPT_EVERY);
+}
+
+/* Whatever is looked for, the guest asks often enough. */
+static void interrupts_are_heard_soon(void **state)
+{
+    enum { LENGTH = 3000000 };
+    static const uint64_t never_there = 0xf000;
+    static const struct replay_watch watch = {0xa000, 4, REPLAY_WATCH_WRITE};
+    const struct replay_timeline_options how = {.interrupted = interrupted};
+    char message[REPLAY_DEBUG_MESSAGE_SIZE];
+    (void)state;
+    world.next = INPUTS;
+    trace_memory_fini(&memory);
+    trace_memory_init(&memory, 64 << 20);
+    record(bytes_of(endless, sizeof endless), LENGTH);
+    if (replay_debug_open(&source, &debug, message))
+        fail_msg("%s", message);
+    assert_int_equal(replay_timeline_create(&debug.guest, &how, &timeline), ERR_ok);
+    for (unsigned stops = 0; stops < 4; stops++) {
+        assert_int_equal(replay_timeline_set_stops(timeline, &never_there, stops & 1,
+                                                   &watch, stops >> 1),
+                         ERR_ok);
+        run_counted(true);
+        if (stops)
+            run_counted(false);
+        else
+            assert_int_equal(replay_timeline_seek(timeline, (struct replay_time){0}),
+                             ERR_ok);
+    }
+    close_timeline();
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup_world, teardown_world)
@@ -438,6 +501,7 @@ int main(void)
         T(every_way_leads_to_the_same_state),
         T(stops_are_found),
         T(divergence_is_reported),
+        T(interrupts_are_heard_soon),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
