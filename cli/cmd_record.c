@@ -392,8 +392,7 @@ static int record_pc(struct cli *cli, const struct options *options, int argc,
     int status = cli_output_check(cli, record.path);
     if (status)
         return status;
-    return cli_pc_run(cli, &options->pc, cli_guest_seed(&options->guest),
-                      &options->fs.fs, &record);
+    return cli_pc_run(cli, &options->pc, &options->guest, &options->fs.fs, &record);
 }
 
 int cmd_record(struct cli *cli, int argc, char **argv)

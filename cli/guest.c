@@ -140,6 +140,18 @@ static enum err load(struct cli_guest *guest, const struct cli_guest_options *op
 
 /* ---- host ---- */
 
+int cli_guest_seed(struct cli *cli, const struct cli_guest_options *options,
+                   bool *ret_random, uint64_t *ret_seed)
+{
+    *ret_seed = 0;
+    if (!options->seed)
+        return CLI_YES;
+    *ret_random = strcmp(options->seed, "random") == 0;
+    if (!*ret_random && !cli_number(options->seed, ret_seed))
+        return ui_usage(cli, "--seed is a number or 'random', not '%s'", options->seed);
+    return CLI_YES;
+}
+
 static void guest_init(struct cli_guest *guest)
 {
     *guest = (struct cli_guest){.stdin_fd = -1, .null_fd = -1};
@@ -156,9 +168,12 @@ static int open_host(struct cli *cli, const struct cli_guest_options *options,
         .stderr_fd = 2,
         .dir = options->dir,
         .write = options->write,
-        .random_fixed = options->seed != CLI_GUEST_DEFAULT,
-        .seed = options->seed,
     };
+    bool random = true;
+    int status = cli_guest_seed(cli, options, &random, &live.seed);
+    live.random_fixed = !random;
+    if (status)
+        return status;
     if (options->write && !options->dir)
         return ui_usage(cli, "--write needs --dir");
     if (options->clock && strcmp(options->clock, "real") != 0) {
@@ -194,11 +209,6 @@ int cli_guest_open_host(struct cli *cli, const struct cli_guest_options *options
 {
     guest_init(guest);
     return open_host(cli, options, guest);
-}
-
-uint64_t cli_guest_seed(const struct cli_guest_options *options)
-{
-    return options->seed == CLI_GUEST_DEFAULT ? 0 : options->seed;
 }
 
 /* ---- all of it ---- */

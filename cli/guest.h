@@ -30,7 +30,7 @@ struct cli_guest_options {
     bool write;
     const char *stdin_path;
     const char *clock; /* NULL or "real": the real one; else a number */
-    uint64_t seed;     /* CLI_GUEST_DEFAULT: real randomness */
+    const char *seed;  /* NULL: as the guest has it; "random"; a number */
     bool discard;      /* no option: what the guest writes goes nowhere */
 };
 
@@ -40,7 +40,6 @@ struct cli_guest_options {
     {                                                                                  \
         .gas = REPLAY_GAS_DEFAULT, .profile = PVM_PROFILE_VECTORS,                     \
         .model = CLI_GUEST_DEFAULT, .mem_cycles = CLI_GUEST_DEFAULT,                   \
-        .seed = CLI_GUEST_DEFAULT,                                                     \
     }
 
 extern const char *const cli_container_word[];
@@ -57,8 +56,8 @@ extern const char *const cli_profile_word[];
         CLI_STRING(                                                                    \
             type, guest.clock, "clock", 0, "real|NS",                                  \
             "a clock that starts at NS since 1970 and moves when asked" clock_text),   \
-        CLI_U64(type, guest.seed, "seed", 0, "N", 0, UINT64_MAX - 1,                   \
-                "random numbers from a seed " seed_text)
+        CLI_STRING(type, guest.seed, "seed", 0, "N|random",                            \
+                   "random numbers from a seed " seed_text)
 
 /* The rows of an option table; `type` has a member `guest`. */
 #define CLI_GUEST_OPTIONS(type)                                                        \
@@ -100,8 +99,10 @@ struct cli_guest {
     int null_fd;
 };
 
-/* The seed of --seed for a guest whose randomness is a function of it; 0 if none. */
-uint64_t cli_guest_seed(const struct cli_guest_options *options);
+/* What --seed says: a number, or *ret_random.  Without one *ret_seed is 0, and
+ * *ret_random stays.  CLI_YES, or CLI_USAGE after a message. */
+int cli_guest_seed(struct cli *cli, const struct cli_guest_options *options,
+                   bool *ret_random, uint64_t *ret_seed);
 
 /* Positional arguments GUEST PROGRAM ARG…: load the program and set everything up.
  * CLI_YES, or the exit status after a message. */

@@ -397,9 +397,12 @@ static int run(struct cli_pc *pc)
     return recorded || !pc->record->exit_status ? recorded : status;
 }
 
-int cli_pc_run(struct cli *cli, const struct cli_pc_options *options, uint64_t seed,
-               const struct cli_list *fs, const struct cli_pc_record *record)
+int cli_pc_run(struct cli *cli, const struct cli_pc_options *options,
+               const struct cli_guest_options *guest, const struct cli_list *fs,
+               const struct cli_pc_record *record)
 {
+    uint64_t seed;
+    bool random = false;
     struct cli_pc pc = {.cli = cli,
                         .options = options,
                         .record = record,
@@ -407,7 +410,11 @@ int cli_pc_run(struct cli *cli, const struct cli_pc_options *options, uint64_t s
                         .in_fd = -1,
                         .file = {.fd = -1}};
     os_catch_interrupts();
-    int status = open_all(&pc, seed, fs);
+    int status = cli_guest_seed(cli, guest, &random, &seed);
+    if (random)
+        os_random(&seed, sizeof seed);
+    if (!status)
+        status = open_all(&pc, seed, fs);
     if (!status)
         status = run(&pc);
     close_all(&pc);

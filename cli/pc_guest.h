@@ -90,10 +90,12 @@ struct cli_pc_record {
     bool exit_status; /* answer with the guest's status, as run does */
 };
 
-/* `lockstep run pc` and `lockstep record pc`: all of it.  `fs` are the specs of --fs;
- * none: the machine has no file device. */
-int cli_pc_run(struct cli *cli, const struct cli_pc_options *options, uint64_t seed,
-               const struct cli_list *fs, const struct cli_pc_record *record);
+/* `lockstep run pc` and `lockstep record pc`: all of it.  `guest` has the seed, `fs`
+ * are the specs of --fs; none: the machine has no file device. */
+struct cli_guest_options;
+int cli_pc_run(struct cli *cli, const struct cli_pc_options *options,
+               const struct cli_guest_options *guest, const struct cli_list *fs,
+               const struct cli_pc_record *record);
 
 /* `lockstep branch` of a pc: what is left to say is the world's. */
 struct replay_branch_options;

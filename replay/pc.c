@@ -193,6 +193,19 @@ static void look_ahead(struct replay_pc *s)
     }
 }
 
+/* Where the machine has to stop for what comes.  A guest that ends itself may still
+ * have to do so there, in a step that is not counted; one step later it has not. */
+static struct emu_place stop_for(const struct trace_record *record)
+{
+    struct emu_place place = {record->clock.icount, record->clock.sub};
+    struct trace_values values = trace_record_values(record, 0);
+    struct trace_value reason = {0};
+    bool by_itself = record->kind->id == TRACE_ID_session_end &&
+                     trace_values_next(&values, &reason) &&
+                     reason.number == REASON_GUEST;
+    return by_itself ? (struct emu_place){place.icount + 1, 0} : place;
+}
+
 /* Is that what comes next?  If not, the guest has gone another way. */
 static bool comes_next(struct replay_pc *s, enum trace_id id, void *event)
 {
@@ -247,15 +260,14 @@ static bool recorded_input(struct replay_pc *s, struct emu_place here,
     look_ahead(s);
     if (s->ahead_ended || s->err)
         return false;
-    struct emu_place place = {.icount = s->ahead.clock.icount,
-                              .sub = s->ahead.clock.sub};
+    struct emu_place place = stop_for(&s->ahead);
     if (emu_place_before(here, place)) {
         *ret_next = place;
         return false;
     }
     switch (s->ahead.kind->id) {
     case TRACE_ID_session_end:
-        emu_pc_stop(s->pc); /* the guest ends itself before, or was stopped here */
+        emu_pc_stop(s->pc); /* it was stopped here, or should have ended itself */
         return false;
     case TRACE_ID_virtio_complete:
         *ret_input = call_input(s, apply_complete);
