@@ -185,6 +185,46 @@ answer 17 '"id":4097'
 answer 17 'this is no address'
 event 9 '"hitBreakpointIds":[4097]'
 
+# ---- conditions, counts, positions of events ----
+ask launch
+ask setBreakpoints '{"source":{"sourceReference":1},"breakpoints":[{"line":'"$call"',"condition":"icount >= 30"},{"line":'"$call"',"condition":"a0 ="},{"line":'"$call"',"hitCondition":"0"}]}'
+ask continue '{"threadId":1}'
+ask variables '{"variablesReference":2}'
+ask setBreakpoints '{"source":{"sourceReference":1},"breakpoints":[{"line":'"$call"',"hitCondition":"4"}]}'
+ask evaluate '{"expression":"seek start"}'
+echo stops >"$dir/kind.$seq"
+ask continue '{"threadId":1}'
+ask variables '{"variablesReference":2}'
+ask setBreakpoints '{"source":{"sourceReference":1},"breakpoints":[{"line":'"$call"'}]}'
+ask reverseContinue '{"threadId":1}'
+ask reverseContinue '{"threadId":1}'
+ask reverseContinue '{"threadId":1}'
+ask variables '{"variablesReference":2}'
+ask reverseContinue '{"threadId":1}'
+ask evaluate '{"expression":"seek e:8"}'
+echo stops >"$dir/kind.$seq"
+ask evaluate '{"expression":"seek e:99"}'
+ask evaluate '{"expression":"seek nowhere"}'
+ask disconnect
+session 0 "$dir/fib.lks"
+answer 2 '"verified":true,"id":1'
+answer 2 'a condition is A OP B'
+answer 2 'a hit condition is N'
+event 1 '"hitBreakpointIds":[1]'
+icount_of() # REQUEST
+{
+    grep "\"request_seq\":$1," "$dir/out" | sed 's/.*"icount","value":"\([0-9]*\)".*/\1/'
+}
+passed=$((passed + 1))
+[ "$(icount_of 4)" -ge 30 ] || complain 'a condition was not heeded'
+event 3 '"hitBreakpointIds":[1]'
+event 6 '"hitBreakpointIds":[1]'
+passed=$((passed + 1))
+[ "$(icount_of 13)" -lt "$(icount_of 8)" ] || complain 'the fourth hit is not the fourth'
+event 7 'the beginning of the recording'
+answer 16 'there is no such position'
+answer 17 'this is no position'
+
 # ---- memory and data ----
 ask launch
 ask evaluate '{"expression":"seek 50%"}'
