@@ -538,6 +538,17 @@ END
 says '^#0 .*sort' '0x30000'
 says_not 'not in symtab'
 
+session branch calc.lks <<'END'
+seek 60%
+monitor when
+monitor branch child.lks
+monitor branch child.lks
+monitor when
+END
+says 'branched at icount' 'is there already'
+counts 2 '^icount 8161 '
+"$lockstep" replay -q child.lks || bad 'the child does not replay'
+
 session detach laps.lks <<'END'
 stepi 3
 detach

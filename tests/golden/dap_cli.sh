@@ -1,11 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# dap_cli.sh LOCKSTEP: a session of the Debug Adapter Protocol, request by request.
+# dap_cli.sh LOCKSTEP [ELF]: a session of the Debug Adapter Protocol, request by request.
+# ELF is tests/system/debuggee.S, for a pc with callers.
 set -u
 LC_ALL=C
 export LC_ALL
 lockstep=$1
+elf=${2:-}
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 passed=0
@@ -224,6 +226,28 @@ passed=$((passed + 1))
 event 7 'the beginning of the recording'
 answer 16 'there is no such position'
 answer 17 'this is no position'
+
+# ---- a pc: the callers of `square`, at its first instruction and in its frame ----
+if [ -s "$elf" ]; then
+    "$lockstep" record -q -o "$dir/pc.lks" pc --boot flat -k "$elf" </dev/null \
+        >/dev/null || complain 'no trace of a pc'
+    ask launch
+    ask setInstructionBreakpoints '{"breakpoints":[{"instructionReference":"0x100139"}]}'
+    ask continue '{"threadId":1}'
+    ask stackTrace '{"threadId":1}'
+    ask stepIn '{"threadId":1}'
+    ask stepIn '{"threadId":1}'
+    ask stackTrace '{"threadId":1}'
+    ask disconnect
+    session 0 "$dir/pc.lks"
+    for n in 4 7; do
+        answer $n '"instructionPointerReference":"0x100137"'
+        answer $n '"instructionPointerReference":"0x100027"'
+        answer $n '"totalFrames":3'
+    done
+else
+    echo 'no 32-bit compiler: callers of a pc are skipped'
+fi
 
 # ---- memory and data ----
 ask launch
