@@ -283,11 +283,11 @@ case_restart()
 }
 
 # A session behind a socket, recorded, and mounted by somebody else.
-case_socket() # SPEC
+case_socket() # SPEC OPTIONS
 {
     "$lockstep" record -q -o "$work/t.lks" --fs "$1" --listen "$work/s" v86fs &
     recorder=$!
-    start "remote:unix:$work/s"
+    start "remote:unix:$work/s$2"
     "$tools/fsx" "$work/m/f" 300
     (cd "$work/m" && mkdir a && echo hello >a/b && [ "$(cat a/b)" = hello ])
     stop
@@ -465,8 +465,9 @@ daemon) case_daemon ;;
 bridge) case_bridge "" ;;
 bridge-shm) case_bridge ,shm ;;
 bridge-restart) case_restart ;;
-socket-mem) case_socket mem ;;
-socket-dir) case_socket "dir:$work/d" ;;
+socket-mem) case_socket mem "" ;;
+socket-dir) case_socket "dir:$work/d" "" ;;
+socket-shm) case_socket "dir:$work/d" ,shm ;;
 record-mem) case_record mem mem ;;
 record-dir) case_record "dir:$work/d" dir ;;
 record-overlay) case_record "overlay:$source/v86fs" overlay ;;
