@@ -193,7 +193,8 @@ static int run_session(struct cli *cli, struct cli_mount *mount, const char *fol
         ui_error(cli, "%s: cannot be mounted", folder);
     } else {
         ui_flush(cli);
-        bool stands = fuse_daemonize(mount->options->foreground) == 0;
+        /* Who goes into the background goes to "/", too. */
+        bool stands = mount->options->foreground || fuse_daemonize(0) == 0;
         if (stands && mount->options->confine) {
             status = serve_confined(cli, mount, folder);
         } else {

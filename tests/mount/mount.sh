@@ -265,9 +265,10 @@ case_bridge() # OPTIONS
 # The server of files is killed: EIO once, then there is another one with another tree.
 case_restart()
 {
+    cd "$source"
     command -v python3 >/dev/null || skip "no python3"
     start --record="$work/t.lks" \
-        "remote:exec:exec python3 $source/corpus/v86fs/bridge.py,shm,on-death=restart"
+        "remote:exec:exec python3 corpus/v86fs/bridge.py,shm,on-death=restart"
     for round in 1 2; do
         [ -z "$(ls "$work/m")" ] || die "restart: the old tree"
         echo hello >"$work/m/f"
@@ -279,6 +280,9 @@ case_restart()
     stop
     grep -q 'is lost: the other side' "$work/err" || die "$(cat "$work/err")"
     grep -q 'another server' "$work/err" || die "$(cat "$work/err")"
+    [ "$(grep -a -o -E 'server of files is lost|another server of files' "$work/t.lks" |
+        wc -l)" -eq 4 ] || die "restart: no notes in the trace"
+    "$lockstep" verify -q "$work/t.lks"
     "$lockstep" replay -q "$work/t.lks" || die "replay: $?"
 }
 
