@@ -230,9 +230,13 @@ int cli_mount_run(struct cli *cli, const struct cli_mount_options *options,
             arena_new_array(&cli->arena, struct cli_mount_name, CLI_MOUNT_NAME_COUNT);
         check(mount.notes.names);
     }
+    /* In the background we are at "/" when it is unmounted. */
+    char *absolute = realpath(folder, NULL);
+    check(absolute);
     int status = ask_root(cli, &mount);
     if (!status)
-        status = run_session(cli, &mount, folder);
+        status = run_session(cli, &mount, absolute);
+    free(absolute);
     buf_fini(&mount.request);
     return status;
 }

@@ -199,6 +199,22 @@ case_daemon()
     [ "$(cat "$work/d/f")" = hello ] || die "the file is not in the directory"
     umount "$work/m" 2>/dev/null || fusermount3 -u "$work/m"
     ! mounted || die "still mounted"
+    (cd "$work" && "$lockstep" mount mem m) # a signal ends it, too
+    for file in /proc/[0-9]*/cmdline; do
+        case $({ tr '\0' ' ' <"$file"; } 2>/dev/null) in
+        "$lockstep mount mem m ")
+            [ "$(readlink "${file%cmdline}cwd")" != / ] || server=${file%/cmdline}
+            ;;
+        esac
+    done
+    kill -TERM "${server#/proc/}"
+    server=
+    tries=0
+    while mounted; do
+        tries=$((tries + 1))
+        [ $tries -lt 100 ] || die "a signal does not unmount"
+        sleep 0.05
+    done
     status=0
     "$lockstep" mount mem "$work/none" 2>/dev/null || status=$?
     [ $status -eq 125 ] || die "a missing folder: $status"
