@@ -9,9 +9,9 @@
 #                    network
 #   FOLDER/root      what is used of them
 #   FOLDER/more      the same of packages that only some tests want: a C library for
-#                    i386 (more/sysroot), git with its libraries (more/programs), and of the
-#                    kernel's package the modules of 9p; absent, with a remark, where they
-#                    cannot be had
+#                    i386 (sysroot), git with its libraries (programs), and of the
+#                    kernel's package the modules of 9p; absent, with a remark, where
+#                    they cannot be had
 #   FOLDER/release   the kernel's release, 6.1.0-NN-686
 #
 # Exit status 3: the packages cannot be had here (no network and no copies, or no apt).
