@@ -137,6 +137,14 @@ enum { EMU_SINGLE_COUNT = 1024 };
 
 struct emu_cache; /* emu/block.c */
 
+/* Where near calls came from: a return to that place finds its block by a link of the
+ * block that called, instead of the table of all blocks. */
+struct emu_return {
+    struct emu_block *caller; /* its next[0] is what comes behind the call; or NULL */
+    uint32_t eip;
+};
+enum { EMU_RETURN_COUNT = 16 };
+
 struct emu_engine {
     struct emu_view views[EMU_VIEW_COUNT][EMU_DTLB_SIZE];
     struct emu_fetch fetches[2][EMU_ITLB_SIZE];
