@@ -126,14 +126,14 @@ struct emu_bounce {
 
 /* An instruction that was executed alone, with the bytes it was decoded from: it is
  * what those bytes still mean.  Many of them cross pages and are in no block. */
+enum { EMU_SINGLE_COUNT = 1024, EMU_SINGLE_BYTES = 16 };
 struct emu_single {
     uint32_t address; /* physical, of the first byte */
     uint8_t length;   /* 0: none */
     bool code32;
-    uint8_t bytes[EMU_INSN_SIZE_MAX];
+    uint8_t bytes[EMU_SINGLE_BYTES];
     struct emu_op op;
 };
-enum { EMU_SINGLE_COUNT = 1024 };
 
 struct emu_cache; /* emu/block.c */
 
