@@ -183,6 +183,11 @@ static struct pvm_insn with_imm(uint8_t op, unsigned a, unsigned b, int64_t x)
     return (struct pvm_insn){.op = op, .a = (uint8_t)a, .b = (uint8_t)b, .x = x};
 }
 
+static int64_t table_address(struct progen *p)
+{
+    return 2 + 2 * (int64_t)below(p, ANALYSIS_CASE_JUMP_MAX);
+}
+
 /* Neighbours that a recompiler may emit as one, on few registers, so that now and then
  * they only look so. */
 static uint32_t append_idiom(struct progen *p, uint32_t pc)
@@ -214,6 +219,15 @@ static uint32_t append_idiom(struct progen *p, uint32_t pc)
         {with_imm(PVM_OP_load_imm, r[0], 0, (int32_t)value(p)),
          with_imm(chance(p, 50) ? PVM_OP_add_imm_64 : PVM_OP_add_imm_32, r[0], r[0],
                   (int32_t)value(p))},
+        /* Calls and returns; mend_calls() gives the table what a call wants. */
+        {{.op = PVM_OP_load_imm_jump, .x = table_address(p), .target = pc}},
+        {{.op = PVM_OP_load_imm_jump_ind,
+          .b = (uint8_t)(chance(p, 80) ? r[0] : 0),
+          .x = table_address(p),
+          .y = table_address(p)}},
+        {with_imm(PVM_OP_jump_ind, 0, 0, chance(p, 80) ? 0 : table_address(p))},
+        {with_imm(PVM_OP_add_imm_64, 0, 0, chance(p, 50) ? 2 : -2),
+         with_imm(PVM_OP_jump_ind, 0, 0, 0)},
     };
     const struct pvm_insn *chosen = idiom[below(p, countof(idiom))];
     uint32_t size = 0;
@@ -250,6 +264,23 @@ static void mend_targets(struct progen *p)
     }
 }
 
+/* Let most of the addresses that calls put into ra be those behind them. */
+static void mend_calls(struct progen *p)
+{
+    struct analysis_case *c = p->c;
+    const struct pvm_code code = analysis_case_code(c);
+    struct pvm_insn insn;
+    for (uint32_t pc = 0; pc < c->code_size; pc++) {
+        if (!pvm_insn_decode(&code, c->config.profile, pc, &insn) || insn.a != 0 ||
+            (insn.op != PVM_OP_load_imm_jump && insn.op != PVM_OP_load_imm_jump_ind))
+            continue;
+        uint64_t index = (uint64_t)insn.x / 2 - 1;
+        uint32_t behind = pc + insn.size;
+        if (index < ANALYSIS_CASE_JUMP_MAX && chance(p, 90))
+            memcpy(c->jump + 4 * (size_t)index, &behind, 4);
+    }
+}
+
 static void make_code(struct progen *p)
 {
     struct analysis_case *c = p->c;
@@ -263,6 +294,7 @@ static void make_code(struct progen *p)
     c->jump_count = (uint32_t)below(p, ANALYSIS_CASE_JUMP_MAX + 1);
     c->jump_width = 4;
     mend_targets(p);
+    mend_calls(p);
 }
 
 /* ---- programs that no compiler makes ---- */

@@ -145,6 +145,10 @@ void bench_machine_reset(struct bench_machine *machine);
 /* `run` of a variant whose self is a machine: anew, to its end, with an answer to the
  * call that the program hostcall makes.  Dies unless it halts. */
 void bench_machine_run(void *machine, uint64_t *ret_ns);
+
+/* The same twice in one memory, of which the second run is measured, as it is of the
+ * native program: pages have been touched. */
+void bench_machine_run_again(void *machine, uint64_t *ret_ns);
 void bench_machine_close(struct bench_machine *machine);
 
 /* Run natively once: the folder of native programs is next to lockstep-bench.  False:

@@ -185,8 +185,8 @@ struct emu_cpu {
     uint32_t privilege;
     uint32_t code_mode; /* EMU_MODE_* */
     bool stop;
-    struct emu_block *block;   /* the running one */
-    struct emu_block **blocks; /* the known ones */
+    struct emu_block *block;    /* the running one */
+    struct emu_block **blocks;  /* the known ones */
     struct emu_return *returns; /* of the last calls, a ring */
     uint32_t return_top;
     struct emu_engine *engine;
@@ -251,13 +251,9 @@ size_t emu_cpu_peek(const struct emu_cpu *cpu, uint32_t linear, void *ret_data,
 size_t emu_cpu_poke(struct emu_cpu *cpu, uint32_t linear, const void *data,
                     size_t size);
 
-enum { EMU_BREAKPOINT_MAX = 64 };
-
-/* Stop before instructions at these linear addresses; copied, at most
- * EMU_BREAKPOINT_MAX.  Each run executes its first instruction in any case. */
+/* Stop before instructions at these linear addresses, which ascend; borrowed until the
+ * next call.  Each run executes its first instruction in any case. */
 void emu_cpu_set_breakpoints(struct emu_cpu *cpu, const uint32_t *linear, size_t count);
-
-enum { EMU_WATCH_MAX = 64 };
 
 /* Linear addresses first..last, and which accesses matter. */
 struct emu_watch {
@@ -265,7 +261,7 @@ struct emu_watch {
     bool read, write;
 };
 
-/* Watch data accesses of instructions and of deliveries; copied, at most EMU_WATCH_MAX.
+/* Watch data accesses of instructions and of deliveries; borrowed until the next call.
  * One that meets a watch is executed, and the run ends as by emu_cpu_stop(), perhaps
  * some instructions later.  Code fetches and page walks are not looked at. */
 void emu_cpu_set_watches(struct emu_cpu *cpu, const struct emu_watch *watch,
@@ -278,6 +274,10 @@ struct emu_watch_hit {
     uint32_t address; /* the first byte of it that was touched */
 };
 struct emu_watch_hit emu_cpu_take_watch_hit(struct emu_cpu *cpu);
+
+/* A device has written [physical, physical + size): is a watch there, as the page
+ * tables are now? */
+void emu_cpu_note_device_write(struct emu_cpu *cpu, uint32_t physical, size_t size);
 
 /* Forget all decoded code; the guest cannot see it. */
 void emu_cpu_flush_code(struct emu_cpu *cpu);

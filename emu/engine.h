@@ -144,6 +144,7 @@ struct emu_return {
     uint32_t eip;
 };
 enum { EMU_RETURN_COUNT = 16 };
+enum { EMU_WATCH_LINE_SHIFT = 6, EMU_WATCH_LINES = 8192, EMU_WATCH_PAGES = 1024 };
 
 struct emu_engine {
     struct emu_view views[EMU_VIEW_COUNT][EMU_DTLB_SIZE];
@@ -166,10 +167,12 @@ struct emu_engine {
     bool delivered; /* the instruction entered a handler: INT n */
     bool keep_eip;  /* a fault belongs to the new task already */
     bool external;  /* faults now arise in a delivery: EXT of error codes */
-    uint32_t breakpoints[EMU_BREAKPOINT_MAX];
+    const uint32_t *breakpoints; /* ascending */
     size_t breakpoint_count;
-    struct emu_watch watches[EMU_WATCH_MAX];
+    const struct emu_watch *watches;
     size_t watch_count;
+    /* Which lines and pages may be watched, by the low bits of their numbers. */
+    uint64_t watch_lines[EMU_WATCH_LINES / 64], watch_pages[EMU_WATCH_PAGES / 64];
     struct emu_watch_hit watch_hit;
     struct emu_undefined undefined;
     struct emu_single singles[EMU_SINGLE_COUNT];

@@ -259,10 +259,19 @@ static uint64_t stress_budget(struct emu_cpu *cpu, uint64_t budget)
 static bool is_breakpoint(const struct emu_cpu *cpu, uint32_t linear, uint32_t size)
 {
     const struct emu_engine *e = cpu->engine;
-    for (size_t i = 0; i < e->breakpoint_count; i++)
-        if (e->breakpoints[i] - linear < size)
-            return true;
-    return false;
+    size_t low = 0, high = e->breakpoint_count; /* the first one that is not below */
+    if (!high)
+        return false;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (e->breakpoints[middle] < linear)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    /* Behind the last one addresses begin again. */
+    low = low < e->breakpoint_count ? low : 0;
+    return e->breakpoints[low] - linear < size;
 }
 
 /* From the block at EIP on, as far as the budget goes. */

@@ -21,6 +21,13 @@
  * gs:[r32 + disp32] with 32-bit address arithmetic, which wraps as [5.1] wants it.
  * rsp is the top of the list of table jumps while a ledger is kept, and a stack.
  *
+ * Without a ledger a guest's call (load_imm_jump or load_imm_jump_ind that puts the
+ * address behind it into ra) is a host's call, and a jump to ra a return, which the CPU
+ * foresees: behind the call stands a test that ra says the same.  The stack is only a
+ * guess: what is on it is code of the unit, each exit forgets it, when it is full the
+ * call faults and the interpreter makes it, and when it is empty or wrong the jump goes
+ * by the table.
+ *
  * The meter is one word of three counts that a block entry lowers in one subtraction:
  *
  *   63..44 shown gas    43..24 blocks that may still be entered    23..0 instructions
@@ -74,7 +81,8 @@ enum native_exit {
 
 /* Shared with native code, which reaches it at NATIVE_CONTEXT from gs. */
 struct native_context {
-    uint64_t reg[PVM_REG_COUNT];
+    uint64_t reg[PVM_REG_COUNT]; /* in a worker: guest registers */
+    uint64_t regs;               /* where guest registers are: there, or in a state */
     uint64_t meter;
     uint64_t acc;
     uint64_t exit;     /* enum native_exit and index */
@@ -86,10 +94,12 @@ struct native_context {
     uint64_t path;      /* where the next full accumulator goes */
     uint64_t path_end;  /* and where the segment is full */
     uint64_t path_skip; /* the first one begins with the sentinel at this bit */
+    uint64_t base;      /* of guest memory */
 };
 
 enum {
     NATIVE_AREA_SIZE = 1 << 16, /* right below the rights of mem.h */
+    NATIVE_STACK_GUARD = 4096,  /* a worker's stack is above this page of the area */
     NATIVE_LOG_OFFSET = 8192,   /* of the list's lower end in the area */
     NATIVE_PATH_OFFSET = 49152, /* of the words of branch outcomes */
 };
@@ -106,6 +116,8 @@ struct native_site {
     int32_t x;      /* calls: the immediate */
     uint8_t op;     /* calls: which one; else 0 */
     uint8_t size;   /* calls: of the instruction */
+    bool ends;      /* calls: the block, in this profile */
+    uint32_t left;  /* calls: visits of the block from it on, if known; else 0 */
 };
 
 struct native_block {
@@ -123,11 +135,14 @@ struct native_unit {
     uint8_t *code;                /* tables, then code; below 2 GiB */
     uint32_t code_size;           /* bytes in use */
     uint32_t enter, leave, flush; /* offsets */
+    uint32_t underflow, strayed;  /* of returns; native_unit.pairs */
     uint32_t cost_stride; /* bytes between the costs of blocks, at the code's start */
     struct pvm_recomp_options options;
     bool keeps_path, keeps_hash; /* by the gas log */
     bool pages_cost;             /* entries test the reserve first */
     bool plain_meter;            /* of gas alone */
+    bool pairs;                  /* calls and returns are the host's */
+    bool based;                  /* BASE is the base of guest memory */
     bool table_has_holes;        /* a table jump may lead nowhere */
     const uint64_t *hash_factor; /* in the code memory */
     struct native_block *block;
@@ -161,7 +176,7 @@ static inline uint32_t native_block_at(const struct pvm_program *program, uint32
     {                                                                                  \
         R14, RBP, R10, R11, R12, RBX, R13, RDI, RSI, R8, R9, RAX, RCX                  \
     }
-enum { SCRATCH = RDX, METER = R15, ACC = R15 };
+enum { SCRATCH = RDX, METER = R15, ACC = R15, BASE = R15 };
 
 /* ---- compiling ---- */
 
@@ -199,6 +214,8 @@ struct native_compiler {
     uint32_t index;       /* instructions before this one in it */
     uint32_t count;       /* instructions that are being emitted as one */
     uint8_t *check_cost;  /* the immediate cost of the current block, to patch */
+    uint8_t check_size;   /* its bytes */
+    uint64_t visits;      /* of the current block, if known; else 0 */
     uint32_t jump_table;  /* address of native table-jump targets */
     const uint8_t *limit; /* of the code memory */
     native_emit_fn *emitter[256];
@@ -206,6 +223,7 @@ struct native_compiler {
     uint32_t stub_count;
     struct native_fixup *fixup;
     uint32_t fixup_count;
+    bool based;          /* accesses of the current block go by BASE */
     bool joins;          /* the last block ended in a fallthrough */
     uint32_t insn_count; /* marked positions: a bound on instructions */
 };

@@ -94,6 +94,8 @@ enum err pvm_program_recompile(struct arena *arena, const struct pvm_code *code,
     unit->keeps_hash = log == PVM_GAS_LOG_SUMMARY;
     unit->pages_cost = gas_charges_pages(config);
     unit->plain_meter = !unit->keeps_path && !unit->keeps_hash && config->model == 0;
+    unit->pairs = !unit->keeps_path && !unit->options.explicit_checks;
+    unit->based = unit->options.unmetered && !unit->options.explicit_checks;
     program->unit = unit;
     struct native_compiler c = {
         .program = program, .unit = unit, .features = os_cpu_features()};

@@ -23,6 +23,9 @@ enum {
     /* Bytes that are appended between two looks at the room: a window of the longest
      * instructions, and its stubs. */
     STEP_NATIVE_MAX = 64 * 256,
+    /* Of a block whose accesses go by a register: that makes a load two cycles faster
+     * and costs an instruction.  Long blocks are limited by the latter. */
+    BASED_INSNS_MAX = 24,
     INSN_NATIVE_USUAL = 48,
 };
 
@@ -123,7 +126,7 @@ static void put_cost(struct native_compiler *c, const struct gas_meter *meter,
         uint32_t now =
             (uint32_t)(cost[0] == METER_ASK ? METER_PLAIN_ASK
                                             : need + MUTANT(native_plain_more, 1, 0));
-        memcpy(c->check_cost, &now, 4);
+        memcpy(c->check_cost, &now, c->check_size);
     }
     if (logs)
         cost[1] = summary_term(PVM_CHARGE_BLOCK, unit->block[c->block].pc, need);
@@ -231,17 +234,6 @@ static bool window_emit(struct native_compiler *c, struct window *w, uint32_t ke
     return true;
 }
 
-/* Begin the current block: its gas check, whose cost is known at the end. */
-static void begin_block(struct native_compiler *c, uint32_t pc, struct gas_meter *meter)
-{
-    c->unit->block[c->block].pc = pc;
-    c->index = 0;
-    pvm_gas_meter_begin(meter, &c->program->config);
-    if (c->joins)
-        x64_align(&c->as, LOOP_ALIGNMENT);
-    pvm_native_check(c);
-}
-
 /* Decode from `pc` until the block ends or the window is full, one at least; *ret_last
  * is the last instruction, a trap where there is none.  Answers whether the block has
  * ended. */
@@ -271,21 +263,39 @@ static bool window_fill(struct native_compiler *c, struct window *w, uint32_t pc
     return ended;
 }
 
+/* Begin the current block with its gas check.  `whole`: what it costs, if all of it is
+ * in the window; the check gets that at the end. */
+static void begin_block(struct native_compiler *c, const struct window *w,
+                        const struct gas_meter *whole)
+{
+    c->based = c->unit->based && whole && w->end <= BASED_INSNS_MAX;
+    c->check_size = whole && pvm_gas_meter_need(whole) < INT8_MAX ? 1 : 4;
+    c->visits = whole ? whole->visits : 0;
+    if (c->joins)
+        x64_align(&c->as, LOOP_ALIGNMENT);
+    pvm_native_check(c);
+}
+
 static bool compile_block(struct native_compiler *c, uint32_t pc)
 {
     struct gas_meter meter;
     struct window window;
     uint64_t stores = 0;
     struct pvm_insn last;
-    bool ended = false;
+    bool ended = false, begun = false;
     window.first = window.end = 0;
-    begin_block(c, pc, &meter);
+    c->unit->block[c->block].pc = pc;
+    c->index = 0;
+    pvm_gas_meter_begin(&meter, &c->program->config);
     while (!ended) {
         window.head_count = 0;
         ended = window_fill(c, &window, pc, &stores, &last);
         pc = last.pc + last.size;
         pvm_gas_meter_visit(&meter, c->program->code, window.head, window.head_count,
                             last.target);
+        if (!begun)
+            begin_block(c, &window, ended ? &meter : NULL);
+        begun = true;
         if (!window_emit(c, &window, ended ? 0 : WINDOW_AHEAD))
             return false;
     }

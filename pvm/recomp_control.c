@@ -46,10 +46,20 @@ static void context_meter(struct x64 *as, bool is_store, uint32_t at)
 static const uint8_t saved[] = {RBX, RBP, R12, R13, R14, R15};
 enum { SAVED_COUNT = sizeof saved };
 static const uint8_t guest_reg[PVM_REG_COUNT] = NATIVE_REG;
+enum { RA = 0 };
 
 static bool logs(const struct native_unit *unit)
 {
     return unit->keeps_path || unit->keeps_hash;
+}
+
+/* mov between guest register k and where rdx says they are.  (Not by gs, which a CPU
+ * stores by only once a cycle.) */
+static void saved_reg(struct x64 *as, unsigned opcode, unsigned k)
+{
+    x64_rex(as, W64, guest_reg[k], 0, SCRATCH);
+    x64_u8(as, opcode);
+    x64_mem(as, guest_reg[k], SCRATCH, (int32_t)(8 * k));
 }
 
 static void emit_enter(struct native_compiler *c)
@@ -63,10 +73,11 @@ static void emit_enter(struct native_compiler *c)
         context_meter(as, false, CONTEXT(meter));
         context_load(as, ACC, CONTEXT(acc));
     } else {
-        context_load(as, METER, CONTEXT(meter));
+        context_load(as, METER, c->unit->based ? CONTEXT(base) : CONTEXT(meter));
     }
+    context_load(as, SCRATCH, CONTEXT(regs));
     for (unsigned k = 0; k < PVM_REG_COUNT; k++)
-        context_load(as, guest_reg[k], CONTEXT(reg) + 8 * k);
+        saved_reg(as, 0x8b, k);
     context_op(as, W32, 0xff, 4, CONTEXT(resume)); /* jmp [resume] */
 }
 
@@ -82,8 +93,9 @@ static void emit_leave(struct native_compiler *c)
     } else {
         context_store(as, METER, CONTEXT(meter));
     }
+    context_load(as, SCRATCH, CONTEXT(regs));
     for (unsigned k = 0; k < count; k++)
-        context_store(as, guest_reg[k], CONTEXT(reg) + 8 * k);
+        saved_reg(as, 0x89, k);
     context_store(as, RSP, CONTEXT(log_rsp));
     context_load(as, RSP, CONTEXT(host_rsp));
     for (unsigned k = SAVED_COUNT; k-- > 0;)
@@ -119,6 +131,44 @@ static void emit_flush(struct native_compiler *c)
     x64_patch(x64_jmp(as), c->unit->code + c->unit->leave);
 }
 
+/* op [table + rdx * 8]: ff /4 jumps, ff /2 calls. */
+static void table_op(struct native_compiler *c, unsigned digit)
+{
+    x64_bytes(&c->as, 0xd500ff | (uint64_t)x64_modrm(0, digit, 4) << 8, 3);
+    x64_u32(&c->as, c->jump_table);
+}
+
+/* cmp qword [table + rdx * 8], 0 */
+static void table_test(struct native_compiler *c)
+{
+    x64_bytes(&c->as, 0xd53c8348, 4);
+    x64_u32(&c->as, c->jump_table);
+    x64_u8(&c->as, 0);
+}
+
+/* Where returns go that the stack did not know.  In: edx is what to tell C if the jump
+ * must be interpreted, ra where to. */
+static void emit_returns(struct native_compiler *c)
+{
+    struct x64 *as = &c->as;
+    c->unit->underflow = (uint32_t)(as->at - c->unit->code);
+    x64_lea(as, W64, RSP, RSP, -8); /* our own address remains at the bottom */
+    c->unit->strayed = (uint32_t)(as->at - c->unit->code);
+    x64_bytes(as, 0x6e0f66 | (uint64_t)x64_modrm(3, 1, SCRATCH) << 24, 4); /* movd */
+    x64_mov32(as, SCRATCH, guest_reg[RA]);
+    x64_shift_imm(as, W32, 1, SCRATCH, 1);
+    x64_alu_imm(as, W32, ALU_SUB, SCRATCH, MUTANT(native_return_index, 2, 1));
+    x64_alu_imm(as, W32, ALU_CMP, SCRATCH, (int32_t)c->program->code->jump_count);
+    uint8_t *past = x64_jcc_short(as, CC_AE);
+    table_test(c);
+    uint8_t *hole = x64_jcc_short(as, CC_E);
+    table_op(c, 4);
+    x64_patch_short(past, as->at);
+    x64_patch_short(hole, as->at);
+    x64_bytes(as, 0x7e0f66 | (uint64_t)x64_modrm(3, 1, SCRATCH) << 24, 4);
+    x64_patch(x64_jmp(as), c->unit->code + c->unit->leave);
+}
+
 void pvm_native_frame(struct native_compiler *c)
 {
     c->unit->enter = (uint32_t)(c->as.at - c->unit->code);
@@ -127,6 +177,8 @@ void pvm_native_frame(struct native_compiler *c)
     emit_leave(c);
     c->unit->flush = (uint32_t)(c->as.at - c->unit->code);
     emit_flush(c);
+    if (c->unit->pairs)
+        emit_returns(c);
 }
 
 /* ---- asking ---- */
@@ -176,6 +228,8 @@ static void call(struct native_compiler *c, const struct native_insn *i)
     site->x = (int32_t)MUTANT(native_ecalli_16, (uint16_t)i->x, i->x);
     site->op = i->op;
     site->size = i->size;
+    site->left = c->visits ? (uint32_t)c->visits - c->index : 0;
+    site->ends = pvm_op_terminates(c->program->config.profile, i->op);
     leave_with(c, EXIT_CALL, number);
 }
 
@@ -263,9 +317,9 @@ void pvm_native_check(struct native_compiler *c)
     } else if (logs(c->unit)) {
         check_logged(c);
     } else if (c->unit->plain_meter) {
-        x64_rr(&c->as, W64, 0x81, ALU_SUB, METER);
+        x64_rr(&c->as, W64, c->check_size == 1 ? 0x83 : 0x81, ALU_SUB, METER);
         c->check_cost = c->as.at;
-        c->as.at += 4;
+        c->as.at += c->check_size;
         add_stub(c, x64_jcc(&c->as, MUTANT(native_gas_plain, CC_E, CC_B)), EXIT_GAS,
                  c->block);
     } else if (c->unit->pages_cost) {
@@ -317,6 +371,26 @@ EMIT(jump)
         pvm_native_ask(c, i);
 }
 
+/* Does the instruction put the address of the block behind it into ra? */
+static bool is_call(const struct native_compiler *c, const struct native_insn *i)
+{
+    const struct pvm_code *code = c->program->code;
+    uint32_t x = (uint32_t)i->x, next = i->pc + i->size;
+    return c->unit->pairs && i->a == guest_reg[RA] && x && x % 2 == 0 &&
+           x / 2 - 1 < code->jump_count && pvm_code_jump(code, x / 2 - 1) == next &&
+           pvm_program_block_start(c->program, next) &&
+           native_block_at(c->program, next) == c->block + 1;
+}
+
+/* Where a call comes back to: is it the block behind, which follows here, that ra
+ * means?  In: edx is what a return leaves. */
+static void behind_call(struct native_compiler *c, const struct native_insn *i)
+{
+    x64_alu_imm(&c->as, W32, ALU_CMP, i->a, (int32_t)i->x);
+    x64_patch(x64_jcc(&c->as, MUTANT(native_return_any, CC_B, CC_NE)),
+              c->unit->code + c->unit->strayed);
+}
+
 EMIT(load_imm_jump)
 {
     if (!valid_target(c, i->target)) {
@@ -325,7 +399,13 @@ EMIT(load_imm_jump)
     }
     x64_load_imm(&c->as, i->a,
                  MUTANT(native_jump_imm_32, (uint32_t)i->x, (uint64_t)i->x));
-    jump_to(c, i->target);
+    if (!is_call(c, i)) {
+        jump_to(c, i->target);
+        return;
+    }
+    (void)pvm_native_site(c, i);
+    aim(c, x64_call(&c->as), (uint32_t)i->target);
+    behind_call(c, i);
 }
 
 EMIT(fallthrough)
@@ -416,11 +496,8 @@ static void jump_table(struct native_compiler *c, const struct native_insn *i,
     x64_alu_imm(as, W32, ALU_SUB, SCRATCH, MUTANT(native_jump_index, 2, 1));
     x64_alu_imm(as, W32, ALU_CMP, SCRATCH, (int32_t)c->program->code->jump_count);
     pvm_native_ask_if(c, i, MUTANT(native_jump_bound, CC_A, CC_AE));
-    if (MUTANT(native_jump_holes, false,
-               c->unit->table_has_holes)) { /* cmp qword [table + rdx * 8], 0 */
-        x64_bytes(as, 0xd53c8348, 4);
-        x64_u32(as, c->jump_table);
-        x64_u8(as, 0);
+    if (MUTANT(native_jump_holes, false, c->unit->table_has_holes)) {
+        table_test(c);
         pvm_native_ask_if(c, i, CC_E);
     }
     if (c->unit->keeps_path) { /* is there room in the list? */
@@ -430,12 +507,24 @@ static void jump_table(struct native_compiler *c, const struct native_insn *i,
     }
     if (loads)
         x64_load_imm(as, i->a, (uint64_t)i->x);
-    x64_bytes(as, 0xd524ff, 3); /* jmp [table + rdx * 8] */
-    x64_u32(as, c->jump_table);
+    if (loads && i->a != i->b && is_call(c, i)) {
+        (void)pvm_native_site(c, i);
+        table_op(c, 2);
+        behind_call(c, i);
+    } else {
+        table_op(c, 4);
+    }
 }
 
 EMIT(jump_ind)
 {
+    if (c->unit->pairs && i->a == guest_reg[RA] &&
+        MUTANT(native_return_x, true, i->x == 0)) {
+        uint32_t site = pvm_native_site(c, i);
+        x64_load_imm(&c->as, SCRATCH, (uint32_t)EXIT_STEP << EXIT_SHIFT | site);
+        x64_u8(&c->as, 0xc3); /* ret */
+        return;
+    }
     x64_lea(&c->as, W32, SCRATCH, i->a, (int32_t)i->x);
     jump_table(c, i, false);
 }

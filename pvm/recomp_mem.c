@@ -34,15 +34,21 @@ struct access {
     bool escape;    /* 0f in front of the opcode */
     uint8_t opcode;
     bool byte_reg; /* names a byte register: 4..7 want REX */
+    bool is_store;
 };
 
-/* modrm and what follows it for [base + index * 2^scale + x], always with disp32. */
+/* modrm and what follows it for [base + index * 2^scale + x]. */
 static void indexed_mem(struct x64 *as, unsigned reg, struct place place)
 {
-    x64_bytes(
-        as, x64_modrm(2, reg, 4) | x64_modrm(place.scale, place.index, place.base) << 8,
-        2);
-    x64_u32(as, (uint32_t)place.x);
+    int32_t x = (int32_t)place.x;
+    bool small = x == (int8_t)x;
+    unsigned mod = x == 0 && (place.base & 7) != RBP ? 0u : small ? 1u : 2u;
+    x64_bytes(as,
+              x64_modrm(mod, reg, 4) | x64_modrm(place.scale, place.index, place.base)
+                                           << 8,
+              2);
+    x64_u32(as, (uint32_t)x);
+    as->at -= mod == 0 ? 4 : mod == 1 ? 3 : 0;
 }
 
 static void put_mem(struct x64 *as, unsigned reg, struct place place)
@@ -55,27 +61,6 @@ static void put_mem(struct x64 *as, unsigned reg, struct place place)
             (uint32_t)MUTANT(native_absolute_31, place.x & INT32_MAX, place.x));
     else
         x64_mem(as, reg, place.base, (int32_t)place.x);
-}
-
-/* op reg, gs:[place]; the immediate of a store of one is the caller's. */
-static void guest(struct x64 *as, struct access access, unsigned reg,
-                  struct place place)
-{
-    unsigned rm = place.base == NO_BASE ? 0 : place.base;
-    unsigned index = place.indexed ? place.index : 0;
-    bool low = access.byte_reg && reg >= RSP && reg < R8 && !(rm & 8);
-    x64_bytes(as, 0x6765, MUTANT(native_address_64, 1, 2));
-    if (MUTANT(native_access_no_prefix, false, access.prefix != 0))
-        x64_u8(as, access.prefix);
-    if (MUTANT(native_access_high_byte, false, low))
-        x64_u8(as, 0x40);
-    else
-        x64_rex(as, MUTANT(native_access_narrow, W32, access.w), reg, index, rm);
-    if (access.escape)
-        x64_u8(as, 0x0f);
-    x64_u8(as, MUTANT(native_load_i8_zero, access.opcode == 0xbe ? 0xb6 : access.opcode,
-                      access.opcode));
-    put_mem(as, reg, place);
 }
 
 /* edx = the guest address of an access. */
@@ -125,54 +110,90 @@ static void check_rights(struct native_compiler *c, const struct native_insn *fi
     }
 }
 
-/* Everything in front of the access itself, and the site it belongs to. */
-static void prepare(struct native_compiler *c, const struct native_insn *first,
-                    bool is_store, unsigned size, struct place place)
+/* With guest memory based on a register: put the address into edx, but for what of X
+ * the guard behind guest memory makes harmless, and answer where that is. */
+static struct place based(struct x64 *as, struct place place)
 {
-    if (c->unit->options.explicit_checks)
-        check_rights(c, first, is_store, size, place);
+    bool reaches = place.x >= 0 && place.x <= MEM_GUARD_SIZE - 8;
+    struct place at = {.base = BASE, .index = SCRATCH, .indexed = true};
+    if (place.base == NO_BASE && (uint32_t)place.x <= INT32_MAX)
+        return (struct place){.base = BASE, .x = (uint32_t)place.x};
+    if (place.base != NO_BASE && reaches) {
+        at.x = place.x;
+        place.x = 0;
+    }
+    if (place.base != NO_BASE && !place.indexed && !place.x)
+        x64_mov32(as, SCRATCH, place.base);
     else
-        (void)pvm_native_site(c, first);
+        load_address(as, place);
+    return at;
 }
 
-static const struct access load_u8 = {1, 0, W32, true, 0xb6, false};
-static const struct access load_i8 = {1, 0, W64, true, 0xbe, false};
-static const struct access load_u16 = {2, 0, W32, true, 0xb7, false};
-static const struct access load_i16 = {2, 0, W64, true, 0xbf, false};
-static const struct access load_u32 = {4, 0, W32, false, 0x8b, false};
-static const struct access load_i32 = {4, 0, W64, false, 0x63, false};
-static const struct access load_u64 = {8, 0, W64, false, 0x8b, false};
+/* op reg, [place] in guest memory, with everything that belongs in front of it; the
+ * immediate of a store of one is the caller's. */
+static void guest(struct native_compiler *c, const struct native_insn *first,
+                  struct access access, unsigned reg, struct place place)
+{
+    struct x64 *as = &c->as;
+    if (c->unit->options.explicit_checks)
+        check_rights(c, first, access.is_store, access.size, place);
+    if (c->based)
+        place = based(as, place);
+    if (!c->unit->options.explicit_checks)
+        (void)pvm_native_site(c, first);
+    unsigned rm = place.base == NO_BASE ? 0 : place.base;
+    unsigned index = place.indexed ? place.index : 0;
+    bool low = access.byte_reg && reg >= RSP && reg < R8 && !(rm & 8);
+    if (!c->based)
+        x64_bytes(as, 0x6765, MUTANT(native_address_64, 1, 2));
+    if (MUTANT(native_access_no_prefix, false, access.prefix != 0))
+        x64_u8(as, access.prefix);
+    if (MUTANT(native_access_high_byte, false, low))
+        x64_u8(as, 0x40);
+    else
+        x64_rex(as, MUTANT(native_access_narrow, W32, access.w), reg, index, rm);
+    if (access.escape)
+        x64_u8(as, 0x0f);
+    x64_u8(as, MUTANT(native_load_i8_zero, access.opcode == 0xbe ? 0xb6 : access.opcode,
+                      access.opcode));
+    put_mem(as, reg, place);
+}
 
-static const struct access store_u8 = {1, 0, W32, false, 0x88, true};
-static const struct access store_u16 = {2, 0x66, W32, false, 0x89, false};
-static const struct access store_u32 = {4, 0, W32, false, 0x89, false};
-static const struct access store_u64 = {8, 0, W64, false, 0x89, false};
+static const struct access load_u8 = {1, 0, W32, true, 0xb6, false, false};
+static const struct access load_i8 = {1, 0, W64, true, 0xbe, false, false};
+static const struct access load_u16 = {2, 0, W32, true, 0xb7, false, false};
+static const struct access load_i16 = {2, 0, W64, true, 0xbf, false, false};
+static const struct access load_u32 = {4, 0, W32, false, 0x8b, false, false};
+static const struct access load_i32 = {4, 0, W64, false, 0x63, false, false};
+static const struct access load_u64 = {8, 0, W64, false, 0x8b, false, false};
 
-static const struct access store_imm_u8 = {1, 0, W32, false, 0xc6, false};
-static const struct access store_imm_u16 = {2, 0x66, W32, false, 0xc7, false};
-static const struct access store_imm_u32 = {4, 0, W32, false, 0xc7, false};
-static const struct access store_imm_u64 = {8, 0, W64, false, 0xc7, false};
+static const struct access store_u8 = {1, 0, W32, false, 0x88, true, true};
+static const struct access store_u16 = {2, 0x66, W32, false, 0x89, false, true};
+static const struct access store_u32 = {4, 0, W32, false, 0x89, false, true};
+static const struct access store_u64 = {8, 0, W64, false, 0x89, false, true};
+
+static const struct access store_imm_u8 = {1, 0, W32, false, 0xc6, false, true};
+static const struct access store_imm_u16 = {2, 0x66, W32, false, 0xc7, false, true};
+static const struct access store_imm_u32 = {4, 0, W32, false, 0xc7, false, true};
+static const struct access store_imm_u64 = {8, 0, W64, false, 0xc7, false, true};
 
 static void load(struct native_compiler *c, const struct native_insn *i,
                  struct access access, unsigned base)
 {
-    prepare(c, i, false, access.size, at(base, i->x));
-    guest(&c->as, access, i->a, at(base, i->x));
+    guest(c, i, access, i->a, at(base, i->x));
 }
 
 static void store(struct native_compiler *c, const struct native_insn *i,
                   struct access access, unsigned base)
 {
-    prepare(c, i, true, access.size, at(base, i->x));
-    guest(&c->as, access, MUTANT(native_store_rax, RAX, i->a), at(base, i->x));
+    guest(c, i, access, MUTANT(native_store_rax, RAX, i->a), at(base, i->x));
 }
 
 /* Y fits 32 bits, and the host extends it as the definition does. */
 static void store_imm(struct native_compiler *c, const struct native_insn *i,
                       struct access access, unsigned base)
 {
-    prepare(c, i, true, access.size, at(base, i->x));
-    guest(&c->as, access, 0, at(base, i->x));
+    guest(c, i, access, 0, at(base, i->x));
     x64_u32(&c->as, (uint32_t)MUTANT(native_store_imm_15, i->y & 0x7fff, i->y));
     c->as.at -= access.size == 1 ? 3 : access.size == 2 ? 2 : 0;
 }
@@ -186,8 +207,7 @@ void pvm_native_load_indexed(struct native_compiler *c, const struct native_insn
     const struct access *how = access[i->op - PVM_OP_load_ind_u8];
     struct place place = {
         .base = base, .index = index, .scale = scale, .indexed = true, .x = i->x};
-    prepare(c, first, false, how->size, place);
-    guest(&c->as, *how, i->a, place);
+    guest(c, first, *how, i->a, place);
 }
 
 #define LOAD(type)                                                                     \

@@ -20,6 +20,9 @@ struct frame {
 };
 static _Thread_local struct frame running;
 
+/* Runs of native code that this thread has begun. */
+static _Thread_local uint64_t runs_begun;
+
 /* An address space without a page, for states that have no memory. */
 static _Thread_local struct pvm_mem *no_memory;
 
@@ -55,7 +58,7 @@ static bool on_fault(void *self, void *ucontext)
     uint64_t offset = os_fault_ip(ucontext) - (uintptr_t)unit->code;
     uint64_t distance = os_fault_address(ucontext) - (uintptr_t)running.mem->base;
     const struct native_site *site = site_at(unit, offset);
-    if (!site || distance >= ((uint64_t)1 << 32) + PVM_PAGE_SIZE)
+    if (!site || distance >= MEM_GUARDED_SIZE)
         return false;
     os_fault_register_set(ucontext, SCRATCH,
                           (uint64_t)EXIT_STEP << EXIT_SHIFT |
@@ -86,9 +89,10 @@ static void meter_show(struct pvm_engine *e, struct native_context *context)
     context->meter = plain ? shown : shown << METER_GAS_SHIFT | METER_FULL;
 }
 
-static void meter_read(struct pvm_engine *e, uint64_t meter)
+static inline void meter_read(struct pvm_engine *e, const struct native_unit *unit,
+                              uint64_t meter)
 {
-    if (e->program->unit->plain_meter) {
+    if (unit->plain_meter) {
         e->state.icount += e->gas_shown - meter;
         e->gas_shown = meter;
         return;
@@ -147,6 +151,29 @@ static void put_outcomes(struct pvm_engine *e, uint64_t word, uint32_t skip)
     pvm_segment_put_bits(e, group);
 }
 
+/* Table jumps, pushed downwards, a word each.  Four at a time: there may be as many as
+ * blocks. */
+static void targets_read(struct segment *seg, const struct native_context *context)
+{
+    typedef uint32_t four __attribute__((vector_size(16)));
+    const uint32_t *low = (const uint32_t *)(uintptr_t)context->log_rsp;
+    const uint32_t *at = (const uint32_t *)(uintptr_t)context->log_start;
+    uint32_t *to = seg->target + seg->target_count;
+    seg->target_count += (uint32_t)((at - low) / 2);
+    for (; at - low >= 8; to += 4) {
+        four first, second;
+        at -= 8;
+        memcpy(&second, at, sizeof second);
+        memcpy(&first, at + 4, sizeof first);
+        four turned = __builtin_shufflevector(first, second, 2, 0, 6, 4);
+        memcpy(to, &turned, sizeof turned);
+    }
+    while (at > low) {
+        at -= 2;
+        *to++ = *at;
+    }
+}
+
 static void lists_read(struct pvm_engine *e, const uint8_t *area,
                        const struct native_context *context)
 {
@@ -154,14 +181,23 @@ static void lists_read(struct pvm_engine *e, const uint8_t *area,
     const uint64_t *word = (const uint64_t *)(const void *)(area + NATIVE_PATH_OFFSET);
     const uint64_t *end = (const uint64_t *)(uintptr_t)context->path;
     uint32_t skip = (uint32_t)context->path_skip;
-    for (uint64_t at = context->log_start; at > context->log_rsp;) {
-        at -= 8;
-        e->segment.target[e->segment.target_count++] =
-            (uint32_t) * (const uint64_t *)(uintptr_t)at;
-    }
+    targets_read(&e->segment, context);
     for (; word < end; word++, skip = 0) /* words of the list are full, whoever says */
         put_outcomes(e, *word | full, skip);
     put_outcomes(e, context->acc, skip);
+}
+
+/* An empty stack of calls: at its bottom the address of what returns without a call are
+ * for. */
+static void stack_begin(const struct native_unit *unit, uint8_t *area,
+                        struct native_context *context)
+{
+    uint8_t *end = unit->options.sandbox
+                       ? area + NATIVE_AREA_SIZE
+                       : running.mem->base + MEM_GUARDED_SIZE + MEM_STACK_SIZE;
+    context->log_rsp = (uintptr_t)end - 8;
+    if (unit->pairs)
+        *(uint64_t *)(void *)(end - 8) = (uintptr_t)unit->code + unit->underflow;
 }
 
 /* Fill in the context, which lies in `area` or will be copied there. */
@@ -172,11 +208,16 @@ static void context_fill(struct pvm_engine *e, uint8_t *area, const uint8_t *at,
     if (e->program->unit->keeps_path) {
         lists_begin(e, area, context);
     } else {
-        context->log_rsp = (uintptr_t)area + NATIVE_AREA_SIZE / 2;
+        stack_begin(e->program->unit, area, context);
         context->acc = e->acc;
     }
     context->resume = (uintptr_t)at;
-    regs_copy(context->reg, e->state.reg);
+    context->base = (uintptr_t)running.mem->base;
+    context->regs = (uintptr_t)e->state.reg;
+    if (e->program->unit->options.sandbox) {
+        context->regs = (uintptr_t)area; /* `reg` of the worker's context */
+        regs_copy(context->reg, e->state.reg);
+    }
 }
 
 /* Can the lists have been left like this?  Behind a full segment no instruction comes,
@@ -248,7 +289,8 @@ static uint32_t left_with(struct pvm_engine *e, struct native_context *context,
 {
     const struct native_unit *unit = e->program->unit;
     uint64_t shown = e->gas_shown;
-    regs_copy(e->state.reg, context->reg);
+    if (unit->options.sandbox)
+        regs_copy(e->state.reg, context->reg);
     if (unit->keeps_hash)
         e->acc = context->acc;
     uint32_t exit = (uint32_t)context->exit;
@@ -257,7 +299,7 @@ static uint32_t left_with(struct pvm_engine *e, struct native_context *context,
     if (exit >> EXIT_SHIFT == EXIT_GAS && !unit->pages_cost)
         context->meter +=
             MUTANT(native_gas_taken, 0, taken_back(unit, exit & EXIT_INDEX));
-    meter_read(e, context->meter);
+    meter_read(e, unit, context->meter);
     if (unit->keeps_path)
         lists_read(e, area, context);
     return e->gas_shown <= shown ? exit : (uint32_t)EXIT_LOST << EXIT_SHIFT;
@@ -388,7 +430,8 @@ static const uint8_t *pay(struct pvm_engine *e, uint32_t number)
 }
 
 /* Visits of the site's block from its instruction on. */
-static uint64_t visits_left(const struct pvm_engine *e, const struct native_site *site)
+static inline uint64_t visits_left(const struct pvm_engine *e,
+                                   const struct native_site *site)
 {
     const struct native_unit *unit = e->program->unit;
     uint64_t cost = *native_cost(unit, site->block);
@@ -542,6 +585,7 @@ static void work_on(const struct native_unit *unit, struct pvm_mem *mem)
 
 void pvm_native_begin(struct native_session *session, const struct pvm_host *host)
 {
+    runs_begun++;
     session->host = host;
     session->outer_unit = running.unit;
     session->outer_mem = running.mem;
@@ -574,20 +618,21 @@ static bool take_memory(struct pvm_engine *e, struct native_session *session)
     return mem != NULL;
 }
 
-/* At a call that nobody observes: let the host answer it with the caller's state, and
- * go on if it has left pc and memory as they are.  The engine's own state stays behind;
- * what counts in it is the instructions. */
+/* At a call that nobody observes: let the host answer it with the caller's state, whose
+ * registers native code works on, and go on if it has left pc and memory as they are.
+ * The engine's own state stays behind; what counts in it is the instructions. */
 static enum native_result ask_host(struct pvm_engine *e, struct native_session *session,
                                    const struct native_site *site,
+                                   const struct native_unit *unit,
                                    struct native_context *context)
 {
     struct pvm_state *s = e->caller;
-    struct pvm_outcome call = call_at(site, context->reg);
-    bool ends = pvm_op_terminates(e->program->config.profile, site->op);
-    uint64_t ahead = ends ? 0 : visits_left(e, site) - 1;
+    struct pvm_outcome call = call_at(site, s->reg);
+    bool ends = site->ends;
+    uint64_t left = site->left ? site->left : visits_left(e, site);
+    uint64_t ahead = ends ? 0 : left - 1;
     uint32_t next_pc = behind_call(site);
-    meter_read(e, context->meter);
-    regs_copy(s->reg, context->reg);
+    meter_read(e, unit, context->meter);
     s->gas = gas_true(e);
     s->icount = e->state.icount - ahead;
     s->pc = next_pc;
@@ -599,11 +644,13 @@ static enum native_result ask_host(struct pvm_engine *e, struct native_session *
     if (s->pc != next_pc || s->charged == ends || s->mem != session->mem ||
         session->mem->unguardable)
         return NATIVE_MOVED;
-    if (s->gas != gas_true(e))
+    bool same_gas = s->gas == gas_true(e);
+    if (!same_gas)
         pvm_gas_show(e, s->gas);
-    meter_show(e, context);
-    regs_copy(context->reg, s->reg);
-    context->resume = (uintptr_t)(e->program->unit->code + site->next);
+    if (!same_gas || !unit->plain_meter)
+        meter_show(e, context);
+    context->regs = (uintptr_t)s->reg;
+    context->resume = (uintptr_t)unit->code + site->next;
     return NATIVE_EXIT;
 }
 
@@ -617,15 +664,21 @@ static enum native_result enter_and_answer(struct pvm_engine *e,
     const struct native_unit *unit = e->program->unit;
     uint8_t *area = (uint8_t *)context;
     context_fill(e, area, at, context);
+    context->regs = (uintptr_t)e->caller->reg;
+    regs_copy(e->caller->reg, e->state.reg);
     ((enter_fn *)(uintptr_t)(unit->code + unit->enter))();
     while ((uint32_t)context->exit >> EXIT_SHIFT == EXIT_CALL) {
-        enum native_result result = ask_host(
-            e, session, &unit->site[(uint32_t)context->exit & EXIT_INDEX], context);
+        uint64_t runs = runs_begun;
+        enum native_result result =
+            ask_host(e, session, &unit->site[(uint32_t)context->exit & EXIT_INDEX],
+                     unit, context);
         if (result != NATIVE_EXIT)
             return result;
-        context->log_rsp = (uintptr_t)area + NATIVE_AREA_SIZE / 2;
+        if (runs != runs_begun) /* the host has run something, maybe on this memory */
+            stack_begin(unit, area, context);
         ((enter_fn *)(uintptr_t)(unit->code + unit->enter))();
     }
+    regs_copy(e->state.reg, e->caller->reg);
     *ret_exit = left_with(e, context, area);
     return NATIVE_EXIT;
 }

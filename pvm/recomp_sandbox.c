@@ -177,7 +177,7 @@ static void copy_space(const struct pvm_mem *mem, uint8_t *view)
         size_t lines = RIGHTS_OFFSET + (size_t)page * MEM_PAGE_LINES;
         size_t bytes = GUEST_OFFSET + (size_t)page * PVM_PAGE_SIZE;
         memcpy(view + lines, start + lines, MEM_PAGE_LINES);
-        if ((mem->info[page] & MEM_FILLED) && !is_zero(start + bytes))
+        if ((mem->info[page] & MEM_CONTENT) && !is_zero(start + bytes))
             memcpy(view + bytes, start + bytes, PVM_PAGE_SIZE);
     }
 }
@@ -284,6 +284,8 @@ static enum err protect_all(struct pvm_sandbox *sandbox, struct pvm_mem *mem,
                             struct ranges *ranges)
 {
     bool guards = mem->protect != NULL;
+    TRY(ranges_add(sandbox, ranges, space_start(mem) + NATIVE_STACK_GUARD,
+                   PVM_PAGE_SIZE, 0));
     TRY(ranges_add(sandbox, ranges, mem->base, GUEST_SIZE, guards ? 0u : MEM_HOST));
     uint32_t page = guards ? pvm_mem_next_page(mem, 0) : PVM_PAGE_COUNT;
     while (page < PVM_PAGE_COUNT) {

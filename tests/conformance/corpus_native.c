@@ -68,7 +68,7 @@ static void assert_hash(const uint8_t *hash, size_t size, const char *want)
 
 /* ---- memory ---- */
 
-enum { AREA = 400 };
+enum { AREA = 640, MOVE_MAX = 200 };
 
 static void fill_area(uint8_t *area, uint64_t *seed)
 {
@@ -76,11 +76,11 @@ static void fill_area(uint8_t *area, uint64_t *seed)
         area[i] = (uint8_t)test_random(seed);
 }
 
-static void check_moves(size_t to, size_t from, size_t size, uint64_t *seed)
+static void check_moves(size_t to, size_t from, size_t size, const uint8_t *fresh)
 {
     uint8_t a[AREA], b[AREA];
-    fill_area(a, seed);
-    memcpy(b, a, AREA);
+    memcpy(a, fresh, AREA);
+    memcpy(b, fresh, AREA);
     assert_ptr_equal(guest_memmove(a + to, a + from, size), a + to);
     memmove(b + to, b + from, size);
     assert_memory_equal(a, b, AREA);
@@ -94,16 +94,21 @@ static void check_moves(size_t to, size_t from, size_t size, uint64_t *seed)
     assert_memory_equal(a, b, AREA);
 }
 
+/* Every size up to three pieces of 64 bytes, at every overlap that a piece can have,
+ * and every alignment of both sides apart. */
 static void test_moves(void **state)
 {
     (void)state;
     uint64_t seed = test_seed(1);
-    for (size_t size = 0; size <= 100; size++) {
-        for (size_t shift = 0; shift <= 40; shift++) {
-            check_moves(50 + shift, 50, size, &seed);
-            check_moves(50, 50 + shift, size, &seed);
+    uint8_t fresh[AREA];
+    for (size_t size = 0; size <= MOVE_MAX; size++) {
+        fill_area(fresh, &seed);
+        for (size_t shift = 0; shift <= 72; shift++) {
+            check_moves(240 + shift, 240, size, fresh);
+            check_moves(240, 240 + shift, size, fresh);
         }
-        check_moves(220 + size % 8, 101 - size, size, &seed);
+        for (size_t align = 0; align < 64; align++)
+            check_moves(300 + align % 8, 40 + align / 8, size, fresh);
     }
 }
 
@@ -118,7 +123,7 @@ static void test_compares(void **state)
     uint64_t seed = test_seed(2);
     uint8_t a[AREA], b[AREA];
     fill_area(a, &seed);
-    for (size_t size = 0; size <= 70; size++) {
+    for (size_t size = 0; size <= 110; size++) {
         for (size_t offset = 0; offset < 9; offset++) {
             memcpy(b, a + offset, AREA - offset);
             assert_int_equal(guest_memcmp(a + offset, b, size), 0);

@@ -88,9 +88,9 @@ run 0 info up.lks
 out info <<'EOF'
 format     1.0, guest pvm
 state      closed
-identity   cf5430d8944f831dd85eb87a6ea4b112984bcd521ba46507b45526b60e773f81
+identity   0c9f2107249d96028699b1280555f498802267edcbbc432973064b3ec648606d
 clocks     563 instructions, 563 gas
-size       7200 bytes: 3 chunks, 6802 bytes raw, 6802 stored, 2 blobs
+size       7408 bytes: 3 chunks, 7004 bytes raw, 7004 stored, 2 blobs
 events     20
          1 session.begin
          3 session.config
@@ -108,7 +108,7 @@ config     hash.every = 16777216
 EOF
 run 0 info --json up.lks
 out 'info --json' <<'EOF'
-{"schema":"lockstep.info.1","file":"up.lks","major":1,"minor":0,"guest":"pvm","parent":null,"parent_seq":0,"ring":false,"cut":false,"state":"closed","identity":"cf5430d8944f831dd85eb87a6ea4b112984bcd521ba46507b45526b60e773f81","events":20,"icount":563,"gas":563,"file_size":7200,"raw_size":6802,"stored_size":6802,"chunks":3,"blobs":2,"defects":0,"kinds":{"session.begin":1,"session.config":3,"session.end":1,"state.hash":1,"console.out":2,"pvm.program":1,"pvm.start":1,"pvm.segment":5,"pvm.ecall":4,"pvm.exit":1},"config":{"digest.every":"16","gas":"ledger","hash.every":"16777216"}}
+{"schema":"lockstep.info.1","file":"up.lks","major":1,"minor":0,"guest":"pvm","parent":null,"parent_seq":0,"ring":false,"cut":false,"state":"closed","identity":"0c9f2107249d96028699b1280555f498802267edcbbc432973064b3ec648606d","events":20,"icount":563,"gas":563,"file_size":7408,"raw_size":7004,"stored_size":7004,"chunks":3,"blobs":2,"defects":0,"kinds":{"session.begin":1,"session.config":3,"session.end":1,"state.hash":1,"console.out":2,"pvm.program":1,"pvm.start":1,"pvm.segment":5,"pvm.ecall":4,"pvm.exit":1},"config":{"digest.every":"16","gas":"ledger","hash.every":"16777216"}}
 EOF
 
 # ---- dump ----
@@ -119,7 +119,7 @@ out dump <<'EOF'
        1            0            0  session.config key="digest.every" value="16"
        2            0            0  session.config key="gas" value="ledger"
        3            0            0  session.config key="hash.every" value="16777216"
-       4            0            0  pvm.program hash=e70e888c30c43c8be1b3a4939a1d6e76ba286072d0e7b893bc8fdefadcada3e3 code=<2768 bytes: blob 0> blocks=<1293 bytes: blob 1>
+       4            0            0  pvm.program hash=9859bba566ebe7d68bd2fb4a59b226c4a57f215fa062addf18334a947afdee7d code=<2956 bytes: blob 0> blocks=<1307 bytes: blob 1>
        5            0            0  pvm.start gas=1000000000000000 regs=[0xffff0000 0xfefe0000 0x0 0x0 0x0 0x0 0x0 0xfeff0000] maps=[0x10000:4096:1 0x30000:77824:3 0xfefd0000:65536:3] mem=[0x10000:7570... 0x30000:01]
        6            7            9  pvm.segment n=2 gas=9 end=2 end_pc=0x1c
        7            7            9  pvm.ecall pc=0x1c op=66 in=[0xfefdfed4 0x100] out=[7:0x0]
@@ -173,7 +173,7 @@ run 0 dump --from e:9 --to e:9 up.lks
 silent 'dump of nothing'
 # As many JSON objects as it takes.
 run 0 dump --json life.lks
-count 'dump --json of many' 53432
+count 'dump --json of many' 53362
 
 for position in x e: g: 101% +5 -5 -- 1.5 e:-1 18446744073709551616 ''; do
     run 129 dump --from="$position" up.lks
@@ -190,19 +190,19 @@ run 129 dump --kind
 
 # ---- id ----
 run 0 id up.lks
-echo cf5430d8944f831dd85eb87a6ea4b112984bcd521ba46507b45526b60e773f81 | out id
+echo 0c9f2107249d96028699b1280555f498802267edcbbc432973064b3ec648606d | out id
 run 0 id --json up.lks
-echo '{"schema":"lockstep.id.1","file":"up.lks","identity":"cf5430d8944f831dd85eb87a6ea4b112984bcd521ba46507b45526b60e773f81"}' | out 'id --json'
+echo '{"schema":"lockstep.id.1","file":"up.lks","identity":"0c9f2107249d96028699b1280555f498802267edcbbc432973064b3ec648606d"}' | out 'id --json'
 cp up.lks copy.lks
 run 0 id up.lks copy.lks
 out 'id of two' <<'EOF'
-cf5430d8944f831dd85eb87a6ea4b112984bcd521ba46507b45526b60e773f81  up.lks
-cf5430d8944f831dd85eb87a6ea4b112984bcd521ba46507b45526b60e773f81  copy.lks
+0c9f2107249d96028699b1280555f498802267edcbbc432973064b3ec648606d  up.lks
+0c9f2107249d96028699b1280555f498802267edcbbc432973064b3ec648606d  copy.lks
 EOF
 run 1 id up.lks life.lks
 out 'id of others' <<'EOF'
-cf5430d8944f831dd85eb87a6ea4b112984bcd521ba46507b45526b60e773f81  up.lks
-14753e1ef8088a825b6c0a882ab65f812d8fc33ddf249dd248afdf9b161c9fad  life.lks
+0c9f2107249d96028699b1280555f498802267edcbbc432973064b3ec648606d  up.lks
+e14b47e639273467e2d803689f7d51afe53318abf8702604e65329ffc6ce9f7b  life.lks
 EOF
 run 0 record -q -o packed.lks --stdin text --clock=1000 --seed=7 pvm "$bin/upcase.pvm"
 run 0 id up.lks packed.lks
@@ -212,23 +212,23 @@ run 129 id up.lks up.lks up.lks
 # ---- verify ----
 run 0 verify up.lks life.lks
 out verify <<'EOF'
-up.lks: whole: 20 events, 95 charges, identity cf5430d8944f831dd85eb87a6ea4b112984bcd521ba46507b45526b60e773f81
-life.lks: whole: 53432 events, 53384 charges, identity 14753e1ef8088a825b6c0a882ab65f812d8fc33ddf249dd248afdf9b161c9fad
+up.lks: whole: 20 events, 95 charges, identity 0c9f2107249d96028699b1280555f498802267edcbbc432973064b3ec648606d
+life.lks: whole: 53362 events, 53314 charges, identity e14b47e639273467e2d803689f7d51afe53318abf8702604e65329ffc6ce9f7b
 EOF
 err verify </dev/null
 run 0 verify --json up.lks
 out 'verify --json' <<'EOF'
-{"schema":"lockstep.verify.1","file":"up.lks","whole":true,"state":"whole","defects":0,"events":20,"charges":95,"not_expanded":0,"not_compared":0,"identity":"cf5430d8944f831dd85eb87a6ea4b112984bcd521ba46507b45526b60e773f81"}
+{"schema":"lockstep.verify.1","file":"up.lks","whole":true,"state":"whole","defects":0,"events":20,"charges":95,"not_expanded":0,"not_compared":0,"identity":"0c9f2107249d96028699b1280555f498802267edcbbc432973064b3ec648606d"}
 EOF
 run 129 verify
 
 # ---- a file without damage only gets a new index ----
 run 0 recover -o again.lks up.lks
-echo 'again.lks: identity cf5430d8944f831dd85eb87a6ea4b112984bcd521ba46507b45526b60e773f81' | out 'recover of a whole file'
+echo 'again.lks: identity 0c9f2107249d96028699b1280555f498802267edcbbc432973064b3ec648606d' | out 'recover of a whole file'
 err 'recover of a whole file' </dev/null
 same 'recover of a whole file' again.lks up.lks
 run 0 recover --json -o again.lks up.lks
-echo '{"schema":"lockstep.recover.1","file":"again.lks","identity":"cf5430d8944f831dd85eb87a6ea4b112984bcd521ba46507b45526b60e773f81","stopped_by":"ok","offset":0}' |
+echo '{"schema":"lockstep.recover.1","file":"again.lks","identity":"0c9f2107249d96028699b1280555f498802267edcbbc432973064b3ec648606d","stopped_by":"ok","offset":0}' |
     out 'recover --json'
 
 # ---- one bit in the middle chunk ----
@@ -238,12 +238,12 @@ at flip.lks 300000 "$(printf %03o $((byte ^ 1)))"
 run 1 verify flip.lks
 out 'verify of a flipped bit' <<'EOF'
 flip.lks: at 264120: trace chunk is damaged (crc32c)
-flip.lks: damaged: 1 defect, 21283 events readable
+flip.lks: damaged: 1 defect, 21266 events readable
 EOF
 run 1 verify --json flip.lks
 out 'verify --json of a flipped bit' <<'EOF'
 {"schema":"lockstep.verify.1","file":"flip.lks","error":"trace_crc","offset":264120,"payload_offset":0,"text":"trace chunk is damaged (crc32c)"}
-{"schema":"lockstep.verify.1","file":"flip.lks","whole":false,"state":"damaged","defects":1,"events":21283,"charges":21266,"not_expanded":0,"not_compared":0,"identity":null}
+{"schema":"lockstep.verify.1","file":"flip.lks","whole":false,"state":"damaged","defects":1,"events":21266,"charges":21249,"not_expanded":0,"not_compared":0,"identity":null}
 EOF
 run 1 verify up.lks flip.lks up.lks
 count 'verify goes on' 4
@@ -257,28 +257,28 @@ EOF
 run 125 dump flip.lks
 first_last 'dump up to the damage' <<'EOF'
        0            0            0  session.begin 
-   21282       198100       198108  pvm.charge whe
+   21265       198108       198110  pvm.charge whe
 EOF
 echo 'lockstep dump: flip.lks: trace chunk is damaged (crc32c)' | err 'dump of damage'
 run 1 dump --salvage flip.lks
-count 'dump --salvage' 31596
+count 'dump --salvage' 31526
 first_last 'dump --salvage' <<'EOF'
        0            0            0  session.begin 
-   53431       494858       494858  session.end
+   53361       494598       494598  session.end
 EOF
-echo 'lockstep dump: damage before event 43119: some are missing' | err 'dump --salvage'
+echo 'lockstep dump: damage before event 43102: some are missing' | err 'dump --salvage'
 run 1 dump --salvage --from 400000 flip.lks
 first_last 'dump --salvage from behind the damage' <<'EOF'
-   43119       401430       401434  pvm.charge whe
-   53431       494858       494858  session.end
+   43102       401376       401380  pvm.charge whe
+   53361       494598       494598  session.end
 EOF
-echo 'lockstep dump: damage on the way to event 43119: some may be missing' |
+echo 'lockstep dump: damage on the way to event 43102: some may be missing' |
     err 'dump --salvage from behind the damage'
 run 0 dump --salvage up.lks
 count 'dump --salvage of a whole file' 20
 run 125 replay -q flip.lks
 run 0 recover flip.lks
-echo 'flip.recovered.lks: identity b67c975bec6ba1b6d6ce394facc4565cc423215066aac487876d0543cfb6a3ff' | out 'recover of a flipped bit'
+echo 'flip.recovered.lks: identity c85aea212d1ffc1d6a39249b7b3804277cc05464095a534d5b263e2fab5c0861' | out 'recover of a flipped bit'
 echo 'lockstep recover: flip.recovered.lks ends where the original is damaged, at byte 264120: trace chunk is damaged (crc32c)' |
     err 'recover of a flipped bit'
 run 0 verify flip.recovered.lks

@@ -4,9 +4,9 @@
  *
  * Compiled with -ffreestanding -fno-builtin, or memcpy would be compiled to a call of
  * memcpy.  The PVM has no alignment rule and moves eight bytes as fast as one, so every
- * loop moves words, and a rest shorter than a word is one more word that overlaps the
- * last one.  No function touches a byte outside its operands, but strlen, which stays
- * inside the word that the text ends in.
+ * loop moves words, and a rest is one more piece that overlaps the last one.  No
+ * function touches a byte outside its operands, but strlen, which stays inside the word
+ * that the text ends in.
  */
 #include "pvm.h"
 
@@ -52,16 +52,51 @@ static inline void copy_pair(uint8_t *to, const uint8_t *from)
     put8(to + 8, b);
 }
 
+static inline void copy_32(uint8_t *to, const uint8_t *from)
+{
+    copy_pair(to, from);
+    copy_pair(to + 16, from + 16);
+}
+
+static inline void copy_64(uint8_t *to, const uint8_t *from)
+{
+    copy_32(to, from);
+    copy_32(to + 32, from + 32);
+}
+
+/* Eight bytes and more that do not overlap: a first and a last piece, which may share
+ * bytes, so that there is one branch for each doubling of the size. */
+static inline void copy_apart(uint8_t *to, const uint8_t *from, size_t size)
+{
+    if (size <= 16) {
+        put8(to, get8(from));
+        put8(to + size - 8, get8(from + size - 8));
+    } else if (size <= 32) {
+        copy_pair(to, from);
+        copy_pair(to + size - 16, from + size - 16);
+    } else if (size <= 64) {
+        copy_32(to, from);
+        copy_32(to + size - 32, from + size - 32);
+    } else {
+        const uint8_t *last = from + size - 64;
+        uint8_t *to_last = to + size - 64;
+        do {
+            copy_64(to, from);
+            from += 64;
+            to += 64;
+        } while (from < last);
+        copy_64(to_last, last);
+    }
+}
+
 /* Right for `to` below `from`, too.  The last word is read first, since by the end it
  * may have been overwritten. */
 static inline void copy_up(uint8_t *to, const uint8_t *from, size_t size)
 {
     uint64_t tail = get8(from + size - 8);
     uint8_t *last = to + size - 8;
-    for (; size >= 32; size -= 32, from += 32, to += 32) {
-        copy_pair(to, from);
-        copy_pair(to + 16, from + 16);
-    }
+    for (; size >= 32; size -= 32, from += 32, to += 32)
+        copy_32(to, from);
     for (; size > 8; size -= 8, from += 8, to += 8)
         put8(to, get8(from));
     put8(last, tail);
@@ -82,11 +117,11 @@ static inline void copy_down(uint8_t *to, const uint8_t *from, size_t size)
     put8(to, head);
 }
 
-/* Without `restrict`, or the two pairs of copy_pair become one group of four. */
+/* Without `restrict`, or the two pairs of copy_32 become one group of four. */
 void *memcpy(void *to, const void *from, size_t size)
 {
     if (size >= 8)
-        copy_up(to, from, size);
+        copy_apart(to, from, size);
     else
         copy_short(to, from, size);
     return to;
@@ -94,65 +129,123 @@ void *memcpy(void *to, const void *from, size_t size)
 
 void *memmove(void *to, const void *from, size_t size)
 {
+    uint64_t up = pvm_address(from) - pvm_address(to), down = -up;
+    if (up >= size && down >= size)
+        return memcpy(to, from, size);
     if (size < 8)
         copy_short(to, from, size);
-    else if (pvm_address(to) - pvm_address(from) >= size)
+    else if (down >= size)
         copy_up(to, from, size);
     else
         copy_down(to, from, size);
     return to;
 }
 
+static inline void set_pair(uint8_t *to, uint64_t value)
+{
+    put8(to, value);
+    put8(to + 8, value);
+}
+
+static inline void set_32(uint8_t *to, uint64_t value)
+{
+    set_pair(to, value);
+    set_pair(to + 16, value);
+}
+
+static inline void set_64(uint8_t *to, uint64_t value)
+{
+    set_32(to, value);
+    set_32(to + 32, value);
+}
+
+/* Eight bytes and more, in pieces as in copy_apart(). */
+static inline void set_long(uint8_t *to, uint64_t value, size_t size)
+{
+    if (size <= 16) {
+        put8(to, value);
+        put8(to + size - 8, value);
+    } else if (size <= 32) {
+        set_pair(to, value);
+        set_pair(to + size - 16, value);
+    } else if (size <= 64) {
+        set_32(to, value);
+        set_32(to + size - 32, value);
+    } else {
+        uint8_t *last = to + size - 64;
+        do {
+            set_64(to, value);
+            to += 64;
+        } while (to < last);
+        set_64(last, value);
+    }
+}
+
 void *memset(void *to, int byte, size_t size)
 {
     uint64_t value = (uint8_t)byte * 0x0101010101010101u;
     uint8_t *at = to;
-    if (size < 8) {
-        while (size-- > 0)
-            *at++ = (uint8_t)value;
+    if (size >= 8) {
+        set_long(to, value, size);
         return to;
     }
-    put8(at + size - 8, value);
-    for (; size >= 32; size -= 32, at += 32) {
-        put8(at, value);
-        put8(at + 8, value);
-        put8(at + 16, value);
-        put8(at + 24, value);
-    }
-    for (; size > 8; size -= 8, at += 8)
-        put8(at, value);
+    while (size-- > 0)
+        *at++ = (uint8_t)value;
     return to;
 }
 
 /* The first byte in memory decides, and that is the lowest of a word. */
-static int order(uint64_t a, uint64_t b)
+static inline int order(uint64_t a, uint64_t b)
 {
     a = __builtin_bswap64(a);
     b = __builtin_bswap64(b);
     return a < b ? -1 : a > b;
 }
 
-int memcmp(const void *a, const void *b, size_t size)
+/* Where two words differ. */
+static inline uint64_t differ(const uint8_t *p, const uint8_t *q)
 {
-    const uint8_t *p = a, *q = b;
-    for (; size >= 16; size -= 16, p += 16, q += 16) {
-        if (get8(p) != get8(q))
-            return order(get8(p), get8(q));
-        if (get8(p + 8) != get8(q + 8))
-            return order(get8(p + 8), get8(q + 8));
+    return get8(p) ^ get8(q);
+}
+
+/* If the compiler saw through this, it would branch at each word, or load so many at
+ * once that registers have to be saved. */
+static inline uint64_t differ_32(const uint8_t *p, const uint8_t *q)
+{
+    uint64_t any = differ(p, q);
+    for (unsigned i = 8; i < 32; i += 8) {
+        __asm__ volatile("" : "+r"(any));
+        any |= differ(p + i, q + i);
     }
-    if (size >= 8) {
-        if (get8(p) != get8(q))
-            return order(get8(p), get8(q));
-        size -= 8;
-        p += 8;
-        q += 8;
-    }
+    __asm__ volatile("" : "+r"(any));
+    return any;
+}
+
+/* Of at most seven bytes. */
+static inline int order_short(const uint8_t *p, const uint8_t *q, size_t size)
+{
     for (; size > 0; size--, p++, q++) {
         if (*p != *q)
             return *p - *q;
     }
     return 0;
+}
+
+/* One branch for 32 bytes; where something differs, words find out where.  The last
+ * word may overlap the one before, which is equal. */
+int memcmp(const void *a, const void *b, size_t size)
+{
+    const uint8_t *p = a, *q = b;
+    if (size < 8)
+        return order_short(p, q, size);
+    const uint8_t *last = p + size - 8, *end = p + (size & ~(size_t)31);
+    for (; p != end && differ_32(p, q) == 0; p += 32, q += 32)
+        continue;
+    for (; p < last; p += 8, q += 8) {
+        if (differ(p, q) != 0)
+            return order(get8(p), get8(q));
+    }
+    return order(get8(last), get8(q - (p - last)));
 }
 
 int bcmp(const void *a, const void *b, size_t size);
