@@ -26,7 +26,7 @@ void buf_clear(struct buf *buf)
         buf->data[0] = 0;
 }
 
-uint8_t *buf_extend(struct buf *buf, size_t size)
+uint8_t *buf_reserve(struct buf *buf, size_t size)
 {
     if (buf->err)
         return NULL;
@@ -51,17 +51,33 @@ uint8_t *buf_extend(struct buf *buf, size_t size)
         buf->data = data;
         buf->capacity = capacity;
     }
-    uint8_t *start = buf->data + buf->size;
-    memset(start, 0, size + 1);
+    return buf->data + buf->size;
+}
+
+void buf_grow(struct buf *buf, size_t size)
+{
     buf->size += size;
+    buf->data[buf->size] = 0;
+}
+
+uint8_t *buf_extend(struct buf *buf, size_t size)
+{
+    uint8_t *start = buf_reserve(buf, size);
+    if (!start)
+        return NULL;
+    memset(start, 0, size);
+    buf_grow(buf, size);
     return start;
 }
 
 void buf_put(struct buf *buf, const void *data, size_t size)
 {
-    uint8_t *start = buf_extend(buf, size);
-    if (start && size)
+    uint8_t *start = buf_reserve(buf, size);
+    if (!start)
+        return;
+    if (size)
         memcpy(start, data, size);
+    buf_grow(buf, size);
 }
 
 void buf_byte(struct buf *buf, uint8_t byte)

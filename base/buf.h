@@ -52,6 +52,11 @@ void buf_printf(struct buf *buf, const char *format, ...)
  * is valid until the next append. */
 uint8_t *buf_extend(struct buf *buf, size_t size);
 
+/* Room for `size` bytes behind the content, which stays as it is; NULL on error.  Then
+ * up to `size` bytes that were written there become content. */
+uint8_t *buf_reserve(struct buf *buf, size_t size);
+void buf_grow(struct buf *buf, size_t size);
+
 static inline struct bytes buf_bytes(const struct buf *buf)
 {
     return (struct bytes){.data = buf->data, .size = buf->size};

@@ -2,6 +2,7 @@
 #include "base/hash.h"
 
 #include "base/err.h"
+#include "base/hash_single.h"
 
 #include <blake2.h>
 #include <openssl/evp.h>
@@ -10,16 +11,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-struct hash256 hash256_of(const void *data, size_t size)
-{
-    struct hash256 hash;
-    /* libb2 orders the arguments (out, in, key, outlen, inlen, keylen). */
-    int status = blake2b(hash.byte, size ? data : "", NULL, HASH256_SIZE, size, 0);
-    check(status == 0);
-    return hash;
-}
-
-struct hash256 hash256_of_pieces(const struct bytes *piece, size_t piece_count)
+static struct hash256 libb2_of_pieces(const struct bytes *piece, size_t piece_count)
 {
     struct hash256 hash;
     blake2b_state state;
@@ -30,6 +22,20 @@ struct hash256 hash256_of_pieces(const struct bytes *piece, size_t piece_count)
     }
     check(blake2b_final(&state, hash.byte, HASH256_SIZE) == 0);
     return hash;
+}
+
+struct hash256 hash256_of_pieces(const struct bytes *piece, size_t piece_count)
+{
+    struct hash256 hash;
+    if (hash_single(piece, piece_count, &hash))
+        return hash;
+    return libb2_of_pieces(piece, piece_count);
+}
+
+struct hash256 hash256_of(const void *data, size_t size)
+{
+    const struct bytes piece = bytes_of(data, size);
+    return hash256_of_pieces(&piece, 1);
 }
 
 /* One context per thread, made on its first use: almost all messages have 64 bytes, and

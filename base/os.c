@@ -142,6 +142,16 @@ bool os_folder_exists(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+enum err os_folder_create_private(char *pattern)
+{
+    return mkdtemp(pattern) ? ERR_ok : os_fail();
+}
+
+enum err os_folder_remove(const char *path)
+{
+    return rmdir(path) == 0 ? ERR_ok : os_fail();
+}
+
 enum err os_folder_create(const char *path)
 {
     if (mkdir(path, 0777) != 0 && !(errno == EEXIST && os_folder_exists(path)))
@@ -409,6 +419,8 @@ enum err os_map_shared(int fd, uint64_t offset, size_t size, void **ret_data)
         mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
     if (data == MAP_FAILED)
         return fail();
+    /* A store needs its own page only; read-ahead would fill holes around it. */
+    (void)madvise(data, size, MADV_RANDOM);
     *ret_data = data;
     return ERR_ok;
 }
@@ -595,6 +607,9 @@ void os_catch_interrupts(void)
                                    on_interrupt}; /* no SA_RESTART: reads end */
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
+    struct sigaction before; /* nohup ignores hangups for us */
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+        (void)sigaction(SIGHUP, &action, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
 }
 

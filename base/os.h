@@ -44,6 +44,10 @@ bool os_folder_exists(const char *path);
 /* Make a folder; its parent must be there, and it may be there itself. */
 ERR_MUST_CHECK enum err os_folder_create(const char *path);
 
+/* A new folder for this user only: `pattern` ends in "XXXXXX", which is replaced. */
+ERR_MUST_CHECK enum err os_folder_create_private(char *pattern);
+ERR_MUST_CHECK enum err os_folder_remove(const char *path);
+
 /* Append the names in a folder in bytewise order, each with a NUL behind it and, for a
  * folder, a '/' before that.  "." and ".." are left out. */
 ERR_MUST_CHECK enum err os_folder_list(const char *path, struct buf *names);
@@ -135,8 +139,9 @@ ERR_MUST_CHECK enum err os_run(const char *const *argv, int *ret_status);
  * a common place. */
 void os_threads_run(unsigned thread_count, void (*work)(void *self), void *self);
 
-/* Ctrl-C and SIGTERM set a flag instead of ending the process; a second signal ends
- * it.  os_interrupted() reads the flag.  Writing to a closed pipe becomes ERR_io. */
+/* Ctrl-C, SIGTERM and a hangup set a flag instead of ending the process; a second
+ * signal ends it.  os_interrupted() reads the flag.  Writing to a closed pipe becomes
+ * ERR_io. */
 void os_catch_interrupts(void);
 bool os_interrupted(void);
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Since Linux 6.3; nobody will execute this object. */
@@ -42,6 +43,20 @@ enum err os_object_create(size_t size, int *ret_fd)
         return err;
     }
     *ret_fd = fd;
+    return ERR_ok;
+}
+
+enum err os_object_size(int fd, uint64_t *ret_size)
+{
+    struct stat status;
+    int seals = fcntl(fd, F_GET_SEALS);
+    if (seals < 0 || !(seals & F_SEAL_SHRINK)) {
+        errno = EACCES;
+        return os_fail();
+    }
+    if (fstat(fd, &status) != 0)
+        return os_fail();
+    *ret_size = (uint64_t)status.st_size;
     return ERR_ok;
 }
 

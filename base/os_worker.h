@@ -32,6 +32,10 @@
  * as long as somebody maps it.  ERR_nomem, ERR_io. */
 ERR_MUST_CHECK enum err os_object_create(size_t size, int *ret_fd);
 
+/* The size of an object that somebody else made.  ERR_access unless it is sealed
+ * against shrinking, so that touching it is safe. */
+ERR_MUST_CHECK enum err os_object_size(int fd, uint64_t *ret_size);
+
 /* Map part of an object for reading and writing: at `at`, over whatever is there (a
  * part of a reservation of the caller's), or anywhere for NULL.  os_unmap() of
  * base/os.h undoes it.  ERR_nomem. */

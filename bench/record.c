@@ -251,6 +251,37 @@ static void bench_each(struct bench *bench, const struct work *work, const char 
                           &variant[0].series, 0);
 }
 
+static void say_adds(struct bench *bench, const char *name,
+                     const struct bench_series *on, const struct bench_series *off,
+                     uint64_t count, const char *unit, double goal)
+{
+    double plain = (double)bench_median(off), n = (double)count;
+    bench_say(bench, &(struct bench_figure){
+                         .workload = name,
+                         .what = "recording adds",
+                         .value = ((double)bench_median(on) - plain) / n,
+                         .unit = unit,
+                         .least = ((double)bench_least(on) - plain) / n,
+                         .most = ((double)bench_most(on) - plain) / n,
+                         .goal = goal,
+                         .at_most = goal > 0,
+                     });
+}
+
+/* What a recording costs before the first and behind the last instruction. */
+static void bench_fixed(struct bench *bench, const struct work *work,
+                        const char *folder)
+{
+    struct session_run run[] = {{.work = work},
+                                {.work = work, .log = PVM_GAS_LOG_LEDGER}};
+    struct bench_variant variant[] = {{.run = run_session, .self = &run[0]},
+                                      {.run = run_session, .self = &run[1]}};
+    trace_path(&run[1], folder, work->name);
+    bench_turns(bench, variant, countof(variant));
+    say_adds(bench, work->name, &variant[1].series, &variant[0].series, 1, "ns/session",
+             0);
+}
+
 static void bench_programs_recorded(struct bench *bench, const char *folder,
                                     enum replay_engine_kind engine)
 {
@@ -265,6 +296,8 @@ static void bench_programs_recorded(struct bench *bench, const char *folder,
                             .container = row[i].container,
                             .n = row[i].n,
                             .stdin_fd = -1};
+        if (strcmp(row[i].name, "empty") == 0)
+            bench_fixed(bench, &work, folder);
         if (!row[i].counts)
             continue;
         bench_one(bench, &work, folder, mean);
@@ -328,23 +361,14 @@ static void bench_calls(struct bench *bench, const char *name, const char *text,
     trace_path(&run[1], folder, name);
     trace_path(&run[2], folder, name);
     bench_turns(bench, variant, countof(variant));
-    double count = (double)work.n;
-    double off = (double)bench_median(&variant[0].series);
-    double on = (double)bench_median(&variant[1].series);
-    bench_say(bench, &(struct bench_figure){.workload = name,
-                                            .what = "live",
-                                            .value = off / count,
-                                            .unit = "ns/ecall"});
     bench_say(bench,
-              &(struct bench_figure){
-                  .workload = name,
-                  .what = "recording adds",
-                  .value = (on - off) / count,
-                  .unit = "ns/ecall",
-                  .least = ((double)bench_least(&variant[1].series) - off) / count,
-                  .most = ((double)bench_most(&variant[1].series) - off) / count,
-                  .goal = GOAL_ECALL_NS,
-                  .at_most = true});
+              &(struct bench_figure){.workload = name,
+                                     .what = "live",
+                                     .value = (double)bench_median(&variant[0].series) /
+                                              (double)work.n,
+                                     .unit = "ns/ecall"});
+    say_adds(bench, name, &variant[1].series, &variant[0].series, work.n, "ns/ecall",
+             GOAL_ECALL_NS);
     say_size(bench, name, "file/ecall", run[1].file_size, work.n, "B");
     (void)bench_say_ratio(bench, name, "replay/record", &variant[2].series,
                           &variant[1].series, GOAL_REPLAY);
@@ -354,7 +378,8 @@ static void bench_calls(struct bench *bench, const char *name, const char *text,
 
 /* ---- the benchmark ---- */
 
-static const char *const trace_name[] = {"ledger", "summary", "each", "clock", "read"};
+static const char *const trace_name[] = {"ledger", "summary", "each",
+                                         "clock",  "read",    "empty"};
 
 void bench_record(struct bench *bench)
 {

@@ -3,6 +3,7 @@
  * lockstep cut: a part of a trace as a trace of its own.
  */
 #include "cli/guest.h"
+#include "cli/pc_guest.h"
 
 #include "base/os.h"
 #include "replay/sink_file.h"
@@ -71,8 +72,11 @@ static void print(struct cli *cli, const char *path,
 }
 
 static int cut(struct cli *cli, const char *from, const char *to,
-               const struct replay_cut_options *how)
+               struct replay_cut_options *how)
 {
+    struct cli_fs fs = {0};
+    const struct replay_pc_follow_options pc = cli_pc_follow(&fs);
+    how->pc = &pc;
     struct replay_source_file in;
     struct replay_sink_file out;
     struct replay_cut_report report;
@@ -88,6 +92,7 @@ static int cut(struct cli *cli, const char *from, const char *to,
     struct trace_sink sink = replay_sink_file(&out);
     os_catch_interrupts();
     replay_cut(&source, &sink, how, &report);
+    cli_fs_close(&fs);
     replay_sink_file_close(&out);
     replay_source_file_close(&in);
     if (report.err) {

@@ -7,20 +7,27 @@
 #include "cli/native.h"
 
 #include "base/os.h"
-#include "base/os_socket.h"
+#include "base/os_program.h"
+#include "base/os_stream.h"
 #include "link/link.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { SYMBOL_SIZE_MAX = 1 << 30, GDB_WORD_MAX = 64, ACCEPT_MS = 50 };
+enum {
+    SYMBOL_SIZE_MAX = 1 << 30,
+    GDB_WORD_MAX = 64,
+    ACCEPT_NS = 50000000,
+    LISTING_MAX = 100, /* programs that are listed */
+    PATH_SIZE = 96,
+};
 
 struct options {
     const char *at;
     const char *server;
     const char *batch;
-    const char *symbols;
+    struct cli_list symbols;
     const char *gdb;
     uint64_t memory;
     uint64_t spacing;
@@ -35,8 +42,8 @@ static const struct cli_option option[] = {
                "start no gdb: wait for clients at 127.0.0.1:PORT, or a socket file"),
     CLI_STRING(struct options, batch, "batch", 0, "SCRIPT",
                "run gdb's commands in a file, then end"),
-    CLI_STRING(struct options, symbols, "symbols", 0, "ELF",
-               "debug information of the program: OUT.dbg of lockstep link -g"),
+    CLI_LIST(struct options, symbols, "symbols", 0, "[N=]ELF",
+             "debug information of program N (default 0): OUT.dbg of lockstep link -g"),
     CLI_STRING(struct options, gdb, "gdb", 0, "PROGRAM",
                "the gdb to start (default gdb-multiarch; gdb for a pc)"),
     CLI_SIZE(struct options, memory, "memory", 0, "SIZE", 1 << 20, UINT64_MAX,
@@ -64,7 +71,8 @@ const struct cli_spec cli_spec_debug = {
         "a program that it can run backwards, there is `seek POSITION`, and `monitor "
         "help` lists what else can be asked.\n\n"
         "Without --symbols the disassembly is the source text.  Registers and memory "
-        "cannot be changed: it is a replay.\n\n"
+        "cannot be changed: it is a replay.  Of a capability kernel the instance that "
+        "runs is shown; docs/debug.md says how to tell them apart.\n\n"
         "A POSITION is N (instructions), e:N (event), g:N (gas), out:N (byte of "
         "output), N%, start, end, +N, -N or #NAME.",
     .exit_yes = "gdb has ended; with --batch: its script ran through",
@@ -79,7 +87,8 @@ struct session {
     struct replay_gdb *gdb;
     struct cli_native native;
     bool native_tried, native_there;
-    char folder[64], socket[96], listing[96], elf[96], init[96];
+    char folder[64], socket[PATH_SIZE], init[PATH_SIZE];
+    uint32_t listing_count; /* programs that may have a listing in the folder */
 };
 
 /* ---- what the stub asks of us ---- */
@@ -193,7 +202,7 @@ static int serve_at(struct session *s, int listener)
 {
     while (!os_interrupted()) {
         int fd;
-        enum err err = os_accept(listener, ACCEPT_MS, &fd);
+        enum err err = os_stream_accept(listener, os_stream_deadline(ACCEPT_NS), &fd);
         if (err && err != ERR_interrupted)
             return ui_fail(s->cli, err, "accept");
         if (!err && fd >= 0)
@@ -211,8 +220,8 @@ static int server(struct session *s)
     uint16_t chosen = 0;
     if (is_port && port > UINT16_MAX)
         return ui_usage(s->cli, "--server: a port is 0 to 65535");
-    enum err err = is_port ? os_listen_tcp((uint16_t)port, &listener, &chosen)
-                           : os_listen_unix(where, &listener);
+    enum err err = is_port ? os_stream_listen_tcp((uint16_t)port, &listener, &chosen)
+                           : os_stream_listen(where, &listener);
     if (err)
         return ui_fail(s->cli, err, where);
     if (is_port)
@@ -229,27 +238,89 @@ static int server(struct session *s)
 
 /* ---- gdb of our own ---- */
 
-/* The disassembly as source, where there is no better one. */
-static enum err write_listing(struct session *s)
+/* "N=FILE": the number, and *file goes to the name behind it; a file that is there is
+ * none of these. */
+static uint32_t split_symbols(const char **file)
 {
+    const char *text = *file;
+    uint32_t number = 0;
+    size_t size = strspn(text, "0123456789");
+    if (!size || size > 8 || text[size] != '=' || os_file_exists(text))
+        return 0;
+    for (size_t i = 0; i < size; i++)
+        number = number * 10 + (uint32_t)(text[i] - '0');
+    *file = text + size + 1;
+    return number;
+}
+
+/* The symbols that were given for a program; NULL: none. */
+static const char *symbols_of(const struct session *s, uint32_t number)
+{
+    const struct cli_list *list = &s->options->symbols;
+    for (size_t i = 0; i < list->count; i++) {
+        const char *file = list->item[i];
+        if (split_symbols(&file) == number)
+            return file;
+    }
+    return NULL;
+}
+
+/* "program3.pvm.s" in the session's folder; the first one has no number. */
+static void name_listing(const struct session *s, uint32_t number, const char *suffix,
+                         char ret_path[PATH_SIZE])
+{
+    char digits[16] = "";
+    if (number)
+        (void)snprintf(digits, sizeof digits, "%" PRIu32, number);
+    (void)snprintf(ret_path, PATH_SIZE, "%s/program%s%s", s->folder, digits, suffix);
+}
+
+/* The code of program `number`; false: there is none. */
+static bool code_of(const struct session *s, uint32_t number, struct pvm_code *ret_code,
+                    enum pvm_profile *ret_profile)
+{
+    const struct replay_guest *guest = &s->debug.debug.guest;
     const struct pvm_program *program = program_of(s);
+    if (guest->ops->code)
+        return guest->ops->code(guest->self, number, ret_code, ret_profile);
+    if (!program || number)
+        return false;
+    *ret_code = *pvm_program_code(program);
+    *ret_profile = pvm_program_config(program)->profile;
+    return true;
+}
+
+static enum err write_listing(const struct session *s, uint32_t number,
+                              const struct pvm_code *code, enum pvm_profile profile)
+{
     struct buf listing, elf;
-    if (!program)
-        return ERR_ok;
+    char path[PATH_SIZE], elf_path[PATH_SIZE];
     buf_init(&listing, SYMBOL_SIZE_MAX);
     buf_init(&elf, SYMBOL_SIZE_MAX);
-    (void)snprintf(s->listing, sizeof s->listing, "%s/program.pvm.s", s->folder);
-    (void)snprintf(s->elf, sizeof s->elf, "%s/program.elf", s->folder);
+    name_listing(s, number, ".pvm.s", path);
+    name_listing(s, number, ".elf", elf_path);
     enum err err =
-        link_listing(pvm_program_code(program), pvm_program_config(program)->profile,
-                     "program.pvm.s", &listing, &elf);
+        link_listing(code, profile, path + strlen(s->folder) + 1, &listing, &elf);
     if (!err)
-        err = os_file_write(s->listing, buf_bytes(&listing));
+        err = os_file_write(path, buf_bytes(&listing));
     if (!err)
-        err = os_file_write(s->elf, buf_bytes(&elf));
+        err = os_file_write(elf_path, buf_bytes(&elf));
     buf_fini(&listing);
     buf_fini(&elf);
     return err;
+}
+
+/* The disassembly as source, where there is no better one. */
+static enum err write_listings(struct session *s)
+{
+    struct pvm_code code;
+    enum pvm_profile profile;
+    for (uint32_t i = 0; i < LISTING_MAX && code_of(s, i, &code, &profile); i++) {
+        s->listing_count = i + 1;
+        if (!symbols_of(s, i))
+            TRY(write_listing(s, i, &code, profile));
+    }
+    return ERR_ok;
 }
 
 /* A path as gdb's own parser of words takes it. */
@@ -264,9 +335,24 @@ static void put_quoted(struct buf *text, const char *path)
     buf_byte(text, '"');
 }
 
+/* What gdb shall know of a program's symbols, which are those of program 0. */
+static void put_symbols(const struct session *s, uint32_t number, struct buf *text)
+{
+    const char *symbols = symbols_of(s, number);
+    char elf[PATH_SIZE];
+    name_listing(s, number, ".elf", elf);
+    if (!symbols && number >= s->listing_count)
+        return;
+    buf_text(text, number ? "add-symbol-file " : "file ");
+    put_quoted(text, symbols ? symbols : elf);
+    if (number)
+        buf_printf(text, " 0x%" PRIx64,
+                   s->debug.debug.guest.ops->code_base * ((uint64_t)number + 1));
+    buf_byte(text, '\n');
+}
+
 static enum err write_init(struct session *s)
 {
-    const char *symbols = s->options->symbols ? s->options->symbols : s->elf;
     struct buf text;
     buf_init(&text, 65536);
     (void)snprintf(s->init, sizeof s->init, "%s/init.gdb", s->folder);
@@ -275,13 +361,11 @@ static enum err write_init(struct session *s)
                     "define seek\nmonitor check $arg0\nstarti $arg0\nend\n"
                     "document seek\nGo to a position: N, e:N, g:N, out:N, N%, start, "
                     "end, +N, -N, #NAME.\nend\n");
-    if (!s->options->symbols)
+    if (s->listing_count)
         buf_printf(&text, "directory %s\n", s->folder);
-    if (symbols[0]) {
-        buf_text(&text, "file ");
-        put_quoted(&text, symbols);
-        buf_byte(&text, '\n');
-    }
+    put_symbols(s, 0, &text);
+    for (uint32_t i = 1; i < LISTING_MAX; i++)
+        put_symbols(s, i, &text);
     buf_printf(&text, "target extended-remote %s\n", s->socket);
     enum err err = text.err ? text.err : os_file_write(s->init, buf_bytes(&text));
     buf_fini(&text);
@@ -297,21 +381,24 @@ static enum err prepare(struct session *s, int *ret_listener)
         return err;
     }
     (void)snprintf(s->socket, sizeof s->socket, "%s/gdb", s->folder);
-    if (!s->options->symbols)
-        TRY(write_listing(s));
+    TRY(write_listings(s));
     TRY(write_init(s));
-    return os_listen_unix(s->socket, ret_listener);
+    return os_stream_listen(s->socket, ret_listener);
 }
 
 static void clean_up(struct session *s)
 {
-    const char *const file[] = {s->socket, s->listing, s->elf, s->init};
-    for (size_t i = 0; s->folder[0] && i < countof(file); i++) {
-        if (file[i][0])
-            (void)!os_unlink(file[i]);
+    static const char *const suffix[] = {".pvm.s", ".elf"};
+    if (!s->folder[0])
+        return;
+    (void)!os_unlink(s->socket);
+    (void)!os_unlink(s->init);
+    for (uint32_t i = 0; i < 2 * s->listing_count; i++) {
+        char path[PATH_SIZE];
+        name_listing(s, i / 2, suffix[i % 2], path);
+        (void)!os_unlink(path);
     }
-    if (s->folder[0])
-        (void)!os_folder_remove(s->folder);
+    (void)!os_folder_remove(s->folder);
 }
 
 /* The gdb that was asked for, or the one that knows the guest's processor. */
@@ -338,7 +425,7 @@ static int start_gdb(struct session *s, int argc, char **argv, int *ret_pid)
     for (int i = 0; i < argc; i++)
         word[count++] = argv[i];
     word[count] = NULL;
-    enum err err = os_start(word, ret_pid);
+    enum err err = os_program_start(word, ret_pid);
     if (err == ERR_not_found) {
         const char *package = s->debug.debug.guest.ops->gdb;
         bool plain = strcmp(package, "gdb") == 0;
@@ -357,10 +444,10 @@ static int wait_for_gdb(struct session *s, int listener, int pid)
     for (;;) {
         bool ended = false;
         int fd = -1, status = 0;
-        enum err err = os_accept(listener, ACCEPT_MS, &fd);
+        enum err err = os_stream_accept(listener, os_stream_deadline(ACCEPT_NS), &fd);
         if (!err && fd >= 0)
             cli_serve_client(&s->serve, fd, s->gdb);
-        err = os_ended(pid, &ended, &status);
+        err = os_program_ended(pid, &ended, &status);
         if (err)
             return ui_fail(s->cli, err, gdb_of(s));
         if (ended || os_interrupted())
@@ -386,17 +473,34 @@ static int with_gdb(struct session *s, int argc, char **argv)
     return status;
 }
 
+/* Files that are there and fit the guest, one for each program. */
+static int check_symbols(const struct session *s)
+{
+    const struct cli_list *list = &s->options->symbols;
+    bool many = s->debug.debug.guest.ops->code != NULL;
+    for (size_t i = 0; i < list->count; i++) {
+        const char *file = list->item[i];
+        uint32_t number = split_symbols(&file);
+        if (!os_file_exists(file))
+            return ui_fail(s->cli, ERR_not_found, file);
+        if (strchr(file, '\n'))
+            return ui_usage(s->cli, "--symbols: gdb takes no name with a line break");
+        if (number >= (many ? LISTING_MAX : 1))
+            return ui_usage(s->cli, "--symbols: there is no program %" PRIu32, number);
+        if (symbols_of(s, number) != file)
+            return ui_usage(s->cli, "--symbols: two files for program %" PRIu32,
+                            number);
+    }
+    return CLI_YES;
+}
+
 static int check_options(struct cli *cli, const struct options *options, int argc)
 {
-    if (options->server && (options->batch || options->symbols || argc > 1))
+    if (options->server && (options->batch || options->symbols.count || argc > 1))
         return ui_usage(cli, "--server starts no gdb that --batch, --symbols or "
                              "arguments could be for");
     if (options->batch && !os_file_exists(options->batch))
         return ui_fail(cli, ERR_not_found, options->batch);
-    if (options->symbols && !os_file_exists(options->symbols))
-        return ui_fail(cli, ERR_not_found, options->symbols);
-    if (options->symbols && strchr(options->symbols, '\n'))
-        return ui_usage(cli, "--symbols: gdb takes no name with a line break");
     return CLI_YES;
 }
 
@@ -415,6 +519,8 @@ int cmd_debug(struct cli *cli, int argc, char **argv)
     if (status)
         return status;
     status = cli_debug_open(cli, &s.debug, argv[0], &how);
+    if (!status)
+        status = check_symbols(&s);
     if (!status && s.options->at)
         status = cli_debug_go(&s.debug, s.options->at);
     if (!status)

@@ -49,6 +49,13 @@ const struct cli_spec cli_spec_mount = {
 
 static const char trace_prefix[] = "trace:";
 
+static int confine(void *self)
+{
+    struct cli_fs_session *session = self;
+    const struct options *options = session->cli->options;
+    return cli_fs_confine(&session->fs, options->fs_record.confine);
+}
+
 int cmd_mount(struct cli *cli, int argc, char **argv)
 {
     const struct options *options = cli->options;
@@ -65,16 +72,19 @@ int cmd_mount(struct cli *cli, int argc, char **argv)
                                      level, &session);
     if (!status) {
         const struct cli_fs_export *export = &session.fs.export[0];
+        bool confines = cli_fs_confinable(&session.fs, options->fs_record.confine);
         const struct cli_mount_options how = {
             .export = export->spec.name,
             .foreground = options->foreground,
             .allow_other = options->allow_other,
             .read_only = export->spec.read_only || export->spec.kind == CLI_FS_IMAGE,
             .cache = export->derived,
-            .self = &session,
-            .serve = cli_fs_session_serve,
+            .service = cli_fs_session_service(&session),
+            .confine = confines ? confine : NULL,
         };
-        status = cli_mount_run(cli, &how, argv[1]);
+        status = cli_fs_confine_check(&session.fs, options->fs_record.confine);
+        if (!status)
+            status = cli_mount_run(cli, &how, argv[1]);
     }
     return cli_fs_session_close(&session, status);
 }

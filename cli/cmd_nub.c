@@ -342,7 +342,7 @@ static enum err connect_within(const struct options *options, struct nub **ret_n
     uint64_t end = os_clock_monotonic_ns() + options->wait_s * SECOND;
     for (;;) {
         enum err err = nub_connect(options->socket, &how, ret_nub);
-        bool absent = err == ERR_not_found || err == ERR_nub_lost;
+        bool absent = err == ERR_not_found || err == ERR_closed;
         if (!absent || os_clock_monotonic_ns() >= end || os_interrupted())
             return err;
         os_sleep_ns(PAUSE_NS);

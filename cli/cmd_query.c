@@ -12,6 +12,7 @@
 
 struct options {
     const char *at;
+    const char *in;
     uint64_t count;
 };
 
@@ -20,6 +21,8 @@ static const struct options defaults = {.count = 20};
 static const struct cli_option option[] = {
     CLI_STRING(struct options, at, "at", 't', "POSITION",
                "ask there (default: end for last-write and who, else start)"),
+    CLI_STRING(struct options, in, "in", 0, "INSTANCE",
+               "of a capability kernel: program:N, depth:N, or digits of a hash"),
     CLI_U64(struct options, count, "count", 'n', "N", 1, UINT64_MAX,
             "events: at most so many (default 20)"),
     CLI_END,
@@ -31,7 +34,7 @@ const struct cli_spec cli_spec_query = {
     .defaults = &defaults,
     .positional = {{"TRACE", 1, 1, "a trace"},
                    {"QUESTION", 1, 1,
-                    "last-write, next-read, who, events, output, hash"},
+                    "last-write, next-read, who, events, output, hash, frames"},
                    {"WHAT", 0, 1, "address[,length], pc, kind or byte number"}},
     .example = {{"lockstep query run.lks last-write 0x30014,4",
                  "which instruction wrote this word last?"},
@@ -45,6 +48,7 @@ const struct cli_spec cli_spec_query = {
         "events [KIND[:op]]     the events from the position on\n\n"
         "output N               when byte N of the output was written\n\n"
         "hash                   digest of the whole machine there\n\n"
+        "frames                 of a capability kernel: the instances on its stack\n\n"
         "A position in the answer is one for `lockstep debug --at`.",
     .exit_yes = "there is an answer",
     .exit_no = "there is none: not written, not read, not executed",
@@ -60,6 +64,13 @@ struct asking {
 
 /* ---- answers ---- */
 
+/* An offset in the program; where there are several, an address that tells which. */
+static uint64_t shown_pc(const struct asking *a, const struct replay_answer *answer)
+{
+    const struct replay_guest_ops *ops = a->debug.debug.guest.ops;
+    return ops->code ? answer->pc : answer->pc - ops->code_base;
+}
+
 static int print_answer(struct asking *a, const struct replay_answer *answer,
                         const char *none)
 {
@@ -70,8 +81,10 @@ static int print_answer(struct asking *a, const struct replay_answer *answer,
         ui_json_bool(cli, "found", answer->found);
         if (answer->found) {
             ui_json_u64(cli, "icount", answer->time.icount);
+            if (answer->time.sub)
+                ui_json_u64(cli, "sub", answer->time.sub);
             ui_json_u64(cli, "gas", answer->gas);
-            ui_json_u64(cli, "pc", answer->pc - a->debug.debug.guest.ops->code_base);
+            ui_json_u64(cli, "pc", shown_pc(a, answer));
             ui_json_text(cli, "instruction", answer->insn);
             ui_json_hex(cli, "before", bytes_of(answer->before, answer->size));
             ui_json_hex(cli, "after", bytes_of(answer->after, answer->size));
@@ -85,8 +98,7 @@ static int print_answer(struct asking *a, const struct replay_answer *answer,
     }
     buf_init(&text, 4096);
     buf_printf(&text, "icount %" PRIu64 "  gas %" PRIu64 "  pc 0x%" PRIx64 "  %s\n",
-               answer->time.icount, answer->gas,
-               answer->pc - a->debug.debug.guest.ops->code_base, answer->insn);
+               answer->time.icount, answer->gas, shown_pc(a, answer), answer->insn);
     for (unsigned side = 0; answer->size && side < 2; side++) {
         const uint8_t *bytes = side ? answer->after : answer->before;
         buf_text(&text, side ? "after   " : "before  ");
@@ -94,8 +106,10 @@ static int print_answer(struct asking *a, const struct replay_answer *answer,
             buf_printf(&text, "%02x", bytes[i]);
         buf_byte(&text, '\n');
     }
-    buf_printf(&text, "again:  lockstep debug --at %" PRIu64 " ", answer->time.icount);
-    ui_out(cli, "%s%s\n", buf_string(&text), a->path);
+    buf_printf(&text, "again:  lockstep debug --at %" PRIu64, answer->time.icount);
+    if (answer->time.sub)
+        buf_printf(&text, "+%" PRIu64, answer->time.sub);
+    ui_out(cli, "%s %s\n", buf_string(&text), a->path);
     buf_fini(&text);
     return CLI_YES;
 }
@@ -245,6 +259,38 @@ static int ask_hash(struct asking *a)
     return err ? ui_fail(a->cli, err, a->path) : print_here(a, hash);
 }
 
+static int ask_frames(struct asking *a)
+{
+    const struct replay_guest *guest = replay_timeline_guest(a->debug.timeline);
+    const struct replay_stack_ops *stack = &guest->ops->stack;
+    struct buf text;
+    if (!stack->put_frames)
+        return ui_usage(a->cli, "only a capability kernel has frames");
+    buf_init(&text, 1 << 20);
+    stack->put_frames(guest->self, &text);
+    if (a->cli->json) {
+        ui_json_begin(a->cli);
+        ui_json_u64(a->cli, "depth", stack->depth(guest->self));
+        ui_json_text(a->cli, "text", buf_string(&text));
+        ui_json_end(a->cli);
+    } else {
+        ui_out(a->cli, "%s", buf_string(&text));
+    }
+    buf_fini(&text);
+    return CLI_YES;
+}
+
+/* Questions are about some instances only. */
+static int restrict_to(struct asking *a, const char *text)
+{
+    const struct replay_guest *guest = replay_timeline_guest(a->debug.timeline);
+    if (!guest->ops->stack.restrict_stops)
+        return ui_usage(a->cli, "--in: only a capability kernel has instances");
+    return guest->ops->stack.restrict_stops(guest->self, text)
+               ? CLI_YES
+               : ui_usage(a->cli, "--in: '%s' names no instance", text);
+}
+
 static const struct question {
     const char *name;
     int (*ask)(struct asking *a);
@@ -256,6 +302,7 @@ static const struct question {
     {"events", ask_events, "start"},
     {"output", ask_output, "start"},
     {"hash", ask_hash, "end"},
+    {"frames", ask_frames, "end"},
 };
 
 static bool interrupted(void *self)
@@ -283,6 +330,8 @@ int cmd_query(struct cli *cli, int argc, char **argv)
     int status = cli_debug_open(cli, &a.debug, argv[0], &how);
     if (!status)
         status = cli_debug_go(&a.debug, options->at ? options->at : chosen->at);
+    if (!status && options->in)
+        status = restrict_to(&a, options->in);
     if (!status)
         status = chosen->ask(&a);
     cli_debug_close(&a.debug);

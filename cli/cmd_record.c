@@ -10,6 +10,7 @@
 
 #include "base/os.h"
 #include "replay/sink_file.h"
+#include "trace/checkpoint.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -41,6 +42,7 @@ struct options {
     bool embed;
     bool log_ports;
     bool log_bytes;
+    uint64_t checkpoint;
 };
 
 static const struct options defaults = {
@@ -62,6 +64,8 @@ static const struct cli_option option[] = {
     CLI_FLAG(struct options, raw, "raw", 0, "do not compress"),
     CLI_SIZE(struct options, ring_size, "ring", 0, "SIZE", 1 << 20, UINT64_MAX,
              "keep the start and about the last SIZE bytes"),
+    CLI_U64(struct options, checkpoint, "checkpoint", 0, "N", 1, UINT64_MAX,
+            "pvm: store the state every N instructions, for quick seeks"),
     CLI_U64(struct options, hash_every, "hash", 0, "N", 0, UINT64_MAX,
             "gas between hashes of the machine; 0: none (default 2^24)"),
     CLI_U64(struct options, digest_every, "digest", 0, "N", 0, UINT64_MAX,
@@ -98,6 +102,9 @@ static const struct cli_option option[] = {
              "v86fs: store no requests: a replay needs the client"),
     CLI_FLAG(struct options, fs.fs_record.replies, "log-replies", 0,
              "v86fs: store all replies, also those computed again"),
+    CLI_WORD(struct options, fs.fs_record.confine, "confine", 0, cli_fs_confine_word,
+             "v86fs: give up all files but the served directories: auto (default), "
+             "always, never"),
     CLI_END,
 };
 
@@ -220,13 +227,25 @@ static enum err open_trace(struct recording *r)
     return trace_record_create(arena, r->writer, options->require, &r->trace);
 }
 
+static enum err put_checkpoint(void *self, uint64_t seq,
+                               const struct trace_clock *clock,
+                               const struct trace_base_part *part, size_t part_count)
+{
+    struct recording *r = self;
+    (void)seq; /* it is the writer's */
+    trace_writer_checkpoint(r->writer, clock, part, part_count);
+    return r->options->require ? trace_writer_error(r->writer) : ERR_ok;
+}
+
 static enum err run(struct recording *r)
 {
-    const struct replay_session_options how = {.trace = r->trace,
-                                               .host = &r->guest.host,
-                                               .engine = r->engine,
-                                               .limit = REPLAY_NO_LIMIT,
-                                               .interrupted = os_interrupted};
+    const struct replay_session_options how = {
+        .trace = r->trace,
+        .checkpoints = {r->options->checkpoint, put_checkpoint, r},
+        .host = &r->guest.host,
+        .engine = r->engine,
+        .limit = REPLAY_NO_LIMIT,
+        .interrupted = os_interrupted};
     TRY(replay_session_create(&r->guest.arena, &r->guest.setup, &how, &r->session));
     r->ring.session = r->session;
     r->native = pvm_program_native(replay_session_program(r->session));
@@ -373,8 +392,7 @@ static int record_pc(struct cli *cli, const struct options *options, int argc,
     int status = cli_output_check(cli, record.path);
     if (status)
         return status;
-    return cli_pc_run(cli, &options->pc, cli_guest_seed(&options->guest),
-                      &options->fs.fs, &record);
+    return cli_pc_run(cli, &options->pc, &options->guest, &options->fs.fs, &record);
 }
 
 int cmd_record(struct cli *cli, int argc, char **argv)
@@ -389,6 +407,8 @@ int cmd_record(struct cli *cli, int argc, char **argv)
         return record_fs(cli, r.options, argc);
     if (argc < 2)
         return ui_usage(cli, "PROGRAM is missing; try --help");
+    if (r.options->checkpoint && (r.options->ring_size || strcmp(argv[0], "pvm") != 0))
+        return ui_usage(cli, "--checkpoint is for pvm programs, without --ring");
     r.path = r.options->output ? r.options->output : default_output(cli, argv[1]);
     int status = cli_engine_read(cli, &r.options->engine, &r.engine);
     if (!status)

@@ -2,22 +2,26 @@
  *
  * lockstep replay: reproduce recorded runs and compare every event.
  */
+#include "cli/checkpoint.h"
 #include "cli/engine.h"
 #include "cli/guest.h"
 
 #include "base/os.h"
 #include "cli/fs_replay.h"
+#include "cli/family.h"
 #include "cli/pc_guest.h"
 #include "cli/fs_serve.h"
 #include "cli/replay_print.h"
 #include "replay/sink_file.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 struct options {
     struct cli_engine_options engine;
     const char *to;
+    const char *parent;
     const char *record;
     uint64_t zstd_level;
     bool raw;
@@ -25,6 +29,8 @@ struct options {
     uint64_t jobs; /* 0: as many as there are CPUs */
     uint32_t mode; /* of mode_word */
     const char *listen, *connect;
+    uint64_t add_checkpoints;
+    bool from_start;
 };
 
 enum { MODE_LOG, MODE_EXEC };
@@ -35,6 +41,8 @@ static const struct options defaults = {.engine = CLI_ENGINE_DEFAULTS, .zstd_lev
 static const struct cli_option option[] = {
     CLI_STRING(struct options, to, "to", 't', "POSITION",
                "stop there and show the registers"),
+    CLI_STRING(struct options, parent, "parent", 'p', "FILE",
+               "the trace that a child branches from (default: in its folder)"),
     CLI_FLAG(struct options, output, "output", 'O',
              "print what the guest wrote to its standard output and error"),
     CLI_STRING(struct options, record, "record", 0, "FILE",
@@ -50,6 +58,10 @@ static const struct cli_option option[] = {
                "file server: wait there for the client, who asks again"),
     CLI_STRING(struct options, connect, "connect", 0, "SOCKET",
                "file server: the client waits there"),
+    CLI_U64(struct options, add_checkpoints, "add-checkpoints", 0, "N", 1, UINT64_MAX,
+            "store the state every N instructions, as lockstep checkpoint"),
+    CLI_FLAG(struct options, from_start, "from-start", 0,
+             "with --to: compare all events before, also where there is a checkpoint"),
     CLI_ENGINE_OPTIONS(struct options),
     CLI_END,
 };
@@ -66,7 +78,8 @@ const struct cli_spec cli_spec_replay = {
         "A replay needs the trace and nothing else: no program, input file, clock or "
         "terminal.  A trace that is still being written, or whose recorder was "
         "killed, is replayed as far as it goes.\n\n"
-        "A POSITION is N (instructions), e:N (event), g:N (gas), N%, start or end.",
+        "A POSITION is N (instructions), N+S (of a pc: S iterations or nanoseconds of "
+        "sleep later), e:N (event), g:N (gas), N%, start or end.",
     .exit_yes = "every event was reproduced",
     .exit_no = "a run diverged: the report says where",
     .prints_json = true,
@@ -87,6 +100,7 @@ struct job {
 struct jobs {
     struct cli *cli;
     struct replay_options how;
+    const char *parent;
     bool exec;
     struct job *job;
     size_t count;
@@ -116,19 +130,15 @@ static void run_pc(const struct jobs *jobs, const struct trace_source *source,
                    struct replay_pc_report *report)
 {
     struct cli_fs fs = {0};
-    const struct replay_pc_follow_options how = {.exec = jobs->exec,
+    const struct replay_pc_follow_options how = {.to = jobs->how.to,
+                                                 .exec = jobs->exec,
                                                  .open = cli_fs_replay_open,
                                                  .open_self = &fs,
+                                                 .save = cli_fs_save,
+                                                 .load = cli_fs_load,
                                                  .interrupted = os_interrupted,
                                                  .output = jobs->how.output,
                                                  .copy = jobs->how.copy};
-    if (jobs->how.to.kind != REPLAY_AT_END) {
-        *report = (struct replay_pc_report){
-            .class = REPLAY_FAILED,
-            .err = ERR_unsupported,
-            .detail = "--to is not there for a pc; replay all of it"};
-        return;
-    }
     replay_pc_trace(source, &how, report);
     cli_fs_close(&fs);
 }
@@ -144,6 +154,16 @@ static size_t serve_client(void *self, struct bytes request, uint8_t *reply,
                                                                                : size;
 }
 
+static struct bytes note(void *self)
+{
+    return replay_fs_player_note(self);
+}
+
+static void note_taken(void *self)
+{
+    replay_fs_player_note_taken(self);
+}
+
 static int serve_player(struct cli *cli, const struct options *options,
                         struct replay_fs_player *player)
 {
@@ -156,7 +176,9 @@ static int serve_player(struct cli *cli, const struct options *options,
         ui_error(cli, "%s: the client does not know the extensions of the trace", path);
         status = CLI_UNKNOWN;
     }
-    enum err err = status ? ERR_ok : cli_fs_peer_serve(&peer, serve_client, player);
+    const struct cli_fs_service service = {
+        .self = player, .serve = serve_client, .note = note, .note_taken = note_taken};
+    enum err err = status ? ERR_ok : cli_fs_peer_serve(&peer, &service);
     if (err)
         status = ui_fail(cli, err, path);
     cli_fs_peer_close(&peer);
@@ -188,6 +210,26 @@ static int replay_with_client(struct cli *cli, const struct options *options,
     return status;
 }
 
+static void replay_job(struct jobs *jobs, struct job *job,
+                       const struct trace_source *source)
+{
+    job->is_fs = replay_fs_is_session(source);
+    job->is_pc = replay_pc_is_session(source);
+    if (job->is_pc)
+        run_pc(jobs, source, &job->pc_report);
+    else if (job->is_fs)
+        run_fs(jobs, source, &job->fs_report);
+    else
+        replay_trace(source, &jobs->how, &job->report);
+}
+
+static void refuse_job(struct job *job, enum err err, const char *detail)
+{
+    job->report.class = REPLAY_FAILED;
+    job->report.err = err;
+    (void)snprintf(job->report.detail, sizeof job->report.detail, "%s", detail);
+}
+
 static void run_job(struct jobs *jobs, struct job *job)
 {
     struct replay_source_file file;
@@ -195,14 +237,18 @@ static void run_job(struct jobs *jobs, struct job *job)
     if (job->open_err)
         return;
     struct trace_source source = replay_source_file(&file);
-    job->is_fs = replay_fs_is_session(&source);
-    job->is_pc = replay_pc_is_session(&source);
-    if (job->is_pc)
-        run_pc(jobs, &source, &job->pc_report);
-    else if (job->is_fs)
-        run_fs(jobs, &source, &job->fs_report);
+    struct cli_family family;
+    char detail[CLI_FAMILY_DETAIL_SIZE];
+    enum err err = cli_family_open(job->path, jobs->parent, &source, &family, detail);
+    if (err)
+        refuse_job(job, err, detail);
     else
-        replay_trace(&source, &jobs->how, &job->report);
+        replay_job(jobs, job, &source);
+    if (family.joined) { /* its name is not that of what was put together */
+        job->report.identity = family.identity;
+        job->pc_report.identity = family.identity;
+    }
+    cli_family_close(&family);
     replay_source_file_close(&file);
 }
 
@@ -283,6 +329,10 @@ static int check_options(struct cli *cli, const struct options *options, int arg
                         options->to);
     if (argc > 1 && (options->listen || options->connect))
         return ui_usage(cli, "a client replays one trace");
+    if (options->add_checkpoints && (options->to || options->output || options->record))
+        return ui_usage(cli, "--add-checkpoints replays all of each trace and nothing "
+                             "else");
+    how->from_start = options->from_start;
     if (argc > 1 && (options->output || options->record))
         return ui_usage(cli, "--%s takes one trace",
                         options->output ? "output" : "record");
@@ -306,6 +356,17 @@ static int worse(int a, int b)
     return a ? a : b;
 }
 
+static int add_checkpoints(struct cli *cli, uint64_t every,
+                           const struct replay_engine *engine, int argc, char **argv)
+{
+    const struct replay_add_options how = {
+        .every = every, .engine = *engine, .interrupted = os_interrupted};
+    int status = CLI_YES;
+    for (int i = 0; i < argc; i++)
+        status = worse(status, cli_checkpoint(cli, argv[i], NULL, &how));
+    return status;
+}
+
 int cmd_replay(struct cli *cli, int argc, char **argv)
 {
     const struct options *options = cli->options;
@@ -313,9 +374,13 @@ int cmd_replay(struct cli *cli, int argc, char **argv)
     struct copy copy = {.file = {.fd = -1}};
     jobs.how = (struct replay_options){.locate = true, .interrupted = os_interrupted};
     jobs.exec = options->mode == MODE_EXEC;
+    jobs.parent = options->parent;
     int status = check_options(cli, options, argc, &jobs.how);
     if (!status && (options->listen || options->connect))
         return replay_with_client(cli, options, argv[0]);
+    if (!status && options->add_checkpoints)
+        return add_checkpoints(cli, options->add_checkpoints, &jobs.how.engine, argc,
+                               argv);
     if (!status && options->record) {
         status = open_copy(cli, options, argv[0], &copy);
         jobs.how.copy = copy.writer;

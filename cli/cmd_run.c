@@ -62,8 +62,8 @@ int cmd_run(struct cli *cli, int argc, char **argv)
     if (strcmp(argv[0], "pc") == 0) {
         if (argc > 1)
             return ui_usage(cli, "a pc takes --kernel, not '%s'", argv[1]);
-        return cli_pc_run(cli, &options->pc, cli_guest_seed(&options->guest),
-                          &options->fs, &(struct cli_pc_record){0});
+        return cli_pc_run(cli, &options->pc, &options->guest, &options->fs,
+                          &(struct cli_pc_record){0});
     }
     status = cli_engine_read(cli, &options->engine, &engine);
     if (status)

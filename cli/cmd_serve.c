@@ -110,7 +110,7 @@ static void tell_err(struct server *server, const char *event, enum err err)
     ui_json_begin(cli);
     ui_json_text(cli, "event", event);
     ui_json_text(cli, "error", err_name(err));
-    if (err == ERR_nub_lost && nub_worker_end(server->nub) >= 0)
+    if (err == ERR_closed && nub_worker_end(server->nub) >= 0)
         ui_json_i64(cli, "status", nub_worker_end(server->nub));
     ui_json_end(cli);
     ui_flush(cli);

@@ -8,40 +8,53 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Where PVM programs show their code (trace-replay.md 9.1). */
-#define PVM_CODE_BASE (UINT64_C(1) << 32)
-
-enum { TEXT_SIZE_MAX = 1 << 28, LINES_SIZE_MAX = 1 << 28 };
+enum { TEXT_SIZE_MAX = 1 << 28, LINES_SIZE_MAX = 1 << 28, PROGRAM_MAX = 100 };
 
 static struct dap_line *lines_of(const struct dap_listing *listing)
 {
     return (struct dap_line *)(void *)listing->lines.data;
 }
 
+/* One line; answers the size of the instruction, 0: there is none. */
+static unsigned put_line(const struct replay_guest *guest, uint32_t program,
+                         uint64_t address, struct dap_listing *listing)
+{
+    struct buf *text = &listing->text;
+    struct dap_line line = {address, (uint32_t)text->size};
+    if (program)
+        buf_printf(text, "%" PRIu32, program);
+    buf_printf(text, "@%" PRIu32 ":", (uint32_t)address);
+    while (text->size < line.text + 8 && !text->err)
+        buf_text(text, " ");
+    unsigned size = guest->ops->disassemble(guest->self, address, text);
+    if (!size) {
+        if (!text->err)
+            text->size = line.text;
+        return 0;
+    }
+    buf_text(text, "\n");
+    buf_put(&listing->lines, &line, sizeof line);
+    listing->count++;
+    return size;
+}
+
+/* A guest with several programs has them one behind the other. */
 enum err dap_listing_make(const struct replay_guest *guest, struct dap_listing *listing)
 {
-    uint64_t address = PVM_CODE_BASE;
+    struct pvm_code code;
+    enum pvm_profile profile;
     *listing = (struct dap_listing){0};
     buf_init(&listing->text, TEXT_SIZE_MAX);
     buf_init(&listing->lines, LINES_SIZE_MAX);
-    if (strcmp(guest->ops->name, "pvm") != 0)
-        return ERR_ok;
-    for (;;) {
-        struct dap_line line = {address, (uint32_t)listing->text.size};
-        size_t start = listing->text.size;
-        buf_printf(&listing->text, "@%" PRIu64 ":", address - PVM_CODE_BASE);
-        while (listing->text.size < start + 8 && !listing->text.err)
-            buf_text(&listing->text, " ");
-        unsigned size = guest->ops->disassemble(guest->self, address, &listing->text);
-        if (!size) {
-            if (!listing->text.err)
-                listing->text.size = line.text;
-            break;
-        }
-        buf_text(&listing->text, "\n");
-        buf_put(&listing->lines, &line, sizeof line);
-        listing->count++;
-        address += size;
+    uint32_t program = 0, count = guest->ops->program ? 1 : 0;
+    while (guest->ops->code && count < PROGRAM_MAX &&
+           guest->ops->code(guest->self, count, &code, &profile))
+        count++;
+    for (; program < count && !listing->text.err; program++) {
+        uint64_t address = guest->ops->code_base * ((uint64_t)program + 1);
+        unsigned size;
+        while ((size = put_line(guest, program, address, listing)))
+            address += size;
     }
     return listing->text.err ? listing->text.err : listing->lines.err;
 }

@@ -2,12 +2,12 @@
 #include "cli/debug_serve.h"
 
 #include "base/os.h"
-#include "base/os_socket.h"
+#include "base/os_stream.h"
 
 #include <string.h>
 
 enum { RECEIVE_SIZE = 65536, PENDING_SIZE_MAX = 1 << 20, OUT_SIZE_MAX = 64 << 20 };
-enum { WAIT_MS = 200, INTERRUPT = 3 };
+enum { WAIT_NS = 200000000, INTERRUPT = 3 };
 
 /* While the guest runs a client sends the interrupt byte, and maybe more behind it. */
 static void take(struct cli_serve *serve, const uint8_t *data, size_t size)
@@ -26,11 +26,11 @@ bool cli_serve_interrupted(void *self)
 {
     struct cli_serve *serve = self;
     uint8_t data[4096];
-    size_t size;
+    size_t size = 0;
+    bool descriptors;
     if (serve->fd < 0)
         return serve->stopped && serve->stopped();
-    enum err err = os_receive(serve->fd, 0, data, sizeof data, &size);
-    if (err && err != ERR_interrupted)
+    if (os_stream_receive_some(serve->fd, data, sizeof data, &size, &descriptors))
         serve->interrupted = true;
     take(serve, data, size);
     return serve->interrupted || (serve->stopped && serve->stopped());
@@ -50,11 +50,14 @@ static bool receive(struct cli_serve *serve, uint8_t *data, size_t *ret_size)
         return !serve->pending.err;
     }
     for (;;) {
-        enum err err = os_receive(serve->fd, WAIT_MS, data, RECEIVE_SIZE, ret_size);
-        if (err && err != ERR_interrupted)
-            return false;
-        if (*ret_size)
+        bool descriptors;
+        enum err err =
+            os_stream_receive(serve->fd, data, RECEIVE_SIZE,
+                              os_stream_deadline(WAIT_NS), ret_size, &descriptors);
+        if (!err)
             return true;
+        if (err != ERR_timeout && err != ERR_interrupted)
+            return false;
         if (serve->stopped && serve->stopped())
             return false;
     }
@@ -73,7 +76,7 @@ void cli_serve_client(struct cli_serve *serve, int fd, struct replay_gdb *gdb)
     while (goes_on && receive(serve, data, &size)) {
         serve->interrupted = false;
         goes_on = replay_gdb_input(gdb, bytes_of(data, size), &out);
-        if (out.size && os_send(fd, out.data, out.size))
+        if (out.size && os_stream_send(fd, out.data, out.size, OS_STREAM_NEVER))
             goes_on = false;
         buf_clear(&out);
     }

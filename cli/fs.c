@@ -5,6 +5,7 @@
 #include "cli/fs.h"
 
 #include "base/os.h"
+#include "base/os_confine.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -65,9 +66,31 @@ static enum err open_mem(struct cli_fs *fs, struct cli_fs_export *export,
         return ERR_limit;
     options.node_count_max = (uint32_t)spec->node_count_max;
     TRY(v86fs_mem_create(&fs->arena, &options, &fs->ids, &mem));
+    export->mem = mem;
     export->tree = v86fs_mem_tree(mem);
     return lower ? v86fs_mem_overlay(mem, *lower, lower_root, &export->root)
                  : v86fs_mem_root(mem, 0755, now_ns, &export->root);
+}
+
+static void on_note(void *self, struct bytes frame)
+{
+    const struct cli_fs *fs = self;
+    if (fs->note)
+        fs->note(fs->note_self, frame);
+}
+
+static void on_lost(void *self)
+{
+    on_note(self, (struct bytes){0});
+}
+
+static void on_told(void *self, enum err err)
+{
+    const struct cli_fs *fs = self;
+    if (fs->cli && err)
+        ui_error(fs->cli, "the server of files is lost: %s", err_text(err));
+    else if (fs->cli)
+        ui_note(fs->cli, "there is another server of files");
 }
 
 static enum err open_remote(struct cli_fs *fs, struct cli_fs_export *export)
@@ -75,6 +98,12 @@ static enum err open_remote(struct cli_fs *fs, struct cli_fs_export *export)
     struct hostfs_remote_options options;
     hostfs_remote_options_init(&options);
     options.request_ns = export->spec.timeout_s * 1000000000;
+    options.on_death = export->spec.on_death;
+    options.shared = export->spec.shared;
+    options.mounts = export->spec.mounts;
+    options.note = on_note;
+    options.told = on_told;
+    options.self = fs;
     if (export->spec.timeout_s > 86400)
         return ERR_limit;
     TRY(hostfs_remote_open(&fs->arena, &options, export->spec.path, &fs->ids,
@@ -110,7 +139,11 @@ static enum err open_tree(struct cli_fs *fs, struct cli_fs_export *export,
         break;
     }
     bool over = spec->kind == CLI_FS_OVERLAY_DIR;
-    TRY(hostfs_dir_open(&fs->arena, &spec->dir, spec->path,
+    struct hostfs_dir_options options = spec->dir;
+    options.note = on_note;
+    options.lost = on_lost;
+    options.self = fs;
+    TRY(hostfs_dir_open(&fs->arena, &options, spec->path,
                         over ? &export->lower_ids : &fs->ids, &export->dir));
     export->tree = hostfs_dir_tree(export->dir);
     export->root = hostfs_dir_root(export->dir);
@@ -181,6 +214,7 @@ int cli_fs_open(struct cli *cli, const struct cli_list *specs, uint64_t now_ns,
                 struct cli_fs *fs)
 {
     fs_init(fs);
+    fs->cli = cli;
     int status = parse_specs(cli, specs, fs);
     if (status)
         return status;
@@ -204,6 +238,214 @@ void cli_fs_close(struct cli_fs *fs)
         buf_fini(&fs->export[i].archive);
     }
     arena_fini(&fs->arena);
+}
+
+/* ---- notifications ---- */
+
+void cli_fs_listen(struct cli_fs *fs, void (*note)(void *self, struct bytes frame),
+                   void *self)
+{
+    fs->note = note;
+    fs->note_self = self;
+}
+
+size_t cli_fs_descriptors(const struct cli_fs *fs, int ret_fds[CLI_FS_WAIT_MAX])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < fs->export_count; i++) {
+        const struct cli_fs_export *export = &fs->export[i];
+        if (export->dir)
+            ret_fds[count++] = hostfs_dir_watch_fd(export->dir);
+        if (!export->remote)
+            continue;
+        hostfs_remote_descriptors(export->remote, ret_fds + count);
+        count += 2;
+    }
+    return count;
+}
+
+void cli_fs_poll(struct cli_fs *fs)
+{
+    for (size_t i = 0; i < fs->export_count; i++) {
+        if (fs->export[i].dir)
+            hostfs_dir_poll(fs->export[i].dir);
+        if (fs->export[i].remote)
+            hostfs_remote_poll(fs->export[i].remote);
+    }
+}
+
+/* ---- confinement ---- */
+
+const char *const cli_fs_confine_word[] = {"auto", "always", "never", NULL};
+
+static size_t roots_of(const struct cli_fs *fs, int ret_fds[CLI_FS_EXPORT_MAX])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < fs->export_count; i++) {
+        if (fs->export[i].dir)
+            ret_fds[count++] = hostfs_dir_root_fd(fs->export[i].dir);
+    }
+    return count;
+}
+
+bool cli_fs_confinable(const struct cli_fs *fs, enum cli_fs_confine confine)
+{
+    int fds[CLI_FS_EXPORT_MAX];
+    bool remote = false;
+    for (size_t i = 0; i < fs->export_count; i++)
+        remote |= fs->export[i].remote != NULL;
+    return confine != CLI_FS_CONFINE_NEVER && !remote && roots_of(fs, fds);
+}
+
+int cli_fs_confine_check(const struct cli_fs *fs, enum cli_fs_confine confine)
+{
+    if (confine != CLI_FS_CONFINE_ALWAYS)
+        return CLI_YES;
+    if (!cli_fs_confinable(fs, confine)) {
+        ui_error(fs->cli, "--confine=always: only directories can be confined to");
+        return CLI_UNKNOWN;
+    }
+    return os_confine_available() ? CLI_YES
+                                  : ui_fail(fs->cli, ERR_unsupported, "--confine");
+}
+
+int cli_fs_confine(struct cli_fs *fs, enum cli_fs_confine confine)
+{
+    int fds[CLI_FS_EXPORT_MAX];
+    int status = cli_fs_confine_check(fs, confine);
+    if (status || !cli_fs_confinable(fs, confine))
+        return status;
+    if (!os_confine_available()) {
+        ui_verbose(fs->cli, "this process keeps its access to all files: no Landlock");
+        return CLI_YES;
+    }
+    enum err err = os_confine_files(fds, roots_of(fs, fds));
+    return err ? ui_fail(fs->cli, err, "--confine") : CLI_YES;
+}
+
+/* ---- files by name ---- */
+
+static const struct cli_fs_export *export_named(const struct cli_fs *fs,
+                                                struct bytes name)
+{
+    for (size_t i = 0; i < fs->export_count; i++) {
+        const char *known = fs->export[i].spec.name;
+        if (strlen(known) == name.size && memcmp(known, name.data, name.size) == 0)
+            return &fs->export[i];
+    }
+    return NULL;
+}
+
+/* Walk down from the root; each name is looked up as the guest would do it. */
+static bool walk_down(const struct cli_fs_export *export, struct bytes path,
+                      uint64_t now_ns, uint64_t *ret_ino)
+{
+    uint64_t node = export->root;
+    while (path.size) {
+        const uint8_t *slash = memchr(path.data, '/', path.size);
+        size_t size = slash ? (size_t)(slash - path.data) : path.size;
+        struct v86fs_call call = {
+            .now_ns = now_ns, .in = {.node = node, .name = bytes_of(path.data, size)}};
+        if (size && v86fs_tree_call(export->tree, V86FS_OP_lookup, &call))
+            return false;
+        if (size)
+            node = call.out.attr.node;
+        size += slash != NULL;
+        path = bytes_of(path.data + size, path.size - size);
+    }
+    *ret_ino = node;
+    return true;
+}
+
+bool cli_fs_find(void *self, struct bytes path, uint64_t now_ns, uint64_t *ret_ino)
+{
+    const struct cli_fs *fs = self;
+    const uint8_t *colon = memchr(path.data, ':', path.size);
+    size_t name_size = colon ? (size_t)(colon - path.data) : 0;
+    struct bytes name = bytes_of(path.data, name_size);
+    if (path.data[0] != '/' && cli_number((const char *)path.data, ret_ino))
+        return true;
+    if (colon)
+        path = bytes_of(colon + 1, path.size - name_size - 1);
+    const struct cli_fs_export *export = export_named(fs, name);
+    return export && path.size && path.data[0] == '/' &&
+           walk_down(export, path, now_ns, ret_ino);
+}
+
+/* ---- states ---- */
+
+/* Of the trees that change: u64 size and the bytes, after those of the server. */
+static enum err put_part(struct buf *buf, const struct buf *part)
+{
+    uint64_t size = part->size;
+    TRY(part->err);
+    for (unsigned i = 0; i < 8; i++)
+        buf_byte(buf, (uint8_t)(size >> 8 * i));
+    buf_put(buf, part->data, part->size);
+    return buf->err;
+}
+
+static bool take_part(struct bytes *state, struct bytes *ret)
+{
+    uint64_t size = 0;
+    if (state->size < 8)
+        return false;
+    for (unsigned i = 0; i < 8; i++)
+        size |= (uint64_t)state->data[i] << 8 * i;
+    if (size > state->size - 8)
+        return false;
+    *ret = bytes_of(state->data + 8, (size_t)size);
+    *state = bytes_of(state->data + 8 + size, state->size - 8 - (size_t)size);
+    return true;
+}
+
+static bool changes(const struct cli_fs_export *export)
+{
+    return export->spec.kind == CLI_FS_MEM || export->spec.kind == CLI_FS_OVERLAY;
+}
+
+enum err cli_fs_save(void *self, struct buf *buf)
+{
+    const struct cli_fs *fs = self;
+    struct arena scratch;
+    struct buf part;
+    arena_init(&scratch, ARENA_SIZE_MAX);
+    buf_init(&part, ARCHIVE_SIZE_MAX);
+    enum err err = v86fs_server_save(fs->server, &part);
+    if (!err)
+        err = put_part(buf, &part);
+    for (size_t i = 0; i < fs->export_count && !err; i++) {
+        if (!changes(&fs->export[i]))
+            continue;
+        buf_clear(&part);
+        err = v86fs_mem_save(fs->export[i].mem, &scratch, &part);
+        if (!err)
+            err = put_part(buf, &part);
+    }
+    buf_fini(&part);
+    arena_fini(&scratch);
+    return err;
+}
+
+enum err cli_fs_load(void *self, struct bytes state)
+{
+    struct cli_fs *fs = self;
+    struct arena scratch;
+    struct bytes part;
+    if (!take_part(&state, &part))
+        return ERR_v86fs_state;
+    TRY(v86fs_server_load(fs->server, part));
+    arena_init(&scratch, ARENA_SIZE_MAX);
+    enum err err = ERR_ok;
+    for (size_t i = 0; i < fs->export_count && !err; i++) {
+        if (!changes(&fs->export[i]))
+            continue;
+        err = take_part(&state, &part)
+                  ? v86fs_mem_load(fs->export[i].mem, &scratch, part)
+                  : ERR_v86fs_state;
+    }
+    arena_fini(&scratch);
+    return !err && state.size ? ERR_v86fs_state : err;
 }
 
 /* ---- traces ---- */

@@ -38,12 +38,17 @@ static enum err open_trace(struct cli_fs_session *s, unsigned zstd_level)
     return trace_record_create(&s->arena, s->writer, false, &s->trace);
 }
 
+static void session_init(struct cli *cli, const char *path, struct cli_fs_session *s)
+{
+    *s = (struct cli_fs_session){.cli = cli, .path = path, .file = {.fd = -1}};
+    arena_init(&s->arena, (size_t)256 << 20);
+}
+
 int cli_fs_session_open(struct cli *cli, const struct cli_list *specs,
                         const struct cli_fs_record_options *options, uint32_t features,
                         unsigned zstd_level, struct cli_fs_session *s)
 {
-    *s = (struct cli_fs_session){.cli = cli, .path = options->path, .file = {.fd = -1}};
-    arena_init(&s->arena, (size_t)256 << 20);
+    session_init(cli, options->path, s);
     s->setup.features = features;
     s->setup.requests = !options->digests;
     s->setup.log_bytes = options->replies;
@@ -59,6 +64,8 @@ int cli_fs_session_open(struct cli *cli, const struct cli_list *specs,
     if (!err)
         err =
             replay_fs_create(&s->arena, &s->setup, s->fs.server, s->trace, &s->replay);
+    if (!err)
+        err = cli_fs_news_open(&s->arena, &s->fs, &s->news);
     return err ? ui_fail(cli, err, s->path ? s->path : "--fs") : CLI_YES;
 }
 
@@ -88,8 +95,7 @@ int cli_fs_session_resume(struct cli *cli, const char *from,
                           const struct cli_fs_record_options *options,
                           uint32_t features, struct cli_fs_session *s)
 {
-    *s = (struct cli_fs_session){.cli = cli, .file = {.fd = -1}};
-    arena_init(&s->arena, (size_t)256 << 20);
+    session_init(cli, NULL, s);
     s->setup.features = features;
     if (options->path)
         return ui_usage(cli, "the session that goes on from a trace is not recorded");
@@ -98,9 +104,12 @@ int cli_fs_session_resume(struct cli *cli, const char *from,
         status = replay_into(s, from);
     if (status)
         return status;
+    s->fs.cli = cli;
     v86fs_server_reset(s->fs.server);
     enum err err =
         replay_fs_create(&s->arena, &s->setup, s->fs.server, NULL, &s->replay);
+    if (!err)
+        err = cli_fs_news_open(&s->arena, &s->fs, &s->news);
     return err ? ui_fail(cli, err, from) : CLI_YES;
 }
 
@@ -110,29 +119,79 @@ static void advance(struct cli_fs_session *s)
     uint64_t now = os_clock_realtime_ns();
     uint64_t tick =
         now > s->setup.epoch_ns ? (now - s->setup.epoch_ns) / s->setup.tick_ns : 0;
-    if (s->stepping)
-        s->tick++;
-    else if (tick > s->tick)
+    if (!s->stepping && tick > s->tick)
         s->tick = tick;
 }
 
-size_t cli_fs_session_serve(void *self, struct bytes request, uint8_t *reply,
-                            size_t reply_size_max)
+/* The client must not notice. */
+static void keep_err(struct cli_fs_session *s, enum err err)
 {
-    struct cli_fs_session *s = self;
-    size_t size = 0;
-    advance(s);
-    s->request_count++;
-    enum err err =
-        replay_fs_serve(s->replay, s->tick, request, reply, reply_size_max, &size);
     if (!err && s->writer)
         err = trace_writer_error(s->writer);
     if (err && !s->err) {
-        s->err = err; /* the client must not notice */
+        s->err = err;
         (void)ui_fail(s->cli, err, s->path);
     }
+}
+
+static size_t serve(void *self, struct bytes request, uint8_t *reply,
+                    size_t reply_size_max)
+{
+    struct cli_fs_session *s = self;
+    size_t size = 0;
+    if (s->stepping)
+        s->tick++;
+    advance(s);
+    s->request_count++;
+    keep_err(
+        s, replay_fs_serve(s->replay, s->tick, request, reply, reply_size_max, &size));
     return size;
 }
+
+/* ---- notifications ---- */
+
+static void notify(struct cli_fs_session *s, struct bytes frame)
+{
+    enum v86fs_note_result result = V86FS_NOTE_QUEUED;
+    advance(s);
+    keep_err(s, replay_fs_notify(s->replay, s->tick, frame, &result));
+    s->news.lost |= result == V86FS_NOTE_FULL;
+}
+
+/* Told in the middle of a request, perhaps: its place is behind the reply. */
+static struct bytes oldest_note(void *self)
+{
+    struct cli_fs_session *s = self;
+    while (replay_fs_note_room(s->replay)) {
+        struct bytes frame = cli_fs_news_first(&s->news);
+        if (!frame.size)
+            break;
+        notify(s, frame);
+        cli_fs_news_taken(&s->news);
+    }
+    return replay_fs_note(s->replay);
+}
+
+static void note_taken(void *self)
+{
+    replay_fs_note_taken(((struct cli_fs_session *)self)->replay);
+}
+
+static size_t descriptors(void *self, int ret_fds[CLI_FS_WAIT_MAX])
+{
+    return cli_fs_descriptors(&((struct cli_fs_session *)self)->fs, ret_fds);
+}
+
+struct cli_fs_service cli_fs_session_service(struct cli_fs_session *s)
+{
+    return (struct cli_fs_service){.self = s,
+                                   .serve = serve,
+                                   .note = oldest_note,
+                                   .note_taken = note_taken,
+                                   .descriptors = descriptors};
+}
+
+/* ---- the end ---- */
 
 static int finish_trace(struct cli_fs_session *s, int status)
 {

@@ -5,7 +5,8 @@
 #ifndef CLI_FS_RECORD_H
 #define CLI_FS_RECORD_H
 
-#include "cli/fs.h"
+#include "cli/fs_news.h"
+#include "cli/fs_service.h"
 #include "replay/sink_file.h"
 
 struct cli_fs_record_options {
@@ -13,6 +14,7 @@ struct cli_fs_record_options {
     const char *clock;
     bool digests; /* of requests only */
     bool replies; /* store them, also derived ones */
+    enum cli_fs_confine confine;
 };
 
 /* Rows of an option table; `type` has a member `fs_record`. */
@@ -22,7 +24,10 @@ struct cli_fs_record_options {
         CLI_FLAG(type, fs_record.digests, "digests-only", 0,                           \
                  "store no requests: a replay needs the client"),                      \
         CLI_FLAG(type, fs_record.replies, "log-replies", 0,                            \
-                 "store all replies, also those that can be computed again")
+                 "store all replies, also those that can be computed again"),          \
+        CLI_WORD(type, fs_record.confine, "confine", 0, cli_fs_confine_word,           \
+                 "give up all files but the served directories: auto (default), "      \
+                 "always, never")
 
 /* A server with a clock and perhaps a trace. */
 struct cli_fs_session {
@@ -39,6 +44,7 @@ struct cli_fs_session {
     uint64_t tick;
     uint64_t request_count;
     enum err err; /* of the trace: told once, the session goes on */
+    struct cli_fs_news news;
 };
 
 /* Open trees and trace.  CLI_YES, or a status after a message; close in either case. */
@@ -52,9 +58,8 @@ int cli_fs_session_resume(struct cli *cli, const char *from,
                           const struct cli_fs_record_options *options,
                           uint32_t features, struct cli_fs_session *session);
 
-/* Serve one request now: the reply's size.  `self` is the session. */
-size_t cli_fs_session_serve(void *self, struct bytes request, uint8_t *reply,
-                            size_t reply_size_max);
+/* Serving it: requests now, and what others change meanwhile.  Both are recorded. */
+struct cli_fs_service cli_fs_session_service(struct cli_fs_session *session);
 
 /* Finish the trace; `status` or what went wrong.  Prints what was recorded. */
 int cli_fs_session_close(struct cli_fs_session *session, int status);

@@ -6,7 +6,7 @@
 #ifndef CLI_FS_SERVE_H
 #define CLI_FS_SERVE_H
 
-#include "cli/cli.h"
+#include "cli/fs_service.h"
 #include "hostfs/bridge.h"
 
 struct cli_fs_peer {
@@ -22,13 +22,11 @@ struct cli_fs_peer {
 int cli_fs_peer_open(struct cli *cli, const char *listen, const char *connect,
                      uint32_t features, struct cli_fs_peer *peer);
 
-/* Serve until the client leaves or an interrupt comes.  `serve` as in cli/mount.h.
- * ERR_ok; ERR_interrupted; ERR_v86fs_bridge: the client broke the protocol. */
-ERR_MUST_CHECK enum err
-cli_fs_peer_serve(struct cli_fs_peer *peer,
-                  size_t (*serve)(void *self, struct bytes request, uint8_t *reply,
-                                  size_t reply_size_max),
-                  void *self);
+/* Serve until the client leaves or an interrupt comes.  Notifications of mounts are not
+ * passed on: the client need not have allowed them.  ERR_ok; ERR_interrupted;
+ * ERR_v86fs_bridge: the client broke the protocol. */
+ERR_MUST_CHECK enum err cli_fs_peer_serve(struct cli_fs_peer *peer,
+                                          const struct cli_fs_service *service);
 
 void cli_fs_peer_close(struct cli_fs_peer *peer);
 

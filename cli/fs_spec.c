@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { OF_MEM = 1, OF_DIR = 2, OF_IMAGE = 4, OF_REMOTE = 8 };
+enum { OF_MEM = 1, OF_DIR = 2, OF_IMAGE = 4, OF_REMOTE = 8, OF_LIVE = 16 };
 
 /* What each kind is made of, and how it is written. */
 static const struct kind {
@@ -18,14 +18,25 @@ static const struct kind {
     bool path;
 } kind_row[] = {
     {"mem", CLI_FS_MEM, OF_MEM, false},
-    {"dir:", CLI_FS_DIR, OF_DIR, true},
+    {"dir:", CLI_FS_DIR, OF_DIR | OF_LIVE, true},
     {"image:", CLI_FS_IMAGE, OF_IMAGE, true},
     {"overlay:dir:", CLI_FS_OVERLAY_DIR, OF_MEM | OF_DIR, true},
     {"overlay:", CLI_FS_OVERLAY, OF_MEM | OF_IMAGE, true},
     {"remote:", CLI_FS_REMOTE, OF_REMOTE, true},
 };
 
-enum option_kind { OPTION_FLAG, OPTION_SIZE, OPTION_COUNT, OPTION_OCTAL, OPTION_MTIME };
+enum option_kind {
+    OPTION_FLAG,
+    OPTION_SIZE,
+    OPTION_COUNT,
+    OPTION_OCTAL,
+    OPTION_MTIME,
+    OPTION_DEATH,
+};
+
+static const char *const death_word[] = {[HOSTFS_DEATH_FAIL] = "fail",
+                                         [HOSTFS_DEATH_PAUSE] = "pause",
+                                         [HOSTFS_DEATH_RESTART] = "restart"};
 
 #define AT(member) offsetof(struct cli_fs_spec, member)
 static const struct option_row {
@@ -47,6 +58,10 @@ static const struct option_row {
     {"safe-symlinks", OF_DIR, OPTION_FLAG, AT(dir.safe_symlinks)},
     {"refuse-links", OF_DIR, OPTION_FLAG, AT(dir.refuse_links)},
     {"timeout", OF_REMOTE, OPTION_SIZE, AT(timeout_s)},
+    {"on-death", OF_REMOTE, OPTION_DEATH, AT(on_death)},
+    {"shm", OF_REMOTE, OPTION_FLAG, AT(shared)},
+    {"mounts", OF_REMOTE, OPTION_FLAG, AT(mounts)},
+    {"watch", OF_LIVE, OPTION_FLAG, AT(dir.watch)},
     {"no-fsync", OF_DIR, OPTION_FLAG, AT(dir.no_fsync)},
 };
 
@@ -113,6 +128,17 @@ static bool parse_mtime(const char *text, struct hostfs_image_options *image)
     return true;
 }
 
+static bool parse_death(const char *text, enum hostfs_death *ret_death)
+{
+    for (unsigned i = 0; i < countof(death_word); i++) {
+        if (strcmp(text, death_word[i]) == 0) {
+            *ret_death = (enum hostfs_death)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool set_value(struct cli_fs_spec *spec, const struct option_row *row,
                       const char *value)
 {
@@ -127,6 +153,8 @@ static bool set_value(struct cli_fs_spec *spec, const struct option_row *row,
         return value && parse_mtime(value, &spec->image);
     case OPTION_OCTAL:
         return value && parse_octal(value, member);
+    case OPTION_DEATH:
+        return value && parse_death(value, &spec->on_death);
     case OPTION_SIZE:
         if (!value || !cli_size(value, &number) || !number || number >> 50)
             return false;
@@ -252,6 +280,10 @@ void cli_fs_put(const struct cli_fs_spec *spec, struct buf *buf)
             memcpy(&count, value, sizeof count);
             buf_printf(buf, row->kind == OPTION_OCTAL ? ",%s=%o" : ",%s=%u", row->name,
                        count);
+            break;
+        case OPTION_DEATH:
+            if (spec->on_death)
+                buf_printf(buf, ",%s=%s", row->name, death_word[spec->on_death]);
             break;
         case OPTION_MTIME: /* is in the image already */
             break;

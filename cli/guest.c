@@ -140,6 +140,25 @@ static enum err load(struct cli_guest *guest, const struct cli_guest_options *op
 
 /* ---- host ---- */
 
+int cli_guest_seed(struct cli *cli, const struct cli_guest_options *options,
+                   bool *ret_random, uint64_t *ret_seed)
+{
+    *ret_seed = 0;
+    if (!options->seed)
+        return CLI_YES;
+    *ret_random = strcmp(options->seed, "random") == 0;
+    if (!*ret_random && !cli_number(options->seed, ret_seed))
+        return ui_usage(cli, "--seed is a number or 'random', not '%s'", options->seed);
+    return CLI_YES;
+}
+
+static void guest_init(struct cli_guest *guest)
+{
+    *guest = (struct cli_guest){.stdin_fd = -1, .null_fd = -1};
+    arena_init(&guest->arena, MEMORY_MAX);
+    buf_init(&guest->file, PROGRAM_SIZE_MAX);
+}
+
 static int open_host(struct cli *cli, const struct cli_guest_options *options,
                      struct cli_guest *guest)
 {
@@ -149,9 +168,12 @@ static int open_host(struct cli *cli, const struct cli_guest_options *options,
         .stderr_fd = 2,
         .dir = options->dir,
         .write = options->write,
-        .random_fixed = options->seed != CLI_GUEST_DEFAULT,
-        .seed = options->seed,
     };
+    bool random = true;
+    int status = cli_guest_seed(cli, options, &random, &live.seed);
+    live.random_fixed = !random;
+    if (status)
+        return status;
     if (options->write && !options->dir)
         return ui_usage(cli, "--write needs --dir");
     if (options->clock && strcmp(options->clock, "real") != 0) {
@@ -182,9 +204,11 @@ static int open_host(struct cli *cli, const struct cli_guest_options *options,
     return CLI_YES;
 }
 
-uint64_t cli_guest_seed(const struct cli_guest_options *options)
+int cli_guest_open_host(struct cli *cli, const struct cli_guest_options *options,
+                        struct cli_guest *guest)
 {
-    return options->seed == CLI_GUEST_DEFAULT ? 0 : options->seed;
+    guest_init(guest);
+    return open_host(cli, options, guest);
 }
 
 /* ---- all of it ---- */
@@ -193,9 +217,7 @@ int cli_guest_open(struct cli *cli, const struct cli_guest_options *options, int
                    char **argv, struct cli_guest *guest)
 {
     struct trace_list_b args;
-    *guest = (struct cli_guest){.stdin_fd = -1, .null_fd = -1};
-    arena_init(&guest->arena, MEMORY_MAX);
-    buf_init(&guest->file, PROGRAM_SIZE_MAX);
+    guest_init(guest);
     if (strcmp(argv[0], "pvm") != 0)
         return ui_usage(cli, "the guest is 'pvm', not '%s'", argv[0]);
     if (argc < 2)

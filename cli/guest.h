@@ -30,7 +30,7 @@ struct cli_guest_options {
     bool write;
     const char *stdin_path;
     const char *clock; /* NULL or "real": the real one; else a number */
-    uint64_t seed;     /* CLI_GUEST_DEFAULT: real randomness */
+    const char *seed;  /* NULL: as the guest has it; "random"; a number */
     bool discard;      /* no option: what the guest writes goes nowhere */
 };
 
@@ -40,11 +40,24 @@ struct cli_guest_options {
     {                                                                                  \
         .gas = REPLAY_GAS_DEFAULT, .profile = PVM_PROFILE_VECTORS,                     \
         .model = CLI_GUEST_DEFAULT, .mem_cycles = CLI_GUEST_DEFAULT,                   \
-        .seed = CLI_GUEST_DEFAULT,                                                     \
     }
 
 extern const char *const cli_container_word[];
 extern const char *const cli_profile_word[];
+
+/* The rows for what the guest meets: all that a branch can still choose. */
+#define CLI_GUEST_WORLD_OPTIONS(type, stdin_text, clock_text, seed_text)               \
+    CLI_STRING(type, guest.stdin_path, "stdin", 0, "FILE",                             \
+               "what the guest reads as standard input (" stdin_text ")"),             \
+        CLI_STRING(type, guest.dir, "dir", 'd', "FOLDER",                              \
+                   "let the guest open files below this folder (default: none)"),      \
+        CLI_FLAG(type, guest.write, "write", 'w',                                      \
+                 "let it create and change them as well"),                             \
+        CLI_STRING(                                                                    \
+            type, guest.clock, "clock", 0, "real|NS",                                  \
+            "a clock that starts at NS since 1970 and moves when asked" clock_text),   \
+        CLI_STRING(type, guest.seed, "seed", 0, "N|random",                            \
+                   "random numbers from a seed " seed_text)
 
 /* The rows of an option table; `type` has a member `guest`. */
 #define CLI_GUEST_OPTIONS(type)                                                        \
@@ -55,17 +68,7 @@ extern const char *const cli_profile_word[];
 #define CLI_GUEST_OPTIONS_OF(type, stdin_text, clock_text, seed_text, gas_text)        \
     CLI_LIST(type, guest.args, "args", 'a', "ARG",                                     \
              "an argument for the guest; may be given again"),                         \
-        CLI_STRING(type, guest.stdin_path, "stdin", 0, "FILE",                         \
-                   "what the guest reads as standard input (" stdin_text ")"),         \
-        CLI_STRING(type, guest.dir, "dir", 'd', "FOLDER",                              \
-                   "let the guest open files below this folder (default: none)"),      \
-        CLI_FLAG(type, guest.write, "write", 'w',                                      \
-                 "let it create and change them as well"),                             \
-        CLI_STRING(                                                                    \
-            type, guest.clock, "clock", 0, "real|NS",                                  \
-            "a clock that starts at NS since 1970 and moves when asked" clock_text),   \
-        CLI_U64(type, guest.seed, "seed", 0, "N", 0, UINT64_MAX - 1,                   \
-                "random numbers from a seed " seed_text),                              \
+        CLI_GUEST_WORLD_OPTIONS(type, stdin_text, clock_text, seed_text),              \
         CLI_U64(type, guest.gas, "gas", 'g', "N", 0, REPLAY_GAS_MAX,                   \
                 "gas to run with (" gas_text ")"),                                     \
         CLI_STRING(type, guest.entry, "entry", 'e', "NAME|N|@PC",                      \
@@ -96,13 +99,18 @@ struct cli_guest {
     int null_fd;
 };
 
-/* The seed of --seed for a guest whose randomness is a function of it; 0 if none. */
-uint64_t cli_guest_seed(const struct cli_guest_options *options);
+/* What --seed says: a number, or *ret_random.  Without one *ret_seed is 0, and
+ * *ret_random stays.  CLI_YES, or CLI_USAGE after a message. */
+int cli_guest_seed(struct cli *cli, const struct cli_guest_options *options,
+                   bool *ret_random, uint64_t *ret_seed);
 
 /* Positional arguments GUEST PROGRAM ARG…: load the program and set everything up.
  * CLI_YES, or the exit status after a message. */
 int cli_guest_open(struct cli *cli, const struct cli_guest_options *options, int argc,
                    char **argv, struct cli_guest *guest);
+/* The live host alone, for a program that comes from elsewhere. */
+int cli_guest_open_host(struct cli *cli, const struct cli_guest_options *options,
+                        struct cli_guest *guest);
 void cli_guest_close(struct cli_guest *guest);
 
 /* The exit status that tells how the guest ended, and a few words about it:

@@ -23,21 +23,25 @@ struct manifest_name {
 
 bool cli_manifest_bad(struct cli_manifest *m, const char *format, ...)
 {
-    char text[200];
     va_list args;
     if (m->status)
         return false;
     va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
+    (void)vsnprintf(m->message, sizeof m->message, format, args);
     va_end(args);
     m->status = CLI_UNKNOWN;
-    ui_error(m->cli, "%s: %s", m->path, text);
+    if (m->cli)
+        ui_error(m->cli, "%s: %s", m->path, m->message);
     return false;
 }
 
 bool cli_manifest_fail(struct cli_manifest *m, enum err err)
 {
-    if (!m->status)
+    if (m->status)
+        return false;
+    m->status = CLI_UNKNOWN;
+    (void)snprintf(m->message, sizeof m->message, "%s", err_text(err));
+    if (m->cli)
         m->status = ui_fail(m->cli, err, m->path);
     return false;
 }
@@ -160,8 +164,10 @@ static struct json_object *parse(struct cli_manifest *m, struct bytes json)
 {
     struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
     struct json_object *root = NULL;
-    if (!tokener)
+    if (!tokener) {
+        (void)cli_manifest_fail(m, ERR_nomem);
         return NULL;
+    }
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
     root = json_tokener_parse_ex(tokener, (const char *)json.data, (int)json.size);
     enum json_tokener_error error = json_tokener_get_error(tokener);
@@ -179,14 +185,27 @@ static struct json_object *parse(struct cli_manifest *m, struct bytes json)
     return root;
 }
 
-int cli_manifest_open(struct cli *cli, const char *path, struct cli_manifest *m)
+static void open(struct cli *cli, const char *path, struct cli_manifest *m)
 {
-    struct buf json;
     m->cli = cli;
     m->path = path;
     arena_init(&m->arena, ARENA_MAX);
+}
+
+int cli_manifest_parse(struct cli *cli, const char *path, struct bytes json,
+                       struct cli_manifest *m)
+{
+    open(cli, path, m);
+    m->root = parse(m, json);
+    return m->status;
+}
+
+int cli_manifest_open(struct cli *cli, const char *path, struct cli_manifest *m)
+{
+    struct buf json;
     buf_init(&json, FILE_MAX);
     enum err err = os_file_read(path, &json);
+    open(cli, path, m);
     if (err)
         (void)cli_manifest_fail(m, err);
     else

@@ -21,7 +21,7 @@ struct cli_manifest_step {
 };
 
 struct cli_manifest {
-    struct cli *cli;
+    struct cli *cli; /* NULL: nothing is printed */
     const char *path;
     struct arena arena;
     struct json_object *root;
@@ -29,14 +29,21 @@ struct cli_manifest {
     struct manifest_name *name; /* newest first */
     uint64_t gas;               /* where a step says none */
     void (*on_step)(void *self, const struct cli_manifest_step *step);
+    /* Reads a file that the manifest names; NULL: the file system does. */
+    enum err (*read)(void *self, const char *path, struct buf *file);
     void *self;
     uint64_t step_count, difference_count;
     /* CLI_YES, or the status after a message: nothing is done any more. */
     int status;
+    char message[200]; /* the first */
 };
 
 /* Read the file; the status is in `status` too. */
 int cli_manifest_open(struct cli *cli, const char *path, struct cli_manifest *m);
+
+/* The same for what has been read already. */
+int cli_manifest_parse(struct cli *cli, const char *path, struct bytes json,
+                       struct cli_manifest *m);
 void cli_manifest_close(struct cli_manifest *m);
 
 /* Its "config" over what is there. */

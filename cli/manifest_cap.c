@@ -41,7 +41,10 @@ static bool read_file(struct cli_manifest *m, const char *path, struct buf *file
     if (slash && path[0] != '/')
         buf_put(&full, m->path, (size_t)(slash - m->path) + 1);
     buf_text(&full, path);
-    enum err err = full.err ? full.err : os_file_read(buf_string(&full), file);
+    enum err err = full.err;
+    if (!err)
+        err = m->read ? m->read(m->self, buf_string(&full), file)
+                      : os_file_read(buf_string(&full), file);
     bool ok = !err || cli_manifest_bad(m, "%s: %s", path, err_text(err));
     buf_fini(&full);
     return ok;

@@ -3,12 +3,13 @@
  * cli/mount.h - a file server as a directory of this host, through FUSE.
  *
  * What programs do below the directory becomes frames of the wire protocol (v86fs.md
- * chapter 2, extensions F0, F1, F4, F5); the mount knows no tree and no server.
+ * chapter 2, extensions F0, F1, F4, F5); the mount knows no tree and no server.  What
+ * others change in the tree is invalidated in the kernel's caches.
  */
 #ifndef CLI_MOUNT_H
 #define CLI_MOUNT_H
 
-#include "cli/cli.h"
+#include "cli/fs_service.h"
 #include "v86fs/proto.h"
 
 struct cli_mount_options {
@@ -17,10 +18,10 @@ struct cli_mount_options {
     bool allow_other; /* other users may use it too */
     bool read_only;
     bool cache; /* nobody else changes the tree: keep pages between opens */
-    void *self; /* of `serve` */
-    /* Serve one request; the reply's size, 0 for none. */
-    size_t (*serve)(void *self, struct bytes request, uint8_t *reply,
-                    size_t reply_size_max);
+    struct cli_fs_service service;
+    /* Called when the mount stands, by the process that serves it, which may give up
+     * its rights then; CLI_YES, or a status after a message.  NULL: it does not. */
+    int (*confine)(void *self);
 };
 
 /*

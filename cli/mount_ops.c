@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double entry_timeout_s = 1.0;
+static const double attr_timeout_s = (double)CLI_MOUNT_TIMEOUT_NS / 1e9;
 
 static struct cli_mount *mount_of(fuse_req_t req)
 {
@@ -54,7 +54,7 @@ static uint32_t get_attr(struct cli_mount *mount, uint64_t node, struct stat *re
     if (status)
         return status;
     *ret_stat = (struct stat){
-        .st_ino = node == mount->root ? FUSE_ROOT_ID : node,
+        .st_ino = cli_mount_ino(mount, node),
         .st_mode = attr->mode,
         .st_nlink = attr->nlink,
         .st_uid = attr->uid ? attr->uid : mount->uid,
@@ -78,7 +78,7 @@ static void do_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
     if (status)
         reply_status(req, status);
     else
-        (void)fuse_reply_attr(req, &stat, entry_timeout_s);
+        (void)fuse_reply_attr(req, &stat, attr_timeout_s);
 }
 
 static struct v86fs_time time_of(struct timespec time)
@@ -128,20 +128,22 @@ static void do_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int se
 
 /* ---- names ---- */
 
-static uint32_t make_entry(struct cli_mount *mount, uint64_t node,
-                           struct fuse_entry_param *ret_entry)
+static uint32_t make_entry(struct cli_mount *mount, uint64_t node, fuse_ino_t parent,
+                           const char *name, struct fuse_entry_param *ret_entry)
 {
-    *ret_entry = (struct fuse_entry_param){.attr_timeout = entry_timeout_s,
-                                           .entry_timeout = entry_timeout_s};
+    *ret_entry = (struct fuse_entry_param){
+        .attr_timeout = attr_timeout_s,
+        .entry_timeout = cli_mount_name_timeout(mount, parent, name)};
     uint32_t status = get_attr(mount, node, &ret_entry->attr);
     ret_entry->ino = ret_entry->attr.st_ino;
     return status;
 }
 
-static void reply_entry(fuse_req_t req, uint64_t node)
+static void reply_entry(fuse_req_t req, uint64_t node, fuse_ino_t parent,
+                        const char *name)
 {
     struct fuse_entry_param entry;
-    uint32_t status = make_entry(mount_of(req), node, &entry);
+    uint32_t status = make_entry(mount_of(req), node, parent, name, &entry);
     if (status)
         reply_status(req, status);
     else
@@ -156,19 +158,35 @@ static void do_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     if (status)
         reply_status(req, status);
     else
-        reply_entry(req, mount->answer.attr.node);
+        reply_entry(req, mount->answer.attr.node, parent, name);
 }
 
-/* Something new belongs to who made it; a tree without owners may refuse that. */
-static uint64_t give_to_caller(fuse_req_t req, uint64_t node)
+/*
+ * What a reply just named is new below `parent`: it belongs to who made it, in a
+ * set-gid directory to the group of that, and a directory hands the bit on (mkdir(2)).
+ * The kernel leaves both to the server.  A tree without owners may refuse.
+ */
+static uint64_t give_to_caller(fuse_req_t req, uint64_t parent)
 {
     struct cli_mount *mount = mount_of(req);
     const struct fuse_ctx *caller = fuse_req_ctx(req);
-    uint32_t uid = caller->uid == mount->uid ? 0 : caller->uid;
-    uint32_t gid = caller->gid == mount->gid ? 0 : caller->gid;
-    if (uid || gid)
-        (void)ASK(mount, SETATTR, .node = node, .valid = V86FS_SET_UID | V86FS_SET_GID,
-                  .uid = uid, .gid = gid);
+    const uint64_t node = mount->answer.attr.node;
+    struct stat above = {0};
+    struct v86fs_ask ask = {
+        .node = node,
+        .valid = V86FS_SET_UID | V86FS_SET_GID,
+        .mode = mount->answer.attr.mode & V86FS_PERMISSIONS,
+        .uid = caller->uid == mount->uid ? 0 : caller->uid,
+        .gid = caller->gid == mount->gid ? 0 : caller->gid,
+    };
+    bool directory = S_ISDIR(mount->answer.attr.mode);
+    if (get_attr(mount, parent, &above) == 0 && (above.st_mode & S_ISGID)) {
+        ask.gid = above.st_gid == mount->gid ? 0 : above.st_gid;
+        ask.valid |= directory ? V86FS_SET_MODE : 0;
+        ask.mode |= S_ISGID;
+    }
+    if (ask.uid || ask.gid || (ask.valid & V86FS_SET_MODE))
+        (void)cli_mount_ask(mount, V86FS_MSG_SETATTR, &ask);
     return node;
 }
 
@@ -180,7 +198,7 @@ static void do_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
     if (status)
         reply_status(req, status);
     else
-        reply_entry(req, give_to_caller(req, mount->answer.attr.node));
+        reply_entry(req, give_to_caller(req, node_of(mount, parent)), parent, name);
 }
 
 static void do_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
@@ -195,7 +213,7 @@ static void do_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
     if (status)
         reply_status(req, status);
     else
-        reply_entry(req, give_to_caller(req, mount->answer.attr.node));
+        reply_entry(req, give_to_caller(req, node_of(mount, parent)), parent, name);
 }
 
 static void do_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
@@ -207,7 +225,7 @@ static void do_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
     if (status)
         reply_status(req, status);
     else
-        reply_entry(req, give_to_caller(req, mount->answer.attr.node));
+        reply_entry(req, give_to_caller(req, node_of(mount, parent)), parent, name);
 }
 
 static void do_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
@@ -283,10 +301,10 @@ static void do_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
     uint32_t status = ASK(mount, CREATE, .node = node_of(mount, parent),
                           .name = name_of(name), .mode = mode);
     if (!status) {
-        uint64_t node = give_to_caller(req, mount->answer.attr.node);
+        uint64_t node = give_to_caller(req, node_of(mount, parent));
         status = open_node(mount, node, file);
         if (!status)
-            status = make_entry(mount, node, &entry);
+            status = make_entry(mount, node, parent, name, &entry);
     }
     if (status)
         reply_status(req, status);

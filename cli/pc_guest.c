@@ -3,7 +3,10 @@
 
 #include "base/hash.h"
 #include "base/os.h"
+#include "cli/fs_news.h"
+#include "cli/fs_replay.h"
 #include "cli/guest.h"
+#include "replay/branch.h"
 #include "replay/sink_file.h"
 
 #include <inttypes.h>
@@ -35,6 +38,7 @@ struct cli_pc {
     struct replay_pc_live *live;
     struct emu_host host;
     struct cli_fs fs;
+    struct cli_fs_news news;
     struct replay_pc_setup setup;
     struct replay_sink_file file;
     struct trace_writer *writer;
@@ -113,6 +117,11 @@ static int open_console(struct cli_pc *pc, const char *console)
                     console);
 }
 
+static bool serves_files(const struct cli_pc *pc)
+{
+    return pc->fs.server != NULL;
+}
+
 static int open_host(struct cli_pc *pc)
 {
     const struct cli_pc_options *options = pc->options;
@@ -130,12 +139,19 @@ static int open_host(struct cli_pc *pc)
         .output_max = options->console_max,
         .pace = pc->in_fd >= 0 && os_is_terminal(pc->in_fd),
         .interrupted = os_interrupted,
+        .find = serves_files(pc) ? cli_fs_find : NULL,
+        .find_self = &pc->fs,
+        .note = serves_files(pc) ? cli_fs_news_take : NULL,
+        .note_self = &pc->news,
     };
-    enum err err = replay_pc_live_create(&pc->arena, &live, &pc->live, &line);
+    enum err err =
+        serves_files(pc) ? cli_fs_news_open(&pc->arena, &pc->fs, &pc->news) : ERR_ok;
+    if (!err)
+        err = replay_pc_live_create(&pc->arena, &live, &pc->live, &line);
     if (err == ERR_usage)
         return ui_usage(pc->cli,
                         "%s: line %" PRIu32
-                        ": a line is 'expect TEXT', 'send TEXT' or 'type TEXT'",
+                        ": no line of a script; docs/pc.md tells what there is",
                         options->console, line);
     return err ? ui_fail(pc->cli, err, "console") : CLI_YES;
 }
@@ -210,8 +226,10 @@ static int create(struct cli_pc *pc)
     }
     if (err)
         return ui_fail(pc->cli, err, "machine");
-    replay_pc_live_attach(pc->live, replay_pc_machine(pc->session));
+    replay_pc_live_attach(pc->live, pc->session);
+    replay_pc_delay(pc->session, pc->options->fs_delay_ns);
     emu_cpu_one_by_one(replay_pc_machine(pc->session)->cpu, pc->options->one_by_one);
+    emu_cpu_stress(replay_pc_machine(pc->session)->cpu, pc->options->engine_stress);
     return CLI_YES;
 }
 
@@ -240,6 +258,7 @@ static int open_all(struct cli_pc *pc, uint64_t seed, const struct cli_list *spe
 static void close_all(struct cli_pc *pc)
 {
     replay_pc_live_close(pc->live);
+    replay_pc_close(pc->session);
     trace_close(pc->trace);
     trace_writer_abandon(pc->writer);
     replay_sink_file_close(&pc->file);
@@ -265,6 +284,11 @@ static int stopped(const struct cli_pc *pc, const char **ret_words)
     case REPLAY_PC_INTERRUPTED:
         *ret_words = "interrupted";
         return INTERRUPTED_STATUS;
+    case REPLAY_PC_SCRIPT_FAILED:
+        ui_error(pc->cli, "%s: line %" PRIu32 " failed", pc->options->console,
+                 replay_pc_live_line(pc->live));
+        *ret_words = "its script failed";
+        return CLI_UNKNOWN;
     case REPLAY_PC_OUT_FAILED:
     case REPLAY_PC_NOT_STOPPED:
         break;
@@ -273,7 +297,7 @@ static int stopped(const struct cli_pc *pc, const char **ret_words)
     return CLI_UNKNOWN;
 }
 
-static int ended(const struct cli_pc *pc, const char **ret_words)
+static int ended(enum emu_reset_cause cause, uint32_t code, const char **ret_words)
 {
     static const char *const words[] = {
         [EMU_RESET_NONE] = "still runs",
@@ -282,16 +306,16 @@ static int ended(const struct cli_pc *pc, const char **ret_words)
         [EMU_RESET_PORT] = "exit or reset by a port",
         [EMU_RESET_POWER_OFF] = "halted for ever",
     };
-    *ret_words = words[replay_pc_machine(pc->session)->cause];
-    return (int)replay_pc_code(pc->session, EMU_PC_ENDED);
+    *ret_words = words[cause];
+    return (int)code;
 }
 
 static int outcome(const struct cli_pc *pc, enum emu_pc_status status,
-                   const char **ret_words)
+                   enum emu_reset_cause cause, uint32_t code, const char **ret_words)
 {
     switch (status) {
     case EMU_PC_ENDED:
-        return ended(pc, ret_words);
+        return ended(cause, code, ret_words);
     case EMU_PC_STOPPED:
         return stopped(pc, ret_words);
     case EMU_PC_LIMIT:
@@ -361,7 +385,8 @@ static int run(struct cli_pc *pc)
     const struct emu_cpu *cpu = replay_pc_machine(pc->session)->cpu;
     uint64_t ns = os_clock_cpu_ns() - start;
     replay_pc_live_flush(pc->live);
-    int status = outcome(pc, how, &words);
+    int status = outcome(pc, how, replay_pc_machine(pc->session)->cause,
+                         replay_pc_code(pc->session, how), &words);
     ui_note(pc->cli, "%s: %s, %" PRIu64 " instructions, %.2f s, %.0f MIPS",
             pc->options->kernel, words, cpu->icount, (double)ns / 1e9,
             ns ? (double)cpu->icount * 1e3 / (double)ns : 0.0);
@@ -372,9 +397,12 @@ static int run(struct cli_pc *pc)
     return recorded || !pc->record->exit_status ? recorded : status;
 }
 
-int cli_pc_run(struct cli *cli, const struct cli_pc_options *options, uint64_t seed,
-               const struct cli_list *fs, const struct cli_pc_record *record)
+int cli_pc_run(struct cli *cli, const struct cli_pc_options *options,
+               const struct cli_guest_options *guest, const struct cli_list *fs,
+               const struct cli_pc_record *record)
 {
+    uint64_t seed;
+    bool random = false;
     struct cli_pc pc = {.cli = cli,
                         .options = options,
                         .record = record,
@@ -382,9 +410,153 @@ int cli_pc_run(struct cli *cli, const struct cli_pc_options *options, uint64_t s
                         .in_fd = -1,
                         .file = {.fd = -1}};
     os_catch_interrupts();
-    int status = open_all(&pc, seed, fs);
+    int status = cli_guest_seed(cli, guest, &random, &seed);
+    if (random)
+        os_random(&seed, sizeof seed);
+    if (!status)
+        status = open_all(&pc, seed, fs);
     if (!status)
         status = run(&pc);
     close_all(&pc);
+    return status;
+}
+
+/* ---- branch ---- */
+
+enum { REOPENED_ID = 1 << 30 }; /* ids of trees that are opened anew */
+
+struct replay_pc_follow_options cli_pc_follow(struct cli_fs *fs)
+{
+    return (struct replay_pc_follow_options){.open = cli_fs_replay_open,
+                                             .open_self = fs,
+                                             .save = cli_fs_save,
+                                             .load = cli_fs_load};
+}
+
+/* A branch on its way. */
+struct pc_branch {
+    struct cli_pc pc;
+    const struct cli_list *specs;
+    bool failed; /* after a message */
+};
+
+/* Trees that were outside come back as they are now: their roots are what they were,
+ * everything else that the guest knows of them is stale. */
+static int reopen_fs(struct pc_branch *b, const struct replay_pc_setup *setup)
+{
+    struct cli_pc *pc = &b->pc;
+    if (!b->specs->count)
+        return ui_usage(pc->cli, "its trees were outside of the trace: give --fs");
+    int status = cli_fs_open(pc->cli, b->specs, setup->config.epoch, &pc->fs);
+    if (status)
+        return status;
+    if (pc->fs.export_count != setup->fs.export_count)
+        return ui_usage(pc->cli, "--fs: the trace has %zu trees, not %zu",
+                        setup->fs.export_count, pc->fs.export_count);
+    for (size_t i = 0; i < setup->fs.export_count; i++) {
+        if (strcmp(setup->fs.export[i].name, pc->fs.export[i].spec.name) != 0)
+            return ui_usage(pc->cli, "--fs: tree %zu of the trace is called '%s'", i,
+                            setup->fs.export[i].name);
+    }
+    v86fs_server_take_over(pc->fs.server, REOPENED_ID);
+    cli_fs_news_of_roots(&pc->news);
+    return CLI_YES;
+}
+
+static enum err open_live(void *self, struct replay_pc *session,
+                          const struct replay_pc_setup *setup,
+                          struct emu_host *ret_host, struct v86fs_server **ret_server)
+{
+    struct pc_branch *b = self;
+    struct cli_pc *pc = &b->pc;
+    bool outside = setup->has_fs && !setup->fs.derived;
+    b->failed = true;
+    if (outside ? reopen_fs(b, setup) : 0)
+        return ERR_usage;
+    if (!outside && b->specs->count) {
+        (void)ui_usage(pc->cli, "--fs: the trees of the trace are there already");
+        return ERR_usage;
+    }
+    if (open_host(pc))
+        return ERR_usage;
+    b->failed = false;
+    pc->session = session;
+    replay_pc_live_attach(pc->live, session);
+    replay_pc_delay(session, pc->options->fs_delay_ns);
+    emu_cpu_one_by_one(replay_pc_machine(session)->cpu, pc->options->one_by_one);
+    *ret_host = replay_pc_live_host(pc->live);
+    *ret_server = outside ? pc->fs.server : NULL;
+    return ERR_ok;
+}
+
+static void print_branch(struct cli *cli, const char *output, const char *words,
+                         const struct replay_branch_report *report)
+{
+    char id[CLI_HASH_TEXT_SIZE];
+    cli_hash_text(&report->identity, id);
+    if (!cli->json) {
+        ui_note(cli,
+                "%s: branched at %" PRIu64 "+%" PRIu64 ", event %" PRIu64
+                "; %s; %" PRIu64 " events, %" PRIu64 " instructions, id %s",
+                output, report->from.icount, report->from.sub, report->parent_seq,
+                words, report->event_count, report->end.icount, id);
+        return;
+    }
+    ui_json_begin(cli);
+    ui_json_text(cli, "file", output);
+    ui_json_u64(cli, "parent_events", report->parent_seq);
+    ui_json_u64(cli, "from_icount", report->from.icount);
+    ui_json_u64(cli, "from_sub", report->from.sub);
+    ui_json_u64(cli, "events", report->event_count);
+    ui_json_u64(cli, "icount", report->end.icount);
+    ui_json_text(cli, "end", words);
+    ui_json_u64(cli, "code", report->code);
+    ui_json_hex(cli, "parent", bytes_of(report->parent.byte, HASH256_SIZE));
+    ui_json_hex(cli, "identity", bytes_of(report->identity.byte, HASH256_SIZE));
+    ui_json_end(cli);
+}
+
+static int run_branch(struct pc_branch *b, const struct trace_source *source,
+                      const struct trace_sink *sink, const char *output,
+                      bool exit_status, const struct replay_branch_options *how)
+{
+    struct cli *cli = b->pc.cli;
+    struct replay_branch_report report;
+    const char *words;
+    os_catch_interrupts();
+    replay_branch(source, sink, how, &report);
+    if (b->pc.live)
+        replay_pc_live_flush(b->pc.live);
+    if (report.err && b->failed)
+        return CLI_USAGE;
+    if (report.err) {
+        ui_error(cli, "%s: %s", output, report.detail);
+        return CLI_UNKNOWN;
+    }
+    int status = outcome(&b->pc, report.status, report.cause, report.code, &words);
+    print_branch(cli, output, words, &report);
+    return exit_status ? status : CLI_YES;
+}
+
+int cli_pc_branch(struct cli *cli, const struct cli_pc_options *options,
+                  const struct cli_list *fs, bool exit_status, const char *output,
+                  const struct trace_source *source, const struct trace_sink *sink,
+                  struct replay_branch_options *how)
+{
+    struct pc_branch b = {.pc = {.cli = cli,
+                                 .options = options,
+                                 .out_fd = -1,
+                                 .in_fd = -1,
+                                 .file = {.fd = -1}},
+                          .specs = fs};
+    const struct replay_pc_follow_options follow = cli_pc_follow(&b.pc.fs);
+    arena_init(&b.pc.arena, MEMORY_MAX);
+    buf_init(&b.pc.script, SCRIPT_SIZE_MAX);
+    how->pc = &follow;
+    how->live = (struct replay_branch_pc){
+        .self = &b, .open = open_live, .insns_max = options->insns_max};
+    int status = run_branch(&b, source, sink, output, exit_status, how);
+    b.pc.session = NULL; /* it died with the branch */
+    close_all(&b.pc);
     return status;
 }

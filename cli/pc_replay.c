@@ -7,6 +7,24 @@
 #include "cli/replay_print.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+
+static void json_machine(struct cli *cli, const struct replay_pc_report *report)
+{
+    static const char *const name[] = {"eax", "ecx", "edx", "ebx",
+                                       "esp", "ebp", "esi", "edi"};
+    char text[16];
+    ui_json_object(cli, "registers");
+    for (unsigned i = 0; i < 8; i++) {
+        (void)snprintf(text, sizeof text, "0x%" PRIx32, report->reg[i]);
+        ui_json_text(cli, name[i], text);
+    }
+    (void)snprintf(text, sizeof text, "0x%" PRIx32, report->eip);
+    ui_json_text(cli, "eip", text);
+    (void)snprintf(text, sizeof text, "0x%" PRIx32, report->eflags);
+    ui_json_text(cli, "eflags", text);
+    ui_json_close(cli);
+}
 
 static void print_json(struct cli *cli, const char *path,
                        const struct replay_pc_report *report)
@@ -23,6 +41,8 @@ static void print_json(struct cli *cli, const char *path,
     ui_json_u64(cli, "code", report->code);
     ui_json_bool(cli, "finished", report->finished);
     ui_json_hex(cli, "identity", bytes_of(report->identity.byte, HASH256_SIZE));
+    if (report->class == REPLAY_STOPPED)
+        json_machine(cli, report);
     if (report->diverged) {
         ui_json_object(cli, "divergence");
         ui_json_u64(cli, "seq", d->seq);
@@ -56,6 +76,29 @@ static void print_divergence(struct cli *cli, const char *path,
            d->seq ? d->seq - 1 : 0, d->seq + 1, path);
 }
 
+static void print_machine(struct cli *cli, const char *path,
+                          const struct replay_pc_report *report)
+{
+    const uint32_t *reg = report->reg;
+    ui_out(cli,
+           "%s: at icount %" PRIu64 "+%" PRIu64 ", after %" PRIu64 " equal events%s\n",
+           path, report->place.icount, report->place.sub, report->event_count,
+           report->halted ? ", asleep" : "");
+    ui_out(cli,
+           "  eax %08" PRIx32 "  ecx %08" PRIx32 "  edx %08" PRIx32 "  ebx %08" PRIx32
+           "\n  esp %08" PRIx32 "  ebp %08" PRIx32 "  esi %08" PRIx32 "  edi %08" PRIx32
+           "\n",
+           reg[EMU_EAX], reg[EMU_ECX], reg[EMU_EDX], reg[EMU_EBX], reg[EMU_ESP],
+           reg[EMU_EBP], reg[EMU_ESI], reg[EMU_EDI]);
+    ui_out(cli, "  eip %04x:%08" PRIx32 "  eflags %08" PRIx32 "  ss %04x  ds %04x\n",
+           report->selector[EMU_CS], report->eip, report->eflags,
+           report->selector[EMU_SS], report->selector[EMU_DS]);
+    ui_out(cli,
+           "  cr0 %08" PRIx32 "  cr2 %08" PRIx32 "  cr3 %08" PRIx32 "  cr4 %08" PRIx32
+           "\n",
+           report->cr[0], report->cr[1], report->cr[2], report->cr[3]);
+}
+
 int cli_pc_replay_print(struct cli *cli, const char *path,
                         const struct replay_pc_report *report)
 {
@@ -66,6 +109,8 @@ int cli_pc_replay_print(struct cli *cli, const char *path,
         print_json(cli, path, report);
     else if (report->diverged)
         print_divergence(cli, path, report);
+    else if (report->class == REPLAY_STOPPED)
+        print_machine(cli, path, report);
     else if (status)
         ui_error(cli, "%s: %s: %s", path, replay_class_name(report->class),
                  report->detail);

@@ -16,7 +16,9 @@ int cli_record_fs(struct cli *cli, const struct cli_record_fs_options *options,
         status = cli_fs_session_open(cli, &options->fs, &how, peer.hello.features,
                                      zstd_level, &session);
         if (!status) {
-            enum err err = cli_fs_peer_serve(&peer, cli_fs_session_serve, &session);
+            const struct cli_fs_service service = cli_fs_session_service(&session);
+            status = cli_fs_confine(&session.fs, options->fs_record.confine);
+            enum err err = status ? ERR_ok : cli_fs_peer_serve(&peer, &service);
             if (err && err != ERR_interrupted)
                 status = ui_fail(cli, err,
                                  options->listen ? options->listen : options->connect);

@@ -106,8 +106,14 @@ static void print_text(struct cli *cli, const char *path,
     case REPLAY_STOPPED:
         ui_out(cli,
                "%s: at icount %" PRIu64 "  pc 0x%" PRIx32 "  gas left %" PRIu64
-               ", after %" PRIu64 " equal events\n",
-               path, state->icount, state->pc, state->gas, report->event_count);
+               ", after %" PRIu64 " equal events%s%s\n",
+               path, state->icount, state->pc, state->gas, report->event_count,
+               report->detail[0] ? "; " : "", report->detail);
+        if (report->started_late && !cli->quiet)
+            ui_note(cli,
+                    "%s: from the checkpoint at icount %" PRIu64
+                    "; --from-start compares what is before too",
+                    path, report->start_icount);
         print_registers(cli, state->reg);
         break;
     case REPLAY_DIVERGED:

@@ -112,7 +112,7 @@ static unsigned decode_line(struct emu_block *block, const uint8_t *page,
                        &insn) != EMU_DECODED)
             break;
         struct emu_op *op = &block->ops[steps];
-        emu_translate(&insn, op);
+        emu_translate(&insn, block->mode & EMU_MODE_FLAT, op);
         op->offset = (uint16_t)(at - offset);
         op->number = (uint8_t)steps++;
         if (emu_rows[insn.row].form == EMU_FORM_CC && op->size == 4 &&

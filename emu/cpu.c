@@ -23,23 +23,38 @@ uint64_t emu_cpu_vns(const struct emu_cpu *cpu)
 
 void emu_cpu_set_breakpoints(struct emu_cpu *cpu, const uint32_t *linear, size_t count)
 {
-    check(count <= EMU_BREAKPOINT_MAX);
-    if (count)
-        memcpy(cpu->engine->breakpoints, linear, count * sizeof *linear);
+    cpu->engine->breakpoints = linear;
     cpu->engine->breakpoint_count = count;
+}
+
+/* Set bits [first, last] modulo their number, a power of two. */
+static void set_bits(uint64_t *bits, uint32_t number, uint32_t first, uint32_t last)
+{
+    uint32_t count = last - first < number ? last - first + 1 : number;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t bit = (first + i) & (number - 1);
+        bits[bit / 64] |= UINT64_C(1) << bit % 64;
+    }
 }
 
 void emu_cpu_set_watches(struct emu_cpu *cpu, const struct emu_watch *watch,
                          size_t count)
 {
     struct emu_engine *e = cpu->engine;
-    check(count <= EMU_WATCH_MAX);
     if (!count && !e->watch_count)
         return;
-    if (count)
-        memcpy(e->watches, watch, count * sizeof *watch);
+    e->watches = watch;
     e->watch_count = count;
     e->watch_hit = (struct emu_watch_hit){0};
+    memset(e->watch_lines, 0, sizeof e->watch_lines);
+    memset(e->watch_pages, 0, sizeof e->watch_pages);
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t first = watch[i].first, last = watch[i].last;
+        set_bits(e->watch_lines, EMU_WATCH_LINES, first >> EMU_WATCH_LINE_SHIFT,
+                 last >> EMU_WATCH_LINE_SHIFT);
+        set_bits(e->watch_pages, EMU_WATCH_PAGES, first / EMU_PAGE_SIZE,
+                 last / EMU_PAGE_SIZE);
+    }
     emu_views_flush(cpu); /* watched pages get none */
 }
 
@@ -59,6 +74,11 @@ void emu_cpu_flush_code(struct emu_cpu *cpu)
 void emu_cpu_one_by_one(struct emu_cpu *cpu, bool on)
 {
     cpu->engine->one_by_one = on;
+}
+
+void emu_cpu_stress(struct emu_cpu *cpu, uint64_t seed)
+{
+    cpu->engine->stress = seed;
 }
 
 const struct emu_undefined *emu_cpu_undefined(const struct emu_cpu *cpu)

@@ -182,7 +182,7 @@ struct emu_cpu {
     uint32_t block_eip;  /* EIP of the first instruction of the running block */
     uint32_t stack_mask; /* ffff or ffffffff, by SS.B */
     uint32_t privilege;
-    uint32_t code_mode; /* EMU_MODE_*, by CS */
+    uint32_t code_mode; /* EMU_MODE_* */
     bool stop;
     struct emu_block *block;   /* the running one */
     struct emu_block **blocks; /* the known ones */
@@ -248,13 +248,9 @@ size_t emu_cpu_peek(const struct emu_cpu *cpu, uint32_t linear, void *ret_data,
 size_t emu_cpu_poke(struct emu_cpu *cpu, uint32_t linear, const void *data,
                     size_t size);
 
-enum { EMU_BREAKPOINT_MAX = 64 };
-
-/* Stop before instructions at these linear addresses; copied, at most
- * EMU_BREAKPOINT_MAX.  Each run executes its first instruction in any case. */
+/* Stop before instructions at these linear addresses, which ascend; borrowed until the
+ * next call.  Each run executes its first instruction in any case. */
 void emu_cpu_set_breakpoints(struct emu_cpu *cpu, const uint32_t *linear, size_t count);
-
-enum { EMU_WATCH_MAX = 64 };
 
 /* Linear addresses first..last, and which accesses matter. */
 struct emu_watch {
@@ -262,7 +258,7 @@ struct emu_watch {
     bool read, write;
 };
 
-/* Watch data accesses of instructions and of deliveries; copied, at most EMU_WATCH_MAX.
+/* Watch data accesses of instructions and of deliveries; borrowed until the next call.
  * One that meets a watch is executed, and the run ends as by emu_cpu_stop(), perhaps
  * some instructions later.  Code fetches and page walks are not looked at. */
 void emu_cpu_set_watches(struct emu_cpu *cpu, const struct emu_watch *watch,
@@ -276,11 +272,20 @@ struct emu_watch_hit {
 };
 struct emu_watch_hit emu_cpu_take_watch_hit(struct emu_cpu *cpu);
 
+/* A device has written [physical, physical + size): is a watch there, as the page
+ * tables are now? */
+void emu_cpu_note_device_write(struct emu_cpu *cpu, uint32_t physical, size_t size);
+
 /* Forget all decoded code; the guest cannot see it. */
 void emu_cpu_flush_code(struct emu_cpu *cpu);
 
 /* Execute every instruction from its bytes, without decoded blocks. */
 void emu_cpu_one_by_one(struct emu_cpu *cpu, bool on);
+
+/* Cut runs into random pieces, forget code and views at random, execute some
+ * instructions from their bytes: nothing of it may be visible (machine.md 6.3).  `seed`
+ * says when; 0 stops it. */
+void emu_cpu_stress(struct emu_cpu *cpu, uint64_t seed);
 
 /* #UD so far (machine.md B6): the number, and the first distinct encodings. */
 enum { EMU_UNDEFINED_MAX = 16 };

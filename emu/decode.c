@@ -43,6 +43,7 @@ enum {
     IO = EMU_TRAIT_IO,
     FAULT = EMU_TRAIT_FAULT,
     NATIVE = EMU_TRAIT_NATIVE,
+    STEP = EMU_TRAIT_STEP,
 };
 
 const struct emu_row emu_rows[] = {

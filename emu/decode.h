@@ -88,6 +88,7 @@ enum {
     EMU_TRAIT_IO = 16,
     EMU_TRAIT_FAULT = 32,
     EMU_TRAIT_NATIVE = 64,
+    EMU_TRAIT_STEP = 128,
 };
 
 struct emu_row {

@@ -51,10 +51,12 @@ struct emu_op {
 enum { EMU_BLOCK_OPS_MAX = 64 };
 #define EMU_BLOCK_DEAD UINT32_MAX
 
-/* What a block's meaning depends on besides its bytes: the default sizes, and whether
- * CS is so plain that jumps need neither limit check nor page arithmetic. */
+/* What a block's meaning depends on besides its bytes: the default sizes, whether CS is
+ * so plain that jumps need neither limit check nor page arithmetic, and whether linear
+ * addresses are just offsets, without checks, in ES, SS and DS (6.2). */
 #define EMU_MODE_CODE32 1u
 #define EMU_MODE_PLAIN 2u
+#define EMU_MODE_FLAT 4u
 
 /* Decoded code, keyed by the physical address of its first byte and the mode.  All
  * within one page. */
@@ -135,6 +137,8 @@ enum { EMU_SINGLE_COUNT = 1024 };
 
 struct emu_cache; /* emu/block.c */
 
+enum { EMU_WATCH_LINE_SHIFT = 6, EMU_WATCH_LINES = 8192, EMU_WATCH_PAGES = 1024 };
+
 struct emu_engine {
     struct emu_view views[EMU_VIEW_COUNT][EMU_DTLB_SIZE];
     struct emu_fetch fetches[2][EMU_ITLB_SIZE];
@@ -151,14 +155,17 @@ struct emu_engine {
     uint32_t dropped; /* code of the running block was overwritten */
     bool yield;
     bool one_by_one; /* never use blocks */
+    uint64_t stress; /* of emu_cpu_stress: state of its random numbers, 0 off */
     bool triple;
     bool delivered; /* the instruction entered a handler: INT n */
     bool keep_eip;  /* a fault belongs to the new task already */
     bool external;  /* faults now arise in a delivery: EXT of error codes */
-    uint32_t breakpoints[EMU_BREAKPOINT_MAX];
+    const uint32_t *breakpoints; /* ascending */
     size_t breakpoint_count;
-    struct emu_watch watches[EMU_WATCH_MAX];
+    const struct emu_watch *watches;
     size_t watch_count;
+    /* Which lines and pages may be watched, by the low bits of their numbers. */
+    uint64_t watch_lines[EMU_WATCH_LINES / 64], watch_pages[EMU_WATCH_PAGES / 64];
     struct emu_watch_hit watch_hit;
     struct emu_undefined undefined;
     struct emu_single singles[EMU_SINGLE_COUNT];
@@ -618,6 +625,9 @@ struct emu_segment emu_segment_of(const struct emu_descriptor *descriptor,
                                   uint16_t selector);
 /* Set the accessed bit in the table if it is clear. */
 bool emu_mark_accessed(struct emu_cpu *cpu, struct emu_descriptor *descriptor);
+/* Is there room for emu_push_frame?  For checks between that and the stores. */
+bool emu_check_frame(struct emu_cpu *cpu, const struct emu_segment *ss, bool user,
+                     uint32_t esp, unsigned size, unsigned count, uint32_t error);
 /* Push `count` values, the first one first, on a stack that is perhaps not the current
  * one.  All or nothing; #SS with `error`.  `esp` moves in the width of `ss`. */
 bool emu_push_frame(struct emu_cpu *cpu, const struct emu_segment *ss, bool user,
@@ -682,8 +692,9 @@ bool emu_task_stack(struct emu_cpu *cpu, unsigned privilege, uint16_t *ret_ss,
 
 /* ---- emu/translate.c, emu/block.c, emu/exec.c ---- */
 
-/* Fill an op from an instruction, but for offset and number. */
-void emu_translate(const struct emu_insn *insn, struct emu_op *op);
+/* Fill an op from an instruction, but for offset and number; `flat` if it is for a
+ * block of EMU_MODE_FLAT. */
+void emu_translate(const struct emu_insn *insn, bool flat, struct emu_op *op);
 
 /* One handler for a comparison and the 32-bit Jcc behind it; NULL if there is none. */
 emu_run_fn *emu_fused(emu_run_fn *comparison, unsigned condition);

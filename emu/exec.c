@@ -135,7 +135,7 @@ static bool fetch_op(struct emu_cpu *cpu, struct emu_op *ret_op)
         *single = (struct emu_single){
             .address = w.physical, .length = insn.length, .code32 = code32};
         memcpy(single->bytes, w.bytes, insn.length);
-        emu_translate(&insn, &single->op);
+        emu_translate(&insn, false, &single->op);
     }
     *ret_op = single->op;
     cpu->engine->current = single;
@@ -195,15 +195,67 @@ static void run_watched(struct emu_cpu *cpu)
         cpu->shadow |= EMU_SHADOW_TRAP;
 }
 
+/* ---- stress: everything that may not be visible, at random ---- */
+
+/* The next number; never 0 once it is on. */
+static uint64_t stress_random(struct emu_engine *e)
+{
+    e->stress ^= e->stress << 13;
+    e->stress ^= e->stress >> 7;
+    e->stress ^= e->stress << 17;
+    return e->stress;
+}
+
+/* Before a run: state written by somebody else looks like this. */
+static void stress_run(struct emu_cpu *cpu)
+{
+    struct emu_engine *e = cpu->engine;
+    uint64_t r = stress_random(e);
+    if ((r & 7) == 0)
+        emu_cpu_loaded(cpu);
+    if ((r >> 8 & 1) && e->rep_budget > 1)
+        e->rep_budget = 1 + (r >> 16) % 64;
+}
+
+/* Before blocks: true if an instruction shall be executed from its bytes instead. */
+static bool stress_blocks(struct emu_cpu *cpu)
+{
+    struct emu_engine *e = cpu->engine;
+    uint64_t r = stress_random(e);
+    if ((r & 63) == 0)
+        emu_cache_flush(cpu);
+    if ((r >> 8 & 31) == 0)
+        emu_views_flush(cpu);
+    if ((r >> 16 & 31) == 0)
+        emu_views_drop_writes(cpu);
+    return (r >> 24 & 3) == 0;
+}
+
+/* The budget of a piece. */
+static uint64_t stress_budget(struct emu_cpu *cpu, uint64_t budget)
+{
+    uint64_t r = stress_random(cpu->engine), piece = 1 + (r >> 8) % 97;
+    return (r & 3) && piece < budget ? piece : budget;
+}
+
 /* ---- blocks ---- */
 
 static bool is_breakpoint(const struct emu_cpu *cpu, uint32_t linear, uint32_t size)
 {
     const struct emu_engine *e = cpu->engine;
-    for (size_t i = 0; i < e->breakpoint_count; i++)
-        if (e->breakpoints[i] - linear < size)
-            return true;
-    return false;
+    size_t low = 0, high = e->breakpoint_count; /* the first one that is not below */
+    if (!high)
+        return false;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (e->breakpoints[middle] < linear)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    /* Behind the last one addresses begin again. */
+    low = low < e->breakpoint_count ? low : 0;
+    return e->breakpoints[low] - linear < size;
 }
 
 /* From the block at EIP on, as far as the budget goes. */
@@ -220,6 +272,10 @@ static void run_blocks(struct emu_cpu *cpu)
         return;
     e->limit_icount = e->limit.icount;
     cpu->budget = e->limit.icount - cpu->icount;
+    if (unlikely(e->stress)) {
+        cpu->budget = stress_budget(cpu, cpu->budget);
+        e->limit_icount = cpu->icount + cpu->budget;
+    }
     struct emu_block *block = NULL;
     if (!emu_is_straddler(cpu, physical))
         block = emu_cache_get(cpu, physical, cpu->code_mode);
@@ -305,7 +361,8 @@ static void run_some(struct emu_cpu *cpu)
             e->rep_budget = left;
         run_watched(cpu);
     } else if (e->one_by_one || cpu->shadow ||
-               (cpu->eflags & (EMU_FLAG_TF | EMU_FLAG_RF))) {
+               (cpu->eflags & (EMU_FLAG_TF | EMU_FLAG_RF)) ||
+               (e->stress && stress_blocks(cpu))) {
         run_watched(cpu);
     } else {
         run_blocks(cpu);
@@ -352,6 +409,8 @@ static enum emu_run_reason run_with(struct emu_cpu *cpu, struct emu_place limit,
     e->rep_budget = rep_budget;
     e->yield = cpu->stop = false;
     e->fault.vector = EMU_VECTOR_NONE;
+    if (unlikely(e->stress))
+        stress_run(cpu);
     emu_set_arithmetic(cpu, cpu->eflags);
     enum emu_run_reason reason = run(cpu);
     cpu->eflags = emu_flags(cpu);

@@ -12,6 +12,9 @@
 
 #define HANDLER(name)                                                                  \
     const struct emu_op *emu_op_##name(struct emu_cpu *cpu, const struct emu_op *op)
+/* The same for blocks of EMU_MODE_FLAT and an address of base and displacement. */
+#define FLAT_HANDLER(name)                                                             \
+    const struct emu_op *emu_flat_##name(struct emu_cpu *cpu, const struct emu_op *op)
 #define NEXT return op + 1
 /* The same for handlers that keep everything in registers: where the compiler makes
  * jumps of calls in tail position, the next handler is entered without a return. */
@@ -42,15 +45,19 @@
  * of translate.c. */
 #define EMU_HANDLERS_6(name)                                                           \
     emu_run_fn emu_op_##name##_r8, emu_op_##name##_m8, emu_op_##name##_r16,            \
-        emu_op_##name##_m16, emu_op_##name##_r32, emu_op_##name##_m32;
+        emu_op_##name##_m16, emu_op_##name##_r32, emu_op_##name##_m32,                 \
+        emu_flat_##name##_m8, emu_flat_##name##_m16, emu_flat_##name##_m32;
 #define EMU_HANDLERS_4(name)                                                           \
     emu_run_fn emu_op_##name##_r16, emu_op_##name##_m16, emu_op_##name##_r32,          \
         emu_op_##name##_m32;
+#define EMU_HANDLERS_4_FLAT(name)                                                      \
+    EMU_HANDLERS_4(name)                                                               \
+    emu_run_fn emu_flat_##name##_m16, emu_flat_##name##_m32;
 #define EMU_DECLARE_EG(name) EMU_HANDLERS_6(name##_EG)
 #define EMU_DECLARE_GE(name) EMU_HANDLERS_6(name##_GE)
 #define EMU_DECLARE_EI(name) EMU_HANDLERS_6(name##_EI)
 #define EMU_DECLARE_ER(name) EMU_HANDLERS_6(name)
-#define EMU_DECLARE_GV(name) EMU_HANDLERS_4(name)
+#define EMU_DECLARE_GV(name) EMU_HANDLERS_4_FLAT(name)
 #define EMU_DECLARE_RV(name) EMU_HANDLERS_4(name)
 #define EMU_DECLARE_ES(name) emu_run_fn emu_op_##name##_any, emu_op_##name##_i32;
 #define EMU_DECLARE_X(name) emu_run_fn emu_op_##name;
@@ -65,6 +72,8 @@
 #define INSN_GROUP(code, digit, name, form, a, b, c, written, undefined, traits)       \
     EMU_DECLARE_##form(name)
 #include "emu/i386.def"
+
+emu_run_fn emu_flat_push_r32, emu_flat_pop_r32, emu_flat_call, emu_flat_ret;
 
 /* Linear address of the memory operand; on a fault the handler ends. */
 #define ADDRESS(linear, bits, access)                                                  \
@@ -101,6 +110,18 @@
             return slow(cpu, op);                                                      \
         host = (uint8_t *)(v_->addend + linear_);                                      \
     } while (0)
+/* The same at a linear address, where segments need no thought: EMU_MODE_FLAT. */
+#define FLAT_VIEW(host, linear, bits, access, slow)                                    \
+    uint8_t *host;                                                                     \
+    do {                                                                               \
+        uint32_t linear_ = (linear);                                                   \
+        const struct emu_view *v_ = &cpu->view[linear_ >> 12 & (EMU_DTLB_SIZE - 1)];   \
+        if (unlikely(((linear_ + (bits) / 8 - 1) & ~0xfffu) != v_->VIEW_##access))     \
+            return slow(cpu, op);                                                      \
+        host = (uint8_t *)(v_->addend + linear_);                                      \
+    } while (0)
+#define FLAT_ADDRESS(host, bits, access, slow)                                         \
+    FLAT_VIEW(host, cpu->reg[op->base] + op->displacement, bits, access, slow)
 #define VIEW_READ read
 #define VIEW_WRITE write
 #define VIEW_BOTH write
@@ -128,6 +149,14 @@
         memcpy(&value, host, bits / 8);                                                \
         __VA_ARGS__;                                                                   \
         NEXT_FAST;                                                                     \
+    }                                                                                  \
+    FLAT_HANDLER(name)                                                                 \
+    {                                                                                  \
+        uint##bits##_t value;                                                          \
+        FLAT_ADDRESS(host, bits, READ, slow_##name);                                   \
+        memcpy(&value, host, bits / 8);                                                \
+        __VA_ARGS__;                                                                   \
+        NEXT_FAST;                                                                     \
     }
 #define WRITING(name, bits, expression)                                                \
     SLOW_HANDLER(name)                                                                 \
@@ -140,6 +169,13 @@
     HANDLER(name)                                                                      \
     {                                                                                  \
         FAST_ADDRESS(host, bits, WRITE, slow_##name);                                  \
+        uint##bits##_t value = (expression);                                           \
+        memcpy(host, &value, bits / 8);                                                \
+        NEXT_FAST;                                                                     \
+    }                                                                                  \
+    FLAT_HANDLER(name)                                                                 \
+    {                                                                                  \
+        FLAT_ADDRESS(host, bits, WRITE, slow_##name);                                  \
         uint##bits##_t value = (expression);                                           \
         memcpy(host, &value, bits / 8);                                                \
         NEXT_FAST;                                                                     \
@@ -159,6 +195,13 @@
     HANDLER(name)                                                                      \
     {                                                                                  \
         FAST_ADDRESS(at, bits, BOTH, slow_##name);                                     \
+        uint32_t value = emu_get(at, bits / 8);                                        \
+        emu_put(at, bits / 8, expression);                                             \
+        NEXT_FAST;                                                                     \
+    }                                                                                  \
+    FLAT_HANDLER(name)                                                                 \
+    {                                                                                  \
+        FLAT_ADDRESS(at, bits, BOTH, slow_##name);                                     \
         uint32_t value = emu_get(at, bits / 8);                                        \
         emu_put(at, bits / 8, expression);                                             \
         NEXT_FAST;                                                                     \

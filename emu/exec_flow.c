@@ -165,14 +165,17 @@ HANDLER(loopne)
     return loop_if(cpu, op, !emu_flag_z(cpu));
 }
 
-/* Push the return address; the target is checked first. */
+/* Push the return address.  A target beyond the limit is a fault, after those of the
+ * push (measured); nothing is stored then. */
 static inline bool push_return(struct emu_cpu *cpu, const struct emu_op *op,
                                uint32_t target)
 {
     uint32_t at = emu_stack_move(cpu, cpu->reg[EMU_ESP], 0u - op->size);
     uint32_t eip = emu_next_eip(cpu, op), linear;
     if (unlikely(target > cpu->segment[EMU_CS].limit))
-        return emu_fault(cpu, EMU_VECTOR_GP, 0);
+        return emu_check_frame(cpu, &cpu->segment[EMU_SS], emu_is_user(cpu),
+                               cpu->reg[EMU_ESP], op->size, 1, 0) &&
+               emu_fault(cpu, EMU_VECTOR_GP, 0);
     if (unlikely(op->size == 2)) {
         if (!emu_store(cpu, EMU_SS, at & cpu->stack_mask, 2, eip))
             return false;
@@ -204,6 +207,15 @@ HANDLER(call)
     memcpy(host, &eip, 4);
     cpu->reg[EMU_ESP] = at;
     GO_TO(target, &cpu->block->next[1]);
+}
+
+FLAT_HANDLER(call)
+{
+    uint32_t eip = emu_next_eip(cpu, op), at = cpu->reg[EMU_ESP] - 4;
+    FLAT_VIEW(host, at, 32, WRITE, slow_call);
+    memcpy(host, &eip, 4);
+    cpu->reg[EMU_ESP] = at;
+    GO_TO(eip + op->immediate, &cpu->block->next[1]);
 }
 
 HANDLER(call_e)
@@ -256,6 +268,18 @@ HANDLER(ret)
     if (unlikely(op->size != 4 || target > cpu->segment[EMU_CS].limit))
         return slow_ret(cpu, op);
     cpu->reg[EMU_ESP] = emu_stack_move(cpu, esp, 4);
+    struct emu_block *block = emu_find_target(cpu, target);
+    if (likely(block))
+        GO(emu_enter(cpu, block, target));
+    return emu_go_slow(cpu, target, NULL);
+}
+
+FLAT_HANDLER(ret)
+{
+    uint32_t esp = cpu->reg[EMU_ESP], target;
+    FLAT_VIEW(host, esp, 32, READ, slow_ret);
+    memcpy(&target, host, 4);
+    cpu->reg[EMU_ESP] = esp + 4;
     struct emu_block *block = emu_find_target(cpu, target);
     if (likely(block))
         GO(emu_enter(cpu, block, target));
@@ -366,17 +390,20 @@ HANDLER(iret)
                       emu_interrupt_return(cpu, op->size, emu_next_eip(cpu, op)));
 }
 
+/* The upper bound is not even read for an index below the lower one (measured). */
 HANDLER(bound)
 {
     uint32_t low, high, at = emu_address(cpu, op);
-    if (!emu_load(cpu, op->segment, at, op->size, &low) ||
-        !emu_load(cpu, op->segment, (at + op->size) & op->address_mask, op->size,
-                  &high))
+    if (!emu_load(cpu, op->segment, at, op->size, &low))
         FAULT;
     int32_t index =
         (int32_t)emu_sign_extend(emu_get_register(cpu, op->d, op->size), op->size);
-    if (index < (int32_t)emu_sign_extend(low, op->size) ||
-        index > (int32_t)emu_sign_extend(high, op->size))
+    if (index < (int32_t)emu_sign_extend(low, op->size))
+        return emu_raise(cpu, op, EMU_VECTOR_BR, 0);
+    if (!emu_load(cpu, op->segment, (at + op->size) & op->address_mask, op->size,
+                  &high))
+        FAULT;
+    if (index > (int32_t)emu_sign_extend(high, op->size))
         return emu_raise(cpu, op, EMU_VECTOR_BR, 0);
     NEXT;
 }

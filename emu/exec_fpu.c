@@ -5,15 +5,18 @@
  */
 #include "emu/exec.h"
 
-/* An unmasked exception waits (SDM 1 8.7): #MF, or FERR, which raises IRQ 13 and lets
- * the instruction wait for it. */
+/* An unmasked exception waits (SDM 1 8.7): #MF, or FERR, which raises IRQ 13.  Then the
+ * processor freezes before the instruction until an interrupt comes, and tries again
+ * behind its handler.  Freezing is a step, as HLT is, so that time goes on. */
 static const struct emu_op *report(struct emu_cpu *cpu, const struct emu_op *op)
 {
     if (cpu->cr0 & EMU_CR0_NE)
         return emu_raise(cpu, op, EMU_VECTOR_MF, 0);
     emu_sync_clock(cpu, op);
     cpu->bus.fpu_error(cpu->bus.context);
-    return emu_leave(cpu, op, emu_next_eip(cpu, op));
+    cpu->halted = true;
+    cpu->engine->delivered = true; /* nothing was executed that TF could trap */
+    return emu_leave(cpu, op, emu_op_eip(cpu, op));
 }
 
 /* Bring the memory operand, and make sure that the result can go back. */

@@ -315,6 +315,24 @@ bool emu_pop_at(struct emu_cpu *cpu, uint32_t *esp, unsigned size, uint32_t *ret
 DEFINE_PUSH(16)
 DEFINE_PUSH(32)
 
+FLAT_HANDLER(push_r32)
+{
+    uint32_t at = cpu->reg[EMU_ESP] - 4;
+    FLAT_VIEW(host, at, 32, WRITE, slow_push_r32);
+    memcpy(host, &cpu->reg[op->d], 4);
+    cpu->reg[EMU_ESP] = at;
+    NEXT_FAST;
+}
+
+FLAT_HANDLER(pop_r32)
+{
+    uint32_t esp = cpu->reg[EMU_ESP];
+    FLAT_VIEW(host, esp, 32, READ, slow_pop_r32);
+    cpu->reg[EMU_ESP] = esp + 4;
+    memcpy(&cpu->reg[op->d], host, 4);
+    NEXT_FAST;
+}
+
 HANDLER(push_i)
 {
     if (!(op->size == 4 ? push_32(cpu, op->immediate)

@@ -174,17 +174,16 @@ HANDLER(verw)
     return verify(cpu, op, true);
 }
 
+/* It writes only what it changes: a read-only operand may be as it should be. */
 HANDLER(arpl)
 {
+    uint32_t value, rpl = cpu->half[op->s * 2] & 3u;
     REQUIRE_PROTECTED;
-    uint8_t *at = emu_modify_operand(cpu, op, op->d, 2);
-    if (!at)
+    if (!emu_read_operand(cpu, op, op->d, 2, &value))
         FAULT;
-    uint32_t value = emu_get(at, 2), rpl = cpu->half[op->s * 2] & 3u;
     bool lower = (value & 3) < rpl;
-    if (lower)
-        emu_put(at, 2, (value & ~3u) | rpl);
-    emu_modified(cpu, at);
+    if (lower && !emu_write_operand(cpu, op, op->d, 2, (value & ~3u) | rpl))
+        FAULT;
     emu_set_flag_z(cpu, lower);
     NEXT;
 }

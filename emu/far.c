@@ -68,6 +68,8 @@ static bool far_to_task(struct emu_cpu *cpu, const struct emu_descriptor *d,
             return emu_fault(cpu, EMU_VECTOR_GP, error);
         if (!emu_descriptor_present(&tss))
             return emu_fault(cpu, EMU_VECTOR_NP, error);
+    } else if (tss.selector & 4) {
+        return emu_fault(cpu, EMU_VECTOR_GP, tss.selector & 0xfffcu); /* only the GDT */
     }
     cpu->eip = next_eip;
     return emu_task_switch(cpu, &tss, cause);
@@ -141,14 +143,17 @@ bool emu_far_jump(struct emu_cpu *cpu, uint16_t selector, uint32_t offset,
     return true;
 }
 
-/* Push CS and EIP on the current stack and go. */
+/* Push CS and EIP on the current stack and go.  The limit of the target is looked at
+ * last (measured). */
 static bool call_same(struct emu_cpu *cpu, struct emu_descriptor *d, uint32_t offset,
                       unsigned size, uint32_t next_eip)
 {
     struct emu_segment cs = emu_segment_of(d, d->selector);
     uint32_t values[] = {cpu->segment[EMU_CS].selector, next_eip};
     uint32_t esp = cpu->reg[EMU_ESP];
-    if (!emu_check_offset(cpu, &cs, offset) || !emu_mark_accessed(cpu, d) ||
+    if (!emu_check_frame(cpu, &cpu->segment[EMU_SS], emu_is_user(cpu), esp, size, 2,
+                         0) ||
+        !emu_check_offset(cpu, &cs, offset) || !emu_mark_accessed(cpu, d) ||
         !emu_push_frame(cpu, &cpu->segment[EMU_SS], emu_is_user(cpu), &esp, size,
                         values, 2, 0))
         return false;
@@ -178,10 +183,11 @@ static bool call_inner(struct emu_cpu *cpu, struct call_gate *gate, uint32_t nex
             return false;
     frame[n++] = cpu->segment[EMU_CS].selector;
     frame[n++] = next_eip;
-    if (!emu_check_offset(cpu, &cs, gate->offset) || !emu_mark_accessed(cpu, &stack) ||
+    uint32_t error = selector & 0xfffcu;
+    if (!emu_check_frame(cpu, &ss, false, esp, gate->size, n, error) ||
+        !emu_check_offset(cpu, &cs, gate->offset) || !emu_mark_accessed(cpu, &stack) ||
         !emu_mark_accessed(cpu, &gate->code) ||
-        !emu_push_frame(cpu, &ss, false, &esp, gate->size, frame, n,
-                        selector & 0xfffcu))
+        !emu_push_frame(cpu, &ss, false, &esp, gate->size, frame, n, error))
         return false;
     ss.attributes |= EMU_ATTRIBUTE_ACCESSED;
     cs.attributes |= EMU_ATTRIBUTE_ACCESSED;
@@ -196,7 +202,9 @@ static bool call_real(struct emu_cpu *cpu, uint16_t selector, uint32_t offset,
 {
     uint32_t values[] = {cpu->segment[EMU_CS].selector, next_eip};
     uint32_t esp = cpu->reg[EMU_ESP];
-    if (!emu_check_offset(cpu, &cpu->segment[EMU_CS], offset) ||
+    if (!emu_check_frame(cpu, &cpu->segment[EMU_SS], emu_is_user(cpu), esp, size, 2,
+                         0) ||
+        !emu_check_offset(cpu, &cpu->segment[EMU_CS], offset) ||
         !emu_push_frame(cpu, &cpu->segment[EMU_SS], emu_is_user(cpu), &esp, size,
                         values, 2, 0) ||
         !real_transfer(cpu, selector, offset))
@@ -306,10 +314,21 @@ static bool return_protected(struct emu_cpu *cpu, struct frame *f, unsigned size
     return true;
 }
 
+/* The upper value comes first: that says which page is missing (measured). */
+static bool pop_target(struct emu_cpu *cpu, struct frame *f, unsigned size)
+{
+    uint32_t above = emu_stack_move(cpu, f->esp, size);
+    if (!emu_pop_at(cpu, &above, size, &f->cs) ||
+        !emu_pop_at(cpu, &f->esp, size, &f->eip))
+        return false;
+    f->esp = above;
+    return true;
+}
+
 bool emu_far_return(struct emu_cpu *cpu, unsigned size, uint32_t release)
 {
     struct frame f = {.esp = cpu->reg[EMU_ESP]};
-    if (!emu_pop_at(cpu, &f.esp, size, &f.eip) || !emu_pop_at(cpu, &f.esp, size, &f.cs))
+    if (!pop_target(cpu, &f, size))
         return false;
     if (emu_is_protected(cpu))
         return return_protected(cpu, &f, size, release, 0);
@@ -381,10 +400,10 @@ bool emu_interrupt_return(struct emu_cpu *cpu, unsigned size, uint32_t next_eip)
     if (emu_is_protected(cpu) && (cpu->eflags & EMU_FLAG_NT))
         return return_from_task(cpu, next_eip);
     struct frame f = {.esp = cpu->reg[EMU_ESP]};
-    if (!emu_pop_at(cpu, &f.esp, size, &f.eip) ||
-        !emu_pop_at(cpu, &f.esp, size, &f.cs) ||
-        !emu_pop_at(cpu, &f.esp, size, &f.flags))
+    uint32_t above = emu_stack_move(cpu, f.esp, 2 * size);
+    if (!emu_pop_at(cpu, &above, size, &f.flags) || !pop_target(cpu, &f, size))
         return false;
+    f.esp = above;
     if (!emu_is_protected(cpu))
         return return_real(cpu, &f, size);
     if (size == 4 && (f.flags & EMU_FLAG_VM) && cpu->privilege == 0)

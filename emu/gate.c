@@ -186,9 +186,10 @@ static bool deliver_protected(struct emu_cpu *cpu, const struct emu_event *event
         emu_segment_of(&code, (uint16_t)((gate.selector & ~3u) | privilege));
     uint32_t frame[10];
     unsigned count = build_frame(cpu, event, inner, frame);
-    if (!emu_check_offset(cpu, &cs, gate.offset) || !emu_mark_accessed(cpu, &code) ||
-        !emu_push_frame(cpu, &ss, privilege == 3, &esp, gate.size, frame, count,
-                        inner ? ss.selector & 0xfffcu : 0))
+    uint32_t error = inner ? ss.selector & 0xfffcu : 0;
+    if (!emu_check_frame(cpu, &ss, privilege == 3, esp, gate.size, count, error) ||
+        !emu_check_offset(cpu, &cs, gate.offset) || !emu_mark_accessed(cpu, &code) ||
+        !emu_push_frame(cpu, &ss, privilege == 3, &esp, gate.size, frame, count, error))
         return false;
     bool was_v86 = cpu->eflags & EMU_FLAG_VM;
     uint32_t cleared = EMU_FLAG_TF | EMU_FLAG_NT | EMU_FLAG_VM | EMU_FLAG_RF;

@@ -138,10 +138,19 @@ static void drop_view(struct emu_cpu *cpu, unsigned index)
 static bool is_watched_page(const struct emu_cpu *cpu, uint32_t page)
 {
     const struct emu_engine *e = cpu->engine;
+    uint32_t bit = page / EMU_PAGE_SIZE & (EMU_WATCH_PAGES - 1);
+    if (!(e->watch_pages[bit / 64] >> bit % 64 & 1))
+        return false;
     for (size_t i = 0; i < e->watch_count; i++)
         if (page >= (e->watches[i].first & PAGE_MASK) && page <= e->watches[i].last)
             return true;
     return false;
+}
+
+static bool is_watched_line(const struct emu_engine *e, uint32_t linear)
+{
+    uint32_t bit = linear >> EMU_WATCH_LINE_SHIFT & (EMU_WATCH_LINES - 1);
+    return e->watch_lines[bit / 64] >> bit % 64 & 1;
 }
 
 static void note_access(struct emu_cpu *cpu, uint32_t linear, unsigned size, bool read,
@@ -149,6 +158,8 @@ static void note_access(struct emu_cpu *cpu, uint32_t linear, unsigned size, boo
 {
     struct emu_engine *e = cpu->engine;
     uint32_t last = linear + (size - 1);
+    if (!is_watched_line(e, linear) && !is_watched_line(e, last))
+        return; /* an access is no larger than a line */
     for (size_t i = 0; i < e->watch_count && !e->watch_hit.met; i++) {
         const struct emu_watch *w = &e->watches[i];
         if (!((read && w->read) || (write && w->write)))
@@ -163,6 +174,39 @@ static void note_access(struct emu_cpu *cpu, uint32_t linear, unsigned size, boo
             (struct emu_watch_hit){true, (uint32_t)i, inside ? linear : w->first};
         cpu->stop = true;
     }
+}
+
+/* Does [first, last], of one page, hold a byte of [physical, physical + size)? */
+static bool page_written(const struct emu_cpu *cpu, uint32_t first, uint32_t last,
+                         uint32_t physical, size_t size, uint32_t *ret_linear)
+{
+    uint32_t at;
+    if (!emu_cpu_translate(cpu, first, &at))
+        return false;
+    uint64_t end = (uint64_t)physical + size,
+             at_end = (uint64_t)at + (last - first) + 1;
+    if (at >= end || physical >= at_end)
+        return false;
+    *ret_linear = first + (physical > at ? physical - at : 0);
+    return true;
+}
+
+void emu_cpu_note_device_write(struct emu_cpu *cpu, uint32_t physical, size_t size)
+{
+    struct emu_engine *e = cpu->engine;
+    for (size_t i = 0; i < e->watch_count && !e->watch_hit.met; i++) {
+        const struct emu_watch *w = &e->watches[i];
+        uint32_t linear = w->first, last = 0;
+        for (bool more = w->write; more && !e->watch_hit.met; linear = last + 1) {
+            last = linear | ~PAGE_MASK;
+            more = last < w->last;
+            last = more ? last : w->last;
+            e->watch_hit.met =
+                page_written(cpu, linear, last, physical, size, &e->watch_hit.address);
+            e->watch_hit.index = (uint32_t)i;
+        }
+    }
+    cpu->stop |= e->watch_hit.met;
 }
 
 /* What accesses through `entry` may go directly to host memory. */

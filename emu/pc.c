@@ -27,6 +27,14 @@ struct emu_place emu_pc_place(const struct emu_pc *pc)
     return (struct emu_place){.icount = pc->cpu->icount, .sub = pc->cpu->sub};
 }
 
+struct emu_place emu_pc_place_at(const struct emu_pc *pc, uint64_t vns)
+{
+    uint64_t left = vns - emu_cpu_vns(pc->cpu), ns = pc->config.ns_per_insn;
+    if (pc->cpu->halted)
+        return (struct emu_place){pc->cpu->icount, pc->cpu->sub + left};
+    return (struct emu_place){pc->cpu->icount + left / ns + (left % ns != 0), 0};
+}
+
 uint64_t emu_pc_now_ns(void *self)
 {
     const struct emu_pc *pc = self;
@@ -236,7 +244,7 @@ enum emu_pc_status emu_pc_run(struct emu_pc *pc, uint64_t limit)
 
 static bool dma_in_ram(void *self, uint64_t pa, uint64_t size)
 {
-    const struct emu_ram *ram = self;
+    const struct emu_ram *ram = ((const struct emu_pc *)self)->ram;
     if (size > ram->size || pa > ram->size - size)
         return false;
     return pa + size <= EMU_RAM_HOLE || pa >= EMU_RAM_HOLE_END;
@@ -244,12 +252,14 @@ static bool dma_in_ram(void *self, uint64_t pa, uint64_t size)
 
 static void dma_read(void *self, uint32_t pa, void *to, size_t size)
 {
-    emu_ram_read(self, pa, to, size);
+    emu_ram_read(((const struct emu_pc *)self)->ram, pa, to, size);
 }
 
 static void dma_write(void *self, uint32_t pa, const void *from, size_t size)
 {
-    emu_ram_write(self, pa, from, size);
+    struct emu_pc *pc = self;
+    emu_ram_write(pc->ram, pa, from, size);
+    emu_cpu_note_device_write(pc->cpu, pa, size);
 }
 
 static void virtio_event(void *self, const struct emu_event *event)
@@ -278,7 +288,7 @@ static void reset(struct emu_pc *pc)
     for (uint32_t i = 0; i < pc->config.fs_count; i++) {
         struct emu_virtio_pci *fs = &pc->fs[i];
         emu_virtio_pci_init(fs, &pc->pci, &pc->config.fs[i]);
-        fs->virtio.dma = (struct emu_dma){pc->ram, dma_in_ram, dma_read, dma_write};
+        fs->virtio.dma = (struct emu_dma){pc, dma_in_ram, dma_read, dma_write};
         fs->virtio.event = virtio_event;
         fs->virtio.event_self = pc;
         fs->lines_changed = lines_changed;

@@ -93,6 +93,10 @@ uint64_t emu_pc_now_ns(void *pc);
 
 struct emu_place emu_pc_place(const struct emu_pc *pc);
 
+/* Where virtual time, which has not come to `vns` yet, will have done so if the
+ * processor goes on as it is: running, or asleep. */
+struct emu_place emu_pc_place_at(const struct emu_pc *pc, uint64_t vns);
+
 /* Recompute all that is derived from the state, after loading one. */
 void emu_pc_loaded(struct emu_pc *pc);
 

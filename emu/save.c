@@ -120,11 +120,61 @@ static void save_field(struct walk *walk, const char *name, void *at, size_t siz
     buf_put(walk->out, bytes, size);
 }
 
+/* ---- what is in flight behind the queues: index, size, bytes of each device that has
+ * something ---- */
+
+enum { FLIGHT_HEAD = 8 };
+
+static void put_number(uint8_t *at, uint32_t value)
+{
+    for (unsigned i = 0; i < 4; i++)
+        at[i] = (uint8_t)(value >> 8 * i);
+}
+
+static void save_flight(const struct emu_virtio *virtio, uint32_t index,
+                        struct buf *buf)
+{
+    size_t start = buf->size;
+    if (!virtio->ops || !virtio->ops->save || !buf_extend(buf, FLIGHT_HEAD))
+        return;
+    virtio->ops->save(virtio->ops_self, buf);
+    if (buf->err)
+        return;
+    size_t size = buf->size - start - FLIGHT_HEAD;
+    put_number(buf->data + start, index);
+    put_number(buf->data + start + 4, (uint32_t)size);
+    if (!size)
+        buf->size = start;
+}
+
+/* Everything in it is for a device, in rising order; a device without has nothing. */
+static bool load_flights(struct emu_pc *pc, struct bytes in)
+{
+    for (uint32_t i = 0; i < pc->config.fs_count; i++) {
+        const struct emu_virtio *virtio = &pc->fs[i].virtio;
+        struct bytes state = {0};
+        if (in.size >= FLIGHT_HEAD && load(in.data, 4) == i) {
+            uint64_t size = load(in.data + 4, 4);
+            if (!size || size > in.size - FLIGHT_HEAD)
+                return false;
+            state = bytes_of(in.data + FLIGHT_HEAD, (size_t)size);
+            advance(&in, FLIGHT_HEAD + (size_t)size);
+        }
+        if (virtio->ops && virtio->ops->load
+                ? !virtio->ops->load(virtio->ops_self, state)
+                : state.size != 0)
+            return false;
+    }
+    return !in.size;
+}
+
 static void save_parts(const struct emu_pc *pc, unsigned parts, struct buf *buf)
 {
     struct walk walk = {.parts = parts, .field = save_field, .out = buf};
     /* The walk is the same for writing; saving does not write. */
     walk_state((struct emu_pc *)(uintptr_t)pc, &walk);
+    for (uint32_t i = 0; parts & PART_devices && i < pc->config.fs_count; i++)
+        save_flight(&pc->fs[i].virtio, i, buf);
 }
 
 void emu_pc_save(const struct emu_pc *pc, struct buf *buf)
@@ -198,7 +248,9 @@ enum err emu_pc_load(struct emu_pc *pc, struct bytes state, char *ret_field,
     walk_state(pc, &walk);
     if (!walk.bad && !queues_good(pc))
         walk.bad = "virtq";
-    if (walk.bad || walk.in.size)
+    if (!walk.bad && !load_flights(pc, walk.in))
+        walk.bad = walk.in.size < FLIGHT_HEAD ? "size" : "in flight";
+    if (walk.bad)
         return bad_field(&walk, ret_field, field_size);
     pc->cause = EMU_RESET_NONE;
     emu_pc_loaded(pc);
@@ -241,6 +293,11 @@ uint64_t emu_pc_diff(const struct emu_pc *pc, struct bytes a, struct bytes b,
                         .out = text,
                         .count_max = count_max};
     walk_state((struct emu_pc *)(uintptr_t)pc, &walk);
+    if ((walk.in.size != walk.other.size ||
+         (walk.in.size && memcmp(walk.in.data, walk.other.data, walk.in.size) != 0)) &&
+        walk.differ_count++ < count_max)
+        buf_printf(text, "in flight %zu bytes, %zu bytes\n", walk.in.size,
+                   walk.other.size);
     return walk.differ_count;
 }
 

@@ -4,8 +4,9 @@
  * what differs (machine.md 7.3).
  *
  * Registers and devices come from emu/state.def; RAM is hashed by page, and pages that
- * were not written since the last time are not read again.  The file server behind a
- * virtio function saves itself (v86fs/v86fs.h).
+ * were not written since the last time are not read again.  What a device behind a
+ * virtio function has in flight is part of it (emu_virtio_ops.save); the file server
+ * behind that saves itself (v86fs/v86fs.h).
  */
 #ifndef EMU_SAVE_H
 #define EMU_SAVE_H

@@ -62,6 +62,24 @@ void emu_mode_changed(struct emu_cpu *cpu)
     cpu->fetch = cpu->engine->fetches[user];
 }
 
+static bool is_flat(const struct emu_segment *s)
+{
+    return s->unchecked == EMU_ACCESS_BOTH && !s->base;
+}
+
+/* EMU_MODE_* of the segments as they are. */
+static uint32_t mode_of(const struct emu_cpu *cpu)
+{
+    const struct emu_segment *s = cpu->segment;
+    uint32_t mode = s[EMU_CS].attributes & EMU_ATTRIBUTE_BIG ? EMU_MODE_CODE32 : 0;
+    if (s[EMU_CS].limit == UINT32_MAX && !(s[EMU_CS].base & 0xfff))
+        mode |= EMU_MODE_PLAIN;
+    if ((mode & EMU_MODE_PLAIN) && is_flat(&s[EMU_ES]) && is_flat(&s[EMU_SS]) &&
+        is_flat(&s[EMU_DS]) && cpu->stack_mask == UINT32_MAX)
+        mode |= EMU_MODE_FLAT;
+    return mode;
+}
+
 void emu_install_segment(struct emu_cpu *cpu, unsigned number,
                          const struct emu_segment *segment)
 {
@@ -69,11 +87,7 @@ void emu_install_segment(struct emu_cpu *cpu, unsigned number,
     cpu->segment[number].unchecked = unchecked_accesses(segment);
     if (number == EMU_SS)
         emu_mode_changed(cpu);
-    if (number == EMU_CS)
-        cpu->code_mode =
-            (segment->attributes & EMU_ATTRIBUTE_BIG ? EMU_MODE_CODE32 : 0) |
-            (segment->limit == UINT32_MAX && !(segment->base & 0xfff) ? EMU_MODE_PLAIN
-                                                                      : 0);
+    cpu->code_mode = mode_of(cpu);
 }
 
 void emu_cpu_set_segment(struct emu_cpu *cpu, unsigned segment, uint16_t selector,
@@ -195,18 +209,26 @@ static bool check_push(struct emu_cpu *cpu, const struct emu_segment *ss, bool u
     return emu_probe_write(cpu, ss->base + offset, size, user);
 }
 
+bool emu_check_frame(struct emu_cpu *cpu, const struct emu_segment *ss, bool user,
+                     uint32_t esp, unsigned size, unsigned count, uint32_t error)
+{
+    uint32_t mask = ss->attributes & EMU_ATTRIBUTE_BIG ? UINT32_MAX : 0xffff;
+    for (unsigned i = 0; i < count; i++) {
+        esp = (esp & ~mask) | ((esp - size) & mask);
+        if (!check_push(cpu, ss, user, esp & mask, size, error))
+            return false;
+    }
+    return true;
+}
+
 bool emu_push_frame(struct emu_cpu *cpu, const struct emu_segment *ss, bool user,
                     uint32_t *esp, unsigned size, const uint32_t *values,
                     unsigned count, uint32_t error)
 {
     uint32_t mask = ss->attributes & EMU_ATTRIBUTE_BIG ? UINT32_MAX : 0xffff;
     uint32_t at = *esp;
-    for (unsigned i = 0; i < count; i++) {
-        at = (at & ~mask) | ((at - size) & mask);
-        if (!check_push(cpu, ss, user, at & mask, size, error))
-            return false;
-    }
-    at = *esp;
+    if (!emu_check_frame(cpu, ss, user, at, size, count, error))
+        return false;
     for (unsigned i = 0; i < count; i++) {
         at = (at & ~mask) | ((at - size) & mask);
         if (!emu_write_slow(cpu, ss->base + (at & mask), &values[i], size, user))

@@ -57,11 +57,12 @@ static inline bool lods_once(struct emu_cpu *cpu, const struct emu_op *op)
     return true;
 }
 
+/* [EDI] comes first: that says which operand faults (measured). */
 static inline bool cmps_once(struct emu_cpu *cpu, const struct emu_op *op)
 {
     uint32_t a, b;
-    if (!emu_load(cpu, op->segment, index_of(cpu, op, EMU_ESI), op->size, &a) ||
-        !emu_load(cpu, EMU_ES, index_of(cpu, op, EMU_EDI), op->size, &b))
+    if (!emu_load(cpu, EMU_ES, index_of(cpu, op, EMU_EDI), op->size, &b) ||
+        !emu_load(cpu, op->segment, index_of(cpu, op, EMU_ESI), op->size, &a))
         return false;
     (void)emu_do_sub(cpu, op->size * 8u, a, b);
     advance(cpu, op, EMU_ESI);

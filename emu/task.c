@@ -213,7 +213,7 @@ static void load_registers(struct emu_cpu *cpu, const struct task *t, bool wide,
 bool emu_task_switch(struct emu_cpu *cpu, const struct emu_descriptor *tss,
                      enum emu_task_cause cause)
 {
-    struct emu_segment new_tr = emu_segment_of(tss, (uint16_t)(tss->selector & ~3u));
+    struct emu_segment new_tr = emu_segment_of(tss, tss->selector);
     uint16_t old = cpu->segment[EMU_TR].selector;
     uint32_t old_descriptor = current_descriptor(cpu), flags = emu_flags(cpu);
     uint8_t bytes[TSS_SIZE_32] = {0};

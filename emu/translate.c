@@ -15,7 +15,8 @@ struct handlers {
     {                                                                                  \
         {                                                                              \
             emu_op_##name##_r8, emu_op_##name##_m8, emu_op_##name##_r16,               \
-                emu_op_##name##_m16, emu_op_##name##_r32, emu_op_##name##_m32          \
+                emu_op_##name##_m16, emu_op_##name##_r32, emu_op_##name##_m32,         \
+                emu_flat_##name##_m8, emu_flat_##name##_m16, emu_flat_##name##_m32     \
         }                                                                              \
     }
 #define FOUR(name)                                                                     \
@@ -25,11 +26,19 @@ struct handlers {
                 emu_op_##name##_m32                                                    \
         }                                                                              \
     }
+#define FOUR_FLAT(name)                                                                \
+    {                                                                                  \
+        {                                                                              \
+            NULL, NULL, emu_op_##name##_r16, emu_op_##name##_m16, emu_op_##name##_r32, \
+                emu_op_##name##_m32, NULL, emu_flat_##name##_m16,                      \
+                emu_flat_##name##_m32                                                  \
+        }                                                                              \
+    }
 #define FORM_EG(name) SIX(name##_EG)
 #define FORM_GE(name) SIX(name##_GE)
 #define FORM_EI(name) SIX(name##_EI)
 #define FORM_ER(name) SIX(name)
-#define FORM_GV(name) FOUR(name)
+#define FORM_GV(name) FOUR_FLAT(name)
 #define FORM_RV(name) FOUR(name)
 #define FORM_ES(name)                                                                  \
     {                                                                                  \
@@ -163,6 +172,33 @@ static emu_run_fn *pick(const struct emu_insn *insn, const struct emu_row *row,
     }
 }
 
+/* The handlers for flat segments (EMU_MODE_FLAT): of memory operands without an index,
+ * and of the stack.  The general one if there is none. */
+static emu_run_fn *pick_flat(const struct emu_insn *insn, const struct emu_row *row,
+                             const struct emu_op *op)
+{
+    static const struct {
+        emu_run_fn *general, *flat;
+    } stack[] = {
+        {emu_op_push_r32, emu_flat_push_r32},
+        {emu_op_pop_r32, emu_flat_pop_r32},
+        {emu_op_call, emu_flat_call},
+        {emu_op_ret, emu_flat_ret},
+    };
+    emu_run_fn *flat = NULL;
+    if (row->form == EMU_FORM_X || row->form == EMU_FORM_RV) {
+        for (unsigned i = 0; i < countof(stack) && op->size == 4; i++)
+            if (stack[i].general == op->run)
+                return stack[i].flat;
+    } else if (row->form != EMU_FORM_CC && row->form != EMU_FORM_ES && insn->memory &&
+               insn->index == EMU_NO_REGISTER && insn->address_size == 4 &&
+               (insn->segment == EMU_DS || insn->segment == EMU_ES ||
+                insn->segment == EMU_SS)) {
+        flat = handlers[insn->row].run[op->size == 4 ? 8 : op->size == 2 ? 7 : 6];
+    }
+    return flat ? flat : op->run;
+}
+
 static void set_address(const struct emu_insn *insn, struct emu_op *op)
 {
     op->base = insn->base;
@@ -175,7 +211,7 @@ static void set_address(const struct emu_insn *insn, struct emu_op *op)
         op->flags |= EMU_OP_MEMORY;
 }
 
-void emu_translate(const struct emu_insn *insn, struct emu_op *op)
+void emu_translate(const struct emu_insn *insn, bool flat, struct emu_op *op)
 {
     const struct emu_row *row = &emu_rows[insn->row];
     memset(op, 0, sizeof *op);
@@ -208,4 +244,6 @@ void emu_translate(const struct emu_insn *insn, struct emu_op *op)
     if (has_operand(row, EMU_OPERAND_Ap) || has_operand(row, EMU_OPERAND_Iw))
         op->displacement = insn->immediate2;
     op->run = pick(insn, row, op);
+    if (flat)
+        op->run = pick_flat(insn, row, op);
 }

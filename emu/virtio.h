@@ -71,6 +71,11 @@ struct emu_virtio_ops {
     void (*ready)(void *self);                       /* DRIVER_OK has risen */
     void (*reset)(void *self);                       /* status 0 was written */
     void (*kick)(void *self, unsigned queue);
+    /* Append the state behind the queues, which is nothing while nothing is in flight;
+     * and take it over again, behind the queues' own: hostile, false if it makes no
+     * sense.  Both may be NULL. */
+    void (*save)(void *self, struct buf *buf);
+    bool (*load)(void *self, struct bytes state);
 };
 
 struct emu_virtio {

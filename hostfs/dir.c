@@ -5,6 +5,7 @@
 #include "hostfs/dir.h"
 
 #include "base/os.h"
+#include "base/os_watch.h"
 
 enum { FD_COUNT_MIN = 16 };
 
@@ -24,6 +25,8 @@ static enum err take_memory(struct arena *arena, struct hostfs_dir *dir)
     bool ok = dir->nodes && dir->names && dir->key_bucket &&
               v86fs_pool_init(&dir->node_pool, arena, count) &&
               v86fs_table_init(&dir->node_table, arena, count);
+    if (dir->options.watch)
+        ok = ok && v86fs_table_init(&dir->watch_table, arena, count);
     buf_init(&dir->path, ((size_t)count + 1) * sizeof(uint32_t));
     for (unsigned i = 0; i < HOSTFS_DIR_LISTING_COUNT; i++) {
         struct hostfs_listing *listing = &dir->listing[i];
@@ -58,13 +61,15 @@ enum err hostfs_dir_open(struct arena *arena, const struct hostfs_dir_options *o
                          struct hostfs_dir **ret_dir)
 {
     if (!options->node_count_max || options->node_count_max > 1 << 30 ||
-        !options->entry_count_max)
+        !options->entry_count_max ||
+        (options->watch && (!options->note || !options->lost)))
         return ERR_usage;
     struct hostfs_dir *dir = arena_new(arena, struct hostfs_dir);
     if (!dir)
         return ERR_nomem;
     dir->options = *options;
     dir->ids = ids;
+    dir->watch_fd = -1;
     TRY(os_dir_probe(&dir->openat2));
     if (options->no_openat2)
         dir->openat2 = false;
@@ -75,8 +80,12 @@ enum err hostfs_dir_open(struct arena *arena, const struct hostfs_dir_options *o
     os_dir_prepare(options->umask_bits);
     TRY(take_memory(arena, dir));
     TRY(open_root(dir, path));
-    *ret_dir = dir;
-    return ERR_ok;
+    enum err err = options->watch ? os_watch_open(&dir->watch_fd) : ERR_ok;
+    if (err)
+        hostfs_dir_close(dir);
+    else
+        *ret_dir = dir;
+    return err;
 }
 
 void hostfs_dir_close(struct hostfs_dir *dir)
@@ -91,18 +100,27 @@ void hostfs_dir_close(struct hostfs_dir *dir)
         }
     }
     dir->fd_count = 0;
+    os_close(dir->watch_fd);
+    dir->watch_fd = -1;
     hostfs_dir_listings_fini(dir);
     buf_fini(&dir->path);
 }
 
 struct v86fs_tree hostfs_dir_tree(struct hostfs_dir *dir)
 {
-    return (struct v86fs_tree){.ops = &hostfs_dir_ops, .self = dir};
+    return (struct v86fs_tree){.ops = dir->watch_fd < 0 ? &hostfs_dir_ops
+                                                        : &hostfs_dir_watched_ops,
+                               .self = dir};
 }
 
 uint64_t hostfs_dir_root(const struct hostfs_dir *dir)
 {
     return dir->nodes[HOSTFS_DIR_ROOT].id;
+}
+
+int hostfs_dir_root_fd(const struct hostfs_dir *dir)
+{
+    return dir->nodes[HOSTFS_DIR_ROOT].reference;
 }
 
 uint32_t hostfs_dir_fd_count(const struct hostfs_dir *dir)

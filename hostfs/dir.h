@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * hostfs/dir.h - the parts of hostfs_dir (dir.c, dir_node.c, dir_list.c, dir_ops.c).
+ * hostfs/dir.h - the parts of hostfs_dir (dir.c, dir_node.c, dir_list.c, dir_ops.c,
+ * dir_watch.c).
  *
  * A node is a file that the guest has heard of: an id, the host's (dev, ino, born), and
  * the place where it was seen last.  Slots are numbered; slot 0 is "none", slot 1 the
@@ -28,6 +29,7 @@ struct hostfs_node {
     uint32_t older, newer;
     int reference; /* O_PATH, or -1 */
     int data;      /* of a regular file, or -1 */
+    int watch;     /* number of a watched directory, or 0 */
     bool data_writable;
     bool in_list; /* has descriptors, hence a place in the LRU list */
 };
@@ -63,6 +65,8 @@ struct hostfs_dir {
     struct buf path; /* slots on the way to a node */
     struct hostfs_listing listing[HOSTFS_DIR_LISTING_COUNT];
     uint64_t listing_clock;
+    int watch_fd;                   /* -1: nobody wants to know */
+    struct v86fs_table watch_table; /* number to slot */
 };
 
 /* ---- dir_node.c ---- */
@@ -114,6 +118,16 @@ bool hostfs_dir_visible(const struct hostfs_dir *dir, const struct os_dir_stat *
 uint32_t hostfs_dir_readdir(struct hostfs_dir *dir, uint32_t slot,
                             struct v86fs_call *call);
 void hostfs_dir_listings_fini(struct hostfs_dir *dir);
+
+/* ---- dir_watch.c ---- */
+
+/* The guest has looked into this directory, whose reference is `fd`: from now on tell
+ * of changes in it.  And no more. */
+void hostfs_dir_watch(struct hostfs_dir *dir, uint32_t slot, int fd);
+void hostfs_dir_unwatch(struct hostfs_dir *dir, uint32_t slot);
+
+/* hostfs_dir_ops, where what they change is told from what others do. */
+extern const struct v86fs_tree_ops hostfs_dir_watched_ops;
 
 /* ---- dir_ops.c ---- */
 

@@ -183,6 +183,7 @@ uint32_t hostfs_dir_readdir(struct hostfs_dir *dir, uint32_t slot,
         status = (uint32_t)os_dir_stat(fd, &stat);
     if (status)
         return status;
+    hostfs_dir_watch(dir, slot, fd);
     struct hostfs_listing *listing = listing_of(dir, slot);
     listing->used = ++dir->listing_clock;
     /* From the start always anew: clocks of file systems are coarse. */

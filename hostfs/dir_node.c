@@ -114,6 +114,7 @@ static void node_free(struct hostfs_dir *dir, uint32_t slot)
             v86fs_table_remove(&dir->node_table, node->id);
             key_remove(dir, slot);
             close_node(dir, slot);
+            hostfs_dir_unwatch(dir, slot);
             node->id = 0;
         }
         if (node->child_count)

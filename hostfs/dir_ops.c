@@ -61,12 +61,18 @@ static uint32_t parent_to_change(struct hostfs_dir *dir, uint32_t slot, int fd)
     return (uint32_t)os_dir_check_below(fd, root->dev, root->ino);
 }
 
+/* The node of an id and a reference to it. */
+static uint32_t open_node(struct hostfs_dir *dir, uint64_t id, uint32_t *ret_slot,
+                          int *ret_fd)
+{
+    uint32_t status = slot_of(dir, id, ret_slot);
+    return status ? status : hostfs_dir_reference(dir, *ret_slot, ret_fd);
+}
+
 static uint32_t open_parent(struct hostfs_dir *dir, uint64_t id, uint32_t *ret_slot,
                             int *ret_fd)
 {
-    uint32_t status = slot_of(dir, id, ret_slot);
-    if (!status)
-        status = hostfs_dir_reference(dir, *ret_slot, ret_fd);
+    uint32_t status = open_node(dir, id, ret_slot, ret_fd);
     return status ? status : parent_to_change(dir, *ret_slot, *ret_fd);
 }
 
@@ -76,6 +82,14 @@ static void stamp(struct hostfs_dir *dir, int fd, uint64_t now_ns, bool atime_to
     struct os_dir_time now = host_time(v86fs_time_of_ns(now_ns));
     if (!dir->options.host_times)
         (void)os_dir_set_times(fd, atime_too ? &now : NULL, &now);
+}
+
+/* The same for what was just made. */
+static void stamp_new(struct hostfs_dir *dir, uint32_t slot, uint64_t now_ns)
+{
+    int fd;
+    if (!dir->options.host_times && !hostfs_dir_reference(dir, slot, &fd))
+        stamp(dir, fd, now_ns, true);
 }
 
 /* ---- looking ---- */
@@ -104,9 +118,9 @@ static uint32_t dir_lookup(void *self, struct v86fs_call *call)
     struct os_dir_stat stat;
     uint32_t parent;
     int fd;
-    uint32_t status = slot_of(dir, call->in.node, &parent);
+    uint32_t status = open_node(dir, call->in.node, &parent, &fd);
     if (!status)
-        status = hostfs_dir_reference(dir, parent, &fd);
+        hostfs_dir_watch(dir, parent, fd);
     if (!status)
         status = (uint32_t)os_dir_stat_at(fd, name_of(call->in.name, name), &stat);
     if (status)
@@ -126,9 +140,7 @@ static uint32_t dir_getattr(void *self, struct v86fs_call *call)
     struct os_dir_stat stat;
     uint32_t slot;
     int fd;
-    uint32_t status = slot_of(dir, call->in.node, &slot);
-    if (!status)
-        status = hostfs_dir_reference(dir, slot, &fd);
+    uint32_t status = open_node(dir, call->in.node, &slot, &fd);
     if (!status)
         status = (uint32_t)os_dir_stat(fd, &stat);
     if (!status)
@@ -150,9 +162,7 @@ static uint32_t dir_readlink(void *self, struct v86fs_call *call)
     uint32_t slot;
     size_t size;
     int fd;
-    uint32_t status = slot_of(dir, call->in.node, &slot);
-    if (!status)
-        status = hostfs_dir_reference(dir, slot, &fd);
+    uint32_t status = open_node(dir, call->in.node, &slot, &fd);
     if (!status)
         status = (uint32_t)os_dir_readlink(fd, call->data, call->data_size_max, &size);
     if (!status)
@@ -399,15 +409,15 @@ static uint32_t dir_mkdir(void *self, struct v86fs_call *call)
     struct hostfs_dir *dir = self;
     char name[V86FS_NAME_MAX + 1];
     uint32_t parent, slot;
-    int parent_fd, fd;
+    int parent_fd;
     uint32_t status = open_parent(dir, call->in.node, &parent, &parent_fd);
     if (!status)
         status = (uint32_t)os_dir_mkdir(parent_fd, name_of(call->in.name, name),
                                         mode_to_make(dir, call->in.mode));
     if (!status)
         status = made(dir, parent, parent_fd, name, V86FS_DIRECTORY, -1, call, &slot);
-    if (!status && !dir->options.host_times && !hostfs_dir_reference(dir, slot, &fd))
-        stamp(dir, fd, call->now_ns, true);
+    if (!status)
+        stamp_new(dir, slot, call->now_ns);
     return status;
 }
 
@@ -430,7 +440,7 @@ static uint32_t dir_symlink(void *self, struct v86fs_call *call)
     char name[V86FS_NAME_MAX + 1], target[V86FS_TARGET_MAX + 1];
     struct bytes text = call->in.target;
     uint32_t parent, slot;
-    int parent_fd, fd;
+    int parent_fd;
     check(text.size && text.size <= V86FS_TARGET_MAX);
     memcpy(target, text.data, text.size);
     target[text.size] = 0;
@@ -442,8 +452,8 @@ static uint32_t dir_symlink(void *self, struct v86fs_call *call)
             (uint32_t)os_dir_symlink(parent_fd, name_of(call->in.name, name), target);
     if (!status)
         status = made(dir, parent, parent_fd, name, V86FS_SYMLINK, -1, call, &slot);
-    if (!status && !dir->options.host_times && !hostfs_dir_reference(dir, slot, &fd))
-        stamp(dir, fd, call->now_ns, true);
+    if (!status)
+        stamp_new(dir, slot, call->now_ns);
     return status;
 }
 
@@ -495,13 +505,20 @@ static void forget_name(struct hostfs_dir *dir, uint32_t parent, const char *nam
         hostfs_dir_unname(dir, slot, removed);
 }
 
-/* A file with other names stays reachable for who knows its id. */
-static void keep_linked(struct hostfs_dir *dir, const struct os_dir_stat *before)
+/* A file with other names stays reachable for who knows its id.  The directories of the
+ * call keep their descriptors. */
+static void keep_linked(struct hostfs_dir *dir, const struct os_dir_stat *before,
+                        uint32_t from, uint32_t to)
 {
     uint32_t slot = hostfs_dir_known(dir, before);
     int fd;
-    if (slot && before->nlink > 1 && dir->nodes[slot].type != V86FS_DIRECTORY)
-        (void)hostfs_dir_reference(dir, slot, &fd);
+    if (!slot || before->nlink <= 1 || dir->nodes[slot].type == V86FS_DIRECTORY)
+        return;
+    hostfs_dir_hold(dir, from);
+    hostfs_dir_hold(dir, to);
+    (void)hostfs_dir_reference(dir, slot, &fd);
+    hostfs_dir_let_go(dir, from);
+    hostfs_dir_let_go(dir, to);
 }
 
 static uint32_t unlink_once(struct hostfs_dir *dir, uint32_t parent, int fd,
@@ -516,9 +533,7 @@ static uint32_t unlink_once(struct hostfs_dir *dir, uint32_t parent, int fd,
         return V86FS_ENOTDIR;
     if (expect == V86FS_UNLINK_FILE && directory)
         return V86FS_EISDIR;
-    hostfs_dir_hold(dir, parent);
-    keep_linked(dir, &stat);
-    hostfs_dir_let_go(dir, parent);
+    keep_linked(dir, &stat, parent, parent);
     status = (uint32_t)os_dir_unlink(fd, name, directory);
     if (!status)
         forget_name(dir, parent, name, &stat);
@@ -608,13 +623,8 @@ static uint32_t dir_rename(void *self, struct v86fs_call *call)
     uint32_t status = move_prepare(dir, &call->in, &m);
     if (status)
         return status;
-    if (m.replaces && !m.flags) {
-        hostfs_dir_hold(dir, m.from);
-        hostfs_dir_hold(dir, m.to);
-        keep_linked(dir, &m.target);
-        hostfs_dir_let_go(dir, m.from);
-        hostfs_dir_let_go(dir, m.to);
-    }
+    if (m.replaces && !m.flags)
+        keep_linked(dir, &m.target, m.from, m.to);
     status = (uint32_t)os_dir_rename(m.from_fd, m.name, m.to_fd, m.new_name, m.flags);
     if (status)
         return status == V86FS_EEXIST && !m.flags ? V86FS_ENOTEMPTY : status;

@@ -34,6 +34,13 @@ struct hostfs_dir_options {
     bool host_times;          /* leave mtime to the host, not the virtual clock */
     bool no_fsync;            /* FSYNC is answered and not done */
     bool no_openat2;          /* as on kernels before 5.6 */
+    /* Tell of what others change: a notification, a whole frame; `lost`: it is not
+     * known what has changed.  Called by hostfs_dir_poll() and by calls that change
+     * something; must ask nothing. */
+    bool watch;
+    void (*note)(void *self, struct bytes frame);
+    void (*lost)(void *self);
+    void *self;
 };
 
 /* 1,048,576 nodes, 1,048,576 entries, umask 022, the rest 0. */
@@ -56,6 +63,14 @@ void hostfs_dir_close(struct hostfs_dir *dir);
 /* The directory as a tree, and its root.  Borrowed. */
 struct v86fs_tree hostfs_dir_tree(struct hostfs_dir *dir);
 uint64_t hostfs_dir_root(const struct hostfs_dir *dir);
+
+/* Tell what has been noticed; waits for nothing.  The descriptor becomes readable when
+ * there is something, -1 without `watch`. */
+void hostfs_dir_poll(struct hostfs_dir *dir);
+int hostfs_dir_watch_fd(const struct hostfs_dir *dir);
+
+/* The descriptor of the root, borrowed. */
+int hostfs_dir_root_fd(const struct hostfs_dir *dir);
 
 /* Descriptors in use, for tests. */
 uint32_t hostfs_dir_fd_count(const struct hostfs_dir *dir);
@@ -106,12 +121,10 @@ void hostfs_image_put(const struct hostfs_image *image, struct buf *buf);
 
 struct hostfs_remote;
 
-/* What another process says of its own accord: these bytes of a file, or the names in a
- * directory, are not what they were.  `size` 0: the whole file. */
-struct hostfs_note {
-    bool directory;
-    uint64_t node;
-    uint64_t offset, size;
+enum hostfs_death {
+    HOSTFS_DEATH_FAIL,    /* every further request is EIO */
+    HOSTFS_DEATH_PAUSE,   /* the next request waits until a server is there again */
+    HOSTFS_DEATH_RESTART, /* the next request attaches again, three times in all */
 };
 
 struct hostfs_remote_options {
@@ -119,30 +132,41 @@ struct hostfs_remote_options {
     uint32_t node_count_max; /* keys that it has named; else ENFILE */
     uint64_t hello_ns;       /* to connect and say hello */
     uint64_t request_ns;     /* for each answer; then EIO */
-    /* Called for notes, also while a request waits; must ask nothing.  NULL: dropped.
-     */
-    void (*note)(void *self, const struct hostfs_note *note);
-    void *note_self;
+    enum hostfs_death on_death;
+    bool shared; /* offer shared memory */
+    bool mounts; /* MOUNT_NOTIFY and UMOUNT_NOTIFY are allowed */
+    /* Told of each notification, a frame with ids of ours, also while a request waits;
+     * must ask nothing. */
+    void (*note)(void *self, struct bytes frame);
+    /* Told why the other side is lost, and ERR_ok when there is another one. */
+    void (*told)(void *self, enum err err);
+    void *self;
 };
 
-/* The default export, 1,048,576 nodes, 5 and 30 seconds. */
+/* The default export, 1,048,576 nodes, 5 and 30 seconds; nobody is told. */
 void hostfs_remote_options_init(struct hostfs_remote_options *options);
 
 /*
  * Attach to a server of files: "fd:N" (inherited), "unix:PATH" (we connect) or
  * "exec:COMMAND" (run by the shell with the socket as its descriptor 3).  Mounts the
- * export.  `ids` is borrowed.  ERR_usage: `attachment` is none of these;
- * ERR_v86fs_bridge: the other side breaks the protocol or refuses; ERR_timeout, ERR_io,
- * ERR_not_found, ERR_limit, ERR_nomem.
+ * export.  `ids` and `attachment` are borrowed.  ERR_usage: `attachment` is none of
+ * these, or is inherited and cannot be attached again as `on_death` says;
+ * ERR_v86fs_bridge: the other side breaks the protocol or refuses; ERR_timeout,
+ * ERR_closed, ERR_io, ERR_not_found, ERR_limit, ERR_nomem.
  *
  * When the other side dies later (end of file, a broken envelope, three timeouts in a
- * row), every request is answered EIO from then on.
+ * row), the request that waits is answered EIO, and what follows is up to `on_death`.
+ * Another server's keys are others: all nodes but the root are ESTALE then, and what
+ * was open reads as EIO.
  */
 ERR_MUST_CHECK enum err hostfs_remote_open(struct arena *arena,
                                            const struct hostfs_remote_options *options,
                                            const char *attachment,
                                            struct v86fs_ids *ids,
                                            struct hostfs_remote **ret_remote);
+
+/* Descriptors that become readable when notes come, or -1. */
+void hostfs_remote_descriptors(const struct hostfs_remote *remote, int ret_fds[2]);
 
 /* Hand on the notes that have come; waits for nothing. */
 void hostfs_remote_poll(struct hostfs_remote *remote);
@@ -153,6 +177,9 @@ void hostfs_remote_close(struct hostfs_remote *remote);
 struct v86fs_tree hostfs_remote_tree(struct hostfs_remote *remote);
 uint64_t hostfs_remote_root(const struct hostfs_remote *remote);
 
+/* Do frames go through shared memory? */
+bool hostfs_remote_shared(const struct hostfs_remote *remote);
+
 /* Why it died; ERR_ok while it lives. */
 enum err hostfs_remote_error(const struct hostfs_remote *remote);
 
@@ -160,7 +187,8 @@ struct hostfs_remote_counters {
     uint64_t timeouts;
     uint64_t late;  /* replies to cancelled requests, dropped */
     uint64_t names; /* bad names in listings, skipped */
-    uint64_t notes; /* notifications of nodes that we know */
+    uint64_t notes; /* notifications of nodes that we know, and of mounts */
+    uint64_t restarts;
 };
 const struct hostfs_remote_counters *
 hostfs_remote_counters(const struct hostfs_remote *remote);

@@ -6,14 +6,16 @@
 #include "hostfs/remote.h"
 
 #include "base/os.h"
-#include "base/os_bridge.h"
+#include "base/os_program.h"
+#include "base/os_stream.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { TIMEOUTS_TO_DEATH = 3, INVALIDATE_SIZE = 31, INVALIDATE_DIR_SIZE = 15 };
+enum { TIMEOUTS_TO_DEATH = 3, POLL_MAX = 256, RESTART_MAX = 3 };
 
 #define SECOND_NS UINT64_C(1000000000)
+#define PAUSE_NS (SECOND_NS / 5)
 
 void hostfs_remote_options_init(struct hostfs_remote_options *options)
 {
@@ -23,13 +25,21 @@ void hostfs_remote_options_init(struct hostfs_remote_options *options)
                                               .request_ns = 30 * SECOND_NS};
 }
 
-/* ---- one request ---- */
+/* ---- life and death ---- */
+
+static void detach(struct hostfs_remote *r)
+{
+    hostfs_channel_fini(&r->channel);
+    os_close(r->channel.fd);
+    r->channel.fd = -1;
+}
 
 static uint32_t die(struct hostfs_remote *r, enum err err)
 {
     r->err = err;
-    os_close(r->channel.fd);
-    r->channel.fd = -1;
+    detach(r);
+    if (r->options.told && err != ERR_interrupted && !r->reviving)
+        r->options.told(r->options.self, err);
     return V86FS_EIO;
 }
 
@@ -42,7 +52,7 @@ static uint32_t give_up(struct hostfs_remote *r)
     if (++r->timeouts_in_a_row == TIMEOUTS_TO_DEATH || r->late_count == LATE_COUNT_MAX)
         return die(r, ERR_timeout);
     r->late[r->late_count++] = r->seq;
-    return hostfs_channel_send(&r->channel, &cancel, deadline) ? die(r, ERR_io)
+    return hostfs_channel_send(&r->channel, &cancel, deadline) ? die(r, ERR_closed)
                                                                : V86FS_EIO;
 }
 
@@ -59,31 +69,39 @@ static bool is_late(struct hostfs_remote *r, uint64_t seq)
     return false;
 }
 
-/* Hand a notification on, with our id in the place of the key; false: it is none. */
+static void give_note(struct hostfs_remote *r, struct bytes frame)
+{
+    r->counters.notes++;
+    if (r->options.note)
+        r->options.note(r->options.self, frame);
+}
+
+/* The same with our id in the place of the key; slot 0: the guest has not heard of it.
+ */
+static void give_note_of(struct hostfs_remote *r, struct bytes frame, uint32_t slot)
+{
+    uint8_t copy[HOSTFS_NOTE_MAX];
+    if (!slot)
+        return;
+    memcpy(copy, frame.data, frame.size);
+    v86fs_store(copy + V86FS_HEADER_SIZE, 8, r->nodes[slot].id);
+    give_note(r, bytes_of(copy, frame.size));
+}
+
+/* False: the envelope is no notification of those that are allowed. */
 static bool take_note(struct hostfs_remote *r, const struct hostfs_envelope *envelope)
 {
     struct bytes frame = envelope->payload;
+    struct v86fs_note note;
     if (envelope->kind != HOSTFS_NOTIFY || envelope->seq ||
-        frame.size < V86FS_HEADER_SIZE || v86fs_load(frame.data, 4) != frame.size)
+        frame.size > HOSTFS_NOTE_MAX || !v86fs_note_decode(frame, &note))
         return false;
-    bool directory = frame.data[4] == V86FS_MSG_INVALIDATE_DIR;
-    if ((!directory && frame.data[4] != V86FS_MSG_INVALIDATE) ||
-        frame.size != (directory ? INVALIDATE_DIR_SIZE : INVALIDATE_SIZE))
+    if (v86fs_note_is_mount(&note) && !r->options.mounts)
         return false;
-    const uint8_t *body = frame.data + V86FS_HEADER_SIZE;
-    uint64_t key = v86fs_load(body, 8);
-    uint32_t slot = key == UINT64_MAX ? 0 : v86fs_table_get(&r->key_table, key + 1);
-    struct hostfs_note note = {.directory = directory};
-    if (!slot)
-        return true; /* the guest has not heard of it */
-    note.node = r->nodes[slot].id;
-    if (!directory) {
-        note.offset = v86fs_load(body + 8, 8);
-        note.size = v86fs_load(body + 16, 8);
-    }
-    r->counters.notes++;
-    if (r->options.note)
-        r->options.note(r->options.note_self, &note);
+    if (v86fs_note_is_mount(&note))
+        give_note(r, frame);
+    else if (note.ino != UINT64_MAX)
+        give_note_of(r, frame, v86fs_table_get(&r->key_table, note.ino + 1));
     return true;
 }
 
@@ -93,10 +111,13 @@ static enum err receive_reply(struct hostfs_remote *r, uint64_t deadline,
     for (;;) {
         struct hostfs_envelope envelope;
         TRY(hostfs_channel_receive(&r->channel, deadline, &envelope));
-        if (take_note(r, &envelope))
+        if (take_note(r, &envelope)) {
+            if (os_clock_monotonic_ns() >= deadline)
+                return ERR_timeout; /* notes are no answer */
             continue;
+        }
         if (envelope.kind == HOSTFS_BYE)
-            return ERR_io;
+            return ERR_closed;
         if (envelope.kind != HOSTFS_REP)
             return ERR_v86fs_bridge;
         if (envelope.seq == r->seq) {
@@ -149,12 +170,13 @@ uint32_t hostfs_remote_ask(struct hostfs_remote *r, uint8_t type, uint8_t flags,
 
 void hostfs_remote_poll(struct hostfs_remote *r)
 {
-    while (!r->err && os_bridge_readable(r->channel.fd)) {
+    for (unsigned i = 0; i < POLL_MAX && !r->err && hostfs_channel_ready(&r->channel);
+         i++) {
         struct hostfs_envelope envelope;
         uint64_t deadline = os_clock_monotonic_ns() + r->options.request_ns;
         enum err err = hostfs_channel_receive(&r->channel, deadline, &envelope);
         if (!err && envelope.kind == HOSTFS_BYE)
-            err = ERR_io;
+            err = ERR_closed;
         if (!err && !take_note(r, &envelope) &&
             !(envelope.kind == HOSTFS_REP && is_late(r, envelope.seq)))
             err = ERR_v86fs_bridge;
@@ -183,7 +205,34 @@ void hostfs_remote_forget(struct hostfs_remote *r, uint32_t slot)
         return;
     v86fs_table_remove(&r->id_table, node->id);
     v86fs_table_remove(&r->key_table, node->key + 1);
+    node->id = 0;
     v86fs_pool_give(&r->pool, slot);
+}
+
+/* A new other side knows no key of the old one; the root keeps its id. */
+void hostfs_remote_forget_all(struct hostfs_remote *r)
+{
+    for (uint32_t slot = 1; slot < r->pool.fresh; slot++) {
+        struct hostfs_remote_node *node = &r->nodes[slot];
+        if (!node->id)
+            continue;
+        node->open_count = 0;
+        hostfs_remote_forget(r, slot);
+    }
+    for (unsigned i = 0; i < HOSTFS_REMOTE_LISTING_COUNT; i++)
+        r->listing[i].slot = 0;
+}
+
+bool hostfs_remote_take_root(struct hostfs_remote *r, uint64_t key)
+{
+    struct hostfs_remote_node *root = &r->nodes[HOSTFS_REMOTE_ROOT];
+    uint32_t slot;
+    if (!root->id)
+        return !hostfs_remote_intern(r, key, V86FS_DIRECTORY, &slot);
+    v86fs_table_remove(&r->key_table, root->key + 1);
+    root->key = key;
+    v86fs_table_put(&r->key_table, key + 1, HOSTFS_REMOTE_ROOT);
+    return true;
 }
 
 uint32_t hostfs_remote_intern(struct hostfs_remote *r, uint64_t key, uint32_t mode,
@@ -214,13 +263,13 @@ uint32_t hostfs_remote_intern(struct hostfs_remote *r, uint64_t key, uint32_t mo
 
 /* ---- from open to close ---- */
 
-static enum err attach(struct hostfs_remote *r, const char *attachment)
+static enum err attach(struct hostfs_remote *r, uint64_t deadline)
 {
-    uint64_t deadline = os_clock_monotonic_ns() + r->options.hello_ns;
+    const char *attachment = r->attachment;
     if (strncmp(attachment, "unix:", 5) == 0)
-        return os_bridge_connect(attachment + 5, deadline, &r->channel.fd);
+        return os_stream_connect(attachment + 5, deadline, &r->channel.fd);
     if (strncmp(attachment, "exec:", 5) == 0 && attachment[5])
-        return os_bridge_spawn(attachment + 5, &r->channel.fd, &r->process);
+        return os_program_shell(attachment + 5, &r->channel.fd, &r->process);
     if (strncmp(attachment, "fd:", 3) != 0 || !attachment[3])
         return ERR_usage;
     char *end;
@@ -253,16 +302,65 @@ static enum err mount_export(struct hostfs_remote *r)
     const struct v86fs_ask ask = {.name = bytes_of(name, strlen(name))};
     struct v86fs_answer answer;
     struct bytes tail;
-    uint32_t slot;
     uint32_t status =
         hostfs_remote_ask(r, V86FS_MSG_MOUNT, 0, &ask, V86FS_FRAME_MAX, &answer, &tail);
     if (status)
         return r->err ? r->err : ERR_v86fs_bridge;
-    if ((answer.attr.mode & V86FS_TYPE_MASK) != V86FS_DIRECTORY)
+    if ((answer.attr.mode & V86FS_TYPE_MASK) != V86FS_DIRECTORY ||
+        answer.attr.node == UINT64_MAX)
         return ERR_v86fs_bridge;
-    status = hostfs_remote_intern(r, answer.attr.node, answer.attr.mode, &slot);
     r->root_mode = answer.attr.mode;
-    return status ? ERR_limit : ERR_ok;
+    return hostfs_remote_take_root(r, answer.attr.node) ? ERR_ok : ERR_limit;
+}
+
+/* From nothing to a mounted export. */
+static enum err start(struct hostfs_remote *r)
+{
+    uint64_t deadline = os_clock_monotonic_ns() + r->options.hello_ns;
+    struct hostfs_hello hello;
+    r->err = ERR_ok;
+    r->seq = 0;
+    r->late_count = r->timeouts_in_a_row = 0;
+    TRY(attach(r, deadline));
+    TRY(hostfs_channel_hello(&r->channel, V86FS_FEATURES, r->options.shared, deadline,
+                             &hello));
+    r->features = hello.features;
+    return mount_export(r);
+}
+
+static bool restart(struct hostfs_remote *r)
+{
+    hostfs_remote_forget_all(r);
+    detach(r);
+    os_program_end(r->process);
+    r->process = 0;
+    enum err err = start(r);
+    if (!err) {
+        r->counters.restarts++;
+        if (r->options.told)
+            r->options.told(r->options.self, ERR_ok);
+    } else {
+        r->err = err;
+        detach(r);
+    }
+    return !err;
+}
+
+void hostfs_remote_revive(struct hostfs_remote *r)
+{
+    if (!r->err || r->reviving || os_interrupted())
+        return;
+    r->reviving = true;
+    if (r->options.on_death == HOSTFS_DEATH_RESTART) {
+        while (r->err && r->restart_count < RESTART_MAX) {
+            r->restart_count++;
+            (void)restart(r);
+        }
+    } else if (r->options.on_death == HOSTFS_DEATH_PAUSE) {
+        while (!restart(r) && !os_interrupted())
+            os_sleep_ns(PAUSE_NS);
+    }
+    r->reviving = false;
 }
 
 enum err hostfs_remote_open(struct arena *arena,
@@ -270,24 +368,21 @@ enum err hostfs_remote_open(struct arena *arena,
                             const char *attachment, struct v86fs_ids *ids,
                             struct hostfs_remote **ret_remote)
 {
-    struct hostfs_hello hello;
-    if (!options->node_count_max || options->node_count_max > 1 << 30)
+    bool inherited = strncmp(attachment, "fd:", 3) == 0;
+    if (!options->node_count_max || options->node_count_max > 1 << 30 ||
+        (inherited && options->on_death != HOSTFS_DEATH_FAIL))
         return ERR_usage;
     struct hostfs_remote *r = arena_new(arena, struct hostfs_remote);
     if (!r)
         return ERR_nomem;
     r->options = *options;
+    r->attachment = attachment;
     r->ids = ids;
     r->channel.fd = -1;
+    r->reviving = true; /* death before the first answer is an error of ours */
     TRY(take_memory(arena, r));
-    enum err err = attach(r, attachment);
-    if (!err)
-        err = hostfs_channel_hello(&r->channel, V86FS_FEATURES,
-                                   os_clock_monotonic_ns() + options->hello_ns, &hello);
-    if (!err) {
-        r->features = hello.features;
-        err = mount_export(r);
-    }
+    enum err err = start(r);
+    r->reviving = false;
     if (err)
         hostfs_remote_close(r);
     else
@@ -303,9 +398,9 @@ void hostfs_remote_close(struct hostfs_remote *r)
     if (r->channel.fd >= 0)
         (void)!hostfs_channel_send(&r->channel, &bye,
                                    os_clock_monotonic_ns() + SECOND_NS);
-    os_close(r->channel.fd);
-    r->channel.fd = -1;
-    os_bridge_end(r->process);
+    detach(r);
+    os_program_end(r->process);
+    r->process = 0;
     buf_fini(&r->request);
     for (unsigned i = 0; i < HOSTFS_REMOTE_LISTING_COUNT; i++)
         buf_fini(&r->listing[i].entries);
@@ -324,6 +419,17 @@ uint64_t hostfs_remote_root(const struct hostfs_remote *r)
 enum err hostfs_remote_error(const struct hostfs_remote *r)
 {
     return r->err;
+}
+
+bool hostfs_remote_shared(const struct hostfs_remote *r)
+{
+    return r->channel.shared;
+}
+
+void hostfs_remote_descriptors(const struct hostfs_remote *r, int ret_fds[2])
+{
+    ret_fds[0] = r->channel.fd;
+    ret_fds[1] = r->channel.shared ? r->channel.told : -1;
 }
 
 const struct hostfs_remote_counters *

@@ -48,6 +48,9 @@ struct hostfs_remote {
     struct v86fs_table id_table, key_table; /* key + 1 to slot */
     struct hostfs_remote_listing listing[HOSTFS_REMOTE_LISTING_COUNT];
     uint64_t listing_clock;
+    const char *attachment;
+    unsigned restart_count;
+    bool reviving; /* or starting: dying now is no news */
     struct hostfs_remote_counters counters;
 };
 
@@ -63,6 +66,13 @@ uint32_t hostfs_remote_intern(struct hostfs_remote *remote, uint64_t key, uint32
 
 /* The other side says that it is gone; an open one is kept. */
 void hostfs_remote_forget(struct hostfs_remote *remote, uint32_t slot);
+
+/* A new other side: forget all nodes but the root; its key.  False: no id is left. */
+void hostfs_remote_forget_all(struct hostfs_remote *remote);
+bool hostfs_remote_take_root(struct hostfs_remote *remote, uint64_t key);
+
+/* If it is dead, do what `on_death` says before keys are looked up. */
+void hostfs_remote_revive(struct hostfs_remote *remote);
 
 extern const struct v86fs_tree_ops hostfs_remote_ops;
 

@@ -10,8 +10,9 @@
 /* Answers that are no tail fit into this; READ and listings say how much they take. */
 enum { SMALL_REPLY = 4200 };
 
-static uint32_t slot_of(const struct hostfs_remote *r, uint64_t id, uint32_t *ret_slot)
+static uint32_t slot_of(struct hostfs_remote *r, uint64_t id, uint32_t *ret_slot)
 {
+    hostfs_remote_revive(r);
     *ret_slot = hostfs_remote_slot(r, id);
     return *ret_slot ? 0 : v86fs_ids_status(r->ids, id);
 }
@@ -207,8 +208,9 @@ static uint32_t remote_close(void *self, struct v86fs_call *call)
     const struct v86fs_ask ask = {.node = call->in.opaque - 1};
     struct bytes tail;
     uint32_t slot = hostfs_remote_slot(r, call->in.node);
-    if (slot && r->nodes[slot].open_count)
-        r->nodes[slot].open_count--;
+    if (!slot || !r->nodes[slot].open_count)
+        return 0; /* of a server that has gone */
+    r->nodes[slot].open_count--;
     return hostfs_remote_ask(r, V86FS_MSG_CLOSE, 0, &ask, SMALL_REPLY, &call->out,
                              &tail);
 }
@@ -220,8 +222,8 @@ static uint32_t remote_read(void *self, struct v86fs_call *call)
     struct bytes tail;
     uint32_t slot;
     uint32_t status = slot_of(r, ask.node, &slot);
-    if (status)
-        return status;
+    if (status) /* what is open is forgotten only with the server that opened it */
+        return ask.opaque ? (uint32_t)V86FS_EIO : status;
     ask.node = ask.opaque ? ask.opaque - 1 : r->nodes[slot].key;
     uint32_t head = (uint32_t)v86fs_reply_tail_at(v86fs_message_of(V86FS_MSG_READ), 0);
     if (ask.count > V86FS_TRANSFER_MAX)
@@ -325,6 +327,7 @@ static uint32_t remote_rename(void *self, struct v86fs_call *call)
 static uint32_t remote_statfs(void *self, struct v86fs_call *call)
 {
     struct bytes tail;
+    hostfs_remote_revive(self);
     return hostfs_remote_ask(self, V86FS_MSG_STATFS, 0, &call->in, SMALL_REPLY,
                              &call->out, &tail);
 }

@@ -77,12 +77,21 @@ static enum err map_all(struct frame *frame, const struct kernel_instance *insta
     return ERR_ok;
 }
 
-/* What the image maps from a pinned slot, the guest may only read. */
-static void protect_pinned(struct frame *frame)
+static bool pins(const struct kernel_image *image, uint32_t slot)
 {
-    for (uint32_t i = 0; i < frame->image.mapping_count; i++) {
-        struct kernel_mapping m = kernel_image_mapping(&frame->image, i);
-        if (m.path[0] >= KERNEL_SLOT_COUNT || !frame->pinned[m.path[0]])
+    for (uint32_t i = 0; i < image->pinned.count; i++) {
+        if (kernel_entry_slot(image->pinned, i) == slot)
+            return true;
+    }
+    return false;
+}
+
+/* What the image maps from a pinned slot, the guest may only read. */
+static void protect_pinned(struct frame *frame, const struct kernel_image *image)
+{
+    for (uint32_t i = 0; i < image->mapping_count; i++) {
+        struct kernel_mapping m = kernel_image_mapping(image, i);
+        if (!pins(image, m.path[0]))
             continue;
         uint32_t end = (uint32_t)((m.start + m.size) / PVM_PAGE_SIZE);
         uint32_t page =
@@ -102,12 +111,11 @@ static enum kernel_error build_memory(struct kernel *kernel, struct frame *frame
         return KERNEL_ERROR_LimitExceeded;
     if (!instance->mem_size && !total)
         return KERNEL_ERROR_None;
-    frame->space = kernel->host.space_take(kernel->host.self);
-    if (!frame->space) {
+    frame->state.mem = kernel_space_take(kernel);
+    if (!frame->state.mem) {
         kernel->abort = ERR_nomem;
         return KERNEL_ERROR_Internal;
     }
-    frame->state.mem = pvm_mem_init(frame->space);
     if (map_all(frame, instance))
         return KERNEL_ERROR_MapRegion;
     if (frame->mapped_size > config->max_stack_mem ||
@@ -133,8 +141,7 @@ static void build_registers(struct pvm_state *state, const struct plan *plan)
 static void build_undo(struct kernel *kernel, struct frame *frame)
 {
     kernel_program_give(frame->program);
-    if (frame->space)
-        kernel->host.space_give(kernel->host.self, frame->space);
+    kernel_space_give(kernel, frame->state.mem);
 }
 
 /* An entry_pc that does not fit a pc is no instruction start either. */
@@ -169,11 +176,26 @@ enum kernel_error kernel_build(struct kernel *kernel, const struct slot *target,
         build_undo(kernel, frame);
         return error;
     }
-    protect_pinned(frame);
+    protect_pinned(frame, &plan.image);
     frame->chain = plan.instance.chain;
     kernel_slots_load(&plan.cnode, &frame->cnode);
     build_registers(&frame->state, &plan);
     frame->state.pc = entry_pc(&plan);
     *ret_frame = frame;
     return KERNEL_ERROR_None;
+}
+
+enum kernel_error kernel_rebuild_memory(struct kernel *kernel, struct frame *frame)
+{
+    struct plan plan = {.target = frame->called};
+    enum kernel_error error = find_caps(kernel, &plan);
+    frame->state.mem = NULL;
+    if (error)
+        return error;
+    error = build_memory(kernel, frame, &plan.instance);
+    if (!error)
+        protect_pinned(frame, &plan.image);
+    else
+        kernel_space_give(kernel, frame->state.mem);
+    return error;
 }

@@ -54,6 +54,19 @@ bool kernel_directory_insert(struct directory *d, const struct draft *draft)
     return true;
 }
 
+void kernel_directory_truncate(struct directory *d, uint32_t count)
+{
+    while (d->count > count) { /* the last one in has displaced nobody */
+        const struct blob *blob = &d->blob[d->count - 1];
+        uint32_t i = hash_start(d, &blob->hash);
+        while (d->index[i] != d->count)
+            i = (i + 1) & d->index_mask;
+        d->index[i] = 0;
+        d->used -= blob->wire.size;
+        d->count--;
+    }
+}
+
 void kernel_publish(struct kernel *kernel, const struct draft *draft)
 {
     if (kernel_directory_insert(&kernel->directory, draft))

@@ -2,6 +2,7 @@
  *
  * Invocations: invoke, drive, resume [5.4, 5.5, 6.3].
  */
+#include "kernel/debug.h"
 #include "kernel/internal.h"
 
 #include <string.h>
@@ -272,8 +273,7 @@ static bool after_host_call(struct kernel *kernel, uint64_t call)
     return false;
 }
 
-/* Act on an exit of the top frame; true when there is a next run. */
-static bool after_run(struct kernel *kernel, struct pvm_outcome exit)
+bool kernel_exit_act(struct kernel *kernel, struct pvm_outcome exit)
 {
     switch (exit.exit) {
     case PVM_EXIT_HALT:
@@ -298,7 +298,7 @@ static bool after_run(struct kernel *kernel, struct pvm_outcome exit)
     case PVM_EXIT_ECALL:
     case PVM_EXIT_STOPPED:
     case PVM_EXIT_LOST:  /* drive() has returned these */
-    case PVM_EXIT_BREAK: /* nobody debugs it */
+    case PVM_EXIT_BREAK: /* a debugger's own business */
         break;
     }
     pop_all(kernel);
@@ -394,7 +394,7 @@ static enum err drive(struct kernel *kernel)
         struct pvm_outcome exit = run(kernel);
         if (kernel->abort)
             return kernel->abort;
-        more = after_run(kernel, exit);
+        more = kernel_exit_act(kernel, exit);
     }
     return ERR_ok;
 }
@@ -406,9 +406,9 @@ static bool is_paused(const struct kernel *kernel)
     return kernel->stack_size && kernel->stack[kernel->stack_size - 1].reference;
 }
 
-enum err kernel_invoke(struct kernel *kernel, const struct hash256 *instance,
-                       uint32_t endpoint, const uint64_t args[4], uint64_t gas,
-                       struct kernel_result *ret_result)
+enum err kernel_invoke_begin(struct kernel *kernel, const struct hash256 *instance,
+                             uint32_t endpoint, const uint64_t args[4], uint64_t gas,
+                             bool *ret_runs)
 {
     enum kernel_error error = KERNEL_ERROR_PausedOutstanding;
     const struct slot target = slot_of_hash(instance);
@@ -418,17 +418,35 @@ enum err kernel_invoke(struct kernel *kernel, const struct hash256 *instance,
         error = kernel_build(kernel, &target, endpoint, args, &frame);
     if (kernel->abort)
         return kernel->abort;
+    *ret_runs = !error;
     if (error) {
         outcome_error(kernel, error);
-    } else {
-        kernel_push_built(kernel, frame);
-        kernel->gas = gas;
-        outcome_begin(kernel);
-        TRY(drive(kernel));
+        return ERR_ok;
     }
+    kernel_push_built(kernel, frame);
+    kernel->gas = gas;
+    outcome_begin(kernel);
+    return ERR_ok;
+}
+
+/* The rest of an invocation. */
+static enum err finish(struct kernel *kernel, bool runs,
+                       struct kernel_result *ret_result)
+{
+    if (runs)
+        TRY(drive(kernel));
     show_invocation(kernel);
     *ret_result = kernel->outcome.result;
     return ERR_ok;
+}
+
+enum err kernel_invoke(struct kernel *kernel, const struct hash256 *instance,
+                       uint32_t endpoint, const uint64_t args[4], uint64_t gas,
+                       struct kernel_result *ret_result)
+{
+    bool runs;
+    TRY(kernel_invoke_begin(kernel, instance, endpoint, args, gas, &runs));
+    return finish(kernel, runs, ret_result);
 }
 
 static enum kernel_error resume_check(const struct kernel *kernel, uint32_t flags,
@@ -441,15 +459,17 @@ static enum kernel_error resume_check(const struct kernel *kernel, uint32_t flag
     return KERNEL_ERROR_None;
 }
 
-enum err kernel_resume(struct kernel *kernel, uint32_t flags,
-                       const struct hash256 *scratch, uint64_t topup,
-                       struct kernel_result *ret_result)
+enum err kernel_resume_begin(struct kernel *kernel, uint32_t flags,
+                             const struct hash256 *scratch, uint64_t topup,
+                             bool *ret_runs)
 {
     enum kernel_error error = resume_check(kernel, flags, topup);
+    bool drops = flags & KERNEL_RESUME_DROP;
     kernel_journal_begin(kernel);
+    *ret_runs = !error && !drops;
     if (error) {
         outcome_error(kernel, error);
-    } else if (flags & KERNEL_RESUME_DROP) {
+    } else if (drops) {
         pop_all(kernel);
         outcome_begin(kernel);
         outcome_finish(kernel, KERNEL_VARIANT_DROPPED, KERNEL_EXIT_DROPPED, 0, 0);
@@ -459,11 +479,17 @@ enum err kernel_resume(struct kernel *kernel, uint32_t flags,
             kernel_top(kernel)->cnode.slot[0] = slot_of_hash(scratch);
         kernel->gas += topup;
         outcome_begin(kernel);
-        TRY(drive(kernel));
     }
-    show_invocation(kernel);
-    *ret_result = kernel->outcome.result;
     return ERR_ok;
+}
+
+enum err kernel_resume(struct kernel *kernel, uint32_t flags,
+                       const struct hash256 *scratch, uint64_t topup,
+                       struct kernel_result *ret_result)
+{
+    bool runs;
+    TRY(kernel_resume_begin(kernel, flags, scratch, topup, &runs));
+    return finish(kernel, runs, ret_result);
 }
 
 void kernel_refuse(struct kernel *kernel, enum kernel_error error,

@@ -44,6 +44,9 @@ bool kernel_directory_insert(struct directory *directory, const struct draft *dr
 /* The same by an operation whose record lists what is new. */
 void kernel_publish(struct kernel *kernel, const struct draft *draft);
 
+/* Forget all caps but the first `count`. */
+void kernel_directory_truncate(struct directory *directory, uint32_t count);
+
 /* Where the next draft is written. */
 static inline uint8_t *directory_end(const struct directory *directory)
 {
@@ -120,6 +123,7 @@ struct program {
     struct pvm_program *program;
     uint32_t use_count; /* frames that run it */
     uint64_t stamp;     /* of its last use */
+    uint64_t serial;    /* of its making */
 };
 
 /* The program of an image that stays in the directory, predecoded now or before;
@@ -208,11 +212,13 @@ struct frame {
     bool pinned[KERNEL_SLOT_COUNT];
     struct program *program;
     struct slots cnode;
-    struct pvm_state state;
-    void *space; /* what state.mem lives in, or NULL */
+    struct pvm_state state; /* its memory, or NULL, from kernel_space_take() */
     uint64_t mapped_size;
     int32_t call_slot;
 };
+
+/* As many as a worker keeps mapped; each holds at most what pvm_mem_reset() takes. */
+enum { SPARE_SPACE_MAX = 8 };
 
 struct kernel {
     struct kernel_config config;
@@ -228,8 +234,10 @@ struct kernel {
     struct pvm_engine *engine;
     struct frame *stack; /* max_depth */
     uint32_t stack_size;
-    uint64_t stack_mapped; /* bytes over all frames */
-    uint64_t gas;          /* of the invocation, between runs */
+    uint64_t stack_mapped;                  /* bytes over all frames */
+    struct pvm_mem *spare[SPARE_SPACE_MAX]; /* empty */
+    uint32_t spare_count;
+    uint64_t gas; /* of the invocation, between runs */
     /* What the segment has to report. */
     uint64_t segment_gas;
     enum kernel_error trap_error;
@@ -266,6 +274,16 @@ bool kernel_find_catcher(struct kernel *kernel, const struct hash256 *marker,
 enum kernel_error kernel_build(struct kernel *kernel, const struct slot *target,
                                uint32_t endpoint, const uint64_t args[4],
                                struct frame **ret_frame);
+
+/* An empty address space; NULL: the machine has no more.  Give it back: NULL is fine.
+ */
+struct pvm_mem *kernel_space_take(struct kernel *kernel);
+void kernel_space_give(struct kernel *kernel, struct pvm_mem *mem);
+void kernel_spaces_close(struct kernel *kernel);
+
+/* Give a frame whose target and caps are as they were when it was built its memory
+ * anew, with the content that it began with.  Internal as above. */
+enum kernel_error kernel_rebuild_memory(struct kernel *kernel, struct frame *frame);
 
 /* Push what kernel_build() made. */
 void kernel_push_built(struct kernel *kernel, struct frame *frame);

@@ -163,6 +163,7 @@ void kernel_close(struct kernel *kernel)
         return;
     while (kernel->stack_size)
         (void)kernel_pop(kernel);
+    kernel_spaces_close(kernel);
     kernel_programs_close(kernel);
     kernel_work_close(kernel);
 }

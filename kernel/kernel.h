@@ -86,7 +86,8 @@ struct kernel_host {
     /* PVM_MEM_RESERVE_SIZE zeroed bytes for the memory of one frame; NULL: the machine
      * has no more, which is an external abort and no result of the guest. */
     void *(*space_take)(void *self);
-    /* Take a space back. */
+    /* Take a space back, whatever it holds; the kernel keeps a few until it is closed.
+     */
     void (*space_give)(void *self, void *space);
     /* Ops from 64 up [8.1]; NULL: they do nothing. */
     enum pvm_answer (*user)(void *self, struct pvm_state *state, enum pvm_exit kind,

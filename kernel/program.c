@@ -90,6 +90,7 @@ enum err kernel_program_take(struct kernel *kernel, const struct hash256 *hash,
     }
     p->use_count++;
     p->stamp = ++kernel->program_stamp;
+    p->serial = p->serial ? p->serial : p->stamp;
     *ret_program = p;
     return ERR_ok;
 }

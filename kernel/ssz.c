@@ -11,6 +11,17 @@ void kernel_tree_init(struct ssz_tree *tree)
     tree->count = 0;
 }
 
+/* The parent of two nodes of `level`.  Most of what guests store is zero: nothing is
+ * hashed there. */
+static struct hash256 parent_of(const struct hash256 *left, const struct hash256 *right,
+                                unsigned level)
+{
+    struct hash256 zero = kernel_zero_hash(level);
+    if (hash256_equal(left, &zero) && hash256_equal(right, &zero))
+        return kernel_zero_hash(level + 1);
+    return hash_sha256_pair(left, right);
+}
+
 /* Put a finished node of 2^level leaves behind what is there; count is a multiple of
  * 2^level. */
 static void push_node(struct ssz_tree *tree, struct hash256 node, unsigned level)
@@ -18,7 +29,7 @@ static void push_node(struct ssz_tree *tree, struct hash256 node, unsigned level
     uint64_t rest = tree->count >> level;
     tree->count += (uint64_t)1 << level;
     for (; rest & 1; rest >>= 1, level++)
-        node = hash_sha256_pair(&tree->level[level], &node);
+        node = parent_of(&tree->level[level], &node, level);
     tree->level[level] = node;
 }
 
@@ -78,11 +89,35 @@ struct hash256 kernel_le(uint64_t n)
     return hash;
 }
 
+enum { PAIR_SIZE = 2 * HASH256_SIZE, PAGE_LEVEL = 7, PAGE_SIZE = 32 << PAGE_LEVEL };
+
+static bool is_zero(const uint8_t *data, size_t size)
+{
+    return !data[0] && !memcmp(data, data + 1, size - 1);
+}
+
+/* The level of a subtree of zeros that begins here; 0: the next two leaves are none. */
+static unsigned zero_level(const uint8_t *data, size_t at, size_t size)
+{
+    if (at % PAGE_SIZE == 0 && size - at >= PAGE_SIZE && is_zero(data + at, PAGE_SIZE))
+        return PAGE_LEVEL;
+    return is_zero(data + at, PAIR_SIZE) ? 1 : 0;
+}
+
 struct hash256 kernel_tree_bytes(const uint8_t *data, size_t size, unsigned depth)
 {
     struct ssz_tree tree;
+    size_t at = 0;
     kernel_tree_init(&tree);
-    for (size_t at = 0; at < size; at += HASH256_SIZE) {
+    while (size - at >= PAIR_SIZE) {
+        unsigned zeros = zero_level(data, at, size);
+        if (zeros)
+            push_node(&tree, kernel_zero_hash(zeros), zeros);
+        else
+            push_node(&tree, hash_sha256(data + at, PAIR_SIZE), 1);
+        at += (size_t)HASH256_SIZE << (zeros ? zeros : 1);
+    }
+    for (; at < size; at += HASH256_SIZE) {
         struct hash256 leaf = {{0}};
         size_t part = size - at < HASH256_SIZE ? size - at : HASH256_SIZE;
         memcpy(leaf.byte, data + at, part);

@@ -95,8 +95,7 @@ enum kernel_error kernel_pop(struct kernel *kernel)
         return KERNEL_ERROR_CallStackEmpty;
     struct frame *frame = kernel_top(kernel);
     kernel_program_give(frame->program);
-    if (frame->space)
-        kernel->host.space_give(kernel->host.self, frame->space);
+    kernel_space_give(kernel, frame->state.mem);
     kernel->stack_mapped -= frame->mapped_size;
     kernel->stack_size--;
     return KERNEL_ERROR_None;

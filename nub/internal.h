@@ -8,8 +8,6 @@
 #include "kernel/cap.h"
 #include "nub/server.h"
 
-enum { NUB_SPACE_SPARE_MAX = 8 };
-
 struct nub_server {
     struct kernel_config config;
     bool configurable; /* no request has been served that ends that [9.6] */
@@ -17,8 +15,6 @@ struct nub_server {
     struct arena arena;
     void *memory;
     size_t memory_size;
-    void *space[NUB_SPACE_SPARE_MAX]; /* address spaces of frames, for the next ones */
-    unsigned space_count;
     uint8_t *response; /* NUB_FRAME_MAX */
     struct buf text;   /* of an answer whose size is not known before */
     enum err abort;    /* the machine could not go on */

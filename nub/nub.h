@@ -54,7 +54,7 @@ unsigned nub_worker_walls(const struct nub *nub);
 int nub_worker_end(const struct nub *nub);
 
 /*
- * After ERR_nub_lost, ERR_timeout or ERR_nub_protocol of a worker: start another
+ * After ERR_closed, ERR_timeout or ERR_nub_protocol of a worker: start another
  * and bring it to where the old one was, by all requests that were answered.
  *   ERR_nub_diverged  an answer is another than the first time
  *   ERR_limit         the journal was too small to keep all of them
@@ -81,7 +81,7 @@ void nub_observe(struct nub *nub, const struct nub_observer *observer);
  *
  * All of them, besides the errors they name:
  *   ERR_nub_refused    the kernel said no; nub_status() tells why
- *   ERR_nub_lost, ERR_timeout, ERR_nub_protocol
+ *   ERR_closed, ERR_timeout, ERR_nub_protocol
  *                      the connection has ended, and every call answers so from now on
  *   ERR_interrupted    os_interrupted(); the connection has ended, too
  *   ERR_limit          a payload above NUB_PAYLOAD_MAX; nothing was sent

@@ -131,7 +131,7 @@ static bool client_receive(struct relay *relay, struct client *client)
     bool descriptors = false;
     enum err err = os_stream_receive_some(
         client->stream, part, left < PART ? left : PART, &got, &descriptors);
-    if (err == ERR_nub_lost && client->in.size == 0) {
+    if (err == ERR_closed && client->in.size == 0) {
         client_close(client); /* between two requests: it is done */
         return false;
     }
@@ -181,7 +181,7 @@ static void client_write(struct relay *relay, struct client *client)
 static enum err accept_one(struct relay *relay)
 {
     int stream;
-    TRY(os_stream_accept(relay->listener, &stream));
+    TRY(os_stream_accept(relay->listener, 0, &stream));
     if (stream < 0)
         return ERR_ok;
     for (unsigned i = 0; i < NUB_RELAY_CLIENTS_MAX; i++) {

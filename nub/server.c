@@ -10,26 +10,17 @@
 /* The call stack of the deepest configuration, and an engine. */
 #define ARENA_SIZE_MAX ((size_t)1 << 30)
 
-/* A frame's address space costs two system calls, and a page fault for each page of it
- * that was touched; so a few are kept. */
 static void *space_take(void *self)
 {
-    struct nub_server *server = self;
     void *space = NULL;
-    if (server->space_count)
-        return server->space[--server->space_count];
+    (void)self;
     return os_reserve(PVM_MEM_RESERVE_SIZE, &space) == ERR_ok ? space : NULL;
 }
 
 static void space_give(void *self, void *space)
 {
-    struct nub_server *server = self;
-    if (server->space_count == NUB_SPACE_SPARE_MAX) {
-        os_release(space, PVM_MEM_RESERVE_SIZE);
-        return;
-    }
-    os_discard(space, PVM_MEM_RESERVE_SIZE);
-    server->space[server->space_count++] = space;
+    (void)self;
+    os_release(space, PVM_MEM_RESERVE_SIZE);
 }
 
 static void kernel_drop(struct nub_server *server)
@@ -83,8 +74,6 @@ void nub_server_close(struct nub_server *server)
     if (!server)
         return;
     kernel_drop(server);
-    while (server->space_count)
-        os_release(server->space[--server->space_count], PVM_MEM_RESERVE_SIZE);
     buf_fini(&server->text);
     os_release(server->response, NUB_FRAME_MAX);
     free(server);

@@ -110,7 +110,7 @@ enum err nub_connect(const char *path, const struct nub_options *options,
                      struct nub **ret_nub)
 {
     int stream;
-    TRY(os_stream_connect(path, &stream));
+    TRY(os_stream_connect(path, 0, &stream));
     return nub_attach(stream, options, ret_nub);
 }
 
@@ -147,7 +147,7 @@ static void worker_end(struct nub *nub)
     enum { GRACE_MS = 50 };
     if (!nub->worker)
         return;
-    for (int i = 0; nub->err == ERR_nub_lost && i < GRACE_MS; i++) {
+    for (int i = 0; nub->err == ERR_closed && i < GRACE_MS; i++) {
         if (os_process_end(nub->worker) >= 0)
             break;
         os_sleep_ns(1000000);

@@ -123,12 +123,36 @@ void pvm_mem_unguard(struct pvm_mem *mem)
         mem->info[page] &= (uint8_t)~MEM_HOST;
 }
 
+/* Bring pages up to date that pvm_mem_reset() left as they were: by now most of them
+ * are mapped again, and want what they have. */
+static void guard_stale(struct pvm_mem *mem)
+{
+    const uint64_t host = MEM_HOST * UINT64_C(0x0101010101010101);
+    if (!mem->stale)
+        return;
+    const bool *stale = mem->group_stale;
+    while ((stale = memchr(stale, true,
+                           (size_t)(mem->group_stale + MEM_GROUP_COUNT - stale)))) {
+        uint32_t group = (uint32_t)(stale - mem->group_stale);
+        for (uint32_t i = 0; i < MEM_GROUP_SIZE; i += 8) {
+            uint64_t info;
+            memcpy(&info, mem->info + group * MEM_GROUP_SIZE + i, 8);
+            if (info & host)
+                guard_update(mem, group * MEM_GROUP_SIZE + i, 8);
+        }
+        mem->group_stale[group] = false;
+    }
+    mem->stale = false;
+}
+
 bool pvm_mem_guard(struct pvm_mem *mem, mem_protect_fn *protect)
 {
     if (mem->unguardable)
         return false;
-    if (mem->protect == protect)
-        return true;
+    if (mem->protect == protect) {
+        guard_stale(mem);
+        return !mem->unguardable;
+    }
     pvm_mem_unguard(mem);
     mem->protect = protect;
     if (!protect(mem, mem->base, MEM_GUARDED_SIZE, 0)) {
@@ -204,7 +228,7 @@ static void page_fill(struct pvm_mem *mem, uint32_t page)
     if (mem->source[page])
         memcpy(mem->base + (size_t)page * PVM_PAGE_SIZE, mem->source[page],
                PVM_PAGE_SIZE);
-    mem->info[page] |= MEM_FILLED;
+    mem->info[page] |= MEM_FILLED | MEM_CONTENT;
     rights_update(mem, page);
     guard_update(mem, page, 1);
 }
@@ -213,7 +237,8 @@ bool pvm_mem_touch(struct pvm_mem *mem, uint32_t page)
 {
     page_fill(mem, page);
     bool clean = !(mem->info[page] & MEM_WRITTEN);
-    mem->info[page] |= MUTANT(page_state_lost, MEM_DIRTY, MEM_WRITTEN | MEM_DIRTY);
+    mem->info[page] |=
+        MEM_CONTENT | MUTANT(page_state_lost, MEM_DIRTY, MEM_WRITTEN | MEM_DIRTY);
     mem->group_dirty[page / MEM_GROUP_SIZE] = true;
     rights_update(mem, page);
     guard_update(mem, page, 1);
@@ -225,6 +250,39 @@ void pvm_mem_clean(struct pvm_mem *mem, uint32_t page)
     mem->info[page] &= (uint8_t)~MEM_DIRTY;
     rights_update(mem, page);
     guard_update(mem, page, 1);
+}
+
+/* ---- finding pages ---- */
+
+/* The least mapped page in [page, end), or end; eight at a time where none is. */
+static uint32_t next_page_until(const struct pvm_mem *mem, uint32_t page, uint32_t end)
+{
+    const uint64_t access = MEM_ACCESS * UINT64_C(0x0101010101010101);
+    while (page < end) {
+        uint64_t info;
+        if (page % 8 == 0) {
+            memcpy(&info, mem->info + page, 8);
+            if (!(info & access)) {
+                page += 8;
+                continue;
+            }
+        }
+        if (mem->info[page] & MEM_ACCESS)
+            return page;
+        page++;
+    }
+    return end;
+}
+
+/* The least group >= `group` that has a mapped page, four at a time where none has. */
+static uint32_t next_group(const struct pvm_mem *mem, uint32_t group)
+{
+    while (group < MEM_GROUP_COUNT && !mem->group_mapped[group]) {
+        uint64_t four;
+        memcpy(&four, mem->group_mapped + group / 4 * 4, sizeof four);
+        group = four ? group + 1 : (group / 4 + 1) * 4;
+    }
+    return group;
 }
 
 /* ---- guest access of up to 8 bytes: at most two pages, in access order ---- */
@@ -321,6 +379,7 @@ enum err pvm_mem_map(struct pvm_mem *mem, uint32_t start, uint64_t size,
         guard_open(mem, first + (uint32_t)whole, 1);
         memcpy(mem->base + start + whole * PVM_PAGE_SIZE,
                initial.data + whole * PVM_PAGE_SIZE, rest);
+        mem->info[first + whole] |= MEM_CONTENT;
     }
     size_t with_contents = whole + (rest != 0);
     for (uint32_t i = 0; i < count; i++) {
@@ -336,12 +395,12 @@ enum err pvm_mem_map(struct pvm_mem *mem, uint32_t start, uint64_t size,
     return ERR_ok;
 }
 
-/* Zero what pages of a range hold; those that were never filled are zero. */
+/* Zero what pages of a range hold. */
 static void pages_zero(struct pvm_mem *mem, uint32_t first, uint32_t end)
 {
     while (first < end) {
         uint32_t run = first;
-        while (run < end && mem->info[run] & MEM_FILLED)
+        while (run < end && mem->info[run] & MEM_CONTENT)
             run++;
         if (run > first) {
             guard_open(mem, first, run - first);
@@ -372,6 +431,62 @@ enum err pvm_mem_unmap(struct pvm_mem *mem, uint32_t start, uint64_t size)
     }
     guard_update(mem, first, count);
     return ERR_ok;
+}
+
+/* A page has rights only while it is mapped. */
+static void group_reset(struct pvm_mem *mem, uint32_t group)
+{
+    uint32_t first = group * MEM_GROUP_SIZE, end = first + MEM_GROUP_SIZE;
+    for (uint32_t page = next_page_until(mem, first, end); page < end;
+         page = next_page_until(mem, page + 1, end)) {
+        pages_zero(mem, page, page + 1);
+        mem->source[page] = NULL;
+        memset(mem_rights(mem) + (size_t)page * MEM_PAGE_LINES, 0, MEM_PAGE_LINES);
+    }
+    for (uint32_t page = first; page < end; page += 8) {
+        uint64_t info;
+        memcpy(&info, mem->info + page, 8);
+        info &= MEM_HOST * UINT64_C(0x0101010101010101);
+        memcpy(mem->info + page, &info, 8);
+        mem->group_stale[group] |= info != 0;
+    }
+    mem->stale |= mem->group_stale[group];
+    mem->group_dirty[group] = false;
+    mem->group_mapped[group] = 0;
+}
+
+/* Beyond this, the kernel's work on a new reservation is less than ours on an old one,
+ * and keeping it would keep much memory. */
+enum { RESET_PAGE_MAX = 1024 };
+
+/* The least group >= `group` with anything to reset, four at a time. */
+static uint32_t next_group_used(const struct pvm_mem *mem, uint32_t group)
+{
+    while (group < MEM_GROUP_COUNT && !mem->group_mapped[group] &&
+           !mem->group_dirty[group]) {
+        uint64_t mapped;
+        uint32_t dirty;
+        memcpy(&mapped, mem->group_mapped + group / 4 * 4, sizeof mapped);
+        memcpy(&dirty, mem->group_dirty + group / 4 * 4, sizeof dirty);
+        group = mapped || dirty ? group + 1 : (group / 4 + 1) * 4;
+    }
+    return group;
+}
+
+bool pvm_mem_reset(struct pvm_mem *mem)
+{
+    uint32_t mapped = 0;
+    for (uint32_t g = next_group(mem, 0); g < MEM_GROUP_COUNT;
+         g = next_group(mem, g + 1))
+        mapped += mem->group_mapped[g];
+    if (mapped > RESET_PAGE_MAX || mem->unguardable)
+        return false;
+    for (uint32_t g = next_group_used(mem, 0); g < MEM_GROUP_COUNT;
+         g = next_group_used(mem, g + 1))
+        group_reset(mem, g);
+    mem->watch = NULL;
+    mem->watch_count = 0;
+    return true;
 }
 
 enum err pvm_mem_protect(struct pvm_mem *mem, uint32_t start, uint64_t size,
@@ -458,37 +573,6 @@ const uint8_t *pvm_mem_page(const struct pvm_mem *mem, uint32_t page)
     return mem->base + (size_t)page * PVM_PAGE_SIZE;
 }
 
-/* The least mapped page in [page, end), or end; eight at a time where none is. */
-static uint32_t next_page_until(const struct pvm_mem *mem, uint32_t page, uint32_t end)
-{
-    const uint64_t access = MEM_ACCESS * UINT64_C(0x0101010101010101);
-    while (page < end) {
-        uint64_t info;
-        if (page % 8 == 0) {
-            memcpy(&info, mem->info + page, 8);
-            if (!(info & access)) {
-                page += 8;
-                continue;
-            }
-        }
-        if (mem->info[page] & MEM_ACCESS)
-            return page;
-        page++;
-    }
-    return end;
-}
-
-/* The least group >= `group` that has a mapped page, four at a time where none has. */
-static uint32_t next_group(const struct pvm_mem *mem, uint32_t group)
-{
-    while (group < MEM_GROUP_COUNT && !mem->group_mapped[group]) {
-        uint64_t four;
-        memcpy(&four, mem->group_mapped + group / 4 * 4, sizeof four);
-        group = four ? group + 1 : (group / 4 + 1) * 4;
-    }
-    return group;
-}
-
 uint32_t pvm_mem_next_page(const struct pvm_mem *mem, uint32_t page)
 {
     while (mem && page < PVM_PAGE_COUNT) {
@@ -541,7 +625,7 @@ void pvm_mem_restore(struct pvm_mem *mem, uint32_t page, const uint8_t *bytes,
     else
         memset(to, 0, PVM_PAGE_SIZE);
     mem->info[page] &= (uint8_t) ~(MEM_DIRTY | MEM_WRITTEN);
-    mem->info[page] |= MEM_FILLED | (written ? MEM_WRITTEN : 0);
+    mem->info[page] |= MEM_FILLED | MEM_CONTENT | (written ? MEM_WRITTEN : 0);
     rights_update(mem, page);
     guard_update(mem, page, 1);
 }

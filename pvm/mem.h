@@ -43,6 +43,7 @@ enum mem_info {
     MEM_HOST_READ = 32,
     MEM_HOST_WRITE = 64,
     MEM_HOST = MEM_HOST_READ | MEM_HOST_WRITE,
+    MEM_CONTENT = 128, /* may hold other bytes than zeros */
 };
 
 struct pvm_mem;
@@ -68,6 +69,7 @@ struct pvm_mem {
     const uint8_t **source;  /* initial bytes of a page that is not filled; or NULL */
     mem_protect_fn *protect; /* NULL: every page is open to the host's CPU */
     bool unguardable;        /* `protect` has failed once */
+    bool stale;              /* pages are open that pvm_mem_reset() has unmapped */
     /* For sandbox.h: the object that this is, 0 for none, and changes; or too many. */
     uint64_t space;
     struct mem_change change[MEM_CHANGE_MAX];
@@ -76,8 +78,8 @@ struct pvm_mem {
     /* Of a debugger: lines that they lie in have no rights, so that accesses ask. */
     const struct pvm_watch *watch;
     size_t watch_count;
-    /* Groups of pages: one that is dirty; the number of mapped ones. */
-    bool group_dirty[MEM_GROUP_COUNT];
+    /* Groups of pages: one is dirty, or stale; the number of mapped ones. */
+    bool group_dirty[MEM_GROUP_COUNT], group_stale[MEM_GROUP_COUNT];
     uint16_t group_mapped[MEM_GROUP_COUNT];
 };
 

@@ -278,8 +278,13 @@ struct pvm_mem;
 
 #define PVM_MEM_RESERVE_SIZE (((size_t)1 << 32) + ((size_t)84 << 20))
 
-/* Place an empty address space into zeroed, page-aligned `reservation`. */
+/* Place an empty address space into zeroed, page-aligned `reservation`, which is the
+ * answer. */
 struct pvm_mem *pvm_mem_init(void *reservation);
+
+/* Empty an address space for its next owner, as pvm_mem_init() left it, touching only
+ * what has been in use.  False: nothing has been done, a new reservation is cheaper. */
+bool pvm_mem_reset(struct pvm_mem *mem);
 
 /* Map zero pages, then the initial bytes, which stay borrowed for the life of the
  * address space.  pvm_align, pvm_limit, pvm_overlap [5.3]. */

@@ -177,7 +177,7 @@ static void copy_space(const struct pvm_mem *mem, uint8_t *view)
         size_t lines = RIGHTS_OFFSET + (size_t)page * MEM_PAGE_LINES;
         size_t bytes = GUEST_OFFSET + (size_t)page * PVM_PAGE_SIZE;
         memcpy(view + lines, start + lines, MEM_PAGE_LINES);
-        if ((mem->info[page] & MEM_FILLED) && !is_zero(start + bytes))
+        if ((mem->info[page] & MEM_CONTENT) && !is_zero(start + bytes))
             memcpy(view + bytes, start + bytes, PVM_PAGE_SIZE);
     }
 }

@@ -6,6 +6,10 @@
 
 #include <string.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 void pvm_segment_begin(struct pvm_engine *e, uint32_t pc, bool charged, uint64_t gas)
 {
     struct segment *seg = &e->segment;
@@ -72,17 +76,27 @@ static uint8_t *put_leb128(uint8_t *at, uint32_t value)
     return at;
 }
 
-/* Eight indices below 0x80, as is the rule, to eight bytes; false: some are not. */
-static bool pack_small(const uint32_t *target, uint8_t *at)
+/* As many of the first indices as are below 0x80, as is the rule, in whole groups of
+ * sixteen: a byte each.  How many. */
+static uint32_t pack_small(const uint32_t *target, uint32_t count, uint8_t *at)
 {
-    uint64_t pair[4], packed = 0;
-    memcpy(pair, target, sizeof pair);
-    if ((pair[0] | pair[1] | pair[2] | pair[3]) & 0xffffff80ffffff80u)
-        return false;
-    for (unsigned k = 0; k < 4; k++)
-        packed |= ((pair[k] | pair[k] >> 24) & 0xffff) << (16 * k);
-    memcpy(at, &packed, sizeof packed);
-    return true;
+    uint32_t done = 0;
+#if defined(__SSE2__)
+    const __m128i *from = (const __m128i *)(const void *)target;
+    for (; count - done >= 16; done += 16, from += 4) {
+        __m128i a = _mm_loadu_si128(from), b = _mm_loadu_si128(from + 1),
+                c = _mm_loadu_si128(from + 2), d = _mm_loadu_si128(from + 3);
+        __m128i all = _mm_or_si128(_mm_or_si128(a, b), _mm_or_si128(c, d));
+        __m128i small = _mm_cmpeq_epi32(_mm_srli_epi32(all, 7), _mm_setzero_si128());
+        if (_mm_movemask_epi8(small) != 0xffff)
+            break;
+        __m128i bytes = _mm_packus_epi16(_mm_packs_epi32(a, b), _mm_packs_epi32(c, d));
+        _mm_storeu_si128((__m128i *)(void *)(at + done), bytes);
+    }
+#else
+    (void)target, (void)count, (void)at;
+#endif
+    return done;
 }
 
 static size_t pack_targets(struct segment *seg)
@@ -90,12 +104,11 @@ static size_t pack_targets(struct segment *seg)
     uint8_t *at = seg->leb;
     uint32_t i = 0;
     while (i < seg->target_count) {
-        if (i + 8 <= seg->target_count && pack_small(seg->target + i, at)) {
-            at += 8;
-            i += 8;
-        } else {
+        uint32_t small = pack_small(seg->target + i, seg->target_count - i, at);
+        at += small;
+        i += small;
+        if (i < seg->target_count)
             at = put_leb128(at, seg->target[i++]);
-        }
     }
     return (size_t)(at - seg->leb);
 }

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Checkpoints (trace-replay.md 2.9): where a cut trace, or the rest of a ring, begins.
+ * Checkpoints of a PVM program (trace-replay.md 2.9): where a cut trace, or the rest of
+ * a ring, begins, and where a seek may start.
  */
 #include "replay/checkpoint.h"
 
 #include "base/hash.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-enum { REGISTERS_SIZE = 8 * (PVM_REG_COUNT + 2), RUN_SIZE = 9, RUN_PAGES_MAX = 16 };
+enum { REGISTERS_SIZE = 8 * (PVM_REG_COUNT + 2), RUN_SIZE = 9 };
 enum { ACCESS_MODE = 3, ACCESS_WRITTEN = 8 }; /* of a run's access byte (7.2) */
 
 static void put_number(uint8_t *at, uint64_t value, unsigned size)
@@ -50,131 +52,159 @@ static void put_access(const struct pvm_mem *mem, struct buf *runs)
     }
 }
 
-static bool is_zero(const uint8_t *page)
+/* Pages of the checkpoint; without a series: all that are not zero. */
+static enum err put_memory(const struct pvm_mem *mem, struct checkpoint_series *series,
+                           bool full, struct checkpoint *c)
 {
-    return !page[0] && memcmp(page, page + 1, PVM_PAGE_SIZE - 1) == 0;
-}
-
-/* Append pages [first, first + count) as one record; begins a new part when one is
- * full. */
-static void put_pages(struct checkpoint *c, uint32_t first, struct bytes bytes)
-{
-    if (!bytes.size)
-        return;
-    struct buf *part = &c->part[c->part_count - 1];
-    if (part->size + bytes.size > CHECKPOINT_PART_SIZE - 64 &&
-        c->part_count < CHECKPOINT_PART_COUNT) {
-        part = &c->part[c->part_count++];
-        buf_init(part, CHECKPOINT_PART_SIZE);
-    }
-    trace_checkpoint_put_pages(part, first, bytes);
-    c->record_count[c->part_count - 1]++;
-}
-
-static void put_memory(const struct pvm_mem *mem, struct checkpoint *c)
-{
-    uint8_t run[RUN_PAGES_MAX * PVM_PAGE_SIZE];
-    uint32_t first = 0, count = 0;
+    static const uint8_t zeros[PVM_PAGE_SIZE];
     for (uint32_t page = pvm_mem_next_page(mem, 0); page < PVM_PAGE_COUNT;
          page = pvm_mem_next_page(mem, page + 1)) {
         const uint8_t *bytes = pvm_mem_page(mem, page);
-        if (is_zero(bytes))
-            continue;
-        if (page != first + count || count == RUN_PAGES_MAX) {
-            put_pages(c, first, bytes_of(run, (size_t)count * PVM_PAGE_SIZE));
-            first = page;
-            count = 0;
-        }
-        memcpy(run + (size_t)count++ * PVM_PAGE_SIZE, bytes, PVM_PAGE_SIZE);
+        if (series)
+            TRY(replay_series_page(series, c, full, page, bytes));
+        else if (memcmp(bytes, zeros, sizeof zeros) != 0)
+            replay_checkpoint_put_page(c, page, bytes);
     }
-    put_pages(c, first, bytes_of(run, (size_t)count * PVM_PAGE_SIZE));
-}
-
-static enum err part_errors(const struct checkpoint *c)
-{
-    for (size_t i = 0; i < c->part_count; i++)
-        TRY(c->part[i].err);
     return ERR_ok;
 }
 
-void replay_checkpoint_fini(struct checkpoint *checkpoint)
+/* All of the head but whether it is full. */
+static enum err take_head(struct replay_session *s, const struct pvm_state *state,
+                          struct buf *machine, struct trace_checkpoint *ret_head)
 {
-    for (size_t i = 0; i < checkpoint->part_count; i++)
-        buf_fini(&checkpoint->part[i]);
-    checkpoint->part_count = 0;
-}
-
-enum err replay_checkpoint_take(struct replay_session *s, const struct pvm_state *state,
-                                struct checkpoint *ret_checkpoint)
-{
-    struct checkpoint *c = ret_checkpoint;
     struct buf runs;
     uint8_t registers[REGISTERS_SIZE] = {0};
-    struct trace_pvm_checkpoint head = {
-        .clock = {.icount = state->icount, .gas = s->setup->gas - state->gas},
+    struct trace_pvm_machine m = {
         .registers = bytes_of(registers, sizeof registers),
         .charged = state->charged,
         .hash_at = s->setup->hash_every ? s->hash_at : 0,
         .digest_count = s->digest_count,
     };
-    c->part_count = 1;
-    c->record_count[0] = 1;
-    buf_init(&c->part[0], CHECKPOINT_PART_SIZE);
+    *ret_head = (struct trace_checkpoint){
+        .clock = {.icount = state->icount, .gas = s->setup->gas - state->gas}};
     for (unsigned i = 0; i < PVM_REG_COUNT; i++)
         put_number(registers + 8 * i, state->reg[i], 8);
     put_number(registers + 8 * PVM_REG_COUNT, state->pc, 8);
     put_number(registers + 8 * (PVM_REG_COUNT + 1), state->gas, 8);
     buf_init(&runs, (size_t)PVM_PAGE_COUNT * RUN_SIZE);
     put_access(state->mem, &runs);
-    enum err err = runs.err;
+    m.access = buf_bytes(&runs);
+    trace_pvm_machine_put(machine, &m);
+    enum err err = runs.err ? runs.err : machine->err;
     if (!err)
-        err = pvm_digest_machine(s->digest, state, &head.state_hash);
-    if (!err) {
-        head.access = buf_bytes(&runs);
-        trace_checkpoint_put(&c->part[0], &head);
-        put_memory(state->mem, c);
-        err = part_errors(c);
-    }
+        err = pvm_digest_machine(s->digest, state, &ret_head->state_hash);
+    ret_head->machine = buf_bytes(machine);
     buf_fini(&runs);
+    return err;
+}
+
+static enum err take(struct replay_session *s, const struct pvm_state *state,
+                     struct checkpoint_series *series, bool full, struct checkpoint *c)
+{
+    struct trace_checkpoint head;
+    struct buf machine;
+    buf_init(&machine, CHECKPOINT_PART_SIZE);
+    enum err err = take_head(s, state, &machine, &head);
+    head.full = full;
+    replay_checkpoint_begin(c, &head);
+    if (!err)
+        err = put_memory(state->mem, series, full, c);
+    enum err ended = replay_checkpoint_end(c);
+    err = err ? err : ended;
+    buf_fini(&machine);
     if (err)
         replay_checkpoint_fini(c);
     return err;
 }
 
+enum err replay_checkpoint_take(struct replay_session *s, const struct pvm_state *state,
+                                struct checkpoint *ret_checkpoint)
+{
+    return take(s, state, NULL, true, ret_checkpoint);
+}
+
+enum err replay_checkpoint_next(struct replay_session *s, const struct pvm_state *state)
+{
+    struct checkpoint_series *series = &s->series;
+    const struct trace_clock clock = {.icount = state->icount,
+                                      .gas = s->setup->gas - state->gas};
+    bool full = !series->full_page_count;
+    struct checkpoint *c = malloc(sizeof *c);
+    if (!c)
+        return ERR_nomem;
+    enum err err = take(s, state, series, full, c);
+    if (!err && !full && replay_series_wants_full(series, c)) {
+        replay_checkpoint_fini(c);
+        full = true;
+        err = take(s, state, series, full, c);
+    }
+    if (!err) {
+        err = replay_series_put(series, c, full, trace_seq(s->trace), &clock);
+        replay_checkpoint_fini(c);
+    }
+    free(c);
+    return err;
+}
+
+static bool take_one_part(struct replay_session *session, struct checkpoint *c,
+                          struct buf *payload, uint32_t *ret_record_count)
+{
+    if (replay_checkpoint_take(session, session->safe, c))
+        return false;
+    bool fits = c->part_count == 1;
+    if (fits) {
+        buf_put(payload, c->part[0].data, c->part[0].size);
+        *ret_record_count = c->record_count[0];
+    }
+    replay_checkpoint_fini(c);
+    return fits;
+}
+
 bool replay_session_checkpoint(struct replay_session *session, struct buf *payload,
                                uint32_t *ret_record_count)
 {
-    struct checkpoint checkpoint;
-    if (!session || !session->safe ||
-        replay_checkpoint_take(session, session->safe, &checkpoint))
+    if (!session || !session->safe)
         return false;
-    bool fits = checkpoint.part_count == 1;
-    if (fits) {
-        buf_put(payload, checkpoint.part[0].data, checkpoint.part[0].size);
-        *ret_record_count = checkpoint.record_count[0];
-    }
-    replay_checkpoint_fini(&checkpoint);
+    struct checkpoint *c = malloc(sizeof *c);
+    bool fits = c && take_one_part(session, c, payload, ret_record_count);
+    free(c);
     return fits;
 }
 
 /* ---- restore: hostile ---- */
 
-/* Map zero pages; one that was written to is written to again. */
-static enum err map_run(struct pvm_mem *mem, const uint8_t *run)
+enum err replay_access_each(struct bytes runs,
+                            enum err (*each)(void *self, uint32_t first, uint32_t count,
+                                             unsigned mode, bool written),
+                            void *self)
 {
-    uint64_t first = get_number(run, 4), count = get_number(run + 4, 4);
-    unsigned mode = run[8] & ACCESS_MODE;
-    bool written = run[8] & ACCESS_WRITTEN;
-    static const uint8_t zero;
-    if ((run[8] & ~(ACCESS_MODE | ACCESS_WRITTEN)) || first >= PVM_PAGE_COUNT ||
-        !count || count > PVM_PAGE_COUNT - first ||
-        (mode != PVM_ACCESS_R && mode != PVM_ACCESS_RW) ||
-        (written && mode != PVM_ACCESS_RW))
+    if (runs.size % RUN_SIZE)
         return ERR_trace_event;
-    uint32_t start = (uint32_t)first * (uint32_t)PVM_PAGE_SIZE;
-    TRY(pvm_mem_map(mem, start, count * PVM_PAGE_SIZE, (enum pvm_access)mode,
+    for (size_t i = 0; i < runs.size; i += RUN_SIZE) {
+        const uint8_t *run = runs.data + i;
+        uint64_t first = get_number(run, 4), count = get_number(run + 4, 4);
+        unsigned mode = run[8] & ACCESS_MODE;
+        bool written = run[8] & ACCESS_WRITTEN;
+        if ((run[8] & ~(ACCESS_MODE | ACCESS_WRITTEN)) || first >= PVM_PAGE_COUNT ||
+            !count || count > PVM_PAGE_COUNT - first ||
+            (mode != PVM_ACCESS_R && mode != PVM_ACCESS_RW) ||
+            (written && mode != PVM_ACCESS_RW))
+            return ERR_trace_event;
+        TRY(each(self, (uint32_t)first, (uint32_t)count, mode, written));
+    }
+    return ERR_ok;
+}
+
+/* Map zero pages; one that was written to is written to again. */
+static enum err map_run(void *self, uint32_t first, uint32_t count, unsigned mode,
+                        bool written)
+{
+    static const uint8_t zero;
+    struct pvm_mem *mem = self;
+    uint32_t start = first * (uint32_t)PVM_PAGE_SIZE;
+    TRY(pvm_mem_map(mem, start, (uint64_t)count * PVM_PAGE_SIZE, (enum pvm_access)mode,
                     (struct bytes){0}));
-    for (uint64_t i = 0; written && i < count; i++)
+    for (uint32_t i = 0; written && i < count; i++)
         TRY(pvm_mem_write(mem, start + (uint32_t)(i * PVM_PAGE_SIZE), &zero, 1, NULL));
     return ERR_ok;
 }
@@ -222,13 +252,10 @@ static enum err keep_pages(void *self, uint64_t first_page, struct bytes bytes)
 }
 
 static enum err restore_memory(struct pvm_mem *mem,
-                               const struct trace_pvm_checkpoint *head,
+                               const struct trace_pvm_machine *machine,
                                const struct kept *kept)
 {
-    if (head->access.size % RUN_SIZE)
-        return ERR_trace_event;
-    for (size_t i = 0; i < head->access.size; i += RUN_SIZE)
-        TRY(map_run(mem, head->access.data + i));
+    TRY(replay_access_each(machine->access, map_run, mem));
     for (; kept; kept = kept->next) {
         for (uint32_t i = 0; i < kept->count; i++)
             TRY(restore_page(mem, kept->page + i,
@@ -237,52 +264,73 @@ static enum err restore_memory(struct pvm_mem *mem,
     return ERR_ok;
 }
 
-static enum err restore_state(struct replay_session *s,
-                              const struct trace_pvm_checkpoint *head)
+enum err replay_checkpoint_registers(const struct trace_checkpoint *checkpoint,
+                                     const struct trace_pvm_machine *machine,
+                                     uint64_t gas, struct pvm_state *state)
 {
-    struct pvm_state *state = &s->state;
-    const uint8_t *registers = head->registers.data;
+    const uint8_t *registers = machine->registers.data;
+    uint64_t pc = get_number(registers + 8 * PVM_REG_COUNT, 8);
+    uint64_t left = get_number(registers + 8 * (PVM_REG_COUNT + 1), 8);
+    if (pc > UINT32_MAX || left > gas || gas - left != checkpoint->clock.gas)
+        return ERR_trace_event;
     for (unsigned i = 0; i < PVM_REG_COUNT; i++)
         state->reg[i] = get_number(registers + 8 * i, 8);
-    uint64_t pc = get_number(registers + 8 * PVM_REG_COUNT, 8);
-    uint64_t gas = get_number(registers + 8 * (PVM_REG_COUNT + 1), 8);
-    if (pc > UINT32_MAX || gas > s->setup->gas ||
-        s->setup->gas - gas != head->clock.gas)
-        return ERR_trace_event;
     state->pc = (uint32_t)pc;
-    state->gas = gas;
-    state->icount = head->clock.icount;
-    state->charged = head->charged;
-    if (s->setup->hash_every)
-        s->hash_at = head->hash_at;
-    s->digest_count = head->digest_count;
+    state->gas = left;
+    state->icount = checkpoint->clock.icount;
+    state->charged = machine->charged;
     return ERR_ok;
 }
 
 static enum err check_hash(struct replay_session *s,
-                           const struct trace_pvm_checkpoint *head)
+                           const struct trace_checkpoint *checkpoint)
 {
     struct hash256 hash;
     TRY(pvm_digest_machine(s->digest, &s->state, &hash));
-    return hash256_equal(&hash, &head->state_hash) ? ERR_ok : ERR_trace_event;
+    return hash256_equal(&hash, &checkpoint->state_hash) ? ERR_ok : ERR_trace_event;
+}
+
+static enum err restore(struct replay_session *s,
+                        const struct trace_checkpoint *checkpoint,
+                        const struct kept *kept)
+{
+    struct trace_pvm_machine machine;
+    TRY(trace_pvm_machine_get(checkpoint->machine, &machine));
+    TRY(replay_session_new_memory(s));
+    enum err err = restore_memory(s->state.mem, &machine, kept);
+    if (!err)
+        err =
+            replay_checkpoint_registers(checkpoint, &machine, s->setup->gas, &s->state);
+    if (!err && s->setup->hash_every)
+        s->hash_at = machine.hash_at;
+    s->digest_count = machine.digest_count;
+    if (!err)
+        err = check_hash(s, checkpoint);
+    /* What mapping refuses is the checkpoint's fault. */
+    return !err || err == ERR_nomem ? err : ERR_trace_event;
 }
 
 enum err replay_checkpoint_restore(struct replay_session *s,
                                    const struct trace_source *source, uint64_t seq)
 {
-    struct trace_pvm_checkpoint head;
+    struct trace_checkpoint checkpoint;
     struct keeper keeper = {.arena = s->arena, .last = &keeper.first};
     enum err err =
-        trace_checkpoint_read(s->arena, source, seq, &head, keep_pages, &keeper);
+        trace_checkpoint_read(s->arena, source, seq, &checkpoint, keep_pages, &keeper);
     if (err == ERR_not_found)
         return ERR_trace_event;
     TRY(err);
-    TRY(replay_session_new_memory(s));
-    err = restore_memory(s->state.mem, &head, keeper.first);
-    if (!err)
-        err = restore_state(s, &head);
-    if (!err)
-        err = check_hash(s, &head);
-    /* What mapping refuses is the checkpoint's fault. */
-    return !err || err == ERR_nomem ? err : ERR_trace_event;
+    return restore(s, &checkpoint, keeper.first);
+}
+
+enum err replay_checkpoint_restore_at(struct replay_session *s,
+                                      const struct trace_source *source,
+                                      const struct trace_checkpoint_list *list,
+                                      size_t index)
+{
+    struct trace_checkpoint checkpoint;
+    struct keeper keeper = {.arena = s->arena, .last = &keeper.first};
+    TRY(trace_checkpoint_load(s->arena, source, list, index, &checkpoint, keep_pages,
+                              &keeper));
+    return restore(s, &checkpoint, keeper.first);
 }

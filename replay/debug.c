@@ -2,6 +2,7 @@
  *
  * The guests that can be debugged.
  */
+#include "replay/debug_kernel.h"
 #include "replay/debug_pc.h"
 #include "replay/debug_pvm.h"
 #include "replay/kernel.h"
@@ -10,12 +11,14 @@
 
 static const struct row {
     enum trace_guest guest;
+    bool kernel; /* that of a capability kernel */
     enum err (*open)(const struct trace_source *source, struct replay_debug *debug,
                      char *message);
     void (*close)(void *self);
 } row[] = {
-    {TRACE_GUEST_PVM, replay_debug_pvm_open, replay_debug_pvm_close},
-    {TRACE_GUEST_PC, replay_debug_pc_open, replay_debug_pc_close},
+    {TRACE_GUEST_PVM, false, replay_debug_pvm_open, replay_debug_pvm_close},
+    {TRACE_GUEST_PVM, true, replay_debug_kernel_open, replay_debug_kernel_close},
+    {TRACE_GUEST_PC, false, replay_debug_pc_open, replay_debug_pc_close},
 };
 
 /* Which row a trace belongs to. */
@@ -33,8 +36,9 @@ static enum err find_row(const struct trace_source *source, const struct row **r
     enum trace_guest guest = trace_reader_header(reader)->guest;
     trace_reader_close(reader);
     arena_fini(&arena);
+    bool kernel = replay_kernel_is(source);
     for (size_t i = 0; i < countof(row); i++) {
-        if (row[i].guest == guest) {
+        if (row[i].guest == guest && row[i].kernel == kernel) {
             *ret_row = &row[i];
             return ERR_ok;
         }
@@ -52,11 +56,6 @@ enum err replay_debug_open(const struct trace_source *source,
     struct replay_debug debug = {0};
     message[0] = 0;
     enum err err = find_row(source, &found, message);
-    if (!err && replay_kernel_is(source)) {
-        (void)snprintf(message, REPLAY_DEBUG_MESSAGE_SIZE,
-                       "a trace of the capability kernel, which has no debugger yet");
-        err = ERR_unsupported;
-    }
     if (!err) {
         debug.close = found->close;
         err = found->open(source, &debug, message);

@@ -17,11 +17,11 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "pvm/pvm.h"
+#include "trace/checkpoint.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-
-struct pvm_program;
 
 /* A position: instructions retired, and what lies between two of them (1). */
 struct replay_time {
@@ -57,6 +57,10 @@ struct replay_stop {
     uint64_t address; /* WATCH: of the watchpoint */
     unsigned access;  /* WATCH: that of the watchpoint */
 };
+
+/* A guest that runs asks `interrupted` whenever so many instructions have passed, or
+ * sooner: what a slow host does in a few milliseconds. */
+enum { REPLAY_INTERRUPT_EVERY = 1 << 18 };
 
 /* How far to run, and what not to stop for. */
 struct replay_until {
@@ -114,6 +118,24 @@ struct replay_guest_ops {
     uint64_t code_base;
     /* The program, for listings; NULL: this guest has none. */
     const struct pvm_program *(*program)(void *self);
+    /* Guests that run several programs, number k of which has its code at
+     * (k + 1) * code_base; else NULL.  False: there is no such program. */
+    bool (*code)(void *self, uint32_t number, struct pvm_code *ret_code,
+                 enum pvm_profile *ret_profile);
+
+    /* Guests with a stack of instances, of which the last one runs; else all NULL. */
+    struct replay_stack_ops {
+        uint32_t (*depth)(void *self); /* of the one that is shown */
+        /* Append lines about the stack, and about the one that is shown. */
+        void (*put_frames)(void *self, struct buf *text);
+        void (*put_instance)(void *self, struct buf *text);
+        /* Stops are for some instances only, or for "any" (debug.md says how they are
+         * named).  False: the text does not name any. */
+        bool (*restrict_stops)(void *self, const char *text);
+    } stack;
+    /* Where an event of the trace stands, when its icount alone does not tell (there
+     * are positions inside instructions); NULL: {icount, 0}. */
+    struct replay_time (*event_time)(void *self, uint64_t seq, uint64_t icount);
 
     /* Breakpoints and watchpoints that runs with `stops` heed; copied.  ERR_nomem. */
     enum err (*set_stops)(void *self, const uint64_t *break_address, size_t break_count,
@@ -132,6 +154,13 @@ struct replay_guest_ops {
     /* Bytes that all snapshots hold. */
     uint64_t (*snapshot_memory)(void *self);
 
+    /* Load checkpoint `index` of the trace (2.9) as a snapshot, where the guest then
+     * stands.  NULL: there are none.  ERR_trace_event: it makes no sense or has another
+     * hash than it says; reader errors, ERR_nomem.  After an error the guest stands
+     * nowhere until load(). */
+    enum err (*stored)(void *self, size_t index, struct replay_snapshot **ret_snapshot,
+                       struct replay_time *ret_time);
+
     /* Digest of the whole machine (7.2).  ERR_nomem. */
     enum err (*hash)(void *self, uint8_t ret_hash[32]);
 };
@@ -140,6 +169,7 @@ struct replay_guest {
     const struct replay_guest_ops *ops;
     void *self;
     struct replay_time start, end; /* the positions that can be visited */
+    struct trace_checkpoint_list stored;
 };
 
 #endif

@@ -14,7 +14,8 @@
 /* RAM, decoded code, images and inputs. */
 #define MEMORY_MAX ((size_t)8 << 30)
 #define EVENT_MEMORY ((size_t)96 << 20)
-enum { STATE_SIZE_MAX = 4 << 20, MESSAGE = REPLAY_DEBUG_MESSAGE_SIZE };
+#define OUTPUT_SIZE_MAX ((size_t)4 << 30)
+enum { STATE_SIZE_MAX = 8 << 20, MESSAGE = REPLAY_DEBUG_MESSAGE_SIZE };
 
 /* ---- registers (trace-replay.md 9.1) ---- */
 
@@ -213,20 +214,44 @@ static enum err grow(void **list, size_t count, size_t *capacity, size_t item_si
     return ERR_ok;
 }
 
-static enum err add_input(struct debug_pc *g, const struct trace_record *record)
+static enum err keep_input(struct debug_pc *g, const struct trace_record *record,
+                           struct debug_pc_input input)
 {
-    struct trace_pc_input event;
-    TRY(trace_decode_pc_input(g->reader, record, &g->event, &event));
     TRY(grow((void **)&g->input, g->input_count, &g->input_capacity, sizeof *g->input));
-    const uint8_t *copy = arena_copy(&g->arena, event.data.data, event.data.size);
+    const uint8_t *copy = arena_copy(&g->arena, input.data.data, input.data.size);
     if (!copy)
         return ERR_nomem;
-    g->input[g->input_count++] = (struct debug_pc_input){
-        .time = {record->clock.icount, record->clock.sub},
-        .data = bytes_of(copy, event.data.size),
-        .dev = event.dev,
-    };
+    input.id = (enum trace_id)record->kind->id;
+    input.time = (struct replay_time){record->clock.icount, record->clock.sub};
+    input.data.data = copy;
+    g->input[g->input_count++] = input;
     return ERR_ok;
+}
+
+static enum err add_input(struct debug_pc *g, const struct trace_record *record)
+{
+    struct trace_pc_input keys;
+    struct trace_virtio_complete complete;
+    struct trace_virtio_notify note;
+    struct debug_pc_input input = {0};
+    switch (record->kind->id) {
+    case TRACE_ID_pc_input:
+        TRY(trace_decode_pc_input(g->reader, record, &g->event, &keys));
+        input.dev = keys.dev;
+        input.data = keys.data;
+        return keep_input(g, record, input);
+    case TRACE_ID_virtio_complete:
+        TRY(trace_decode_virtio_complete(g->reader, record, &g->event, &complete));
+        input.queue = complete.queue;
+        input.head = complete.head;
+        return keep_input(g, record, input);
+    case TRACE_ID_virtio_notify:
+        TRY(trace_decode_virtio_notify(g->reader, record, &g->event, &note));
+        input.data = note.data;
+        return keep_input(g, record, input);
+    default:
+        return ERR_ok;
+    }
 }
 
 static enum err add_reply(struct debug_pc *g, const struct trace_record *record,
@@ -238,8 +263,11 @@ static enum err add_reply(struct debug_pc *g, const struct trace_record *record,
         return refuse(message, "its trees were in memory, and their replies are not in "
                                "the trace: record it with --log-bytes");
     TRY(grow((void **)&g->reply, g->reply_count, &g->reply_capacity, sizeof *g->reply));
-    g->reply[g->reply_count++] = (struct debug_pc_reply){
-        .time = {record->clock.icount, record->clock.sub}, .seq = record->seq};
+    g->reply[g->reply_count++] =
+        (struct debug_pc_reply){.time = {record->clock.icount, record->clock.sub},
+                                .seq = record->seq,
+                                .queue = event.queue,
+                                .head = event.head};
     return ERR_ok;
 }
 
@@ -247,11 +275,10 @@ static enum err take_record(struct debug_pc *g, const struct trace_record *recor
                             char *message)
 {
     arena_clear(&g->event);
-    if (record->kind->id == TRACE_ID_pc_input)
-        return add_input(g, record);
+    TRY(add_input(g, record));
     if (record->kind->id == TRACE_ID_virtio_reply)
-        return add_reply(g, record, message);
-    return ERR_ok;
+        TRY(add_reply(g, record, message));
+    return replay_debug_pc_expect(g, record);
 }
 
 /* Read all events from the first one behind the setup, which is `record`. */
@@ -273,6 +300,7 @@ static enum err survey(struct debug_pc *g, struct replay_debug *debug,
     } while (!err && !end);
     debug->damage = err; /* what is readable can be debugged */
     debug->finished = !err && trace_reader_state(g->reader) == TRACE_READER_CLOSED;
+    g->finished = debug->finished;
     return ERR_ok;
 }
 
@@ -307,6 +335,11 @@ void replay_debug_pc_close(void *self)
     replay_pages_fini(&g->live, &g->memory);
     free(g->input);
     free(g->reply);
+    free(g->derived);
+    buf_fini(&g->output);
+    free(g->break_linear);
+    free(g->watch);
+    free(g->watch_access);
     buf_fini(&g->scratch);
     trace_reader_close(g->reader);
     arena_fini(&g->event);
@@ -329,6 +362,7 @@ enum err replay_debug_pc_open(const struct trace_source *source,
     arena_init(&g->arena, MEMORY_MAX);
     arena_init(&g->event, EVENT_MEMORY);
     buf_init(&g->scratch, STATE_SIZE_MAX);
+    buf_init(&g->output, OUTPUT_SIZE_MAX);
     TRY(trace_reader_open(&g->arena, source, NULL, &fault, &g->reader));
     TRY(read_setup(g, &next, message));
     TRY(survey(g, debug, next, message));

@@ -3,7 +3,7 @@
  * replay/debug_pc.h - a pc under the debugger.  Private to replay/.
  *
  * The machine runs on what the trace holds: console input and the replies of file
- * trees.  Derived events are not compared; that is what replay is for.
+ * trees.  What it derives is held against the trace, but for its state hashes.
  *
  * A position lies between two steps or two iterations of a `rep`.  While the guest
  * sleeps the positions are where something happens, not each nanosecond.  The state at
@@ -19,16 +19,27 @@
 #include "replay/pc.h"
 #include "replay/timeline.h"
 
-/* What comes from outside, by its place. */
+enum { DEBUG_PC_STOP_MAX = 1 << 16 };
+
+/* What comes from outside, by its place: console bytes, a notification, or a request
+ * that completes now. */
 struct debug_pc_input {
     struct replay_time time;
+    enum trace_id id;
     struct bytes data;
     uint64_t dev;
+    uint64_t queue, head; /* complete */
 };
 
 struct debug_pc_reply {
     struct replay_time time;
     uint64_t seq;
+    uint64_t queue, head;
+};
+
+/* An event that the machine derives (debug_pc_check.c). */
+struct debug_pc_derived {
+    uint64_t icount, digest;
 };
 
 struct debug_pc {
@@ -39,6 +50,7 @@ struct debug_pc {
     uint64_t reader_seq; /* it delivers this event next; UINT64_MAX: not known */
     struct replay_pc_setup setup;
     struct emu_pc *pc;
+    struct v86fs_virtio *fs;
     struct replay_time end;
     struct buf scratch;
 
@@ -46,12 +58,17 @@ struct debug_pc {
     size_t input_count, input_capacity;
     struct debug_pc_reply *reply;
     size_t reply_count, reply_capacity;
-    size_t input_next, reply_next; /* state */
+    struct debug_pc_derived *derived;
+    size_t derived_count, derived_capacity;
+    struct buf output; /* console bytes, each behind its device */
+    bool finished;     /* the trace ends where the recording did */
+    /* State: how many of them are behind. */
+    size_t input_next, reply_next, derived_next, output_next;
 
-    uint32_t break_linear[EMU_BREAKPOINT_MAX];
+    uint32_t *break_linear; /* ascending */
     size_t break_count;
-    struct emu_watch watch[EMU_WATCH_MAX];
-    unsigned watch_access[EMU_WATCH_MAX]; /* as they were asked for */
+    struct emu_watch *watch;
+    unsigned *watch_access; /* as they were asked for */
     size_t watch_count;
 
     /* The run that is under way. */
@@ -81,6 +98,28 @@ enum err replay_debug_pc_save(void *self, struct replay_snapshot **ret_snapshot,
 void replay_debug_pc_load(void *self, const struct replay_snapshot *snapshot);
 void replay_debug_pc_drop(void *self, struct replay_snapshot *snapshot);
 enum err replay_debug_pc_hash(void *self, uint8_t ret_hash[32]);
+
+/* ---- debug_pc_fs.c ---- */
+
+ERR_MUST_CHECK enum err replay_debug_pc_connect(struct debug_pc *g);
+
+/* The input that comes next, which is none of the console, at its boundary. */
+struct emu_input replay_debug_pc_fs_input(struct debug_pc *g);
+
+/* Has the device released the request that this input is about? */
+void replay_debug_pc_completed(struct debug_pc *g, const struct emu_event *e);
+
+/* The first error counts. */
+void replay_debug_pc_note(struct debug_pc *g, enum err err);
+
+/* ---- debug_pc_check.c ---- */
+
+/* Note a recorded event.  ERR_nomem, reader errors. */
+ERR_MUST_CHECK enum err replay_debug_pc_expect(struct debug_pc *g,
+                                               const struct trace_record *record);
+/* Is this what was recorded next?  Then it is behind. */
+bool replay_debug_pc_fits(struct debug_pc *g, const struct emu_event *event);
+bool replay_debug_pc_fits_output(struct debug_pc *g, uint32_t dev, uint8_t byte);
 
 /* ---- debug_pc_run.c ---- */
 

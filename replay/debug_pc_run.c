@@ -10,12 +10,10 @@
  */
 #include "replay/debug_pc.h"
 
-#include "v86fs/virtio_v86fs.h"
-
 #include <stdlib.h>
 #include <string.h>
 
-enum { READ_ON_MAX = 4096 }; /* events to read over instead of seeking */
+enum { STRETCH = 1024 }; /* instructions */
 
 static bool before(struct replay_time a, struct replay_time b)
 {
@@ -28,10 +26,7 @@ struct replay_time replay_debug_pc_time(void *self)
     return (struct replay_time){g->pc->cpu->icount, g->pc->cpu->sub};
 }
 
-/* ---- replies of file trees ---- */
-
-/* The first error counts. */
-static void note(struct debug_pc *g, enum err err)
+void replay_debug_pc_note(struct debug_pc *g, enum err err)
 {
     if (!err || g->err)
         return;
@@ -40,78 +35,13 @@ static void note(struct debug_pc *g, enum err err)
     emu_pc_stop(g->pc);
 }
 
-static enum err read_reply(struct debug_pc *g, uint64_t seq,
-                           struct trace_virtio_reply *ret_event)
-{
-    struct trace_record record;
-    bool end = false;
-    uint64_t next = g->reader_seq;
-    g->reader_seq = UINT64_MAX; /* if it fails */
-    if (next > seq || seq - next > READ_ON_MAX)
-        TRY(trace_reader_seek_seq(g->reader, seq));
-    do {
-        TRY(trace_reader_next(g->reader, &record, &end));
-        if (end || record.seq > seq)
-            return ERR_trace_diverged;
-    } while (record.seq < seq);
-    g->reader_seq = seq + 1;
-    arena_clear(&g->event);
-    return trace_decode_virtio_reply(g->reader, &record, &g->event, ret_event);
-}
-
-static enum err next_reply(struct debug_pc *g, uint8_t *reply, size_t size_max,
-                           size_t *ret_size)
-{
-    struct trace_virtio_reply event;
-    if (g->reply_next == g->reply_count)
-        return ERR_trace_diverged;
-    const struct debug_pc_reply *recorded = &g->reply[g->reply_next];
-    if (replay_time_compare(recorded->time, replay_debug_pc_time(g)) != 0)
-        return ERR_trace_diverged;
-    TRY(read_reply(g, recorded->seq, &event));
-    if (event.data.size > size_max || event.data.size != event.used)
-        return ERR_trace_event;
-    if (event.data.size)
-        memcpy(reply, event.data.data, event.data.size);
-    *ret_size = event.data.size;
-    g->reply_next++;
-    return ERR_ok;
-}
-
-static void serve(void *self, unsigned queue, unsigned head, struct bytes request,
-                  uint8_t *reply, size_t size_max, size_t *ret_size,
-                  uint64_t *ret_token)
-{
-    struct debug_pc *g = self;
-    (void)queue, (void)head, (void)request;
-    *ret_size = 0;
-    *ret_token = 0;
-    if (!g->err)
-        note(g, next_reply(g, reply, size_max, ret_size));
-}
-
-static bool take(void *self, uint64_t token, uint8_t *reply, size_t size_max,
-                 size_t *ret_size)
-{
-    (void)self, (void)token, (void)reply, (void)size_max, (void)ret_size;
-    return false; /* no answer is late */
-}
-
-static void negotiate(void *self, uint32_t features)
-{
-    (void)self, (void)features;
-}
-
-static void reset(void *self)
-{
-    (void)self;
-}
-
 /* ---- the host ---- */
 
 static void console_out(void *self, uint32_t dev, uint8_t byte)
 {
-    (void)self, (void)dev, (void)byte;
+    struct debug_pc *g = self;
+    if (!g->err && !replay_debug_pc_fits_output(g, dev, byte))
+        replay_debug_pc_note(g, ERR_trace_diverged);
 }
 
 static bool idle(void *self, uint64_t now, uint64_t deadline, uint64_t *ret_vns)
@@ -123,7 +53,11 @@ static bool idle(void *self, uint64_t now, uint64_t deadline, uint64_t *ret_vns)
 
 static void event(void *self, const struct emu_event *e)
 {
-    (void)self, (void)e;
+    struct debug_pc *g = self;
+    if (e->type == EMU_EVENT_virtio_complete)
+        replay_debug_pc_completed(g, e);
+    if (!g->err && !replay_debug_pc_fits(g, e))
+        replay_debug_pc_note(g, ERR_trace_diverged);
 }
 
 /* Does the processor take an interrupt here, instead of an instruction? */
@@ -134,6 +68,12 @@ static bool delivers(const struct emu_cpu *cpu)
     return interrupt || (cpu->shadow & EMU_SHADOW_TRAP);
 }
 
+static int compare_linear(const void *a, const void *b)
+{
+    const uint32_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
 static bool breaks_here(const struct debug_pc *g, struct replay_time here)
 {
     const struct emu_cpu *cpu = g->pc->cpu;
@@ -141,11 +81,8 @@ static bool breaks_here(const struct debug_pc *g, struct replay_time here)
     if (!g->heeds_breaks || here.sub || cpu->halted || delivers(cpu) ||
         (g->until->pass_break && replay_time_compare(here, g->started) == 0))
         return false;
-    for (size_t i = 0; i < g->break_count; i++) {
-        if (g->break_linear[i] == linear)
-            return true;
-    }
-    return false;
+    return g->break_count && bsearch(&linear, g->break_linear, g->break_count,
+                                     sizeof *g->break_linear, compare_linear) != NULL;
 }
 
 /* Is the run over at this boundary? */
@@ -181,6 +118,10 @@ static bool input_at(void *self, struct emu_place place, struct emu_place *ret_n
     struct replay_time here = {place.icount, place.sub};
     bool more = g->input_next < g->input_count;
     const struct debug_pc_input *input = more ? &g->input[g->input_next] : NULL;
+    if (input && !before(here, input->time) && input->id != TRACE_ID_pc_input) {
+        *ret_input = replay_debug_pc_fs_input(g);
+        return !g->err;
+    }
     if (input && !before(here, input->time)) {
         g->input_next++;
         *ret_input = (struct emu_input){.kind = EMU_INPUT_CONSOLE,
@@ -208,8 +149,6 @@ enum err replay_debug_pc_create(struct debug_pc *g,
 {
     const struct emu_host host = {g, console_out, input_at, idle, event};
     struct emu_pc_config config = g->setup.config;
-    struct v86fs_virtio_options options;
-    struct v86fs_virtio *device;
     struct arena unpacked;
     enum emu_boot_kind kind;
     config.fs_count = g->setup.has_fs;
@@ -218,11 +157,9 @@ enum err replay_debug_pc_create(struct debug_pc *g,
         config.fs[0].features = g->setup.fs.features;
     }
     TRY(emu_pc_create(&g->arena, &config, &host, &g->pc));
-    v86fs_virtio_options_init(&options);
-    options.origin = !g->setup.fs.derived;
-    options.backend = (struct v86fs_virtio_backend){g, serve, take, negotiate, reset};
+    g->pc->log_ports = g->setup.log_ports;
     if (config.fs_count)
-        TRY(v86fs_virtio_create(&g->arena, &options, &g->pc->fs[0].virtio, &device));
+        TRY(replay_debug_pc_connect(g));
     arena_init(&unpacked, (size_t)512 << 20);
     enum err err = emu_boot_load(&unpacked, &g->setup.boot, g->pc, &kind, ret_problem);
     arena_fini(&unpacked);
@@ -251,18 +188,44 @@ static void take_watches(struct debug_pc *g, const struct replay_watch *watch,
     }
 }
 
+/* Room for other stops; the machine forgets the old ones. */
+static enum err make_room(struct debug_pc *g, size_t break_count, size_t watch_count)
+{
+    uint32_t *linear = malloc((break_count + 1) * sizeof *linear);
+    struct emu_watch *watch = malloc((watch_count + 1) * sizeof *watch);
+    unsigned *access = malloc((watch_count + 1) * sizeof *access);
+    if (!linear || !watch || !access) {
+        free(linear);
+        free(watch);
+        free(access);
+        return ERR_nomem;
+    }
+    emu_cpu_set_breakpoints(g->pc->cpu, NULL, 0);
+    emu_cpu_set_watches(g->pc->cpu, NULL, 0);
+    free(g->break_linear);
+    free(g->watch);
+    free(g->watch_access);
+    g->break_linear = linear;
+    g->watch = watch;
+    g->watch_access = access;
+    return ERR_ok;
+}
+
 enum err replay_debug_pc_set_stops(void *self, const uint64_t *break_address,
                                    size_t break_count, const struct replay_watch *watch,
                                    size_t watch_count)
 {
     struct debug_pc *g = self;
-    if (break_count > EMU_BREAKPOINT_MAX || watch_count > EMU_WATCH_MAX)
+    if (break_count > DEBUG_PC_STOP_MAX || watch_count > DEBUG_PC_STOP_MAX)
         return ERR_limit;
+    TRY(make_room(g, break_count, watch_count));
     g->break_count = 0;
     for (size_t i = 0; i < break_count; i++) {
         if (break_address[i] <= UINT32_MAX)
             g->break_linear[g->break_count++] = (uint32_t)break_address[i];
     }
+    if (g->break_count)
+        qsort(g->break_linear, g->break_count, sizeof *g->break_linear, compare_linear);
     take_watches(g, watch, watch_count);
     return ERR_ok;
 }
@@ -299,18 +262,23 @@ static void go_again(struct debug_pc *g, const struct replay_snapshot *from,
         go(g, time, false, false);
 }
 
-/* An access was met in the slice behind `boundary`: to the place in front of it. */
+/* An access was met in the slice behind `boundary`: to the place in front of it, which
+ * is looked for in stretches and then in steps. */
 static void find_access(struct debug_pc *g, const struct replay_snapshot *from,
                         struct replay_stop *stop)
 {
+    static const uint64_t width[] = {STRETCH, 0};
     struct replay_time now = g->boundary;
     g->polls = false;
-    go_again(g, from, now);
-    do {
-        now = replay_debug_pc_time(g);
-        go(g, (struct replay_time){now.icount, now.sub + 1}, false, true);
-    } while (!g->hit.met && !g->err);
-    check(g->hit.met);
+    for (size_t i = 0; i < countof(width); i++) {
+        go_again(g, from, now);
+        do {
+            now = replay_debug_pc_time(g);
+            go(g, (struct replay_time){now.icount + width[i], now.sub + 1}, false,
+               true);
+        } while (!g->hit.met && !g->err);
+        check(g->hit.met);
+    }
     stop->kind = REPLAY_STOP_WATCH;
     stop->address = g->hit.address;
     stop->access = g->watch_access[g->hit.index];
@@ -335,8 +303,7 @@ static enum err run_from(struct debug_pc *g, const struct replay_until *until,
     enum err err = g->err;
     if (err) {
         struct replay_time time = g->err_time;
-        if (from)
-            go_again(g, from, time);
+        go_again(g, from, time);
     }
     return err;
 }
@@ -355,8 +322,7 @@ enum err replay_debug_pc_run(void *self, const struct replay_until *until,
     g->polls = true;
     g->started = replay_debug_pc_time(g);
     if (before(g->started, until->time)) {
-        if (g->setup.has_fs || (until->stops && g->watch_count))
-            err = replay_debug_pc_save(g, &from, &written);
+        err = replay_debug_pc_save(g, &from, &written);
         if (!err)
             err = run_from(g, until, from, ret_stop);
         if (from)

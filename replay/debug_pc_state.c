@@ -10,7 +10,7 @@
 
 struct replay_snapshot {
     struct pages_image image;
-    size_t input_next, reply_next;
+    size_t input_next, reply_next, derived_next, output_next;
     size_t state_size;
     uint8_t state[];
 };
@@ -46,6 +46,8 @@ enum err replay_debug_pc_save(void *self, struct replay_snapshot **ret_snapshot,
         return ERR_nomem;
     snapshot->input_next = g->input_next;
     snapshot->reply_next = g->reply_next;
+    snapshot->derived_next = g->derived_next;
+    snapshot->output_next = g->output_next;
     snapshot->state_size = g->scratch.size;
     memcpy(snapshot->state, g->scratch.data, g->scratch.size);
     replay_pages_copy(&snapshot->image, &g->live);
@@ -84,6 +86,8 @@ void replay_debug_pc_load(void *self, const struct replay_snapshot *snapshot)
     emu_ram_clear_dirty(ram);
     g->input_next = snapshot->input_next;
     g->reply_next = snapshot->reply_next;
+    g->derived_next = snapshot->derived_next;
+    g->output_next = snapshot->output_next;
     /* It was this machine's state. */
     check(!emu_pc_load(g->pc, bytes_of(snapshot->state, snapshot->state_size), field,
                        sizeof field));

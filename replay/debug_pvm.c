@@ -16,10 +16,14 @@
 
 /* ---- registers (trace-replay.md 9.1) ---- */
 
-enum { REG_COUNT = 18, REG_PC = 16, REG_GAS = 17, REG_SP = 2, FLAG_WRITTEN = 1 };
+enum {
+    REG_PC = DEBUG_PVM_REG_PC,
+    REG_GAS = DEBUG_PVM_REG_GAS,
+    FLAG_WRITTEN = 1,
+};
 
 /* RISC-V's 32-bit-encoded names for 13 registers of ours; zero, gp and tp are 0. */
-static const struct replay_register reg_row[REG_COUNT] = {
+const struct replay_register replay_debug_pvm_reg[DEBUG_PVM_REG_COUNT] = {
     {"zero", 8}, {"ra", 8}, {"sp", 8}, {"gp", 8}, {"tp", 8}, {"t0", 8},
     {"t1", 8},   {"t2", 8}, {"s0", 8}, {"s1", 8}, {"a0", 8}, {"a1", 8},
     {"a2", 8},   {"a3", 8}, {"a4", 8}, {"a5", 8}, {"pc", 8}, {"gas", 8},
@@ -30,7 +34,7 @@ static const int8_t phi_of[REG_PC] = {-1, 0, 1, -1, -1, 2,  3,  4,
                                       5,  6, 7, 8,  9,  10, 11, 12};
 
 #define REG(name) "<reg name=\"" name "\" bitsize=\"64\"/>"
-static const char description[] =
+const char replay_debug_pvm_description[] =
     "<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\">"
     "<target><architecture>riscv:rv64</architecture><osabi>none</osabi>"
     "<feature name=\"org.gnu.gdb.riscv.cpu\">" REG("zero") REG("ra") REG("sp") REG("gp")
@@ -42,19 +46,25 @@ static const char description[] =
                       "</feature></target>";
 #undef REG
 
-static void register_get(void *self, unsigned index, uint8_t *ret_bytes)
+void replay_debug_pvm_register(const struct pvm_state *state, uint64_t code_base,
+                               unsigned index, uint8_t *ret_bytes)
 {
-    struct debug_pvm *g = self;
-    const struct pvm_state *state = &g->session->state;
     uint64_t value = 0;
     if (index == REG_PC)
-        value = DEBUG_PVM_CODE_BASE + state->pc;
+        value = code_base + state->pc;
     else if (index == REG_GAS)
         value = state->gas;
     else if (phi_of[index] >= 0)
         value = state->reg[phi_of[index]];
     for (unsigned i = 0; i < 8; i++)
         ret_bytes[i] = (uint8_t)(value >> (8 * i));
+}
+
+static void register_get(void *self, unsigned index, uint8_t *ret_bytes)
+{
+    struct debug_pvm *g = self;
+    replay_debug_pvm_register(&g->session->state, DEBUG_PVM_CODE_BASE, index,
+                              ret_bytes);
 }
 
 /* ---- memory: the guest's, and the code above it ---- */
@@ -69,15 +79,13 @@ static size_t read_code(struct debug_pvm *g, uint64_t pc, uint8_t *data, size_t 
     return count;
 }
 
-static size_t memory_read(void *self, uint64_t address, uint8_t *data, size_t size)
+size_t replay_debug_pvm_read(const struct pvm_mem *mem, uint64_t address, uint8_t *data,
+                             size_t size)
 {
-    struct debug_pvm *g = self;
-    if (address >= DEBUG_PVM_CODE_BASE)
-        return read_code(g, address - DEBUG_PVM_CODE_BASE, data, size);
     size_t done = 0;
-    while (done < size && address + done < DEBUG_PVM_CODE_BASE) {
+    while (mem && done < size && address + done <= UINT32_MAX) {
         uint32_t at = (uint32_t)(address + done), offset = at % PVM_PAGE_SIZE;
-        const uint8_t *page = pvm_mem_page(g->session->state.mem, at / PVM_PAGE_SIZE);
+        const uint8_t *page = pvm_mem_page(mem, at / PVM_PAGE_SIZE);
         size_t count = PVM_PAGE_SIZE - offset;
         if (!page)
             break;
@@ -86,6 +94,14 @@ static size_t memory_read(void *self, uint64_t address, uint8_t *data, size_t si
         done += count;
     }
     return done;
+}
+
+static size_t memory_read(void *self, uint64_t address, uint8_t *data, size_t size)
+{
+    struct debug_pvm *g = self;
+    if (address >= DEBUG_PVM_CODE_BASE)
+        return read_code(g, address - DEBUG_PVM_CODE_BASE, data, size);
+    return replay_debug_pvm_read(g->session->state.mem, address, data, size);
 }
 
 static unsigned disassemble(void *self, uint64_t address, struct buf *text)
@@ -245,19 +261,106 @@ static enum err hash(void *self, uint8_t ret_hash[32])
     return err;
 }
 
+/* ---- checkpoints of the trace ---- */
+
+struct storing {
+    struct debug_pvm *g;
+    struct pages_image *image;
+};
+
+static enum err store_pages(void *self, uint64_t first_page, struct bytes bytes)
+{
+    struct storing *s = self;
+    const struct pvm_mem *mem = s->g->session->state.mem;
+    for (size_t i = 0; i < bytes.size / PVM_PAGE_SIZE; i++) {
+        uint32_t page = (uint32_t)(first_page + i);
+        if (pvm_mem_access(mem, page) == PVM_ACCESS_NONE)
+            return ERR_trace_event;
+        TRY(replay_pages_set(s->image, page, bytes.data + i * PVM_PAGE_SIZE, 0,
+                             &s->g->memory));
+    }
+    return ERR_ok;
+}
+
+/* The page map of a program never changes; what has been written to does. */
+static enum err store_run(void *self, uint32_t first, uint32_t count, unsigned mode,
+                          bool written)
+{
+    struct storing *s = self;
+    for (uint32_t page = first; page < first + count; page++) {
+        uint8_t flags;
+        if (pvm_mem_access(s->g->session->state.mem, page) != (enum pvm_access)mode)
+            return ERR_trace_event;
+        if (written)
+            TRY(replay_pages_set(s->image, page,
+                                 replay_pages_get(s->image, page, &flags), FLAG_WRITTEN,
+                                 &s->g->memory));
+    }
+    return ERR_ok;
+}
+
+static enum err check_stored(struct debug_pvm *g, const struct trace_checkpoint *c)
+{
+    uint8_t digest[HASH256_SIZE];
+    TRY(hash(g, digest));
+    return memcmp(digest, c->state_hash.byte, sizeof digest) == 0 ? ERR_ok
+                                                                  : ERR_trace_event;
+}
+
+/* Fill a snapshot, go there, and see whether it is what it says. */
+static enum err take_stored(struct debug_pvm *g, size_t index,
+                            struct replay_snapshot *snapshot)
+{
+    struct storing storing = {g, &snapshot->image};
+    struct trace_checkpoint checkpoint;
+    struct trace_pvm_machine machine;
+    arena_clear(&g->event);
+    g->reader_icount = UINT64_MAX;
+    TRY(trace_checkpoint_load(&g->event, g->source, &g->stored, index, &checkpoint,
+                              store_pages, &storing));
+    TRY(trace_pvm_machine_get(checkpoint.machine, &machine));
+    TRY(replay_access_each(machine.access, store_run, &storing));
+    snapshot->state = g->session->state;
+    TRY(replay_checkpoint_registers(&checkpoint, &machine, g->setup.gas,
+                                    &snapshot->state));
+    load(g, snapshot);
+    TRY(check_stored(g, &checkpoint));
+    replay_debug_pvm_settle(g);
+    snapshot->state = g->session->state;
+    return ERR_ok;
+}
+
+static enum err stored(void *self, size_t index, struct replay_snapshot **ret_snapshot,
+                       struct replay_time *ret_time)
+{
+    struct debug_pvm *g = self;
+    struct replay_snapshot *snapshot = calloc(1, sizeof *snapshot);
+    if (!snapshot)
+        return ERR_nomem;
+    g->memory += sizeof *snapshot;
+    enum err err = take_stored(g, index, snapshot);
+    if (err) {
+        drop(g, snapshot);
+        return err;
+    }
+    *ret_time = time_of(g);
+    *ret_snapshot = snapshot;
+    return ERR_ok;
+}
+
 static const struct replay_guest_ops ops = {
     .name = "pvm",
     .gdb = "gdb-multiarch",
     .lists_written = true,
     .watch_before = true,
     .has_gas = true,
-    .reg = reg_row,
-    .reg_count = REG_COUNT,
+    .reg = replay_debug_pvm_reg,
+    .reg_count = DEBUG_PVM_REG_COUNT,
     .general_count = REG_GAS,
     .pc_reg = REG_PC,
     .code_reg = REG_PC,
-    .sp_reg = REG_SP,
-    .description = description,
+    .sp_reg = DEBUG_PVM_REG_SP,
+    .description = replay_debug_pvm_description,
     .register_get = register_get,
     .memory_read = memory_read,
     .time = time_of,
@@ -271,6 +374,7 @@ static const struct replay_guest_ops ops = {
     .load = load,
     .drop = drop,
     .snapshot_memory = snapshot_memory,
+    .stored = stored,
     .hash = hash,
 };
 
@@ -384,6 +488,9 @@ enum err replay_debug_pvm_open(const struct trace_source *source,
     TRY(survey(g, debug, message));
     replay_debug_pvm_settle(g);
     g->reader_icount = UINT64_MAX;
+    if (trace_checkpoint_list(&g->arena, source, &g->stored))
+        g->stored = (struct trace_checkpoint_list){0}; /* they only save time */
+    debug->guest.stored = g->stored;
     debug->guest.start.icount = g->session->state.icount;
     debug->guest.end = g->end;
     return ERR_ok;

@@ -24,6 +24,7 @@ struct debug_pvm {
     struct pvm_program *program;    /* of the session */
     struct trace_reader *reader;    /* the recorded calls */
     uint64_t reader_icount;         /* all calls before it have been read */
+    struct trace_checkpoint_list stored;
     struct replay_time end;
 
     /* How to stop at an icount, when an engine stops at gas: see debug_pvm_run.c. */
@@ -50,6 +51,22 @@ struct debug_pvm {
     size_t written_count, written_capacity;
     uint64_t memory;
 };
+
+/* What every guest of PVM programs shows (trace-replay.md 9.1): its registers, with the
+ * place of its code, and memory. */
+enum {
+    DEBUG_PVM_REG_COUNT = 18,
+    DEBUG_PVM_REG_SP = 2,
+    DEBUG_PVM_REG_PC = 16,
+    DEBUG_PVM_REG_GAS = 17,
+};
+extern const struct replay_register replay_debug_pvm_reg[DEBUG_PVM_REG_COUNT];
+extern const char replay_debug_pvm_description[];
+void replay_debug_pvm_register(const struct pvm_state *state, uint64_t code_base,
+                               unsigned index, uint8_t *ret_bytes);
+/* `mem` may be NULL; answers how many bytes there are. */
+size_t replay_debug_pvm_read(const struct pvm_mem *mem, uint64_t address, uint8_t *data,
+                             size_t size);
 
 /* The gas clock of a state. */
 static inline uint64_t debug_pvm_clock(const struct debug_pvm *g)

@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Gas of one run of the engine: between two of them we look for an interrupt. */
-enum { SLICE_GAS = 1 << 20, STEPS_PER_POLL = 4096, RATIO_ONE = 16 };
+/* Between two runs of the engine we look for an interrupt. */
+enum { STEPS_PER_POLL = 4096, RATIO_ONE = 16 };
 
 void replay_debug_pvm_settle(struct debug_pvm *g)
 {
@@ -324,10 +324,9 @@ static uint64_t gas_before(const struct debug_pvm *g)
     if (left <= over)
         return 0;
     left -= over;
-    uint64_t gas = left > UINT64_MAX / RATIO_ONE
-                       ? SLICE_GAS
-                       : left * RATIO_ONE / g->insns_per_gas_16;
-    return gas < SLICE_GAS ? gas : SLICE_GAS;
+    if (left > REPLAY_INTERRUPT_EVERY / 2)
+        left = REPLAY_INTERRUPT_EVERY / 2;
+    return left * RATIO_ONE / g->insns_per_gas_16;
 }
 
 static bool run_slice(struct debug_pvm *g, uint64_t gas)

@@ -295,8 +295,12 @@ static enum err replay(struct replay_session *s, struct replay_ecall *e,
         return ERR_trace_event;
     /* What the trace has filled in is gone after the next event. */
     TRY(apply(&e->event, outside ? e->event.wbytes : call->write_bytes, state));
+    bool quiet =
+        e->event.outcome == OUTCOME_CONTINUE && !console_bytes(s, e, call).size;
     if (digest)
         replay_session_digest(s, *digest);
+    if (quiet)
+        replay_session_passed(s, state);
     return s->err;
 }
 

@@ -147,6 +147,27 @@ static enum err check_copy(struct follow *f, bool quiet)
     return ERR_unsupported;
 }
 
+/* The last checkpoint in front of the limit, if there is one. */
+static void choose_start(struct follow *f, const struct replay_limit *limit,
+                         struct replay_session_options *options)
+{
+    struct trace_checkpoint_list *list = &f->stored;
+    size_t index = SIZE_MAX;
+    if (f->options->from_start || f->copy ||
+        trace_checkpoint_list(&f->arena, f->source, list))
+        return; /* what is wrong with the file, the replay will say */
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->ref[i].clock.gas < limit->gas && list->ref[i].seq < limit->seq)
+            index = i;
+    }
+    if (index == SIZE_MAX)
+        return;
+    options->start = list;
+    options->start_index = index;
+    f->report->started_late = true;
+    f->report->start_icount = list->ref[index].clock.icount;
+}
+
 static enum err open_session(struct follow *f, const struct replay_limit *limit,
                              bool quiet)
 {
@@ -155,6 +176,7 @@ static enum err open_session(struct follow *f, const struct replay_limit *limit,
         .trace = f->trace,
         .copy = f->copy,
         .source = f->source,
+        .checkpoints = f->checkpoints,
         .limit = *limit,
         .engine = o->engine,
         .dispatch = o->dispatch,
@@ -164,6 +186,8 @@ static enum err open_session(struct follow *f, const struct replay_limit *limit,
     };
     if (o->gas_max && o->gas_max < limit->gas)
         options.limit.gas = o->gas_max;
+    if (!quiet && o->to.kind != REPLAY_AT_END)
+        choose_start(f, limit, &options);
     enum err err = replay_session_create(&f->arena, &f->setup, &options, &f->session);
     if (err == ERR_nomem)
         replay_follow_say(f->report, REPLAY_FAILED, "%s", err_text(err));
@@ -252,6 +276,11 @@ static enum err find_position(struct follow *f, struct follow_stop *ret_stop)
     struct trace_reader *reader;
     uint64_t seq;
     struct trace_clock clock;
+    if (to->sub) {
+        replay_follow_say(f->report, REPLAY_FAILED,
+                          "only a pc has places inside an instruction");
+        return ERR_usage;
+    }
     if (to->kind == REPLAY_AT_GAS)
         stop.limit.gas = to->value;
     if (to->kind == REPLAY_AT_END || to->kind == REPLAY_AT_GAS) {
@@ -371,6 +400,26 @@ static void run(struct follow *f, const struct follow_stop *stop)
     judge(f, err);
 }
 
+void replay_follow_run(struct follow *f)
+{
+    const struct follow_stop stop = {REPLAY_NO_LIMIT, UINT64_MAX};
+    run(f, &stop);
+}
+
+/* One replay up to `stop`. */
+static void replay(struct follow *f, const struct follow_stop *stop)
+{
+    struct replay_report *report = f->report;
+    enum err err = replay_follow_open(f, &stop->limit, false);
+    if (err)
+        report->err = err;
+    else
+        run(f, stop);
+    if (report->class == REPLAY_DIVERGED && f->options->locate && !report->started_late)
+        replay_follow_locate(f);
+    replay_follow_close(f);
+}
+
 void replay_trace(const struct trace_source *source,
                   const struct replay_options *options,
                   struct replay_report *ret_report)
@@ -390,13 +439,18 @@ void replay_trace(const struct trace_source *source,
         if (err && !ret_report->class)
             replay_follow_say(ret_report, REPLAY_DAMAGED, "%s", err_text(err));
     }
-    if (!err)
-        err = replay_follow_open(&f, &stop.limit, false);
-    if (err)
+    if (err) {
         ret_report->err = err;
-    else
-        run(&f, &stop);
-    if (ret_report->class == REPLAY_DIVERGED && options->locate)
-        replay_follow_locate(&f);
-    replay_follow_close(&f);
+        return;
+    }
+    replay(&f, &stop);
+    /* What a checkpoint leads to is no evidence against the events. */
+    if (ret_report->started_late && ret_report->class != REPLAY_STOPPED &&
+        ret_report->class != REPLAY_OPEN && ret_report->err != ERR_interrupted) {
+        struct replay_options again = *options;
+        again.from_start = true;
+        *ret_report = (struct replay_report){0};
+        f.options = &again;
+        replay(&f, &stop);
+    }
 }

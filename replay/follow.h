@@ -6,6 +6,7 @@
 #define REPLAY_FOLLOW_H
 
 #include "replay/replay.h"
+#include "trace/checkpoint.h"
 
 struct follow {
     const struct trace_source *source;
@@ -17,6 +18,8 @@ struct follow {
     struct trace *trace;
     struct trace *copy;
     struct replay_session *session;
+    struct replay_checkpoints checkpoints; /* to be taken */
+    struct trace_checkpoint_list stored;   /* those of the trace */
 };
 
 /* Where to stop: run to a boundary of the trace, then step to an icount. */
@@ -30,6 +33,9 @@ struct follow_stop {
 ERR_MUST_CHECK enum err
 replay_follow_open(struct follow *f, const struct replay_limit *limit, bool quiet);
 void replay_follow_close(struct follow *f);
+
+/* Run what was opened to the end of the trace, and judge. */
+void replay_follow_run(struct follow *f);
 
 /* The last place at or before `icount` where a session can stop, by reading the trace
  * up to event `seq_max`. */

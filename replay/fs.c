@@ -9,12 +9,14 @@
 
 #include <string.h>
 
-enum { QUEUE = 1, OP_NONE = 256 };
+enum { QUEUE = 1, NOTIFY_QUEUE = 2, OP_NONE = 256 };
+enum { NOTE_SIZE_BASE = 256, NOTE_SIZE_EXTENDED = 512 };
 
 struct replay_fs {
     const struct replay_fs_setup *setup;
     struct v86fs_server *server; /* NULL: replies are in the trace */
     struct trace *trace;
+    struct v86fs_notes *notes;
 };
 
 enum err replay_fs_create(struct arena *arena, const struct replay_fs_setup *setup,
@@ -27,6 +29,8 @@ enum err replay_fs_create(struct arena *arena, const struct replay_fs_setup *set
     *fs = (struct replay_fs){.setup = setup, .server = server, .trace = trace};
     if (server)
         v86fs_server_negotiate(server, setup->features);
+    TRY(v86fs_notes_create(arena, REPLAY_FS_NOTE_COUNT_MAX, &fs->notes));
+    v86fs_notes_start(fs->notes, setup->features ? NOTE_SIZE_EXTENDED : NOTE_SIZE_BASE);
     TRY(replay_fs_setup_emit(setup, trace));
     *ret_fs = fs;
     return ERR_ok;
@@ -102,6 +106,33 @@ enum err replay_fs_serve(struct replay_fs *fs, uint64_t tick, struct bytes reque
     if (!err)
         err = emit_reply(fs, bytes_of(reply, *ret_size));
     return err;
+}
+
+enum err replay_fs_notify(struct replay_fs *fs, uint64_t tick, struct bytes frame,
+                          enum v86fs_note_result *ret_result)
+{
+    struct trace_virtio_notify event = {.queue = NOTIFY_QUEUE, .data = frame};
+    if (fs->trace) {
+        fs->trace->clock.icount = tick;
+        TRY(trace_virtio_notify(fs->trace, &event));
+    }
+    *ret_result = v86fs_notes_frame(fs->notes, event.data);
+    return ERR_ok;
+}
+
+uint32_t replay_fs_note_room(const struct replay_fs *fs)
+{
+    return REPLAY_FS_NOTE_COUNT_MAX - v86fs_notes_count(fs->notes);
+}
+
+struct bytes replay_fs_note(const struct replay_fs *fs)
+{
+    return v86fs_notes_first(fs->notes);
+}
+
+void replay_fs_note_taken(struct replay_fs *fs)
+{
+    v86fs_notes_drop_first(fs->notes);
 }
 
 enum err replay_fs_end(struct replay_fs *fs, uint64_t reason)

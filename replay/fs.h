@@ -4,8 +4,8 @@
  *
  * Who asks is a program behind a socket or a mount; its requests are what the trace
  * begins with, one after the other.  Each becomes virtio.request and virtio.reply of
- * device 0, queue 1.  icount counts ticks of `tick_ns` since `epoch_ns`, so the time of
- * a request is its place in the trace.
+ * device 0, queue 1, what others change in a tree virtio.notify.  icount counts ticks
+ * of `tick_ns` since `epoch_ns`, so the time of a request is its place in the trace.
  *
  * A session is derived when every tree is a function of the requests (memory, images);
  * then its replies are computed again and compared.  Otherwise they are in the trace.
@@ -18,7 +18,11 @@
 #include "replay/replay.h"
 #include "v86fs/v86fs.h"
 
-enum { REPLAY_FS_EXPORT_MAX = 16, REPLAY_FS_REQUEST_SHOWN = 1024 };
+enum {
+    REPLAY_FS_EXPORT_MAX = 16,
+    REPLAY_FS_REQUEST_SHOWN = 1024,
+    REPLAY_FS_NOTE_COUNT_MAX = 1024,
+};
 
 /* One tree as the trace describes it.  Texts are the command line's; bytes borrowed. */
 struct replay_fs_export {
@@ -62,6 +66,19 @@ ERR_MUST_CHECK enum err replay_fs_serve(struct replay_fs *fs, uint64_t tick,
                                         struct bytes request, uint8_t *reply,
                                         size_t reply_size_max, size_t *ret_size);
 
+/* A notification, a whole frame: emitted at a tick between two requests, and queued for
+ * whoever takes it; what the queue says is *ret_result. */
+ERR_MUST_CHECK enum err replay_fs_notify(struct replay_fs *fs, uint64_t tick,
+                                         struct bytes frame,
+                                         enum v86fs_note_result *ret_result);
+
+/* How many more are sure of a place. */
+uint32_t replay_fs_note_room(const struct replay_fs *fs);
+
+/* The oldest that waits, borrowed until the next call; size 0: none.  It was taken. */
+struct bytes replay_fs_note(const struct replay_fs *fs);
+void replay_fs_note_taken(struct replay_fs *fs);
+
 /* The end of a recording: `reason` of session.end. */
 ERR_MUST_CHECK enum err replay_fs_end(struct replay_fs *fs, uint64_t reason);
 
@@ -87,6 +104,7 @@ struct replay_fs_report {
     struct hash256 identity;
     uint64_t event_count;
     uint64_t request_count;
+    uint64_t note_count; /* notifications */
     bool derived;
     bool diverged;
     struct trace_divergence divergence;
@@ -116,6 +134,11 @@ const struct replay_fs_setup *replay_fs_player_setup(const struct replay_fs_play
 ERR_MUST_CHECK enum err replay_fs_player_serve(struct replay_fs_player *player,
                                                struct bytes request, uint8_t *reply,
                                                size_t reply_size_max, size_t *ret_size);
+
+/* The notification that the client was told next at this place of the session; size 0:
+ * the next thing is a request.  It was taken. */
+struct bytes replay_fs_player_note(struct replay_fs_player *player);
+void replay_fs_player_note_taken(struct replay_fs_player *player);
 
 /* The client is done; fills the report. */
 void replay_fs_player_close(struct replay_fs_player *player);

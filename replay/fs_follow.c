@@ -159,16 +159,34 @@ static void keep_request(struct replay_fs_report *report, struct bytes request)
         memcpy(report->request, request.data, report->request_size);
 }
 
-/* What comes from outside between two requests. */
-static enum err skip_notes(struct replay_fs_player *p)
+static bool next_is_note(struct replay_fs_player *p)
 {
-    const struct trace_record *next;
-    while ((next = trace_peek(p->trace)) && next->kind->id == TRACE_ID_virtio_notify) {
-        struct trace_virtio_notify note = {0};
-        p->trace->clock = next->clock;
-        TRY(trace_virtio_notify(p->trace, &note));
+    const struct trace_record *next = trace_peek(p->trace);
+    return next && next->kind->id == TRACE_ID_virtio_notify;
+}
+
+/* What comes from outside between two requests goes into the queue. */
+static enum err follow_notes(struct replay_fs_player *p)
+{
+    while (next_is_note(p)) {
+        enum v86fs_note_result result;
+        TRY(replay_fs_notify(p->fs, trace_peek(p->trace)->clock.icount,
+                             (struct bytes){0}, &result));
+        p->report->note_count++;
     }
     return ERR_ok;
+}
+
+struct bytes replay_fs_player_note(struct replay_fs_player *p)
+{
+    if (!p->err)
+        p->err = follow_notes(p);
+    return replay_fs_note(p->fs);
+}
+
+void replay_fs_player_note_taken(struct replay_fs_player *p)
+{
+    replay_fs_note_taken(p->fs);
 }
 
 enum err replay_fs_player_serve(struct replay_fs_player *p, struct bytes request,
@@ -177,7 +195,7 @@ enum err replay_fs_player_serve(struct replay_fs_player *p, struct bytes request
     *ret_size = 0;
     if (p->err)
         return p->err;
-    p->err = skip_notes(p);
+    p->err = follow_notes(p);
     const struct trace_record *next = trace_peek(p->trace);
     uint64_t tick = next ? next->clock.icount : p->trace->clock.icount;
     keep_request(p->report, request);
@@ -251,7 +269,7 @@ static void finish(struct replay_fs_player *p)
 {
     struct trace_session_end end = {0};
     if (!p->err)
-        p->err = skip_notes(p);
+        p->err = follow_notes(p);
     const struct trace_record *next = p->err ? NULL : trace_peek(p->trace);
     if (next && next->kind->id == TRACE_ID_session_end) {
         p->trace->clock = next->clock;
@@ -283,7 +301,9 @@ void replay_fs_player_close(struct replay_fs_player *player)
 static enum err play_all(struct replay_fs_player *p)
 {
     for (uint64_t count = 0;; count++) {
-        TRY(skip_notes(p));
+        TRY(follow_notes(p));
+        while (replay_fs_note(p->fs).size)
+            replay_fs_note_taken(p->fs); /* nobody listens */
         const struct trace_record *next = trace_peek(p->trace);
         if (!next || next->kind->id != TRACE_ID_virtio_request)
             return ERR_ok;

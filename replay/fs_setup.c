@@ -4,9 +4,9 @@
  * the device, its exports have two digits, so that the order holds.
  */
 #include "replay/fs_setup.h"
+#include "replay/setup.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -106,7 +106,6 @@ struct setup_reader {
     struct replay_fs_setup *setup;
     struct replay_refusal *refusal;
     const struct replay_fs_more *more; /* NULL: a session of a file server */
-    char last_key[KEY_SIZE];
     bool session;
     uint64_t origin;
     uint8_t *image[REPLAY_FS_EXPORT_MAX];
@@ -114,22 +113,9 @@ struct setup_reader {
     struct hash256 image_hash[REPLAY_FS_EXPORT_MAX];
 };
 
-__attribute__((format(printf, 3, 4))) static enum err
-refuse(struct setup_reader *r, enum replay_class class, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    r->refusal->class = (uint8_t) class;
-    (void)vsnprintf(r->refusal->text, sizeof r->refusal->text, format, args);
-    va_end(args);
-    return ERR_trace_event;
-}
-
 static enum err next(struct setup_reader *r)
 {
-    bool end;
-    TRY(trace_reader_next(r->reader, &r->record, &end));
-    return end ? ERR_trace_end : ERR_ok;
+    return replay_setup_next(r->reader, &r->record);
 }
 
 static bool parse_number(const char *text, uint64_t max, uint64_t *ret_number)
@@ -187,8 +173,9 @@ static bool set_export(struct setup_reader *r, const char *key, const char *valu
     return strcmp(key + 3, "digest") != 0 || export->has_digest;
 }
 
-static bool set_key(struct setup_reader *r, const char *key, const char *value)
+static bool set_key(void *self, const char *key, const char *value)
 {
+    struct setup_reader *r = self;
     struct replay_fs_setup *setup = r->setup;
     uint64_t number = 0;
     if (r->more && strncmp(key, "pc.", 3) == 0)
@@ -216,25 +203,6 @@ static bool set_key(struct setup_reader *r, const char *key, const char *value)
     return number <= UINT32_MAX;
 }
 
-static enum err read_config(struct setup_reader *r)
-{
-    while (r->record.kind->id == TRACE_ID_session_config) {
-        struct trace_session_config config = {0};
-        TRY(trace_decode_session_config(r->reader, &r->record, r->arena, &config));
-        const char *key = config.key ? config.key : "";
-        const char *value = config.value ? config.value : "";
-        if (strcmp(key, r->last_key) <= 0)
-            return refuse(r, REPLAY_DAMAGED, "key %.40s is out of order", key);
-        if (!set_key(r, key, value))
-            return refuse(r, REPLAY_OTHER_CONFIGURATION,
-                          "key %.30s, value %.40s: not known to this version", key,
-                          value);
-        (void)snprintf(r->last_key, sizeof r->last_key, "%s", key);
-        TRY(next(r));
-    }
-    return ERR_ok;
-}
-
 static enum err add_image(struct setup_reader *r, const struct trace_input_file *file)
 {
     char name[KEY_SIZE];
@@ -249,8 +217,8 @@ static enum err add_image(struct setup_reader *r, const struct trace_input_file 
         file->offset != r->image_read[index] || !file->hash.present ||
         (file->offset && file->size != r->setup->export[index].image.size) ||
         file->data.size > file->size - file->offset)
-        return refuse(r, REPLAY_DAMAGED, "event %" PRIu64 ": no piece of an image",
-                      r->record.seq);
+        return replay_refuse(r->refusal, REPLAY_DAMAGED,
+                             "event %" PRIu64 ": no piece of an image", r->record.seq);
     struct bytes *image = &r->setup->export[index].image;
     if (!file->offset) {
         r->image[index] = arena_alloc(r->arena, (size_t)file->size, 1);
@@ -287,7 +255,8 @@ static enum err read_images(struct setup_reader *r)
         struct hash256 hash = hash256_of(image.data, image.size);
         if (image.size != r->image_read[i] ||
             (image.size && !hash256_equal(&hash, &r->image_hash[i])))
-            err = refuse(r, REPLAY_DAMAGED, "image %zu is not whole", i);
+            err =
+                replay_refuse(r->refusal, REPLAY_DAMAGED, "image %zu is not whole", i);
     }
     return err;
 }
@@ -296,16 +265,18 @@ static enum err check_setup(struct setup_reader *r)
 {
     struct replay_fs_setup *setup = r->setup;
     if (!r->session && !r->more)
-        return refuse(r, REPLAY_OTHER_VERSION, "no session of a file server");
+        return replay_refuse(r->refusal, REPLAY_OTHER_VERSION,
+                             "no session of a file server");
     if ((!setup->tick_ns && !r->more) ||
         (!setup->handle_count_max && setup->export_count) || r->origin > 1 ||
         setup->features & ~(uint32_t)V86FS_FEATURES)
-        return refuse(r, REPLAY_OTHER_CONFIGURATION,
-                      "fs.0.features, handles, origin or tick");
+        return replay_refuse(r->refusal, REPLAY_OTHER_CONFIGURATION,
+                             "fs.0.features, handles, origin or tick");
     for (size_t i = 0; i < setup->export_count; i++) {
         struct replay_fs_export *export = &setup->export[i];
         if (!export->spec)
-            return refuse(r, REPLAY_DAMAGED, "fs.0.%02zu has no spec", i);
+            return replay_refuse(r->refusal, REPLAY_DAMAGED, "fs.0.%02zu has no spec",
+                                 i);
         if (!export->name)
             export->name = "";
     }
@@ -328,21 +299,22 @@ enum err replay_fs_setup_read(struct arena *arena, struct trace_reader *reader,
     *ret_setup = (struct replay_fs_setup){0};
     TRY(next(&r));
     if (r.record.kind->id != TRACE_ID_session_begin)
-        return refuse(&r, REPLAY_DAMAGED, "the first event is %.32s",
-                      r.record.kind->wire);
+        return replay_refuse(ret_refusal, REPLAY_DAMAGED, "the first event is %.32s",
+                             r.record.kind->wire);
     TRY(trace_decode_session_begin(reader, &r.record, arena, &begin));
     if (begin.spec != TRACE_SPEC || begin.seed)
-        return refuse(&r, REPLAY_OTHER_VERSION, "event specification or chaos");
+        return replay_refuse(ret_refusal, REPLAY_OTHER_VERSION,
+                             "event specification or chaos");
     ret_setup->epoch_ns = begin.epoch;
     TRY(next(&r));
-    TRY(read_config(&r));
+    TRY(replay_setup_keys(arena, reader, &r.record, set_key, &r, ret_refusal));
     TRY(check_setup(&r));
     TRY(read_images(&r));
     if (ret_next)
         *ret_next = r.record;
     if (!more && r.record.kind->id != TRACE_ID_virtio_ready)
-        return refuse(&r, REPLAY_DAMAGED,
-                      "event %" PRIu64 " is %.32s, not virtio.ready", r.record.seq,
-                      r.record.kind->wire);
+        return replay_refuse(ret_refusal, REPLAY_DAMAGED,
+                             "event %" PRIu64 " is %.32s, not virtio.ready",
+                             r.record.seq, r.record.kind->wire);
     return ERR_ok;
 }

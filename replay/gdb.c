@@ -315,6 +315,7 @@ static void input(struct replay_gdb *gdb, uint8_t byte)
     bool acks = !gdb->no_ack;
     switch (replay_gdb_parse(&gdb->parser, byte, acks)) {
     case GDB_PACKET:
+        gdb->packet_count++;
         if (acks)
             buf_byte(&gdb->out, '+');
         dispatch(gdb, (const char *)gdb->parser.data, gdb->parser.size);
@@ -342,6 +343,11 @@ bool replay_gdb_input(struct replay_gdb *gdb, struct bytes bytes, struct buf *ou
     *out = gdb->out;
     gdb->out = own;
     return !gdb->closed && !out->err;
+}
+
+uint64_t replay_gdb_packet_count(const struct replay_gdb *gdb)
+{
+    return gdb->packet_count;
 }
 
 /* ---- life ---- */

@@ -37,6 +37,9 @@ void replay_gdb_close(struct replay_gdb *gdb);
  * the time line's `interrupted` is asked. */
 bool replay_gdb_input(struct replay_gdb *gdb, struct bytes input, struct buf *out);
 
+/* Packets taken so far, whatever was in them. */
+uint64_t replay_gdb_packet_count(const struct replay_gdb *gdb);
+
 /* A new client: no acknowledgements, features or stops are left of the one before. */
 void replay_gdb_connect(struct replay_gdb *gdb);
 

@@ -61,7 +61,9 @@ static void do_when(struct command *c)
     if (!replay_query_event(gdb->query, now.icount, true, &next))
         buf_printf(c->text, " event %" PRIu64 " chunk at %" PRIu64, next.seq,
                    trace_reader_chunk(gdb->query->reader).offset);
-    buf_printf(c->text, " frame 0 (%" PRIu64 "%% of %" PRIu64 ")\n",
+    const struct replay_stack_ops *stack = &gdb->guest->ops->stack;
+    buf_printf(c->text, " frame %" PRIu32 " (%" PRIu64 "%% of %" PRIu64 ")\n",
+               stack->depth ? stack->depth(gdb->guest->self) : 0,
                end.icount ? (uint64_t)((double)now.icount * 100 / (double)end.icount)
                           : 100,
                end.icount);
@@ -87,7 +89,36 @@ static void do_check(struct command *c)
 
 static void do_frames(struct command *c)
 {
-    buf_text(c->text, "0: program 0\n");
+    const struct replay_guest *guest = c->gdb->guest;
+    if (guest->ops->stack.put_frames)
+        guest->ops->stack.put_frames(guest->self, c->text);
+    else
+        buf_text(c->text, "0: program 0\n");
+}
+
+static void do_instance(struct command *c)
+{
+    const struct replay_guest *guest = c->gdb->guest;
+    if (guest->ops->stack.put_instance)
+        guest->ops->stack.put_instance(guest->self, c->text);
+    else
+        buf_text(c->text, "this guest has no instances\n");
+}
+
+/* in INSTANCE: breakpoints and watchpoints are for this one only. */
+static void do_in(struct command *c)
+{
+    const struct replay_guest *guest = c->gdb->guest;
+    const char *which = c->word[0] ? c->word[0] : "";
+    if (!guest->ops->stack.restrict_stops)
+        buf_text(c->text, "this guest has no instances\n");
+    else if (guest->ops->stack.restrict_stops(guest->self, which))
+        buf_printf(c->text, "stops are for %s\n",
+                   strcmp(which, "any") == 0 ? "any instance" : which);
+    else
+        buf_text(c->text,
+                 "in program:N | depth:N | HASH | any: where stops are heeded; "
+                 "HASH is at least 4 digits of an instance, type or image\n");
 }
 
 static void do_hash(struct command *c)
@@ -108,9 +139,11 @@ static void do_stats(struct command *c)
     buf_printf(c->text,
                "snapshots %" PRIu64 " (%" PRIu64 " KiB, %" PRIu64
                " dropped), instructions executed %" PRIu64 ", seeks %" PRIu64
-               ", loads %" PRIu64 ", stretches skipped %" PRIu64 "\n",
+               ", loads %" PRIu64 ", stretches skipped %" PRIu64
+               ", checkpoints of the trace %" PRIu64 "\n",
                s.snapshot_count, s.snapshot_memory / 1024, s.dropped_count,
-               s.instruction_count, s.seek_count, s.load_count, s.skipped_count);
+               s.instruction_count, s.seek_count, s.load_count, s.skipped_count,
+               s.stored_count);
 }
 
 /* ---- stops of our own ---- */
@@ -446,6 +479,8 @@ static const struct row {
     {"visited", do_visited, "positions left by a seek"},
     {"hash", do_hash, "digest of the whole machine"},
     {"frames", do_frames, "call stack of programs"},
+    {"instance", do_instance, "the instance that runs: hashes, slots"},
+    {"in", do_in, "program:N | depth:N | HASH | any: where stops are heeded"},
     {"diff", do_diff, "FILE: the first event that differs there"},
     {"disas", do_disas, "[PC] [native]: instructions, or the host's code"},
     {"stats", do_stats, "what the debugger has done so far"},

@@ -33,6 +33,7 @@ struct replay_gdb {
     struct buf out;  /* to be sent; the caller's for the time of a call */
     struct buf last; /* the last packet, to be sent again */
     struct buf answer;
+    uint64_t packet_count;
     bool no_ack, closed;
     bool swbreak, hwbreak; /* gdb understands these stop reasons */
 

@@ -31,6 +31,7 @@ struct replay_kernel_options {
     struct trace *copy;  /* recording, takes what a replay produces; NULL */
     struct replay_engine engine;
     uint64_t gas_max; /* ERR_limit before more than that could be spent; 0: none */
+    uint64_t seq_max; /* replay: stop in front of this event of a request; 0: do not */
     bool (*interrupted)(void); /* polled; NULL: never */
 };
 
@@ -97,13 +98,19 @@ ERR_MUST_CHECK enum err replay_kernel_request(struct replay_kernel *session,
                                               struct bytes payload,
                                               struct replay_kernel_answer *ret_answer);
 
+/* The same for a kernel without session. */
+void replay_kernel_serve(struct kernel *kernel, uint32_t fn, struct bytes payload,
+                         struct replay_kernel_answer *ret_answer);
+
 /* The events behind the last request: the state, and session.end with this reason
  * (trace-replay.md 4.1; only 0 has the state). */
 ERR_MUST_CHECK enum err replay_kernel_finish(struct replay_kernel *session,
                                              uint64_t reason);
 
-/* Replay: do all that the trace asks for, up to its end. */
-ERR_MUST_CHECK enum err replay_kernel_follow(struct replay_kernel *session);
+/* Replay: do all that the trace asks for, up to its end; or to the event at which it is
+ * to stop, if that is in front of the end: *ret_stopped. */
+ERR_MUST_CHECK enum err replay_kernel_follow(struct replay_kernel *session,
+                                             bool *ret_stopped);
 
 struct replay_kernel_totals {
     struct trace_clock clock;

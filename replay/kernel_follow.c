@@ -2,8 +2,11 @@
  *
  * Replay a trace of a kernel and say how it went.
  */
+#include "replay/debug_kernel.h"
 #include "replay/follow.h"
 #include "replay/kernel.h"
+
+#include <inttypes.h>
 
 #define MEMORY_DEFAULT ((size_t)1 << 30)
 #define EVENT_MEMORY ((size_t)96 << 20)
@@ -11,6 +14,9 @@
 struct kernel_follow {
     struct follow *f;
     struct replay_kernel_setup setup;
+    uint64_t stop_seq;    /* 0: at the end */
+    uint64_t stop_icount; /* of that event */
+    bool stopped;
     struct replay_kernel *session;
 };
 
@@ -32,6 +38,111 @@ static enum err read_setup(struct kernel_follow *k)
     return err;
 }
 
+/* ---- up to a position ---- */
+
+/* The first event that is no setup: in front of it there is nothing to stop at. */
+static enum err first_request(struct follow *f, uint64_t *ret_seq)
+{
+    struct trace_reader *reader;
+    struct trace_record record;
+    bool end;
+    TRY(replay_follow_open_reader(f, &reader));
+    enum err err;
+    do
+        err = trace_reader_next(reader, &record, &end);
+    while (!err && !end &&
+           (record.kind->id == TRACE_ID_session_begin ||
+            record.kind->id == TRACE_ID_session_config));
+    *ret_seq = err || end ? 0 : record.seq;
+    trace_reader_close(reader);
+    return err;
+}
+
+/* The event that options->to stops at: events in front of it are compared. */
+static enum err find_stop(struct kernel_follow *k)
+{
+    struct follow *f = k->f;
+    const struct replay_position *to = &f->options->to;
+    struct trace_reader *reader;
+    struct trace_clock clock;
+    uint64_t first, seq;
+    if (to->kind == REPLAY_AT_END)
+        return ERR_ok;
+    TRY(first_request(f, &first));
+    TRY(replay_follow_open_reader(f, &reader));
+    enum err err = replay_position_find(reader, to, 0, &seq, &clock);
+    if (!err && trace_reader_state(reader) == TRACE_READER_MORE)
+        k->stop_seq = seq > first ? seq : first;
+    k->stop_icount = clock.icount;
+    trace_reader_close(reader);
+    return err;
+}
+
+/* Where that is on the time line; for gas, the run finds it. */
+static enum err go_to(const struct kernel_follow *k, struct debug_kernel *g,
+                      struct replay_timeline *timeline)
+{
+    const struct replay_position *to = &k->f->options->to;
+    struct replay_time time = {.icount = to->value};
+    uint64_t last = g->end.icount;
+    if (to->kind == REPLAY_AT_GAS)
+        return replay_timeline_seek_gas(timeline, to->value);
+    if (to->kind == REPLAY_AT_EVENT)
+        time = replay_debug_kernel_event_time(g, to->value, k->stop_icount);
+    else if (to->kind == REPLAY_AT_PERCENT)
+        time.icount = last / 100 * to->value + last % 100 * to->value / 100;
+    else if (to->kind != REPLAY_AT_ICOUNT && to->kind != REPLAY_AT_FORWARD)
+        time.icount = 0;
+    return replay_timeline_seek(timeline, time);
+}
+
+/* The instance that runs there. */
+static void describe(struct kernel_follow *k, struct debug_kernel *g)
+{
+    struct replay_report *report = k->f->report;
+    struct kernel_frame_view view;
+    uint32_t depth;
+    const struct debug_kernel_frame *frame =
+        replay_debug_kernel_shown(g, &view, &depth);
+    if (frame) {
+        report->state = *view.state;
+        replay_follow_say(report, REPLAY_STOPPED, "program %" PRIu32 ", frame %" PRIu32,
+                          frame->prog, depth);
+    }
+    report->state.mem = NULL;
+    report->state.gas = kernel_gas(g->kernel);
+    report->state.icount = kernel_icount(g->kernel);
+    report->result.clock = (struct trace_clock){.icount = kernel_icount(g->kernel),
+                                                .gas = debug_kernel_clock(g)};
+}
+
+static bool interrupted(void *self)
+{
+    const struct follow *f = self;
+    return f->options->interrupted && f->options->interrupted();
+}
+
+/* All events in front of the position are equal: how does the kernel stand there? */
+static enum err stand_there(struct kernel_follow *k)
+{
+    const struct replay_timeline_options how = {
+        .spacing = UINT64_MAX, .interrupted = interrupted, .interrupted_self = k->f};
+    struct replay_debug debug;
+    struct replay_timeline *timeline;
+    char message[REPLAY_DEBUG_MESSAGE_SIZE];
+    TRY(replay_debug_open(k->f->source, &debug, message));
+    enum err err = replay_timeline_create(&debug.guest, &how, &timeline);
+    if (!err) {
+        err = go_to(k, debug.guest.self, timeline);
+        describe(k, debug.guest.self);
+        replay_timeline_close(timeline);
+    }
+    replay_debug_close(&debug);
+    return err;
+}
+
+/* ---- the replay ---- */
+
 static enum err open(struct kernel_follow *k)
 {
     struct follow *f = k->f;
@@ -45,6 +156,7 @@ static enum err open(struct kernel_follow *k)
                                                   .copy = f->copy,
                                                   .engine = f->options->engine,
                                                   .gas_max = f->options->gas_max,
+                                                  .seq_max = k->stop_seq,
                                                   .interrupted =
                                                       f->options->interrupted};
     if (!err)
@@ -80,28 +192,41 @@ static void judge(struct kernel_follow *k, enum err err)
     }
 }
 
+static void run(struct kernel_follow *k)
+{
+    struct follow *f = k->f;
+    struct replay_report *report = f->report;
+    bool stopped;
+    enum err err = replay_kernel_follow(k->session, &stopped);
+    struct replay_kernel_totals totals = replay_kernel_totals(k->session);
+    report->event_count = trace_seq(f->trace);
+    report->result.clock = totals.clock;
+    report->result.ecall_count = totals.ecall_count;
+    if (!stopped) {
+        judge(k, err);
+        return;
+    }
+    report->class = REPLAY_STOPPED;
+    err = stand_there(k);
+    if (err)
+        replay_follow_say_error(f, err);
+    report->err = err;
+}
+
 void replay_follow_kernel(struct follow *f)
 {
     struct kernel_follow k = {.f = f};
-    struct replay_report *report = f->report;
     size_t memory_max = f->options->memory_max;
     arena_init(&f->arena, memory_max ? memory_max : MEMORY_DEFAULT);
-    enum err err = ERR_unsupported;
-    if (f->options->to.kind != REPLAY_AT_END)
-        replay_follow_say(report, REPLAY_FAILED,
-                          "the replay of a kernel stops at its end only");
-    else
+    enum err err = find_stop(&k);
+    if (err && !f->report->class)
+        replay_follow_say(f->report, REPLAY_DAMAGED, "%s", err_text(err));
+    if (!err)
         err = open(&k);
-    if (err) {
-        report->err = err;
-    } else {
-        err = replay_kernel_follow(k.session);
-        struct replay_kernel_totals totals = replay_kernel_totals(k.session);
-        report->event_count = trace_seq(f->trace);
-        report->result.clock = totals.clock;
-        report->result.ecall_count = totals.ecall_count;
-        judge(&k, err);
-    }
+    if (err)
+        f->report->err = err;
+    else
+        run(&k);
     replay_kernel_close(k.session);
     replay_follow_close(f);
 }

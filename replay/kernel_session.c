@@ -15,9 +15,22 @@
 
 /* ---- events ---- */
 
+/* The kernel is interrupted as soon as it asks. */
+static bool stops_here(struct replay_kernel *s)
+{
+    uint64_t max = s->options.seq_max;
+    if (max && !s->err && s->kernel && s->trace && trace_seq(s->trace) >= max) {
+        s->stopped = true;
+        s->err = ERR_interrupted;
+    }
+    return s->stopped;
+}
+
 bool replay_kernel_emit(struct replay_kernel *s, uint64_t icount, enum trace_id id,
                         void *event)
 {
+    if (stops_here(s))
+        return false;
     s->totals.clock = (struct trace_clock){.icount = icount, .gas = s->gas_clock};
     if (s->err || !s->trace)
         return !s->err;
@@ -229,10 +242,11 @@ static const struct request {
     {REPLAY_KERNEL_RESET_BLOCK, 0, reset_block},
 };
 
-static void serve(struct kernel *kernel, uint32_t fn, struct bytes payload,
-                  struct replay_kernel_answer *answer)
+void replay_kernel_serve(struct kernel *kernel, uint32_t fn, struct bytes payload,
+                         struct replay_kernel_answer *answer)
 {
     const struct request *request = NULL;
+    *answer = (struct replay_kernel_answer){.status = KERNEL_STATUS_OK};
     for (size_t i = 0; i < countof(requests); i++) {
         if (requests[i].fn == fn)
             request = &requests[i];
@@ -256,8 +270,8 @@ enum err replay_kernel_request(struct replay_kernel *s, enum replay_kernel_fn fn
     if (payload.size <= sizeof own) {
         if (payload.size)
             memcpy(own, payload.data, payload.size);
-        answer.status = KERNEL_STATUS_OK;
-        serve(s->kernel, (uint32_t)fn, bytes_of(own, payload.size), &answer);
+        replay_kernel_serve(s->kernel, (uint32_t)fn, bytes_of(own, payload.size),
+                            &answer);
     }
     struct trace_pvm_request event = {.fn = (uint32_t)fn,
                                       .payload = payload,
@@ -373,10 +387,10 @@ static enum err follow_one(struct replay_kernel *s, const struct trace_record *n
     }
 }
 
-enum err replay_kernel_follow(struct replay_kernel *s)
+enum err replay_kernel_follow(struct replay_kernel *s, bool *ret_stopped)
 {
     bool more = true;
-    while (more && !s->err) {
+    while (more && !s->err && !stops_here(s)) {
         const struct trace_record *next = trace_peek(s->trace);
         if (!next)
             s->err = trace_error(s->trace) ? trace_error(s->trace) : ERR_trace_end;
@@ -385,7 +399,8 @@ enum err replay_kernel_follow(struct replay_kernel *s)
         else
             s->err = follow_one(s, next, &more);
     }
-    return s->err;
+    *ret_stopped = s->stopped;
+    return s->stopped ? ERR_ok : s->err;
 }
 
 /* ---- life ---- */

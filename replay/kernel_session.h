@@ -31,6 +31,7 @@ struct replay_kernel {
     struct buf scratch, written; /* bytes of guest memory, of caps */
 
     enum err err; /* the first one; nothing is emitted after it */
+    bool stopped; /* by options.seq_max: that is no error, but err is set */
     struct replay_kernel_totals totals;
     struct trace_divergence divergence;
 };

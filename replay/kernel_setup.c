@@ -3,9 +3,9 @@
  * A kernel's configuration in a trace: session.config (trace-replay.md 4.1).
  */
 #include "replay/kernel_session.h"
+#include "replay/setup.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -139,39 +139,26 @@ bool replay_kernel_config_set(struct replay_kernel_setup *setup, const char *key
 
 /* ---- from a trace ---- */
 
-__attribute__((format(printf, 3, 4))) static enum err
-refuse(struct replay_refusal *refusal, enum replay_class class, const char *format, ...)
-{
-    va_list list;
-    va_start(list, format);
-    refusal->class = (uint8_t) class;
-    (void)vsnprintf(refusal->text, sizeof refusal->text, format, list);
-    va_end(list);
-    return ERR_trace_event;
-}
-
-static enum err next(struct trace_reader *reader, struct trace_record *record)
-{
-    bool end;
-    TRY(trace_reader_next(reader, record, &end));
-    return end ? ERR_trace_end : ERR_ok;
-}
-
 static enum err read_begin(struct arena *arena, struct trace_reader *reader,
                            struct replay_refusal *refusal)
 {
     struct trace_record record;
     struct trace_session_begin begin;
-    TRY(next(reader, &record));
+    TRY(replay_setup_next(reader, &record));
     if (record.kind->id != TRACE_ID_session_begin)
-        return refuse(refusal, REPLAY_DAMAGED, "the first event is %.32s",
-                      record.kind->wire);
+        return replay_refuse(refusal, REPLAY_DAMAGED, "the first event is %.32s",
+                             record.kind->wire);
     TRY(trace_decode_session_begin(reader, &record, arena, &begin));
     if (begin.spec != TRACE_SPEC || begin.seed)
-        return refuse(refusal, REPLAY_OTHER_VERSION,
-                      "event specification %" PRIu64 ", this version knows %d",
-                      begin.spec, TRACE_SPEC);
+        return replay_refuse(refusal, REPLAY_OTHER_VERSION,
+                             "event specification %" PRIu64 ", this version knows %d",
+                             begin.spec, TRACE_SPEC);
     return ERR_ok;
+}
+
+static bool set_key(void *self, const char *key, const char *value)
+{
+    return replay_kernel_config_set(self, key, value);
 }
 
 enum err replay_kernel_setup_read(struct arena *arena, struct trace_reader *reader,
@@ -179,28 +166,13 @@ enum err replay_kernel_setup_read(struct arena *arena, struct trace_reader *read
                                   struct replay_refusal *ret_refusal)
 {
     struct replay_kernel_setup setup = {.gas_log = PVM_GAS_LOG_NONE};
-    char last[64] = "";
     struct trace_record record;
     TRY(read_begin(arena, reader, ret_refusal));
-    TRY(next(reader, &record));
-    while (record.kind->id == TRACE_ID_session_config) {
-        struct trace_session_config config = {0};
-        TRY(trace_decode_session_config(reader, &record, arena, &config));
-        const char *key = config.key ? config.key : "";
-        const char *value = config.value ? config.value : "";
-        if (strcmp(key, last) <= 0)
-            return refuse(ret_refusal, REPLAY_DAMAGED, "key %.40s is out of order",
-                          key);
-        if (!replay_kernel_config_set(&setup, key, value))
-            return refuse(ret_refusal, REPLAY_OTHER_CONFIGURATION,
-                          "key %.40s, value %.40s: not known to this version", key,
-                          value);
-        (void)snprintf(last, sizeof last, "%s", key);
-        TRY(next(reader, &record));
-    }
+    TRY(replay_setup_next(reader, &record));
+    TRY(replay_setup_keys(arena, reader, &record, set_key, &setup, ret_refusal));
     if (kernel_config_check(&setup.config) || !setup.gas_log)
-        return refuse(ret_refusal, REPLAY_OTHER_CONFIGURATION,
-                      "a configuration that this version does not accept");
+        return replay_refuse(ret_refusal, REPLAY_OTHER_CONFIGURATION,
+                             "a configuration that this version does not accept");
     *ret_setup = setup;
     return ERR_ok;
 }
@@ -214,13 +186,13 @@ bool replay_kernel_is(const struct trace_source *source)
     bool is_kernel = false;
     arena_init(&arena, (size_t)96 << 20);
     if (!trace_reader_open(&arena, source, NULL, NULL, &reader)) {
-        enum err err = next(reader, &record);
+        enum err err = replay_setup_next(reader, &record);
         while (!err && !is_kernel && record.seq <= countof(row)) {
             is_kernel =
                 record.kind->id == TRACE_ID_session_config &&
                 !trace_decode_session_config(reader, &record, &arena, &config) &&
                 config.key && strcmp(config.key, "pvm.kernel") == 0;
-            err = next(reader, &record);
+            err = replay_setup_next(reader, &record);
         }
         trace_reader_close(reader);
     }

@@ -3,37 +3,11 @@
  * The wrapped host table of a pc.  The code is the same for recording and for replay;
  * where input comes from, and replies of outside trees, differs.
  */
-#include "replay/pc.h"
+#include "replay/pc_private.h"
 
-#include "emu/save.h"
 #include "replay/pc_setup.h"
-#include "v86fs/virtio_v86fs.h"
 
-#include <string.h>
-
-#define HASH_EVERY (UINT64_C(1) << 24)
 enum { REASON_GUEST, REASON_LIMIT, REASON_ABORTED, REASON_HOST };
-enum { STATE_SIZE_MAX = 4 << 20, HANDLES = 65536, NOTES = 1024 };
-
-struct replay_pc {
-    const struct replay_pc_setup *setup;
-    struct replay_pc_options options;
-    struct emu_pc *pc;
-    struct v86fs_virtio *fs;
-    struct v86fs_virtio_clock clock;
-    struct emu_ram_hash *ram_hash;
-    struct buf scratch;
-    enum err err;
-    /* Replay: the next input, or the place where the recording was stopped. */
-    struct trace_record ahead;
-    bool ahead_ended;
-};
-
-static bool replays(const struct replay_pc *s)
-{
-    return s->options.trace && s->options.trace->replaying;
-}
-
 static void set_clock(struct replay_pc *s)
 {
     if (!s->options.trace)
@@ -43,8 +17,7 @@ static void set_clock(struct replay_pc *s)
     s->options.trace->clock.sub = place.sub;
 }
 
-/* Keep the first error and leave the run. */
-static void note(struct replay_pc *s, enum err err)
+void replay_pc_note(struct replay_pc *s, enum err err)
 {
     if (!err)
         return;
@@ -53,7 +26,7 @@ static void note(struct replay_pc *s, enum err err)
     emu_pc_stop(s->pc);
 }
 
-static void emit(struct replay_pc *s, enum trace_id id, void *event)
+void replay_pc_emit(struct replay_pc *s, enum trace_id id, void *event)
 {
     if (!s->options.trace || s->err)
         return;
@@ -61,9 +34,9 @@ static void emit(struct replay_pc *s, enum trace_id id, void *event)
     enum err err = trace_event(s->options.trace, id, event);
     if (s->options.copy && (!err || err == ERR_trace_end)) {
         s->options.copy->clock = s->options.trace->clock;
-        note(s, trace_event(s->options.copy, id, event));
+        replay_pc_note(s, trace_event(s->options.copy, id, event));
     }
-    note(s, err);
+    replay_pc_note(s, err);
 }
 
 /* ---- what the machine tells ---- */
@@ -77,10 +50,10 @@ static void console_out(void *self, uint32_t dev, uint8_t byte)
     if (!s->options.trace || s->err)
         return;
     set_clock(s);
-    note(s, trace_console(s->options.trace, dev, bytes_of(&byte, 1)));
+    replay_pc_note(s, trace_console(s->options.trace, dev, bytes_of(&byte, 1)));
     if (s->options.copy && !s->err) {
         s->options.copy->clock = s->options.trace->clock;
-        note(s, trace_console(s->options.copy, dev, bytes_of(&byte, 1)));
+        replay_pc_note(s, trace_console(s->options.copy, dev, bytes_of(&byte, 1)));
     }
 }
 
@@ -97,7 +70,7 @@ static void virtio_request(struct replay_pc *s, const struct emu_event *e)
     };
     if (s->setup->fs.log_bytes)
         event.data = e->data;
-    emit(s, TRACE_ID_virtio_request, &event);
+    replay_pc_emit(s, TRACE_ID_virtio_request, &event);
 }
 
 static void virtio_reply(struct replay_pc *s, const struct emu_event *e)
@@ -112,7 +85,7 @@ static void virtio_reply(struct replay_pc *s, const struct emu_event *e)
     };
     if (e->origin || s->setup->fs.log_bytes)
         event.data = e->data;
-    emit(s, TRACE_ID_virtio_reply, &event);
+    replay_pc_emit(s, TRACE_ID_virtio_reply, &event);
 }
 
 static void virtio_ready(struct replay_pc *s, const struct emu_event *e)
@@ -120,7 +93,7 @@ static void virtio_ready(struct replay_pc *s, const struct emu_event *e)
     uint64_t size[3] = {e->queue_size[0], e->queue_size[1], e->queue_size[2]};
     struct trace_virtio_ready event = {
         .dev = e->dev, .features = e->features, .queues = {size, 3}};
-    emit(s, TRACE_ID_virtio_ready, &event);
+    replay_pc_emit(s, TRACE_ID_virtio_ready, &event);
 }
 
 static void virtio_flush(struct replay_pc *s, const struct emu_event *e)
@@ -130,28 +103,44 @@ static void virtio_flush(struct replay_pc *s, const struct emu_event *e)
                                        .count = e->count,
                                        .used_idx = e->used_index,
                                        .isr = e->isr};
-    emit(s, TRACE_ID_virtio_flush, &event);
+    replay_pc_emit(s, TRACE_ID_virtio_flush, &event);
 }
 
 static void port(struct replay_pc *s, const struct emu_event *e)
 {
     struct trace_pc_port event = {
         .dir = e->out, .addr = e->port, .width = e->width, .value = e->value};
-    emit(s, TRACE_ID_pc_port, &event);
+    replay_pc_emit(s, TRACE_ID_pc_port, &event);
 }
 
-/* virtio.complete and virtio.notify do not happen: trees answer at once, and nobody
- * outside tells the guest of changes. */
+/* While replaying, the trace has said that it happens; the rest follows from that. */
+static void virtio_complete(struct replay_pc *s, const struct emu_event *e)
+{
+    struct trace_virtio_complete event = {
+        .dev = e->dev, .queue = e->queue, .head = e->head};
+    replay_pc_emit(s, TRACE_ID_virtio_complete, &event);
+    if (event.dev != e->dev || event.queue != e->queue || event.head != e->head)
+        replay_pc_note(s, ERR_trace_event);
+}
+
+static void virtio_notify(struct replay_pc *s, const struct emu_event *e)
+{
+    struct trace_virtio_notify event = {
+        .dev = e->dev, .queue = e->queue, .data = e->data};
+    replay_pc_emit(s, TRACE_ID_virtio_notify, &event);
+}
+
 static void event(void *self, const struct emu_event *e)
 {
     struct replay_pc *s = self;
     switch (e->type) {
     case EMU_EVENT_irq:
-        emit(s, TRACE_ID_pc_irq,
-             &(struct trace_pc_irq){.vector = e->vector, .line = e->line});
+        replay_pc_emit(s, TRACE_ID_pc_irq,
+                       &(struct trace_pc_irq){.vector = e->vector, .line = e->line});
         break;
     case EMU_EVENT_reset:
-        emit(s, TRACE_ID_pc_reset, &(struct trace_pc_reset){.cause = e->cause});
+        replay_pc_emit(s, TRACE_ID_pc_reset,
+                       &(struct trace_pc_reset){.cause = e->cause});
         break;
     case EMU_EVENT_port:
         port(s, e);
@@ -169,28 +158,100 @@ static void event(void *self, const struct emu_event *e)
         virtio_flush(s, e);
         break;
     case EMU_EVENT_virtio_reset:
-        emit(s, TRACE_ID_virtio_reset, &(struct trace_virtio_reset){.dev = e->dev});
+        replay_pc_emit(s, TRACE_ID_virtio_reset,
+                       &(struct trace_virtio_reset){.dev = e->dev});
         break;
     case EMU_EVENT_virtio_error:
-        emit(s, TRACE_ID_virtio_error,
-             &(struct trace_virtio_error){.dev = e->dev, .cause = e->cause});
+        replay_pc_emit(s, TRACE_ID_virtio_error,
+                       &(struct trace_virtio_error){.dev = e->dev, .cause = e->cause});
         break;
     case EMU_EVENT_virtio_complete:
+        virtio_complete(s, e);
+        break;
     case EMU_EVENT_virtio_notify:
+        virtio_notify(s, e);
         break;
     }
 }
 
 /* ---- input ---- */
 
-/* Go to the next event of the trace that stops the machine at its place. */
+static bool is_input(uint32_t id)
+{
+    return id == TRACE_ID_pc_input || id == TRACE_ID_virtio_complete ||
+           id == TRACE_ID_virtio_notify || id == TRACE_ID_session_end;
+}
+
+/* Go to the next event of the trace that stops the machine at its place.  What the
+ * session has passed already came with another one. */
 static void look_ahead(struct replay_pc *s)
 {
-    while (!s->ahead_ended && s->ahead.kind->id != TRACE_ID_pc_input &&
-           s->ahead.kind->id != TRACE_ID_session_end) {
+    while (!s->ahead_ended && (s->ahead.seq < trace_seq(s->options.trace) ||
+                               !is_input(s->ahead.kind->id))) {
         if (trace_reader_next(s->options.ahead, &s->ahead, &s->ahead_ended))
             s->ahead_ended = true; /* the session's reader finds the damage too */
     }
+}
+
+/* Where the machine has to stop for what comes.  A guest that ends itself may still
+ * have to do so there, in a step that is not counted; one step later it has not. */
+static struct emu_place stop_for(const struct trace_record *record)
+{
+    struct emu_place place = {record->clock.icount, record->clock.sub};
+    struct trace_values values = trace_record_values(record, 0);
+    struct trace_value reason = {0};
+    bool by_itself = record->kind->id == TRACE_ID_session_end &&
+                     trace_values_next(&values, &reason) &&
+                     reason.number == REASON_GUEST;
+    return by_itself ? (struct emu_place){place.icount + 1, 0} : place;
+}
+
+/* Is that what comes next?  If not, the guest has gone another way. */
+static bool comes_next(struct replay_pc *s, enum trace_id id, void *event)
+{
+    const struct trace_record *next = s->err ? NULL : trace_peek(s->options.trace);
+    if (next && next->kind->id == id)
+        return true;
+    replay_pc_emit(s, id, event);
+    return false;
+}
+
+/* An input that is more than bytes, at its boundary. */
+static void apply_complete(void *self)
+{
+    struct replay_pc *s = self;
+    struct trace_virtio_complete event = {0};
+    uint64_t seq = trace_seq(s->options.trace);
+    if (!comes_next(s, TRACE_ID_virtio_complete, &event))
+        return;
+    if (s->fs)
+        replay_pc_fs_complete(s);
+    if (trace_seq(s->options.trace) == seq)
+        replay_pc_note(s, ERR_trace_event); /* nothing is in flight */
+}
+
+static void apply_notify(void *self)
+{
+    struct replay_pc *s = self;
+    struct trace_virtio_notify event = {0};
+    if (comes_next(s, TRACE_ID_virtio_notify, &event))
+        replay_pc_fs_notify_recorded(s);
+}
+
+static struct emu_input call_input(struct replay_pc *s, void (*call)(void *self))
+{
+    return (struct emu_input){.kind = EMU_INPUT_CALL, .call = call, .call_self = s};
+}
+
+static bool recorded_bytes(struct replay_pc *s, struct emu_input *ret_input)
+{
+    struct trace_pc_input input = {0};
+    replay_pc_emit(s, TRACE_ID_pc_input, &input);
+    if (s->err)
+        return false;
+    *ret_input = (struct emu_input){
+        .kind = EMU_INPUT_CONSOLE, .dev = (uint32_t)input.dev, .data = input.data};
+    return true;
 }
 
 static bool recorded_input(struct replay_pc *s, struct emu_place here,
@@ -199,25 +260,30 @@ static bool recorded_input(struct replay_pc *s, struct emu_place here,
     look_ahead(s);
     if (s->ahead_ended || s->err)
         return false;
-    struct emu_place place = {.icount = s->ahead.clock.icount,
-                              .sub = s->ahead.clock.sub};
+    struct emu_place place = stop_for(&s->ahead);
     if (emu_place_before(here, place)) {
         *ret_next = place;
         return false;
     }
-    if (s->ahead.kind->id == TRACE_ID_session_end) {
-        emu_pc_stop(s->pc); /* the guest ends itself before, or was stopped here */
+    switch (s->ahead.kind->id) {
+    case TRACE_ID_session_end:
+        emu_pc_stop(s->pc); /* it was stopped here, or should have ended itself */
         return false;
+    case TRACE_ID_virtio_complete:
+        *ret_input = call_input(s, apply_complete);
+        return true;
+    case TRACE_ID_virtio_notify:
+        *ret_input = call_input(s, apply_notify);
+        return true;
+    default:
+        return recorded_bytes(s, ret_input);
     }
-    struct trace_pc_input input = {0};
-    emit(s, TRACE_ID_pc_input, &input);
-    if (s->err)
-        return false;
-    *ret_input = (struct emu_input){
-        .kind = EMU_INPUT_CONSOLE, .dev = (uint32_t)input.dev, .data = input.data};
-    if (trace_reader_next(s->options.ahead, &s->ahead, &s->ahead_ended))
-        s->ahead_ended = true;
-    return true;
+}
+
+static void sooner(struct emu_place *next, struct emu_place place)
+{
+    if (emu_place_before(place, *next))
+        *next = place;
 }
 
 static bool live_input(struct replay_pc *s, struct emu_place here,
@@ -225,22 +291,31 @@ static bool live_input(struct replay_pc *s, struct emu_place here,
 {
     const struct emu_host *host = s->options.host;
     size_t room = EMU_UART_QUEUE_SIZE - s->pc->uart.queue_count;
-    if (!host->input_at(host->self, here, ret_next, ret_input))
+    uint64_t due_vns;
+    if (replay_pc_fs_due(s, &due_vns)) {
+        *ret_input = call_input(s, replay_pc_fs_complete);
+        return true;
+    }
+    if (!host->input_at(host->self, here, ret_next, ret_input)) {
+        if (due_vns != EMU_NEVER)
+            sooner(ret_next, emu_pc_place_at(s->pc, due_vns));
         return false;
+    }
+    if (ret_input->kind != EMU_INPUT_CONSOLE)
+        return true;
     /* What does not fit is refused before it is recorded (machine.md 2.8). */
     if (ret_input->data.size > room)
         ret_input->data.size = room;
     struct trace_pc_input input = {.dev = ret_input->dev, .data = ret_input->data};
     if (input.data.size)
-        emit(s, TRACE_ID_pc_input, &input);
+        replay_pc_emit(s, TRACE_ID_pc_input, &input);
     return true;
 }
 
-static bool input_at(void *self, struct emu_place here, struct emu_place *ret_next,
-                     struct emu_input *ret_input)
+static bool next_input(struct replay_pc *s, struct emu_place here,
+                       struct emu_place *ret_next, struct emu_input *ret_input)
 {
-    struct replay_pc *s = self;
-    if (replays(s)) {
+    if (pc_replays(s)) {
         const struct emu_host *host = s->options.host;
         struct emu_input none;
         struct emu_place unknown;
@@ -251,78 +326,30 @@ static bool input_at(void *self, struct emu_place here, struct emu_place *ret_ne
     return live_input(s, here, ret_next, ret_input);
 }
 
+static bool input_at(void *self, struct emu_place here, struct emu_place *ret_next,
+                     struct emu_input *ret_input)
+{
+    struct replay_pc *s = self;
+    if (next_input(s, here, ret_next, ret_input))
+        return true;
+    if (!s->stops)
+        return false;
+    s->stopped_there = !emu_place_before(here, s->stop_at);
+    if (s->stopped_there)
+        emu_pc_stop(s->pc);
+    else
+        sooner(ret_next, s->stop_at);
+    return false;
+}
+
 static bool idle(void *self, uint64_t now, uint64_t deadline, uint64_t *ret_vns)
 {
     struct replay_pc *s = self;
     const struct emu_host *host = s->options.host;
-    if (!replays(s))
+    if (!pc_replays(s))
         return host->idle(host->self, now, deadline, ret_vns);
     *ret_vns = deadline;
     return deadline != EMU_NEVER;
-}
-
-/* ---- the file server ---- */
-
-/* The reply that was recorded; without one the event that is emitted next says so. */
-static void recorded_serve(void *self, unsigned queue, unsigned head,
-                           struct bytes request, uint8_t *reply, size_t reply_size_max,
-                           size_t *ret_size, uint64_t *ret_token)
-{
-    struct replay_pc *s = self;
-    struct trace_virtio_reply event;
-    const struct trace_record *next = s->err ? NULL : trace_peek(s->options.trace);
-    (void)queue;
-    (void)head;
-    (void)request;
-    *ret_size = 0;
-    *ret_token = 0;
-    if (!next || next->kind->id != TRACE_ID_virtio_reply)
-        return;
-    enum err err = trace_peek_decode(s->options.trace, TRACE_ID_virtio_reply, &event);
-    if (!err && (event.data.size > reply_size_max || event.data.size != event.used))
-        err = ERR_trace_event;
-    note(s, err);
-    if (err || !event.data.size)
-        return;
-    memcpy(reply, event.data.data, event.data.size);
-    *ret_size = event.data.size;
-}
-
-static bool never_take(void *self, uint64_t token, uint8_t *reply,
-                       size_t reply_size_max, size_t *ret_size)
-{
-    (void)self;
-    (void)token;
-    (void)reply;
-    (void)reply_size_max;
-    (void)ret_size;
-    return false;
-}
-
-static void ignore_features(void *self, uint32_t features)
-{
-    (void)self;
-    (void)features;
-}
-
-static void ignore_reset(void *self)
-{
-    (void)self;
-}
-
-static enum err connect_fs(struct arena *arena, struct replay_pc *s)
-{
-    struct v86fs_virtio_options options;
-    v86fs_virtio_options_init(&options);
-    options.origin = !s->setup->fs.derived;
-    s->clock = (struct v86fs_virtio_clock){
-        .server = s->options.server, .self = s->pc, .now_ns = emu_pc_now_ns};
-    options.backend =
-        s->options.server
-            ? v86fs_virtio_server(&s->clock)
-            : (struct v86fs_virtio_backend){s, recorded_serve, never_take,
-                                            ignore_features, ignore_reset};
-    return v86fs_virtio_create(arena, &options, &s->pc->fs[0].virtio, &s->fs);
 }
 
 /* ---- session ---- */
@@ -333,7 +360,7 @@ static void emit_hash(struct replay_pc *s)
         return;
     struct trace_state_hash event = {
         .hash = trace_hash_of(emu_pc_hash(s->pc, s->ram_hash, &s->scratch))};
-    emit(s, TRACE_ID_state_hash, &event);
+    replay_pc_emit(s, TRACE_ID_state_hash, &event);
 }
 
 static enum err create_machine(struct arena *arena, struct replay_pc *s)
@@ -348,7 +375,7 @@ static enum err create_machine(struct arena *arena, struct replay_pc *s)
     TRY(emu_pc_create(arena, &config, &host, &s->pc));
     s->pc->log_ports = s->setup->log_ports;
     TRY(emu_ram_hash_create(arena, s->pc->ram, &s->ram_hash));
-    return s->setup->has_fs ? connect_fs(arena, s) : ERR_ok;
+    return s->setup->has_fs ? replay_pc_fs_connect(arena, s) : ERR_ok;
 }
 
 enum err replay_pc_create(struct arena *arena, const struct replay_pc_setup *setup,
@@ -368,7 +395,8 @@ enum err replay_pc_create(struct arena *arena, const struct replay_pc_setup *set
         s->ahead = *options->ahead_next;
     else
         s->ahead_ended = true;
-    buf_init(&s->scratch, STATE_SIZE_MAX);
+    s->hash_at = PC_HASH_EVERY;
+    buf_init(&s->scratch, PC_STATE_SIZE_MAX);
     TRY(create_machine(arena, s));
     arena_init(&unpacked, (size_t)512 << 20);
     enum err err = emu_boot_load(&unpacked, &setup->boot, s->pc, &kind, ret_problem);
@@ -389,13 +417,12 @@ struct emu_pc *replay_pc_machine(const struct replay_pc *session)
 enum emu_pc_status replay_pc_run(struct replay_pc *s, uint64_t limit)
 {
     for (;;) {
-        uint64_t icount = s->pc->cpu->icount;
-        uint64_t mark = (icount / HASH_EVERY + 1) * HASH_EVERY;
-        bool hashes = s->options.trace && s->options.hashes && mark <= limit;
-        enum emu_pc_status status = emu_pc_run(s->pc, hashes ? mark : limit);
+        bool hashes = s->options.trace && s->options.hashes && s->hash_at <= limit;
+        enum emu_pc_status status = emu_pc_run(s->pc, hashes ? s->hash_at : limit);
         if (status != EMU_PC_LIMIT || !hashes)
             return status;
         emit_hash(s);
+        s->hash_at = (s->pc->cpu->icount / PC_HASH_EVERY + 1) * PC_HASH_EVERY;
         if (s->err)
             return EMU_PC_STOPPED;
         if (s->pc->cpu->icount >= limit)
@@ -420,12 +447,42 @@ enum err replay_pc_end(struct replay_pc *s, enum emu_pc_status status)
         .code = replay_pc_code(s, status),
     };
     emit_hash(s);
-    emit(s, TRACE_ID_session_end, &end);
-    buf_fini(&s->scratch);
+    replay_pc_emit(s, TRACE_ID_session_end, &end);
     return s->err;
 }
 
 enum err replay_pc_error(const struct replay_pc *session)
 {
     return session->err;
+}
+
+void replay_pc_stop_at(struct replay_pc *s, struct emu_place place)
+{
+    s->stops = true;
+    s->stop_at = place;
+}
+
+bool replay_pc_stopped_there(const struct replay_pc *session)
+{
+    return session->stopped_there;
+}
+
+void replay_pc_go_live(struct replay_pc *s, struct trace *trace,
+                       const struct emu_host *host, struct v86fs_server *server)
+{
+    s->options.trace = trace;
+    s->options.copy = NULL;
+    s->options.host = host;
+    s->options.ahead = NULL;
+    s->ahead_ended = true;
+    s->stops = s->stopped_there = false;
+    replay_pc_fs_go_live(s, server);
+}
+
+void replay_pc_close(struct replay_pc *session)
+{
+    if (!session)
+        return;
+    replay_pc_fs_fini(session);
+    buf_fini(&session->scratch);
 }

@@ -32,6 +32,14 @@ struct replay_pc_setup {
     struct replay_fs_setup fs; /* which serves these trees */
 };
 
+/* The state of the server and its trees as bytes; NULL members: they have none that
+ * could be told. */
+struct replay_pc_trees {
+    void *self;
+    enum err (*save)(void *self, struct buf *buf);
+    enum err (*load)(void *self, struct bytes state);
+};
+
 struct replay_pc_options {
     const struct emu_host *host; /* the world; NULL while replaying */
     struct trace *trace;         /* NULL: off */
@@ -41,7 +49,8 @@ struct replay_pc_options {
     struct trace_reader *ahead;
     const struct trace_record *ahead_next;
     struct v86fs_server *server; /* NULL: no device, or replies are in the trace */
-    bool hashes;                 /* write state.hash */
+    struct replay_pc_trees trees;
+    bool hashes; /* write state.hash */
 };
 
 struct replay_pc;
@@ -63,9 +72,43 @@ struct emu_pc *replay_pc_machine(const struct replay_pc *session);
  * trace: replay_pc_error(). */
 enum emu_pc_status replay_pc_run(struct replay_pc *session, uint64_t limit);
 
+/* Stop the run at this place, behind all that is due there, or at the first boundary
+ * behind it: EMU_PC_STOPPED.  Did it come to that? */
+void replay_pc_stop_at(struct replay_pc *session, struct emu_place place);
+bool replay_pc_stopped_there(const struct replay_pc *session);
+
+/* Recording, at a boundary (emu_input.call): tell the guest's file driver something
+ * (v86fs.md 7), a frame of v86fs_*_encode(); and let replies to requests from now on
+ * come `ns` of virtual time later. */
+enum v86fs_note_result replay_pc_notify(struct replay_pc *session, struct bytes frame);
+void replay_pc_delay(struct replay_pc *session, uint64_t ns);
+
+/*
+ * A replay becomes a recording, at a boundary: from here on `host` answers, and events
+ * go to `trace`.  `server` takes the place of recorded replies: those in flight are
+ * asked for again, and the driver's extensions are negotiated; NULL: the one that there
+ * is goes on.
+ */
+void replay_pc_go_live(struct replay_pc *session, struct trace *trace,
+                       const struct emu_host *host, struct v86fs_server *server);
+
+/*
+ * All of the session but RAM, at a boundary: the machine (emu_pc_save) into `machine`,
+ * what is around it (console bytes that are no event yet, replies in flight, the state
+ * of derived trees) into `around`; and back, with RAM in place.  The bytes are hostile:
+ * ERR_state, ERR_v86fs_state, and then the session is of no use.  ERR_limit, ERR_nomem.
+ */
+ERR_MUST_CHECK enum err replay_pc_save(struct replay_pc *session, struct buf *machine,
+                                       struct buf *around);
+ERR_MUST_CHECK enum err replay_pc_load(struct replay_pc *session, struct bytes machine,
+                                       struct bytes around);
+
 /* Write or compare the last hash and session.end for a run that ended with `status`. */
 ERR_MUST_CHECK enum err replay_pc_end(struct replay_pc *session,
                                       enum emu_pc_status status);
+
+/* Free what does not live in the arena.  NULL is fine. */
+void replay_pc_close(struct replay_pc *session);
 
 /* The first error of the trace. */
 enum err replay_pc_error(const struct replay_pc *session);
@@ -79,11 +122,15 @@ uint32_t replay_pc_code(const struct replay_pc *session, enum emu_pc_status stat
 bool replay_pc_is_session(const struct trace_source *source);
 
 struct replay_pc_follow_options {
+    struct replay_position to; /* REPLAY_STOPPED there; END: all of it */
     bool exec; /* compare replies that came from outside: refused if there are any */
     /* Build the trees of a derived device again; as for replay_fs_trace(). */
     enum err (*open)(void *self, const struct replay_fs_setup *setup,
                      struct v86fs_server **ret_server, char ret_detail[120]);
     void *open_self;
+    /* Their state, as in struct replay_pc_trees; `open_self` is theirs too. */
+    enum err (*save)(void *self, struct buf *buf);
+    enum err (*load)(void *self, struct bytes state);
     uint64_t insns_max; /* stop there with REPLAY_FAILED, ERR_limit; 0: none */
     bool (*interrupted)(void);
     void (*output)(void *self, uint64_t dev, struct bytes data);
@@ -103,7 +150,11 @@ struct replay_pc_report {
     bool diverged;
     struct trace_divergence divergence;
     struct trace_fault fault;
-    uint32_t eip;
+    /* The processor at `place`. */
+    uint32_t reg[8], eip, eflags;
+    uint16_t selector[EMU_SEGMENT_COUNT];
+    uint32_t cr[4]; /* 0, 2, 3, 4 */
+    bool halted;
 };
 
 /* Replay all of `source`.  Images that the trace does not hold are read from the paths

@@ -3,7 +3,7 @@
  * Replay of a pc trace.  Two readers walk over it: one delivers the events that are
  * compared, the other runs ahead and knows where the next input is.
  */
-#include "replay/pc.h"
+#include "replay/pc_follow.h"
 
 #include "replay/pc_setup.h"
 #include "replay/setup.h"
@@ -15,23 +15,8 @@
 
 #define MEMORY_MAX ((size_t)8 << 30)
 
-struct follow {
-    const struct trace_source *source;
-    const struct replay_pc_follow_options *options;
-    struct replay_pc_report *report;
-    struct arena arena;
-    struct trace_reader *ahead, *reader;
-    struct trace *trace, *copy;
-    struct trace_record next;
-    struct replay_pc_setup setup;
-    struct v86fs_server *server;
-    struct replay_pc *session;
-    struct emu_host host;
-    bool interrupted;
-};
-
-__attribute__((format(printf, 3, 4))) static void
-say(struct replay_pc_report *report, enum replay_class class, const char *format, ...)
+void replay_pc_follow_say(struct replay_pc_report *report, enum replay_class class,
+                          const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -44,7 +29,7 @@ say(struct replay_pc_report *report, enum replay_class class, const char *format
 
 static void console_out(void *self, uint32_t dev, uint8_t byte)
 {
-    struct follow *f = self;
+    struct pc_follow *f = self;
     if (f->options->output)
         f->options->output(f->options->output_self, dev, bytes_of(&byte, 1));
 }
@@ -52,7 +37,7 @@ static void console_out(void *self, uint32_t dev, uint8_t byte)
 static bool input_at(void *self, struct emu_place here, struct emu_place *ret_next,
                      struct emu_input *ret_input)
 {
-    struct follow *f = self;
+    struct pc_follow *f = self;
     (void)here;
     (void)ret_next;
     (void)ret_input;
@@ -65,40 +50,45 @@ static bool input_at(void *self, struct emu_place here, struct emu_place *ret_ne
 
 /* ---- open ---- */
 
-static enum err open_reader(struct follow *f, struct trace_reader **ret_reader)
+static enum err open_reader(struct pc_follow *f, struct trace_reader **ret_reader)
 {
     struct trace_fault fault = {0};
     enum err err = trace_reader_open(&f->arena, f->source, NULL, &fault, ret_reader);
     f->report->fault = fault;
     if (err)
-        say(f->report, err == ERR_nomem ? REPLAY_FAILED : REPLAY_DAMAGED, "%s",
-            err_text(err));
+        replay_pc_follow_say(f->report,
+                             err == ERR_nomem ? REPLAY_FAILED : REPLAY_DAMAGED, "%s",
+                             err_text(err));
     return err;
 }
 
-static enum err read_setup(struct follow *f)
+static enum err read_setup(struct pc_follow *f)
 {
     struct replay_refusal refusal = {0};
     TRY(open_reader(f, &f->ahead));
     enum err err =
         replay_pc_setup_read(&f->arena, f->ahead, &f->setup, &f->next, &refusal);
     if (err == ERR_trace_event && refusal.text[0])
-        say(f->report, (enum replay_class)refusal.class, "%s", refusal.text);
+        replay_pc_follow_say(f->report, (enum replay_class)refusal.class, "%s",
+                             refusal.text);
     else if (err == ERR_trace_end)
-        say(f->report, REPLAY_OPEN, "the trace ends before the first instruction");
+        replay_pc_follow_say(f->report, REPLAY_OPEN,
+                             "the trace ends before the first instruction");
     else if (err)
-        say(f->report, err == ERR_nomem ? REPLAY_FAILED : REPLAY_DAMAGED, "%s",
-            err_text(err));
+        replay_pc_follow_say(f->report,
+                             err == ERR_nomem ? REPLAY_FAILED : REPLAY_DAMAGED, "%s",
+                             err_text(err));
     return err;
 }
 
-static enum err open_server(struct follow *f)
+static enum err open_server(struct pc_follow *f)
 {
     char detail[120] = "";
     if (!f->setup.has_fs)
         return ERR_ok;
     if (!f->setup.fs.derived && f->options->exec) {
-        say(f->report, REPLAY_OTHER_CONFIGURATION,
+        replay_pc_follow_say(
+            f->report, REPLAY_OTHER_CONFIGURATION,
             "a tree was not in memory, so it cannot answer again: --mode=log");
         return ERR_unsupported;
     }
@@ -107,12 +97,13 @@ static enum err open_server(struct follow *f)
     enum err err =
         f->options->open(f->options->open_self, &f->setup.fs, &f->server, detail);
     if (err)
-        say(f->report, err == ERR_nomem ? REPLAY_FAILED : REPLAY_OTHER_CONFIGURATION,
+        replay_pc_follow_say(
+            f->report, err == ERR_nomem ? REPLAY_FAILED : REPLAY_OTHER_CONFIGURATION,
             "%s", detail[0] ? detail : err_text(err));
     return err;
 }
 
-static enum err open_session(struct follow *f)
+static enum err open_session(struct pc_follow *f)
 {
     const struct trace_replay_options how = {.compare_all = f->options->exec};
     struct emu_boot_problem problem = {0};
@@ -122,26 +113,30 @@ static enum err open_session(struct follow *f)
     enum err err = trace_replay_create(&f->arena, f->reader, &how, &f->trace);
     if (!err && f->options->copy)
         err = trace_record_create(&f->arena, f->options->copy, true, &f->copy);
-    const struct replay_pc_options options = {.host = &f->host,
-                                              .trace = f->trace,
-                                              .copy = f->copy,
-                                              .ahead = f->ahead,
-                                              .ahead_next = &f->next,
-                                              .server = f->server,
-                                              .hashes = true};
+    const struct replay_pc_options options = {
+        .host = &f->host,
+        .trace = f->trace,
+        .copy = f->copy,
+        .ahead = f->ahead,
+        .ahead_next = &f->next,
+        .server = f->server,
+        .trees = {f->options->open_self, f->options->save, f->options->load},
+        .hashes = true};
     if (!err)
         err = replay_pc_create(&f->arena, &f->setup, &options, &f->session, &problem);
     if (err == ERR_image)
-        say(f->report, REPLAY_DAMAGED, "%s %" PRIu64, problem.text, problem.value);
+        replay_pc_follow_say(f->report, REPLAY_DAMAGED, "%s %" PRIu64, problem.text,
+                             problem.value);
     else if (err)
-        say(f->report, err == ERR_nomem ? REPLAY_FAILED : REPLAY_DAMAGED, "%s",
-            err_text(err));
+        replay_pc_follow_say(f->report,
+                             err == ERR_nomem ? REPLAY_FAILED : REPLAY_DAMAGED, "%s",
+                             err_text(err));
     return err;
 }
 
 /* ---- judge ---- */
 
-static void tell_divergence(struct follow *f)
+static void tell_divergence(struct pc_follow *f)
 {
     struct replay_pc_report *report = f->report;
     report->diverged = true;
@@ -152,10 +147,10 @@ static void tell_divergence(struct follow *f)
     d->recorded_name = kind ? kind->wire : "no event";
     kind = d->produced_name ? trace_kind_named(d->produced_name) : NULL;
     d->produced_name = kind ? kind->wire : NULL;
-    say(report, REPLAY_DIVERGED, "%s", "");
+    replay_pc_follow_say(report, REPLAY_DIVERGED, "%s", "");
 }
 
-static void judge(struct follow *f, enum err err)
+static void judge(struct pc_follow *f, enum err err)
 {
     struct replay_pc_report *report = f->report;
     struct trace_record record;
@@ -167,19 +162,22 @@ static void judge(struct follow *f, enum err err)
         err = ERR_trace_event;
     bool closed = trace_reader_state(f->reader) == TRACE_READER_CLOSED;
     report->err = err;
-    report->event_count = trace_seq(f->trace);
+    report->event_count = trace_seq(f->trace) - f->gap_size;
     report->identity = trace_reader_chain(f->reader);
     if (f->interrupted)
-        say(report, REPLAY_FAILED, "%s", err_text(report->err = ERR_interrupted));
-    else if (err == ERR_trace_diverged && d && !d->recorded_name && !closed)
-        say(report, REPLAY_OPEN, "its recording is not finished");
+        replay_pc_follow_say(report, REPLAY_FAILED, "%s",
+                             err_text(report->err = ERR_interrupted));
+    else if (err == ERR_trace_diverged && d && !d->recorded_name)
+        replay_pc_follow_say(report, REPLAY_OPEN, "%s",
+                             closed ? "the trace was cut off here"
+                                    : "its recording is not finished");
     else if (err == ERR_trace_diverged)
         tell_divergence(f);
     else if (err == ERR_nomem)
-        say(report, REPLAY_FAILED, "%s", err_text(err));
+        replay_pc_follow_say(report, REPLAY_FAILED, "%s", err_text(err));
     else if (err && err != ERR_trace_end) {
         report->fault = trace_reader_fault(f->reader);
-        say(report, REPLAY_DAMAGED, "%s", err_text(err));
+        replay_pc_follow_say(report, REPLAY_DAMAGED, "%s", err_text(err));
     } else {
         report->err = ERR_ok;
         report->finished = closed;
@@ -187,44 +185,153 @@ static void judge(struct follow *f, enum err err)
     }
 }
 
-static void run(struct follow *f)
+/* ---- where ---- */
+
+enum err replay_pc_find_place(const struct trace_source *source,
+                              const struct replay_position *position,
+                              struct emu_place *ret_place, bool *ret_end)
 {
+    const struct replay_position last = {.kind = REPLAY_AT_END};
+    struct arena arena;
+    struct trace_reader *reader;
+    uint64_t seq = 0;
+    struct trace_clock clock = {0}, end = {0};
+    if (position->kind == REPLAY_AT_GAS)
+        return ERR_usage;
+    arena_init(&arena, MEMORY_MAX);
+    enum err err = trace_reader_open(&arena, source, NULL, NULL, &reader);
+    if (!err) {
+        err = replay_position_find(reader, &last, 0, &seq, &end);
+        if (!err && position->kind == REPLAY_AT_EVENT)
+            err = trace_reader_seek_seq(reader, 0);
+        if (!err && position->kind == REPLAY_AT_EVENT)
+            err = replay_position_find(reader, position, 0, &seq, &clock);
+        trace_reader_close(reader);
+    }
+    arena_fini(&arena);
+    TRY(err);
+    *ret_place = (struct emu_place){clock.icount, clock.sub};
+    if (position->kind == REPLAY_AT_ICOUNT || position->kind == REPLAY_AT_FORWARD)
+        *ret_place = (struct emu_place){position->value, position->sub};
+    if (position->kind == REPLAY_AT_PERCENT)
+        ret_place->icount = end.icount / 100 * position->value +
+                            end.icount % 100 * position->value / 100;
+    *ret_end = position->kind == REPLAY_AT_END ||
+               emu_place_before((struct emu_place){end.icount, end.sub}, *ret_place);
+    return ERR_ok;
+}
+
+/* A part of a trace: go on from the checkpoint behind the setup. */
+static enum err cross_gap(struct pc_follow *f)
+{
+    uint64_t seq;
+    if (!trace_gap(f->trace, &seq))
+        return ERR_ok;
+    if (f->copy) {
+        replay_pc_follow_say(f->report, REPLAY_FAILED,
+                             "a part of a trace cannot be recorded again");
+        return ERR_unsupported;
+    }
+    f->gap_size = seq - trace_seq(f->trace);
+    trace_resume(f->trace);
+    enum err err = replay_pc_checkpoint_restore(f->session, f->source, seq);
+    if (err)
+        replay_pc_follow_say(f->report,
+                             err == ERR_nomem ? REPLAY_FAILED : REPLAY_DAMAGED,
+                             "its checkpoint: %s", err_text(err));
+    return err;
+}
+
+static enum err set_stop(struct pc_follow *f)
+{
+    struct emu_place place;
+    bool end;
+    if (f->options->to.kind == REPLAY_AT_END)
+        return ERR_ok;
+    enum err err = replay_pc_find_place(f->source, &f->options->to, &place, &end);
+    if (err == ERR_usage)
+        replay_pc_follow_say(f->report, REPLAY_FAILED, "a pc has no gas clock");
+    else if (err)
+        replay_pc_follow_say(f->report, REPLAY_DAMAGED, "%s", err_text(err));
+    else if (!end)
+        replay_pc_stop_at(f->session, place);
+    return err;
+}
+
+/* ---- the run ---- */
+
+static void tell_machine(struct pc_follow *f)
+{
+    struct replay_pc_report *report = f->report;
+    const struct emu_cpu *cpu = replay_pc_machine(f->session)->cpu;
+    report->place = emu_pc_place(replay_pc_machine(f->session));
+    report->eip = cpu->eip;
+    report->eflags = cpu->eflags;
+    memcpy(report->reg, cpu->reg, sizeof report->reg);
+    for (unsigned i = 0; i < EMU_SEGMENT_COUNT; i++)
+        report->selector[i] = cpu->segment[i].selector;
+    report->cr[0] = cpu->cr0;
+    report->cr[1] = cpu->cr2;
+    report->cr[2] = cpu->cr3;
+    report->cr[3] = cpu->cr4;
+    report->halted = cpu->halted;
+}
+
+void replay_pc_follow_run(struct pc_follow *f)
+{
+    struct replay_pc_report *report = f->report;
     uint64_t limit = f->options->insns_max ? f->options->insns_max : UINT64_MAX;
     enum emu_pc_status status = replay_pc_run(f->session, limit);
     enum err err = replay_pc_error(f->session);
     if (!err && status == EMU_PC_LIMIT) {
-        f->report->err = ERR_limit;
-        say(f->report, REPLAY_FAILED, "more than %" PRIu64 " instructions", limit);
+        report->err = ERR_limit;
+        replay_pc_follow_say(report, REPLAY_FAILED,
+                             "more than %" PRIu64 " instructions", limit);
+        return;
+    }
+    tell_machine(f);
+    report->event_count = trace_seq(f->trace) - f->gap_size;
+    if (!err && !f->interrupted && replay_pc_stopped_there(f->session)) {
+        report->class = REPLAY_STOPPED;
         return;
     }
     if (!err && !f->interrupted)
         err = replay_pc_end(f->session, status);
-    f->report->place = emu_pc_place(replay_pc_machine(f->session));
-    f->report->eip = replay_pc_machine(f->session)->cpu->eip;
-    f->report->code = replay_pc_code(f->session, status);
+    report->code = replay_pc_code(f->session, status);
     judge(f, err);
+}
+
+enum err replay_pc_follow_open(struct pc_follow *f)
+{
+    arena_init(&f->arena, MEMORY_MAX);
+    TRY(read_setup(f));
+    TRY(open_server(f));
+    TRY(open_session(f));
+    TRY(cross_gap(f));
+    return set_stop(f);
+}
+
+void replay_pc_follow_close(struct pc_follow *f)
+{
+    replay_pc_close(f->session);
+    trace_close(f->copy);
+    trace_close(f->trace);
+    trace_reader_close(f->reader);
+    trace_reader_close(f->ahead);
+    arena_fini(&f->arena);
 }
 
 void replay_pc_trace(const struct trace_source *source,
                      const struct replay_pc_follow_options *options,
                      struct replay_pc_report *ret_report)
 {
-    struct follow f = {.source = source, .options = options, .report = ret_report};
+    struct pc_follow f = {.source = source, .options = options, .report = ret_report};
     *ret_report = (struct replay_pc_report){0};
-    arena_init(&f.arena, MEMORY_MAX);
-    enum err err = read_setup(&f);
-    if (!err)
-        err = open_server(&f);
-    if (!err)
-        err = open_session(&f);
+    enum err err = replay_pc_follow_open(&f);
     ret_report->err = err;
     if (!err)
-        run(&f);
-    trace_close(f.copy);
-    trace_close(f.trace);
-    trace_reader_close(f.reader);
-    trace_reader_close(f.ahead);
-    arena_fini(&f.arena);
+        replay_pc_follow_run(&f);
+    replay_pc_follow_close(&f);
 }
 
 bool replay_pc_is_session(const struct trace_source *source)

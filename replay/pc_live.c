@@ -2,115 +2,37 @@
 #include "replay/pc_live.h"
 
 #include "base/os.h"
-#include "emu/pc.h"
+#include "replay/pc_script.h"
 
 #include <string.h>
 
-enum { LINE_MAX = 256, SEEN_MAX = 1 << 16, INPUT_MAX = 4096, STEP_COUNT_MAX = 4096 };
+enum { LINE_MAX = 256, SEEN_MAX = 1 << 16, INPUT_MAX = 4096 };
 #define WAIT_FOREVER_NS UINT64_C(1000000000)
-
-struct step {
-    bool types;
-    struct bytes text;
-};
 
 struct replay_pc_live {
     struct replay_pc_live_options options;
-    struct emu_pc *pc;
+    struct replay_pc *session;
+    struct emu_pc *pc; /* its machine */
     enum replay_pc_stop stop;
+    uint32_t stop_line;
     uint8_t line[LINE_MAX]; /* printed and not passed on */
     size_t line_size;
     uint64_t printed;
     struct buf seen; /* since the script's last step, bounded */
     uint8_t *tail;   /* the last bytes printed, as many as `until` has */
     size_t tail_size;
-    struct step *step;
-    size_t step_count, step_next;
+    struct pc_script script;
+    size_t step_next;
+    bool waits;
+    uint64_t wait_vns;
+    uint8_t frame[V86FS_NOTE_SIZE_MAX]; /* the notification at hand */
+    size_t frame_size;
     uint8_t input[INPUT_MAX];
     bool input_ended;
     uint64_t idle_real_ns, idle_vns; /* when pacing began to count */
 };
 
-/* ---- the script ---- */
-
-static int hex(uint8_t c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* \n, \r, \t, \\ and \xNN, in place; false for anything else behind a backslash. */
-static bool unescape(uint8_t *text, size_t *size)
-{
-    size_t out = 0;
-    for (size_t i = 0; i < *size; i++) {
-        if (text[i] != '\\') {
-            text[out++] = text[i];
-            continue;
-        }
-        if (++i == *size)
-            return false;
-        if (text[i] == 'x' && i + 2 < *size && hex(text[i + 1]) >= 0 &&
-            hex(text[i + 2]) >= 0) {
-            text[out++] = (uint8_t)(hex(text[i + 1]) << 4 | hex(text[i + 2]));
-            i += 2;
-            continue;
-        }
-        static const char from[] = "nrt\\", to[] = "\n\r\t\\";
-        const char *found = memchr(from, text[i], 4);
-        if (!found)
-            return false;
-        text[out++] = (uint8_t)to[found - from];
-    }
-    *size = out;
-    return true;
-}
-
-static bool starts_with(struct bytes line, const char *word)
-{
-    size_t size = strlen(word);
-    return line.size >= size && memcmp(line.data, word, size) == 0;
-}
-
-/* One line: "expect TEXT", "send TEXT" (and a return key), "type TEXT", "# …". */
-static enum err parse_line(struct replay_pc_live *live, struct arena *arena,
-                           struct bytes line)
-{
-    bool send = starts_with(line, "send "), type = starts_with(line, "type ");
-    bool expect = starts_with(line, "expect ");
-    if (!line.size || line.data[0] == '#')
-        return ERR_ok;
-    if (live->step_count == STEP_COUNT_MAX || !(send || type || expect))
-        return ERR_usage;
-    size_t skip = expect ? 7 : 5, size = line.size - skip;
-    uint8_t *text = arena_alloc(arena, size + 1, 1);
-    if (!text)
-        return ERR_nomem;
-    memcpy(text, line.data + skip, size);
-    if (!unescape(text, &size))
-        return ERR_usage;
-    if (send)
-        text[size++] = '\r';
-    live->step[live->step_count++] =
-        (struct step){.types = !expect, .text = bytes_of(text, size)};
-    return ERR_ok;
-}
-
-static enum err parse_script(struct replay_pc_live *live, struct arena *arena,
-                             uint32_t *ret_line)
-{
-    struct bytes left = live->options.script;
-    live->step = arena_new_array(arena, struct step, STEP_COUNT_MAX);
-    if (!live->step)
-        return ERR_nomem;
-    for (*ret_line = 1; left.size; (*ret_line)++) {
-        const uint8_t *end = memchr(left.data, '\n', left.size);
-        size_t size = end ? (size_t)(end - left.data) : left.size;
-        TRY(parse_line(live, arena, bytes_of(left.data, size)));
-        size += end != NULL;
-        left = bytes_of(left.data + size, left.size - size);
-    }
-    return ERR_ok;
-}
+/* ---- what the script looks for ---- */
 
 static bool holds(struct bytes text, struct bytes needle, size_t *ret_end)
 {
@@ -132,25 +54,6 @@ static void forget(struct buf *seen, size_t size)
 {
     memmove(seen->data, seen->data + size, seen->size - size);
     seen->size -= size;
-}
-
-/* What the script types now; false while it waits or has ended. */
-static bool script_types(struct replay_pc_live *live, struct bytes *ret)
-{
-    while (live->step_next < live->step_count) {
-        const struct step *step = &live->step[live->step_next];
-        size_t end = 0;
-        if (!step->types && !holds(buf_bytes(&live->seen), step->text, &end))
-            return false;
-        live->step_next++;
-        if (step->types) {
-            *ret = step->text;
-            return true;
-        }
-        if (end)
-            forget(&live->seen, end);
-    }
-    return false;
 }
 
 /* ---- output ---- */
@@ -191,7 +94,7 @@ static void console_out(void *self, uint32_t dev, uint8_t byte)
     live->line[live->line_size++] = byte;
     if (byte == '\n' || live->line_size == LINE_MAX)
         replay_pc_live_flush(live);
-    if (live->step_next < live->step_count) {
+    if (live->step_next < live->script.count) {
         if (live->seen.size == SEEN_MAX)
             forget(&live->seen, SEEN_MAX / 2);
         buf_byte(&live->seen, byte);
@@ -201,7 +104,165 @@ static void console_out(void *self, uint32_t dev, uint8_t byte)
     look_for_end(live, byte);
 }
 
+/* ---- what the script does ---- */
+
+static void script_failed(struct replay_pc_live *live,
+                          const struct pc_script_step *step)
+{
+    if (!live->stop_line)
+        live->stop_line = step->line;
+    stop(live, REPLAY_PC_SCRIPT_FAILED);
+}
+
+static bool expected(struct replay_pc_live *live, const struct pc_script_step *step)
+{
+    size_t end;
+    if (!holds(buf_bytes(&live->seen), step->text, &end))
+        return false;
+    if (end)
+        forget(&live->seen, end);
+    return true;
+}
+
+static bool waited(struct replay_pc_live *live, const struct pc_script_step *step,
+                   struct emu_place *next)
+{
+    uint64_t now = emu_cpu_vns(live->pc->cpu);
+    if (!live->waits) {
+        live->waits = true;
+        live->wait_vns =
+            now + step->number[0] < now ? EMU_NEVER - 1 : now + step->number[0];
+    }
+    live->waits = now < live->wait_vns;
+    if (!live->waits)
+        return true;
+    struct emu_place place = emu_pc_place_at(live->pc, live->wait_vns);
+    if (emu_place_before(place, *next))
+        *next = place;
+    return false;
+}
+
+/* Virtual time stands still meanwhile. */
+static void run_on_host(struct replay_pc_live *live, const struct pc_script_step *step)
+{
+    const char *const argv[] = {"sh", "-c", (const char *)step->text.data, NULL};
+    int status;
+    replay_pc_live_flush(live);
+    if (os_run(argv, &status) || status)
+        script_failed(live, step);
+}
+
+/* "-" is the name of the export without one. */
+static bool is_default(struct bytes name)
+{
+    return name.size == 1 && name.data[0] == '-';
+}
+
+/* The frame that the step is about; false: it cannot be made. */
+static bool make_frame(struct replay_pc_live *live, const struct pc_script_step *step)
+{
+    const struct replay_pc_live_options *options = &live->options;
+    uint64_t ino = 0;
+    bool names_node =
+        step->verb == PC_SCRIPT_invalidate || step->verb == PC_SCRIPT_invalidate_dir;
+    if (names_node && (!options->find || !options->find(options->find_self, step->text,
+                                                        emu_pc_now_ns(live->pc), &ino)))
+        return false;
+    if (step->verb == PC_SCRIPT_invalidate)
+        live->frame_size = v86fs_invalidate_encode(
+            ino, step->number[0], step->number[1], live->frame, sizeof live->frame);
+    else if (step->verb == PC_SCRIPT_invalidate_dir)
+        live->frame_size =
+            v86fs_invalidate_dir_encode(ino, live->frame, sizeof live->frame);
+    else if (step->verb == PC_SCRIPT_mount)
+        live->frame_size = v86fs_mount_notify_encode(
+            is_default(step->text) ? (struct bytes){0} : step->text, step->path,
+            live->frame, sizeof live->frame);
+    else
+        live->frame_size =
+            v86fs_umount_notify_encode(step->text, live->frame, sizeof live->frame);
+    return live->frame_size != 0;
+}
+
+static void send_frame(void *self)
+{
+    struct replay_pc_live *live = self;
+    enum v86fs_note_result result =
+        replay_pc_notify(live->session, bytes_of(live->frame, live->frame_size));
+    if (result != V86FS_NOTE_QUEUED && live->step_next)
+        script_failed(live, &live->script.step[live->step_next - 1]);
+}
+
+static struct emu_input frame_input(struct replay_pc_live *live, void (*call)(void *))
+{
+    return (struct emu_input){.kind = EMU_INPUT_CALL, .call = call, .call_self = live};
+}
+
+/* One step.  True: go on; *ret_made: it is an input. */
+static bool take_step(struct replay_pc_live *live, const struct pc_script_step *step,
+                      struct emu_place *next, struct emu_input *ret_input,
+                      bool *ret_made)
+{
+    switch (step->verb) {
+    case PC_SCRIPT_expect:
+        return expected(live, step);
+    case PC_SCRIPT_send:
+    case PC_SCRIPT_type:
+        *ret_input = (struct emu_input){.kind = EMU_INPUT_CONSOLE, .data = step->text};
+        return *ret_made = true;
+    case PC_SCRIPT_wait:
+        return waited(live, step, next);
+    case PC_SCRIPT_host:
+        run_on_host(live, step);
+        return true;
+    case PC_SCRIPT_late:
+        replay_pc_delay(live->session, step->number[0]);
+        return true;
+    case PC_SCRIPT_invalidate:
+    case PC_SCRIPT_invalidate_dir:
+    case PC_SCRIPT_mount:
+    case PC_SCRIPT_umount:
+        break;
+    }
+    *ret_made = make_frame(live, step);
+    *ret_input = frame_input(live, send_frame);
+    if (!*ret_made)
+        script_failed(live, step);
+    return true;
+}
+
+/* The next input that the script makes; false while it waits or has ended. */
+static bool script_acts(struct replay_pc_live *live, struct emu_place *next,
+                        struct emu_input *ret_input)
+{
+    bool made = false;
+    while (!made && !live->stop && live->step_next < live->script.count) {
+        const struct pc_script_step *step = &live->script.step[live->step_next];
+        if (!take_step(live, step, next, ret_input, &made))
+            return false;
+        live->step_next++;
+    }
+    return made;
+}
+
 /* ---- input and time ---- */
+
+/* What others have to say about their files. */
+static void pass_note(void *self)
+{
+    struct replay_pc_live *live = self;
+    (void)replay_pc_notify(live->session, bytes_of(live->frame, live->frame_size));
+}
+
+static bool others_tell(struct replay_pc_live *live, struct emu_input *ret_input)
+{
+    const struct replay_pc_live_options *options = &live->options;
+    live->frame_size = options->note ? options->note(options->note_self, live->frame,
+                                                     sizeof live->frame)
+                                     : 0;
+    *ret_input = frame_input(live, pass_note);
+    return live->frame_size != 0;
+}
 
 static bool descriptor_types(struct replay_pc_live *live, struct bytes *ret)
 {
@@ -223,13 +284,13 @@ static bool input_at(void *self, struct emu_place here, struct emu_place *ret_ne
 {
     struct replay_pc_live *live = self;
     (void)here;
-    (void)ret_next;
     replay_pc_live_flush(live);
     if (live->options.interrupted && live->options.interrupted())
         stop(live, REPLAY_PC_INTERRUPTED);
+    if (others_tell(live, ret_input) || script_acts(live, ret_next, ret_input))
+        return true;
     *ret_input = (struct emu_input){.kind = EMU_INPUT_CONSOLE};
-    return script_types(live, &ret_input->data) ||
-           descriptor_types(live, &ret_input->data);
+    return descriptor_types(live, &ret_input->data);
 }
 
 /* Real nanoseconds that are still to pass until the deadline. */
@@ -292,7 +353,7 @@ enum err replay_pc_live_create(struct arena *arena,
     if (!live->tail)
         return ERR_nomem;
     buf_init(&live->seen, SEEN_MAX);
-    TRY(parse_script(live, arena, ret_line));
+    TRY(replay_pc_script_parse(arena, options->script, &live->script, ret_line));
     os_terminal_raw(options->input_fd, true);
     *ret_live = live;
     return ERR_ok;
@@ -303,9 +364,15 @@ struct emu_host replay_pc_live_host(struct replay_pc_live *live)
     return (struct emu_host){live, console_out, input_at, idle, event};
 }
 
-void replay_pc_live_attach(struct replay_pc_live *live, struct emu_pc *pc)
+void replay_pc_live_attach(struct replay_pc_live *live, struct replay_pc *session)
 {
-    live->pc = pc;
+    live->session = session;
+    live->pc = replay_pc_machine(session);
+}
+
+uint32_t replay_pc_live_line(const struct replay_pc_live *live)
+{
+    return live->stop_line;
 }
 
 enum replay_pc_stop replay_pc_live_stop(const struct replay_pc_live *live)

@@ -70,6 +70,15 @@ static bool parse(const char *text, size_t size, struct replay_position *ret_pos
         position.kind = REPLAY_AT_PERCENT;
         size--;
     }
+    const char *plus = position.kind == REPLAY_AT_ICOUNT && size
+                           ? memchr(text + 1, '+', size - 1)
+                           : NULL;
+    if (plus) {
+        size_t behind = (size_t)(text + size - (plus + 1));
+        if (!parse_number(plus + 1, behind, &position.sub))
+            return false;
+        size = (size_t)(plus - text);
+    }
     if (!parse_number(text + used, size - used, &position.value))
         return false;
     if (position.kind == REPLAY_AT_PERCENT && position.value > 100)

@@ -4,6 +4,7 @@
  * (trace-replay.md 1).
  *
  *   N        icount          e:N   event        g:N   gas clock
+ *   N+S      inside an instruction or a sleep: of a pc
  *   N%       of the icount   start, end         +N -N relative, in instructions
  */
 #ifndef REPLAY_POSITION_H
@@ -28,6 +29,7 @@ enum replay_position_kind {
 struct replay_position {
     enum replay_position_kind kind;
     uint64_t value;
+    uint64_t sub; /* ICOUNT */
 };
 
 /* The whole text; numbers are decimal or 0x hex.  False: not a position. */

@@ -257,38 +257,44 @@ static enum err find_output(struct replay_query *query, uint64_t offset,
     }
 }
 
-static enum err icount_of(struct replay_query *query,
-                          const struct replay_position *position, uint64_t *ret_icount)
+static enum err time_of(struct replay_query *query,
+                        const struct replay_position *position,
+                        struct replay_time *ret_time)
 {
     uint64_t now = replay_timeline_now(query->timeline).icount;
-    uint64_t end = replay_timeline_end(query->timeline).icount;
+    struct replay_time last = replay_timeline_end(query->timeline);
+    uint64_t end = last.icount;
+    const struct replay_guest *guest = replay_timeline_guest(query->timeline);
     uint64_t value = position->value;
     struct trace_record record;
     switch (position->kind) {
     case REPLAY_AT_START:
-        *ret_icount = 0;
+        ret_time->icount = 0;
         return ERR_ok;
     case REPLAY_AT_ICOUNT:
-        *ret_icount = value;
+        ret_time->icount = value;
         return ERR_ok;
     case REPLAY_AT_EVENT:
         TRY(trace_reader_seek_seq(query->reader, value));
         TRY(next(query, &record));
-        *ret_icount = record.clock.icount;
+        ret_time->icount = record.clock.icount;
+        if (guest->ops->event_time)
+            *ret_time =
+                guest->ops->event_time(guest->self, record.seq, record.clock.icount);
         return ERR_ok;
     case REPLAY_AT_PERCENT:
-        *ret_icount = end / 100 * value + end % 100 * value / 100;
+        ret_time->icount = end / 100 * value + end % 100 * value / 100;
         return ERR_ok;
     case REPLAY_AT_FORWARD:
-        *ret_icount = value > UINT64_MAX - now ? UINT64_MAX : now + value;
+        ret_time->icount = value > UINT64_MAX - now ? UINT64_MAX : now + value;
         return ERR_ok;
     case REPLAY_AT_BACKWARD:
-        *ret_icount = now > value ? now - value : 0;
+        ret_time->icount = now > value ? now - value : 0;
         return ERR_ok;
     case REPLAY_AT_GAS:
     case REPLAY_AT_END:
     default:
-        *ret_icount = end;
+        *ret_time = last;
         return ERR_ok;
     }
 }
@@ -331,7 +337,7 @@ enum err replay_query_position(struct replay_query *query, const char *text,
             return ERR_not_found;
         *ret_gas = position.value;
     } else {
-        TRY(icount_of(query, &position, &to.icount));
+        TRY(time_of(query, &position, &to));
     }
     *ret_time = to;
     return ERR_ok;

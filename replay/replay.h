@@ -126,12 +126,31 @@ struct replay_limit {
 };
 #define REPLAY_NO_LIMIT ((struct replay_limit){UINT64_MAX, UINT64_MAX})
 
+/* Checkpoints along a run (2.9), handed over as they are taken: `seq` is the number of
+ * the event that comes next, and `clock` that of the state.  Parts live during the
+ * call.  An error ends the run. */
+struct trace_base_part;
+struct trace_checkpoint_list;
+struct replay_checkpoints {
+    uint64_t every; /* instructions between two of them; 0: none */
+    enum err (*put)(void *self, uint64_t seq, const struct trace_clock *clock,
+                    const struct trace_base_part *part, size_t part_count);
+    void *self;
+};
+
 struct replay_session_options {
     struct trace *trace;            /* recording, replaying, or NULL: off.  Borrowed */
     struct trace *copy;             /* recording, takes what a replay produces; NULL */
     const struct replay_host *host; /* NULL: a replay */
     /* Replay: the file, for the checkpoints of a part of a trace; NULL: stop there. */
     const struct trace_source *source;
+    /* Recording: go on in the state of the checkpoint in front of event `resume_seq` of
+     * `source`; nothing is written of the setup.  0: from the start. */
+    uint64_t resume_seq;
+    /* Replay: begin with checkpoint `start_index` of this list; NULL: at the start. */
+    const struct trace_checkpoint_list *start;
+    size_t start_index;
+    struct replay_checkpoints checkpoints;
     struct replay_limit limit;
     struct replay_engine engine;
     enum pvm_dispatch dispatch; /* of the interpreter */
@@ -221,6 +240,7 @@ const char *replay_class_name(enum replay_class class);
 
 struct replay_options {
     struct replay_position to; /* END: all of it */
+    bool from_start; /* with `to`: do not begin at a checkpoint that is in the trace */
     struct trace_writer *copy; /* record what the replay produces; NULL */
     bool locate;               /* after a divergence, look for its first instruction */
     struct replay_engine engine;
@@ -257,6 +277,8 @@ struct replay_report {
     bool finished;           /* the trace has its session.end and index */
     struct hash256 identity; /* chain over what was read; the identity if finished */
     uint64_t event_count;    /* equal ones that are in the trace */
+    bool started_late;       /* at a checkpoint: */
+    uint64_t start_icount;
     struct replay_result result;
     struct pvm_state state; /* at the end; `mem` is NULL */
     /* REPLAY_DIVERGED: the trace's words */
@@ -272,11 +294,39 @@ void replay_trace(const struct trace_source *source,
                   const struct replay_options *options,
                   struct replay_report *ret_report);
 
+/* ---- checkpoints in a trace
+ * ----------------------------------------------------------------------- */
+
+struct replay_add_options {
+    uint64_t every; /* instructions between two checkpoints; 0: remove all */
+    struct replay_engine engine;
+    bool (*interrupted)(void);
+};
+
+struct replay_add_report {
+    struct replay_report replay; /* not SAME, nor OPEN with reason: nothing was done */
+    uint64_t checkpoint_count;
+};
+
+/*
+ * Write a copy of a finished trace with checkpoints taken by replaying it.  Those that
+ * it had are left out; the identity stays.  Only a replay that is equal to its end
+ * makes checkpoints; otherwise the sink's bytes are of no use.
+ */
+void replay_add_checkpoints(const struct trace_source *source,
+                            const struct trace_sink *sink,
+                            const struct replay_add_options *options,
+                            struct replay_add_report *ret_report);
+
 /* ---- cut a trace
  * ----------------------------------------------------------------------- */
 
+struct replay_pc_follow_options; /* replay/pc.h */
+
 struct replay_cut_options {
     struct replay_position from, to; /* `to` may be relative to `from` */
+    /* Of a pc: how to build its trees again; NULL: its traces are refused. */
+    const struct replay_pc_follow_options *pc;
     unsigned zstd_level;             /* 0 stores raw */
     bool (*interrupted)(void);
 };

@@ -34,7 +34,15 @@ bool replay_session_emit(struct replay_session *s, enum trace_id id, void *event
     s->err = trace_event(s->trace, id, event);
     if (!s->err && s->options.copy)
         s->err = trace_event(s->options.copy, id, event);
+    if (s->safe)
+        replay_session_passed(s, s->safe);
     return !s->err;
+}
+
+void replay_session_passed(struct replay_session *s, const struct pvm_state *state)
+{
+    if (!s->err && state->icount >= s->series.next)
+        s->err = replay_checkpoint_next(s, state);
 }
 
 static void emit_hash(struct replay_session *s, uint64_t what, struct hash256 hash)
@@ -365,12 +373,29 @@ static bool cross_gap(struct replay_session *s)
     return true;
 }
 
+/* Replay: begin with the state of a checkpoint, behind its events. */
+static void start_late(struct replay_session *s)
+{
+    const struct trace_checkpoint_list *list = s->options.start;
+    size_t index = s->options.start_index;
+    uint64_t seq = trace_seq(s->trace);
+    s->err = replay_checkpoint_restore_at(s, s->options.source, list, index);
+    if (!s->err)
+        s->err = trace_skip(s->trace, list->ref[index].seq);
+    s->result.gap_size = list->ref[index].seq - seq;
+}
+
 static struct pvm_outcome run(struct replay_session *s)
 {
     const struct pvm_host host = {.ecall = replay_session_ecall, .self = s};
     struct pvm_outcome outcome = {0};
     s->end = REPLAY_END_GUEST;
-    (void)(!s->err && cross_gap(s));
+    if (!s->err && s->options.resume_seq)
+        s->err = replay_checkpoint_restore(s, s->options.source, s->options.resume_seq);
+    if (!s->err && s->options.start)
+        start_late(s);
+    else
+        (void)(!s->err && cross_gap(s));
     while (!s->err && s->end == REPLAY_END_GUEST) {
         s->observer.gas_stop = gas_stop(s, s->setup->gas - s->state.gas);
         outcome = pvm_run(s->engine, s->program, &s->state, &host, &s->observer);
@@ -385,7 +410,7 @@ static struct pvm_outcome run(struct replay_session *s)
 enum err replay_session_run(struct replay_session *s, struct replay_result *ret_result)
 {
     replay_session_clock(s, 0, s->setup->gas);
-    if (s->trace)
+    if (s->trace && !s->options.resume_seq)
         emit_begin(s);
     finish(s, run(s));
     if (s->err == ERR_trace_end) {
@@ -522,6 +547,7 @@ enum err replay_session_create(struct arena *arena, const struct replay_setup *s
     s->options = *options;
     s->trace = options->trace;
     s->arena = arena;
+    replay_series_init(&s->series, &options->checkpoints);
     s->state.gas = setup->gas;
     s->state.pc = setup->pc;
     memcpy(s->state.reg, setup->reg, sizeof setup->reg);
@@ -541,6 +567,7 @@ void replay_session_close(struct replay_session *session)
 {
     if (!session)
         return;
+    replay_series_fini(&session->series);
     os_release(session->reservation, PVM_MEM_RESERVE_SIZE);
     session->reservation = NULL;
     pvm_program_close(session->program);

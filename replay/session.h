@@ -5,6 +5,7 @@
 #ifndef REPLAY_SESSION_H
 #define REPLAY_SESSION_H
 
+#include "replay/checkpoint_parts.h"
 #include "replay/replay.h"
 
 enum { SESSION_EXTRA_MAX = 2048 }; /* page charges of one segment (5.3) */
@@ -37,6 +38,7 @@ struct replay_session {
     bool muted;            /* the open segment is not an event: a stop by the limit */
     uint64_t digest_count; /* events since the last register digest */
     uint64_t hash_at;      /* gas clock of the next machine hash */
+    struct checkpoint_series series;
     struct replay_result result;
     struct trace_divergence overrun; /* when we noticed it, not the trace; seq is set */
 };
@@ -51,6 +53,10 @@ uint64_t replay_session_segment_end(const struct trace_record *record);
 
 /* Write or compare one event at the trace's clock; false once there is an error. */
 bool replay_session_emit(struct replay_session *s, enum trace_id id, void *event);
+
+/* The state behind an event, from which a run can be taken up: a checkpoint may be due.
+ */
+void replay_session_passed(struct replay_session *s, const struct pvm_state *state);
 
 /* The trace's clock. */
 void replay_session_clock(struct replay_session *s, uint64_t icount, uint64_t gas);

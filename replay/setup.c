@@ -169,33 +169,20 @@ struct setup_reader {
     struct replay_setup *setup;
     struct replay_refusal *refusal;
     struct trace_record record;
-    char last_key[64];
 };
-
-__attribute__((format(printf, 3, 4))) static enum err
-refuse(struct setup_reader *r, enum replay_class class, const char *format, ...)
-{
-    va_list list;
-    va_start(list, format);
-    r->refusal->class = (uint8_t) class;
-    (void)vsnprintf(r->refusal->text, sizeof r->refusal->text, format, list);
-    va_end(list);
-    return ERR_trace_event;
-}
 
 static enum err next(struct setup_reader *r)
 {
-    bool end;
-    TRY(trace_reader_next(r->reader, &r->record, &end));
-    return end ? ERR_trace_end : ERR_ok;
+    return replay_setup_next(r->reader, &r->record);
 }
 
 static enum err expect(struct setup_reader *r, enum trace_id id)
 {
     if (r->record.kind->id == (uint32_t)id)
         return ERR_ok;
-    return refuse(r, REPLAY_DAMAGED, "event %" PRIu64 " is %.32s, expected %s",
-                  r->record.seq, r->record.kind->wire, trace_kind_of(id)->wire);
+    return replay_refuse(r->refusal, REPLAY_DAMAGED,
+                         "event %" PRIu64 " is %.32s, expected %s", r->record.seq,
+                         r->record.kind->wire, trace_kind_of(id)->wire);
 }
 
 static enum err read_begin(struct setup_reader *r)
@@ -205,32 +192,24 @@ static enum err read_begin(struct setup_reader *r)
     TRY(expect(r, TRACE_ID_session_begin));
     TRY(trace_decode_session_begin(r->reader, &r->record, r->arena, &begin));
     if (begin.spec != TRACE_SPEC)
-        return refuse(r, REPLAY_OTHER_VERSION,
-                      "event specification %" PRIu64 ", this version knows %d",
-                      begin.spec, TRACE_SPEC);
+        return replay_refuse(r->refusal, REPLAY_OTHER_VERSION,
+                             "event specification %" PRIu64 ", this version knows %d",
+                             begin.spec, TRACE_SPEC);
     if (begin.seed)
-        return refuse(r, REPLAY_OTHER_VERSION, "recorded with chaos");
+        return replay_refuse(r->refusal, REPLAY_OTHER_VERSION, "recorded with chaos");
     r->setup->epoch_ns = begin.epoch;
     return next(r);
 }
 
+static bool set_key(void *self, const char *key, const char *value)
+{
+    return replay_setup_config_set(self, key, value);
+}
+
 static enum err read_config(struct setup_reader *r)
 {
-    while (r->record.kind->id == TRACE_ID_session_config) {
-        struct trace_session_config config = {0};
-        TRY(trace_decode_session_config(r->reader, &r->record, r->arena, &config));
-        const char *key = config.key ? config.key : "";
-        const char *value = config.value ? config.value : "";
-        if (strcmp(key, r->last_key) <= 0)
-            return refuse(r, REPLAY_DAMAGED, "key %.40s is out of order", key);
-        if (!replay_setup_config_set(r->setup, key, value))
-            return refuse(r, REPLAY_OTHER_CONFIGURATION,
-                          "key %.40s, value %.40s: not known to this version", key,
-                          value);
-        (void)snprintf(r->last_key, sizeof r->last_key, "%s", key);
-        TRY(next(r));
-    }
-    return ERR_ok;
+    return replay_setup_keys(r->arena, r->reader, &r->record, set_key, r->setup,
+                             r->refusal);
 }
 
 static enum err read_args(struct setup_reader *r)
@@ -240,7 +219,8 @@ static enum err read_args(struct setup_reader *r)
         return ERR_ok;
     TRY(trace_decode_input_args(r->reader, &r->record, r->arena, &args));
     if (args.env.count)
-        return refuse(r, REPLAY_OTHER_VERSION, "the guest was given an environment");
+        return replay_refuse(r->refusal, REPLAY_OTHER_VERSION,
+                             "the guest was given an environment");
     r->setup->argv = args.argv;
     /* The bytes point into the record. */
     struct bytes *item = arena_new_array(r->arena, struct bytes, args.argv.count);
@@ -274,16 +254,19 @@ static enum err read_program(struct setup_reader *r)
     struct replay_setup *setup = r->setup;
     TRY(keep(r, &program.code));
     if (program.prog || program.kind)
-        return refuse(r, REPLAY_OTHER_VERSION, "program %" PRIu64 " of kind %" PRIu64,
-                      program.prog, program.kind);
+        return replay_refuse(r->refusal, REPLAY_OTHER_VERSION,
+                             "program %" PRIu64 " of kind %" PRIu64, program.prog,
+                             program.kind);
     struct hash256 hash = hash256_of(program.code.data, program.code.size);
     if (!program.hash.present || !hash256_equal(&program.hash.hash, &hash))
-        return refuse(r, REPLAY_OTHER_PROGRAM,
-                      "the code of program 0 does not have the hash it is named by");
+        return replay_refuse(
+            r->refusal, REPLAY_OTHER_PROGRAM,
+            "the code of program 0 does not have the hash it is named by");
     struct pvm_code code;
     enum err err = pvm_code_parse(program.code, &code);
     if (err)
-        return refuse(r, REPLAY_OTHER_PROGRAM, "program 0: %s", err_text(err));
+        return replay_refuse(r->refusal, REPLAY_OTHER_PROGRAM, "program 0: %s",
+                             err_text(err));
     setup->code = program.code;
     setup->config = (struct pvm_config){
         .profile = (enum pvm_profile)program.profile,
@@ -292,10 +275,10 @@ static enum err read_program(struct setup_reader *r)
     };
     if (program.profile > PVM_PROFILE_JAVM || program.model > UINT32_MAX ||
         program.mem_cycles > UINT32_MAX || pvm_config_check(&setup->config))
-        return refuse(r, REPLAY_OTHER_CONFIGURATION,
-                      "profile %" PRIu64 ", gas model %" PRIu64 ", mem_cycles %" PRIu64
-                      " are not known to this version",
-                      program.profile, program.model, program.mem_cycles);
+        return replay_refuse(r->refusal, REPLAY_OTHER_CONFIGURATION,
+                             "profile %" PRIu64 ", gas model %" PRIu64
+                             ", mem_cycles %" PRIu64 " are not known to this version",
+                             program.profile, program.model, program.mem_cycles);
     return next(r);
 }
 
@@ -308,7 +291,7 @@ static enum err read_start(struct setup_reader *r)
     if (start.prog || start.pc > UINT32_MAX || start.gas > REPLAY_GAS_MAX ||
         start.regs.count > PVM_REG_COUNT || start.maps.count > SETUP_MAP_COUNT_MAX ||
         start.mem.count > SETUP_MAP_COUNT_MAX)
-        return refuse(r, REPLAY_DAMAGED, "pvm.start makes no sense");
+        return replay_refuse(r->refusal, REPLAY_DAMAGED, "pvm.start makes no sense");
     setup->pc = (uint32_t)start.pc;
     setup->gas = start.gas;
     for (size_t i = 0; i < start.regs.count; i++)
@@ -455,6 +438,48 @@ enum err replay_setup_map(const struct replay_setup *setup, struct arena *arena,
 }
 
 /* ---- of any guest ---- */
+
+enum err replay_refuse(struct replay_refusal *refusal, enum replay_class class,
+                       const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    refusal->class = (uint8_t) class;
+    (void)vsnprintf(refusal->text, sizeof refusal->text, format, list);
+    va_end(list);
+    return ERR_trace_event;
+}
+
+enum err replay_setup_next(struct trace_reader *reader, struct trace_record *ret_record)
+{
+    bool end;
+    TRY(trace_reader_next(reader, ret_record, &end));
+    return end ? ERR_trace_end : ERR_ok;
+}
+
+enum err replay_setup_keys(struct arena *arena, struct trace_reader *reader,
+                           struct trace_record *record,
+                           bool (*set)(void *self, const char *key, const char *value),
+                           void *self, struct replay_refusal *refusal)
+{
+    char last[64] = "";
+    while (record->kind->id == TRACE_ID_session_config) {
+        struct trace_session_config config = {0};
+        TRY(trace_decode_session_config(reader, record, arena, &config));
+        const char *key = config.key ? config.key : "";
+        const char *value = config.value ? config.value : "";
+        if (strcmp(key, last) <= 0)
+            return replay_refuse(refusal, REPLAY_DAMAGED, "key %.40s is out of order",
+                                 key);
+        if (!set(self, key, value))
+            return replay_refuse(refusal, REPLAY_OTHER_CONFIGURATION,
+                                 "key %.40s, value %.40s: not known to this version",
+                                 key, value);
+        (void)snprintf(last, sizeof last, "%s", key);
+        TRY(replay_setup_next(reader, record));
+    }
+    return ERR_ok;
+}
 
 static bool config_has(struct trace_reader *reader, struct arena *arena,
                        const char *key)

@@ -213,6 +213,34 @@ enum err replay_tl_run(struct replay_timeline *t, const struct replay_until *unt
     }
 }
 
+/* Take the last stored checkpoint at or before `to` into the list, if it saves more
+ * than the way between two snapshots.  `from`: where the guest could start now. */
+static enum err use_stored(struct replay_timeline *t, struct replay_time from,
+                           struct replay_time to)
+{
+    struct trace_checkpoint_list *stored = &t->guest.stored;
+    struct checkpoint c = {0};
+    uint64_t last = to.icount - (t->guest.ops->has_sub && to.icount);
+    size_t index = trace_checkpoint_find(stored, last);
+    if (index == SIZE_MAX || stored->ref[index].clock.icount < from.icount ||
+        stored->ref[index].clock.icount - from.icount <= t->spacing)
+        return ERR_ok;
+    t->stats.stored_count++;
+    enum err err = t->guest.ops->stored(t->guest.self, index, &c.snapshot, &c.time);
+    if (err) { /* it was only to save time; the guest stands nowhere now */
+        stored->count = index;
+        replay_tl_load(t, replay_tl_find(t, to));
+        return err == ERR_nomem ? err : ERR_ok;
+    }
+    t->tracked_from = c.time;
+    err = insert(t, replay_tl_find(t, c.time) + 1, &c);
+    if (err)
+        t->guest.ops->drop(t->guest.self, c.snapshot);
+    else
+        thin(t);
+    return err;
+}
+
 static struct replay_time clamp(const struct replay_timeline *t, struct replay_time to)
 {
     if (before(to, t->guest.start))
@@ -226,9 +254,11 @@ enum err replay_timeline_seek(struct replay_timeline *t, struct replay_time to)
     struct replay_stop stop;
     to = clamp(t, to);
     size_t index = replay_tl_find(t, to);
+    bool loads = before(to, now) || before(now, t->list[index].time);
     t->stats.seek_count++;
-    if (before(to, now) || before(now, t->list[index].time))
+    if (loads)
         replay_tl_load(t, index);
+    TRY(use_stored(t, replay_tl_now(t), to));
     if (!before(replay_tl_now(t), to))
         return ERR_ok;
     const struct replay_until until = {.time = to, .gas = UINT64_MAX};
@@ -240,6 +270,12 @@ enum err replay_timeline_seek_gas(struct replay_timeline *t, uint64_t gas)
 {
     const struct replay_until until = {.time = t->end, .gas = gas};
     struct replay_stop stop;
+    size_t stored = t->guest.stored.count;
+    while (stored && t->guest.stored.ref[stored - 1].clock.gas > gas)
+        stored--;
+    if (stored)
+        TRY(replay_timeline_seek(
+            t, (struct replay_time){t->guest.stored.ref[stored - 1].clock.icount, 0}));
     /* From the last checkpoint that has not passed it. */
     size_t index = t->count - 1;
     replay_tl_load(t, index);

@@ -117,6 +117,7 @@ struct replay_timeline_stats {
     uint64_t dropped_count;
     uint64_t instruction_count; /* executed in all */
     uint64_t seek_count, load_count, skipped_count;
+    uint64_t stored_count; /* checkpoints of the trace that were looked at */
 };
 struct replay_timeline_stats replay_timeline_stats(const struct replay_timeline *t);
 

@@ -4,20 +4,11 @@
  */
 #include "trace/internal.h"
 
-/* What a finished file says about itself at its end. */
-struct ending {
-    struct trace_header header;
-    struct trace_chunk index;
-    struct hash256 chain;
-};
-
-/* Read header, trailer and the header of the index; trace_truncated when there is no
- * trailer. */
-static enum err read_ending(struct walk *walk, const struct trace_source *source,
-                            struct ending *ret_ending)
+enum err trace_ending_read(struct walk *walk, const struct trace_source *source,
+                           struct trace_ending *ret_ending)
 {
     struct trace_fault fault;
-    struct ending ending;
+    struct trace_ending ending;
     uint8_t trailer[TRAILER_SIZE];
     uint64_t file_size;
     bool absent;
@@ -45,8 +36,8 @@ static enum err read_ending(struct walk *walk, const struct trace_source *source
 enum err trace_identity(const struct trace_source *source, struct hash256 *ret_identity)
 {
     struct walk walk = {0};
-    struct ending ending;
-    TRY(read_ending(&walk, source, &ending));
+    struct trace_ending ending;
+    TRY(trace_ending_read(&walk, source, &ending));
     *ret_identity = ending.chain;
     return ERR_ok;
 }
@@ -68,7 +59,7 @@ static enum err pack_record(struct buf *payload, enum trace_id id, const void *e
 }
 
 /* The rows of all chunks before the index. */
-static enum err collect_rows(struct walk *walk, const struct ending *ending,
+static enum err collect_rows(struct walk *walk, const struct trace_ending *ending,
                              struct tail *tail)
 {
     uint64_t at = ending->header.size;
@@ -82,7 +73,7 @@ static enum err collect_rows(struct walk *walk, const struct ending *ending,
     return at == ending->index.offset ? ERR_ok : ERR_trace_chunk;
 }
 
-static enum err append(struct walk *walk, const struct ending *ending,
+static enum err append(struct walk *walk, const struct trace_ending *ending,
                        struct tail *tail, struct bytes payload, uint32_t record_count)
 {
     const struct trace_chunk *index = &ending->index;
@@ -115,10 +106,10 @@ enum err trace_annotate(const struct trace_source *source,
 {
     struct walk walk = {0};
     struct tail tail;
-    struct ending ending;
+    struct trace_ending ending;
     struct buf payload;
     uint32_t record_count = (note ? 1u : 0u) + (bookmark ? 1u : 0u);
-    TRY(read_ending(&walk, source, &ending));
+    TRY(trace_ending_read(&walk, source, &ending));
     trace_tail_init(&tail, sink, TRACE_SYNC_NONE, 0);
     buf_init(&payload, 4 * RECORD_SIZE_MAX);
     enum err err = ERR_ok;

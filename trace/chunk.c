@@ -244,6 +244,11 @@ bool trace_chunk_chained(const struct trace_chunk *chunk)
            (chunk->kind == TRACE_CHUNK_CHECKPOINT && (chunk->flags & TRACE_CHUNK_BASE));
 }
 
+bool trace_chunk_extra(const struct trace_chunk *chunk)
+{
+    return chunk->kind == TRACE_CHUNK_CHECKPOINT && !(chunk->flags & TRACE_CHUNK_BASE);
+}
+
 struct hash256 trace_chunk_chain(const struct hash256 *before,
                                  const struct trace_chunk *chunk, struct bytes raw)
 {

@@ -19,8 +19,7 @@ size_t trace_codec_compress(struct codec *codec, unsigned level, struct bytes ra
     if (!codec->compress)
         codec->compress = ZSTD_createCCtx();
     size_t room = ZSTD_compressBound(raw.size);
-    size_t before = stored->size;
-    uint8_t *at = buf_extend(stored, room);
+    uint8_t *at = buf_reserve(stored, room);
     if (!codec->compress && !stored->err)
         stored->err = ERR_nomem;
     if (stored->err)
@@ -28,7 +27,8 @@ size_t trace_codec_compress(struct codec *codec, unsigned level, struct bytes ra
     size_t size =
         ZSTD_compressCCtx(codec->compress, at, room, raw.data, raw.size, (int)level);
     bool smaller = !ZSTD_isError(size) && size < raw.size;
-    stored->size = smaller ? before + size : before;
+    if (smaller)
+        buf_grow(stored, size);
     return smaller ? size : 0;
 }
 
@@ -42,10 +42,13 @@ enum err trace_codec_decompress(struct codec *codec, struct bytes stored,
     if (!codec->decompress)
         codec->decompress = ZSTD_createDCtx();
     buf_clear(raw);
-    uint8_t *at = buf_extend(raw, raw_size);
+    uint8_t *at = buf_reserve(raw, raw_size);
     if (!codec->decompress || !at)
         return ERR_nomem;
     size_t size =
         ZSTD_decompressDCtx(codec->decompress, at, raw_size, stored.data, stored.size);
-    return !ZSTD_isError(size) && size == raw_size ? ERR_ok : ERR_trace_codec;
+    if (ZSTD_isError(size) || size != raw_size)
+        return ERR_trace_codec;
+    buf_grow(raw, size);
+    return ERR_ok;
 }

@@ -153,6 +153,8 @@ ERR_MUST_CHECK enum err trace_chunk_header_get(const uint8_t bytes[CHUNK_HEADER_
                                                struct trace_chunk *ret_chunk);
 
 bool trace_chunk_chained(const struct trace_chunk *chunk);
+/* A checkpoint without BASE, which a trace can do without (unless it is a ring). */
+bool trace_chunk_extra(const struct trace_chunk *chunk);
 
 /* The chain value behind this chunk [2.4]. */
 struct hash256 trace_chunk_chain(const struct hash256 *before,
@@ -269,6 +271,9 @@ trace_tail_copy_chunk(struct tail *tail, struct trace_chunk chunk, struct bytes 
 ERR_MUST_CHECK enum err trace_tail_add_row(struct tail *tail,
                                            const struct trace_chunk *chunk);
 
+/* Give the window back: something else is to be written where it is. */
+void trace_tail_unmap(struct tail *tail);
+
 /* Start the open chunk behind `end`. */
 ERR_MUST_CHECK enum err
 trace_tail_open(struct tail *tail, const struct position *position, uint16_t flags);
@@ -374,6 +379,18 @@ bool trace_walk_position_fits(const struct walk *walk, const struct trace_chunk 
  * moves on; the open tail comes again. */
 ERR_MUST_CHECK enum err
 trace_walk_pass_events(struct walk *walk, const struct trace_chunk *chunk, bool tail);
+
+/* annotate.c: what a finished file says about itself at its end. */
+struct trace_ending {
+    struct trace_header header;
+    struct trace_chunk index;
+    struct hash256 chain;
+};
+/* Read header, trailer and the header of the index; trace_truncated when there is no
+ * trailer. */
+ERR_MUST_CHECK enum err trace_ending_read(struct walk *walk,
+                                          const struct trace_source *source,
+                                          struct trace_ending *ret_ending);
 
 /* window.c: the open window that belongs at `next`. */
 enum window { WINDOW_NONE, WINDOW_TAKEN, WINDOW_SAME, WINDOW_MOVED, WINDOW_TORN };

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The longest valid prefix as a clean file [2.12], and ring segments as one [2.8].
+ * The longest valid prefix as a clean file [2.12], ring segments as one [2.8], and a
+ * trace with other checkpoints [2.9].
  */
+#include "trace/checkpoint.h"
 #include "trace/internal.h"
 
 struct copy {
@@ -10,6 +12,7 @@ struct copy {
     struct position position; /* behind what was copied */
     struct buf stored;
     bool tail_copied;
+    bool drops_extra; /* leave checkpoints out */
 };
 
 static enum err read_exactly(const struct trace_source *source, uint64_t offset,
@@ -84,7 +87,8 @@ static enum err copy_chunks(struct copy *copy, struct trace_fault *ret_damage)
             return ERR_ok;
         if (walk->tail)
             TRY(copy_tail(copy));
-        else if (walk->chunk.kind != TRACE_CHUNK_INDEX)
+        else if (walk->chunk.kind != TRACE_CHUNK_INDEX &&
+                 !(copy->drops_extra && trace_chunk_extra(&walk->chunk)))
             TRY(copy_chunk(copy));
     }
     *ret_damage = (struct trace_fault){ERR_trace_truncated, walk->next, 0};
@@ -156,4 +160,69 @@ enum err trace_join(struct arena *arena, const struct trace_source *source,
         *ret_identity = copy.position.chain;
     copy_fini(&copy);
     return err;
+}
+
+/* ---- other checkpoints ---- */
+
+struct trace_copier {
+    struct copy copy;
+    uint64_t next_icount;
+};
+
+enum err trace_copier_open(struct arena *arena, const struct trace_source *source,
+                           const struct trace_sink *sink,
+                           struct trace_copier **ret_copier)
+{
+    struct trace_fault damage;
+    struct trace_copier *copier = arena_new(arena, struct trace_copier);
+    if (!copier)
+        return ERR_nomem;
+    struct copy *copy = &copier->copy;
+    copy->drops_extra = true;
+    enum err err = copy_begin(copy, arena, source, sink, NULL);
+    if (!err && copy->walk.header.flags & TRACE_HEADER_RING)
+        err = ERR_unsupported;
+    if (!err)
+        err = copy_chunks(copy, &damage);
+    if (!err)
+        err = damage.err;
+    if (err)
+        trace_copier_close(copier);
+    else
+        *ret_copier = copier;
+    return err;
+}
+
+enum err trace_copier_put(struct trace_copier *copier, uint64_t seq,
+                          const struct trace_clock *clock,
+                          const struct trace_base_part *part, size_t part_count)
+{
+    struct position *position = &copier->copy.position;
+    check(clock->icount >= copier->next_icount);
+    copier->next_icount = clock->icount + 1;
+    for (size_t i = 0; i < part_count; i++) {
+        struct trace_chunk chunk = {
+            .kind = TRACE_CHUNK_CHECKPOINT,
+            .seq0 = seq,
+            .icount0 = clock->icount,
+            .icount1 = clock->icount,
+            .gas0 = clock->gas,
+            .record_count = part[i].record_count,
+            .blob0 = position->blob_count,
+        };
+        TRY(trace_tail_put_chunk(&copier->copy.tail, &chunk, part[i].payload,
+                                 &position->chain));
+    }
+    return ERR_ok;
+}
+
+enum err trace_copier_finish(struct trace_copier *copier)
+{
+    return trace_tail_finish(&copier->copy.tail, &copier->copy.position, true);
+}
+
+void trace_copier_close(struct trace_copier *copier)
+{
+    if (copier)
+        copy_fini(&copier->copy);
 }

@@ -2,6 +2,7 @@
  *
  * One call per event for record and replay [4, 7.1].
  */
+#include "trace/checkpoint.h"
 #include "trace/internal.h"
 
 enum {
@@ -523,6 +524,17 @@ enum err trace_console(struct trace *trace, uint64_t dev, struct bytes data)
     return ERR_ok;
 }
 
+struct trace_console_rest trace_console_rest(const struct trace *trace)
+{
+    const struct session *session = (const struct session *)trace;
+    if (!trace)
+        return (struct trace_console_rest){0};
+    return (struct trace_console_rest){
+        .dev = session->console_dev,
+        .clock = session->console_clock,
+        .data = bytes_of(session->console, session->console_size)};
+}
+
 /* Has everything collected left as the recorded event at the cursor says?  Then it
  * left: recording had stopped collecting exactly here. */
 static bool console_complete(const struct session *session)
@@ -592,6 +604,23 @@ void trace_resume(struct trace *trace)
     session->seq = session->next.seq;
     session->before = trace_reader_clock_before(session->reader);
     session->console_size = 0;
+}
+
+enum err trace_skip(struct trace *trace, uint64_t seq)
+{
+    struct session *session = session_of(trace);
+    session->has_next = false;
+    TRY(stick(session, trace_reader_seek_seq(session->reader, seq)));
+    enum err err = fetch(session);
+    if (err && err != ERR_trace_end)
+        return stick(session, err);
+    if (!err && session->next.seq != seq)
+        return stick(session, ERR_trace_sequence);
+    session->begun = true;
+    session->seq = seq;
+    session->before = trace_reader_clock_before(session->reader);
+    session->console_size = 0;
+    return ERR_ok;
 }
 
 enum err trace_expect_end(struct trace *trace)

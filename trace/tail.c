@@ -13,7 +13,7 @@ void trace_tail_init(struct tail *tail, const struct trace_sink *sink,
     buf_init(&tail->index, RAW_SIZE_MAX);
 }
 
-static void unmap(struct tail *tail)
+void trace_tail_unmap(struct tail *tail)
 {
     if (tail->window)
         tail->sink.unmap(tail->sink.self, tail->window, WINDOW_SIZE);
@@ -22,7 +22,7 @@ static void unmap(struct tail *tail)
 
 void trace_tail_fini(struct tail *tail)
 {
-    unmap(tail);
+    trace_tail_unmap(tail);
     trace_codec_fini(&tail->codec);
     buf_fini(&tail->stored);
     buf_fini(&tail->index);
@@ -60,7 +60,9 @@ enum err trace_tail_add_row(struct tail *tail, const struct trace_chunk *chunk)
     return tail->index.err == ERR_limit ? ERR_trace_full : tail->index.err;
 }
 
-/* Header last: until it is there, a reader goes on with the window. */
+/* Header last: until it is there, a reader goes on with the window.  That of a
+ * checkpoint comes first: it says what is being written over the old window, behind
+ * which nothing is open. */
 static enum err write_chunk(struct tail *tail, const struct trace_chunk *chunk,
                             struct bytes stored)
 {
@@ -72,11 +74,14 @@ static enum err write_chunk(struct tail *tail, const struct trace_chunk *chunk,
     if (chunk->offset > UINT64_MAX / 4)
         return ERR_trace_full;
     trace_chunk_header_put(chunk, &tail->chain_init, header);
+    if (trace_chunk_extra(chunk))
+        TRY(sink->write(sink->self, chunk->offset, header, sizeof header));
     if (stored.size)
         TRY(sink->write(sink->self, at, stored.data, stored.size));
     if (padding)
         TRY(sink->write(sink->self, at + stored.size, zero, padding));
-    TRY(sink->write(sink->self, chunk->offset, header, sizeof header));
+    if (!trace_chunk_extra(chunk))
+        TRY(sink->write(sink->self, chunk->offset, header, sizeof header));
     TRY(trace_tail_add_row(tail, chunk));
     tail->end = chunk_end(chunk);
     return tail->sync == TRACE_SYNC_NONE ? ERR_ok : sink->sync(sink->self);
@@ -134,7 +139,7 @@ static enum err map_window(struct tail *tail)
     uint64_t at = window_offset(tail->end);
     if (tail->window && at == tail->window_at)
         return ERR_ok;
-    unmap(tail);
+    trace_tail_unmap(tail);
     uint8_t *window;
     TRY(tail->sink.map(tail->sink.self, at, WINDOW_SIZE, &window));
     tail->window = window;
@@ -240,7 +245,7 @@ static enum err put_index(struct tail *tail, const struct position *position)
 enum err trace_tail_finish(struct tail *tail, const struct position *position,
                            bool index)
 {
-    unmap(tail);
+    trace_tail_unmap(tail);
     TRY(tail->sink.truncate(tail->sink.self, tail->end));
     if (index)
         TRY(put_index(tail, position));

@@ -194,8 +194,7 @@ struct trace_source {
 };
 
 /* Sink and source over one growing buffer, for tests and small traces.  `window` is
- * copied into the buffer at unmap and by trace_memory_flush(), which makes what a
- * killed writer would leave behind. */
+ * copied there at unmap and by trace_memory_flush(), which a killed writer leaves. */
 struct trace_memory {
     struct buf file;
     struct buf window_bytes;
@@ -554,6 +553,14 @@ ERR_MUST_CHECK enum err trace_event(struct trace *trace, enum trace_id id, void 
  * until newline, 256 bytes, the next other event or the end. */
 ERR_MUST_CHECK enum err trace_console(struct trace *trace, uint64_t dev,
                                       struct bytes data);
+
+/* Bytes that trace_console() holds back, and the clock of the last one; borrowed. */
+struct trace_console_rest {
+    uint64_t dev;
+    struct trace_clock clock;
+    struct bytes data;
+};
+struct trace_console_rest trace_console_rest(const struct trace *trace);
 
 /* Replay: the event that comes next, not consumed; NULL at the end, on damage and
  * while recording.  For asynchronous inputs, and to see what a trace holds before the

@@ -196,9 +196,21 @@ static void add_segment(struct events *events, uint64_t n, uint64_t gas, size_t 
         __builtin_add_overflow(summary->charge_sum, gas, &summary->charge_sum);
 }
 
+/* A branch that goes on with the guest of another trace. */
+static bool is_child(const struct events *events)
+{
+    const struct trace_header *header = trace_reader_header(events->reader);
+    return header->parent.present && (header->flags & TRACE_HEADER_CUT) &&
+           !events->program_count;
+}
+
 static void on_segment(struct events *events, const struct trace_pvm_segment *segment)
 {
     struct trace_ledger_fault fault;
+    if (segment->prog >= events->program_count && is_child(events)) {
+        events->verify->summary->unexpanded_count++; /* its parent has the program */
+        return;
+    }
     if (segment->prog >= events->program_count) {
         defect(events, ERR_trace_event, "segment of a program that is not there");
         return;

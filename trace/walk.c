@@ -223,6 +223,22 @@ static enum err chunk_behind(struct walk *walk, bool *ret_nothing)
     return ERR_ok;
 }
 
+/* Was a checkpoint being written here, or its window still to be opened, when the
+ * recorder stopped?  Such a chunk begins with its header and lies over the old window;
+ * nothing is behind it. */
+static enum err behind_checkpoint(struct walk *walk, const struct trace_chunk *broken,
+                                  bool *ret_nothing)
+{
+    uint64_t file_size, found;
+    *ret_nothing = false;
+    if (!trace_chunk_extra(broken ? broken : &walk->chunk))
+        return ERR_ok;
+    TRY(walk->source.size(walk->source.self, &file_size));
+    TRY(scan(walk, walk->next + CHUNK_ALIGN, file_size, &found));
+    *ret_nothing = found >= file_size;
+    return ERR_ok;
+}
+
 /* ---- walking ---- */
 
 enum err trace_walk_open(struct walk *walk, struct arena *arena,
@@ -322,6 +338,9 @@ static enum err attempt_next(struct walk *walk, struct attempt *attempt)
         TRY(chunk_behind(walk, &nothing)); /* a hole, if a chunk is behind it */
     if (window == WINDOW_NONE && !absent)
         TRY(trace_walk_between_windows(walk, &nothing));
+    if (window == WINDOW_NONE && !absent && !nothing)
+        TRY(behind_checkpoint(walk, attempt->header_good ? &attempt->chunk : NULL,
+                              &nothing));
     if (window == WINDOW_SAME || nothing) {
         walk->state = TRACE_READER_OPEN;
         attempt->end = true;

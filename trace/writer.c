@@ -6,6 +6,7 @@
 #include "trace/internal.h"
 
 enum { RING_SEGMENT_COUNT = 8, RING_KEEP_MAX = 64 };
+#define WAITING_SIZE_MAX ((size_t)4 << 30) /* a checkpoint of the largest guest */
 
 struct trace_writer {
     struct trace_writer_options options;
@@ -22,6 +23,15 @@ struct trace_writer {
     uint64_t segment_raw;                 /* raw bytes in the current one */
     uint64_t segment_size[RING_KEEP_MAX]; /* stored, by number mod RING_KEEP_MAX */
     uint64_t ring_size; /* stored bytes of all segments that are there */
+    struct buf waiting; /* checkpoints: each a struct waiting and its payload */
+};
+
+/* A chunk of a checkpoint that waits for the end of a chunk of events. */
+struct waiting {
+    uint64_t seq;
+    struct trace_clock clock;
+    size_t size;
+    uint32_t record_count;
 };
 
 /* ---- ring [2.8] ---- */
@@ -85,12 +95,58 @@ static enum err roll_ring(struct trace_writer *writer)
     return err;
 }
 
+/* ---- checkpoints between chunks of events [2.9] ---- */
+
+static enum err put_waiting(struct trace_writer *writer)
+{
+    struct buf *list = &writer->waiting;
+    struct waiting entry;
+    if (list->size)
+        trace_tail_unmap(&writer->tail);
+    for (size_t at = 0; at < list->size; at += sizeof entry + entry.size) {
+        memcpy(&entry, list->data + at, sizeof entry);
+        struct trace_chunk chunk = {
+            .kind = TRACE_CHUNK_CHECKPOINT,
+            .seq0 = entry.seq,
+            .icount0 = entry.clock.icount,
+            .icount1 = entry.clock.icount,
+            .gas0 = entry.clock.gas,
+            .record_count = entry.record_count,
+            .blob0 = writer->position.blob_count,
+        };
+        TRY(trace_tail_put_chunk(&writer->tail, &chunk,
+                                 bytes_of(list->data + at + sizeof entry, entry.size),
+                                 &writer->position.chain));
+    }
+    buf_clear(list);
+    return ERR_ok;
+}
+
+void trace_writer_checkpoint(struct trace_writer *writer,
+                             const struct trace_clock *clock,
+                             const struct trace_base_part *part, size_t part_count)
+{
+    if (!writer->err && writer->options.ring)
+        writer->err = ERR_usage;
+    for (size_t i = 0; !writer->err && i < part_count; i++) {
+        struct waiting entry = {0};
+        entry.seq = writer->position.seq;
+        entry.clock = *clock;
+        entry.size = part[i].payload.size;
+        entry.record_count = part[i].record_count;
+        buf_put(&writer->waiting, &entry, sizeof entry);
+        buf_put(&writer->waiting, part[i].payload.data, part[i].payload.size);
+        writer->err = writer->waiting.err;
+    }
+}
+
 /* ---- records ---- */
 
 static enum err cut(struct trace_writer *writer)
 {
     writer->segment_raw += writer->tail.raw_size;
     TRY(trace_tail_close(&writer->tail, &writer->position));
+    TRY(put_waiting(writer));
     return trace_tail_open(&writer->tail, &writer->position, 0);
 }
 
@@ -215,6 +271,7 @@ enum err trace_writer_create(struct arena *arena, const struct trace_sink *sink,
     trace_blob_table_init(&writer->blobs);
     buf_init(&writer->numbers, 4 * RECORD_SIZE_MAX);
     buf_init(&writer->volatile_rows, RAW_SIZE_MAX);
+    buf_init(&writer->waiting, WAITING_SIZE_MAX);
     enum err err = begin(writer);
     if (err)
         trace_writer_abandon(writer);
@@ -292,6 +349,7 @@ static enum err finish(struct trace_writer *writer)
 {
     struct position *position = &writer->position;
     TRY(trace_tail_close(&writer->tail, position));
+    TRY(put_waiting(writer));
     if (writer->volatile_count) {
         struct trace_chunk chunk = {
             .kind = TRACE_CHUNK_VOLATILE,
@@ -328,4 +386,5 @@ void trace_writer_abandon(struct trace_writer *writer)
     trace_blob_table_fini(&writer->blobs);
     buf_fini(&writer->numbers);
     buf_fini(&writer->volatile_rows);
+    buf_fini(&writer->waiting);
 }

@@ -6,6 +6,7 @@
  * new are not queued, and collapsing removes from the middle, so a ring would gain
  * nothing.
  */
+#include "v86fs/state.h"
 #include "v86fs/v86fs.h"
 
 #include <string.h>
@@ -225,36 +226,91 @@ static bool take_string(struct bytes frame, size_t *at, struct bytes *ret)
     return true;
 }
 
-enum v86fs_note_result v86fs_notes_frame(struct v86fs_notes *notes, struct bytes frame)
+bool v86fs_note_decode(struct bytes frame, struct v86fs_note *ret_note)
 {
-    struct bytes name, path;
+    struct v86fs_note note = {0};
     size_t at = V86FS_HEADER_SIZE;
     if (frame.size < at || v86fs_load(frame.data, 4) != frame.size ||
         v86fs_load(frame.data + 5, 2) != 0)
-        return V86FS_NOTE_INVALID;
+        return false;
     const uint8_t *body = frame.data + at;
-    switch (frame.data[4]) {
+    note.type = frame.data[4];
+    bool good = false;
+    switch (note.type) {
     case V86FS_MSG_INVALIDATE:
-        if (frame.size != 31)
+        good = frame.size == 31;
+        if (!good)
             break;
-        return v86fs_notes_invalidate(notes, v86fs_load(body, 8),
-                                      v86fs_load(body + 8, 8),
-                                      v86fs_load(body + 16, 8));
+        note.ino = v86fs_load(body, 8);
+        note.offset = v86fs_load(body + 8, 8);
+        note.size = v86fs_load(body + 16, 8);
+        break;
     case V86FS_MSG_INVALIDATE_DIR:
-        if (frame.size != 15)
-            break;
-        return v86fs_notes_invalidate_dir(notes, v86fs_load(body, 8));
+        good = frame.size == 15;
+        if (good)
+            note.ino = v86fs_load(body, 8);
+        break;
     case V86FS_MSG_MOUNT_NOTIFY:
-        if (!take_string(frame, &at, &name) || !take_string(frame, &at, &path) ||
-            at != frame.size)
-            break;
-        return v86fs_notes_mount(notes, name, path);
+        good = take_string(frame, &at, &note.name) &&
+               take_string(frame, &at, &note.path) && at == frame.size &&
+               name_good(note.name) && path_good(note.path);
+        break;
     case V86FS_MSG_UMOUNT_NOTIFY:
-        if (!take_string(frame, &at, &path) || at != frame.size)
-            break;
-        return v86fs_notes_umount(notes, path);
+        good = take_string(frame, &at, &note.path) && at == frame.size &&
+               path_good(note.path);
+        break;
     default:
         break;
     }
-    return V86FS_NOTE_INVALID;
+    *ret_note = note;
+    return good;
+}
+
+bool v86fs_note_is_mount(const struct v86fs_note *note)
+{
+    return note->type == V86FS_MSG_MOUNT_NOTIFY ||
+           note->type == V86FS_MSG_UMOUNT_NOTIFY;
+}
+
+enum v86fs_note_result v86fs_notes_frame(struct v86fs_notes *notes, struct bytes frame)
+{
+    struct v86fs_note note;
+    if (!v86fs_note_decode(frame, &note))
+        return V86FS_NOTE_INVALID;
+    switch (note.type) {
+    case V86FS_MSG_INVALIDATE:
+        return v86fs_notes_invalidate(notes, note.ino, note.offset, note.size);
+    case V86FS_MSG_INVALIDATE_DIR:
+        return v86fs_notes_invalidate_dir(notes, note.ino);
+    case V86FS_MSG_MOUNT_NOTIFY:
+        return v86fs_notes_mount(notes, note.name, note.path);
+    default:
+        return v86fs_notes_umount(notes, note.path);
+    }
+}
+
+/* ---- as bytes: u16 size and the frame, of each ---- */
+
+void v86fs_notes_save(const struct v86fs_notes *notes, struct buf *buf)
+{
+    for (uint32_t i = 0; i < notes->count; i++)
+        v86fs_put_text(buf,
+                       bytes_of(note_at(notes, i)->frame, note_at(notes, i)->size));
+}
+
+bool v86fs_notes_load(struct v86fs_notes *notes, struct bytes state)
+{
+    struct v86fs_take take = {.rest = state};
+    notes->count = 0;
+    while (take.rest.size && !take.failed) {
+        struct bytes frame = v86fs_take_text(&take);
+        uint32_t before = notes->count;
+        /* Frames that are queued are all different: each is appended. */
+        v86fs_take_demand(&take, !take.failed && v86fs_notes_frame(notes, frame) ==
+                                                     V86FS_NOTE_QUEUED);
+        v86fs_take_demand(&take, notes->count == before + 1);
+    }
+    if (take.failed)
+        notes->count = 0;
+    return !take.failed;
 }

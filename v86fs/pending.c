@@ -140,6 +140,16 @@ enum err v86fs_server_answer(struct v86fs_server *server, uint64_t token,
     return ERR_ok;
 }
 
+bool v86fs_server_answered(const struct v86fs_server *server, uint64_t token)
+{
+    for (uint32_t i = 0; i < server->options.pending_count_max; i++) {
+        const struct v86fs_pending *slot = &server->pending[i];
+        if (slot->state == V86FS_PENDING_ANSWERED && slot->token == token)
+            return true;
+    }
+    return false;
+}
+
 bool v86fs_server_take(struct v86fs_server *server, uint64_t token, uint8_t *reply,
                        size_t reply_size_max, size_t *ret_size)
 {

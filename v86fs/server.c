@@ -126,6 +126,12 @@ static const struct v86fs_export *find(const struct v86fs_server *server, uint64
     return found;
 }
 
+bool v86fs_server_node(const struct v86fs_server *server, uint64_t id,
+                       uint32_t *ret_mode)
+{
+    return find(server, id, ret_mode) != NULL;
+}
+
 /* ---- handles ---- */
 
 static struct v86fs_handle *handle_of(struct v86fs_server *server, uint64_t number)

@@ -50,6 +50,12 @@ enum err v86fs_server_save(const struct v86fs_server *server, struct buf *buf)
     return buf->err;
 }
 
+void v86fs_server_take_over(struct v86fs_server *server, uint64_t id_first)
+{
+    *server->ids = (struct v86fs_ids){id_first, id_first, id_first};
+    server->handle_next = V86FS_HANDLE_BASE + (V86FS_HANDLE_BASE >> 1);
+}
+
 /* ---- loading ---- */
 
 /* The configuration made the exports; the state must be of the same ones. */

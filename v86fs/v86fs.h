@@ -187,6 +187,11 @@ ERR_MUST_CHECK enum err v86fs_server_export(struct v86fs_server *server,
                                             struct bytes name, struct v86fs_tree tree,
                                             uint64_t root, bool read_only);
 
+/* The guest knows ids and handles of a server before this one: new ids begin at
+ * `id_first` and all below are stale, but for those of the exports' roots; new handles
+ * are above all old ones.  Before the first request. */
+void v86fs_server_take_over(struct v86fs_server *server, uint64_t id_first);
+
 /* Extensions for all following requests: FEATURES_OK, or 0. */
 void v86fs_server_negotiate(struct v86fs_server *server, uint32_t features);
 
@@ -218,6 +223,9 @@ v86fs_server_answer(struct v86fs_server *server, uint64_t token, uint32_t status
                     const struct v86fs_answer *answer, struct bytes tail,
                     const struct v86fs_dirent *entries, size_t entry_count);
 
+/* Is the reply of a pending call there? */
+bool v86fs_server_answered(const struct v86fs_server *server, uint64_t token);
+
 /* Fetch the reply of a pending call and forget the call; false while there is none.
  * `reply_size_max` is what serve() was told, or more. */
 bool v86fs_server_take(struct v86fs_server *server, uint64_t token, uint8_t *reply,
@@ -234,6 +242,10 @@ ERR_MUST_CHECK enum err v86fs_server_save(const struct v86fs_server *server,
 ERR_MUST_CHECK enum err v86fs_server_load(struct v86fs_server *server,
                                           struct bytes state);
 
+/* Is there a node with this id, and of which type?  Ids end at v86fs_ids.next. */
+bool v86fs_server_node(const struct v86fs_server *server, uint64_t id,
+                       uint32_t *ret_mode);
+
 const struct v86fs_counters *v86fs_server_counters(const struct v86fs_server *server);
 uint32_t v86fs_server_handle_count(const struct v86fs_server *server);
 
@@ -242,6 +254,17 @@ uint32_t v86fs_server_handle_count(const struct v86fs_server *server);
 struct v86fs_notes;
 
 enum { V86FS_NOTE_SIZE_MAX = 512 };
+
+/* What a notification says. */
+struct v86fs_note {
+    uint8_t type; /* V86FS_MSG_INVALIDATE, ... */
+    uint64_t ino, offset, size;
+    struct bytes name, path; /* in the frame */
+};
+
+/* False: not one of the four, malformed, or with a name that is not allowed. */
+bool v86fs_note_decode(struct bytes frame, struct v86fs_note *ret_note);
+bool v86fs_note_is_mount(const struct v86fs_note *note); /* or unmount */
 
 /* Room for `count_max` frames, in `arena`.  Only ERR_nomem. */
 ERR_MUST_CHECK enum err v86fs_notes_create(struct arena *arena, uint32_t count_max,
@@ -273,6 +296,12 @@ enum v86fs_note_result v86fs_notes_umount(struct v86fs_notes *notes, struct byte
 
 /* Queue a frame as one of the calls above encodes it; INVALID for any other. */
 enum v86fs_note_result v86fs_notes_frame(struct v86fs_notes *notes, struct bytes frame);
+
+/* The queued frames as bytes, oldest first, nothing when there are none; and back into
+ * a queue that v86fs_notes_start() has made ready, or not.  False: malformed, and the
+ * queue is empty. */
+void v86fs_notes_save(const struct v86fs_notes *notes, struct buf *buf);
+bool v86fs_notes_load(struct v86fs_notes *notes, struct bytes state);
 
 /* The oldest frame, borrowed until the next call; size 0 if there is none. */
 struct bytes v86fs_notes_first(const struct v86fs_notes *notes);

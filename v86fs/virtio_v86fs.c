@@ -8,18 +8,24 @@
 #include "v86fs/virtio_v86fs.h"
 
 #include "emu/virtio.h"
+#include "v86fs/state.h"
 
 #include <string.h>
 
 enum { NOTIFY_QUEUE = 2, NO_TYPE = 256 };
 enum { NOTE_SIZE_BASE = 256, NOTE_SIZE_EXTENDED = 512 };
 
+/* A head is in flight once, so this is room for all. */
+enum { PENDING_MAX = NOTIFY_QUEUE * EMU_VIRTQ_SIZE_MAX };
+
 /* A request that the guest waits for. */
 struct pending {
     struct emu_chain chain;
     uint64_t token; /* 0: answered, waits for an earlier one */
     uint64_t order;
-    uint32_t size; /* of the answer */
+    uint32_t size;    /* of the answer */
+    uint8_t *request; /* late_request_max bytes, for a state */
+    uint32_t request_size;
     uint8_t queue;
     bool used;
 };
@@ -29,6 +35,7 @@ struct v86fs_virtio {
     struct emu_virtio *virtio;
     struct v86fs_notes *notes;
     struct pending *pending;
+    uint32_t pending_max; /* 0: no answer is late */
     uint64_t order_next;
     bool serving;
     struct v86fs_virtio_counters counters;
@@ -73,11 +80,17 @@ static void emit_reply(struct v86fs_virtio *device, unsigned queue, unsigned hea
 
 /* ---- late answers ---- */
 
+static size_t reply_room(const struct emu_chain *chain)
+{
+    return chain->write_size < V86FS_FRAME_MAX ? (size_t)chain->write_size
+                                               : V86FS_FRAME_MAX;
+}
+
 /* The oldest request of the queue that is not released, or NULL. */
-static struct pending *oldest(struct v86fs_virtio *device, unsigned queue)
+static struct pending *oldest(const struct v86fs_virtio *device, unsigned queue)
 {
     struct pending *found = NULL;
-    for (uint32_t i = 0; i < device->options.pending_count_max; i++) {
+    for (uint32_t i = 0; i < device->pending_max; i++) {
         struct pending *p = &device->pending[i];
         if (p->used && p->queue == queue && (!found || p->order < found->order))
             found = p;
@@ -85,24 +98,35 @@ static struct pending *oldest(struct v86fs_virtio *device, unsigned queue)
     return found;
 }
 
-/* Keep the request being served; false if there is no room. */
-static bool keep(struct v86fs_virtio *device, unsigned queue, uint64_t token,
-                 size_t size)
+/* Keep the chain at hand, in which `request` waits, or (token 0) an answer of `size`
+ * bytes is already. */
+static void keep(struct v86fs_virtio *device, unsigned queue, uint64_t token,
+                 struct bytes request, size_t size)
 {
-    for (uint32_t i = 0; i < device->options.pending_count_max; i++) {
-        struct pending *p = &device->pending[i];
-        if (p->used)
-            continue;
-        *p = (struct pending){.chain = device->chain,
-                              .token = token,
-                              .order = device->order_next++,
-                              .size = (uint32_t)size,
-                              .queue = (uint8_t)queue,
-                              .used = true};
-        emu_virtio_hold(device->virtio, queue, p->chain.head);
-        return true;
-    }
-    return false;
+    uint32_t i = 0;
+    while (i < device->pending_max && device->pending[i].used)
+        i++;
+    check(i < device->pending_max && request.size <= device->options.late_request_max);
+    struct pending *p = &device->pending[i];
+    *p = (struct pending){.chain = device->chain,
+                          .token = token,
+                          .order = device->order_next++,
+                          .size = (uint32_t)size,
+                          .request = p->request,
+                          .request_size = (uint32_t)request.size,
+                          .queue = (uint8_t)queue,
+                          .used = true};
+    if (request.size)
+        memcpy(p->request, request.data, request.size);
+    emu_virtio_hold(device->virtio, queue, p->chain.head);
+}
+
+uint32_t v86fs_virtio_pending(const struct v86fs_virtio *device)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < device->pending_max; i++)
+        count += device->pending[i].used;
+    return count;
 }
 
 /* Release the request if its answer is there. */
@@ -111,19 +135,46 @@ static bool release(struct v86fs_virtio *device, struct pending *p)
     const struct v86fs_virtio_backend *backend = &device->options.backend;
     size_t size = p->size;
     bool late = p->token != 0;
-    if (late &&
-        !backend->take(backend->self, p->token, device->reply, V86FS_FRAME_MAX, &size))
+    if (late && !backend->due(backend->self, p->token))
         return false;
     p->used = false;
     emit(device, &(struct emu_event){.type = EMU_EVENT_virtio_complete,
                                      .queue = p->queue,
                                      .head = p->chain.head});
     if (late) {
+        size_t room = reply_room(&p->chain);
+        if (!backend->take(backend->self, p->token, device->reply, room, &size))
+            size = 0;
+        check(size <= room);
         emu_virtio_scatter(device->virtio, &p->chain, bytes_of(device->reply, size));
         emit_reply(device, p->queue, p->chain.head, bytes_of(device->reply, size));
     }
     emu_virtio_push(device->virtio, p->queue, p->chain.head, (uint32_t)size);
     return true;
+}
+
+void v86fs_virtio_adopt(struct v86fs_virtio *device)
+{
+    const struct v86fs_virtio_backend *backend = &device->options.backend;
+    for (uint32_t i = 0; i < device->pending_max; i++) {
+        struct pending *p = &device->pending[i];
+        if (p->used && p->token)
+            p->token = backend->adopt(backend->self, p->queue, p->chain.head,
+                                      bytes_of(p->request, p->request_size),
+                                      reply_room(&p->chain));
+    }
+}
+
+bool v86fs_virtio_due(const struct v86fs_virtio *device)
+{
+    const struct v86fs_virtio_backend *backend = &device->options.backend;
+    for (unsigned queue = 0; queue < NOTIFY_QUEUE; queue++) {
+        const struct pending *p = oldest(device, queue);
+        if (p && emu_virtio_usable(device->virtio, queue) &&
+            (!p->token || backend->due(backend->self, p->token)))
+            return true;
+    }
+    return false;
 }
 
 static void deliver(struct v86fs_virtio *device);
@@ -162,8 +213,7 @@ static void serve_one(struct v86fs_virtio *device, unsigned queue)
 {
     const struct v86fs_virtio_backend *backend = &device->options.backend;
     const struct emu_chain *chain = &device->chain;
-    size_t room = chain->write_size < V86FS_FRAME_MAX ? (size_t)chain->write_size
-                                                      : V86FS_FRAME_MAX;
+    size_t room = reply_room(chain);
     size_t size = 0;
     uint64_t token = 0;
     struct bytes request = copy_request(device);
@@ -174,14 +224,15 @@ static void serve_one(struct v86fs_virtio *device, unsigned queue)
                    &size, &token);
     check(size <= room);
     if (token) {
-        check(keep(device, queue, token, 0));
+        keep(device, queue, token, request, 0);
         return;
     }
     emu_virtio_scatter(device->virtio, chain, bytes_of(device->reply, size));
     emit_reply(device, queue, chain->head, bytes_of(device->reply, size));
-    /* Replies leave a queue in the order of its requests; without room for that, the
-     * order gives way. */
-    if (!oldest(device, queue) || !keep(device, queue, 0, size))
+    /* Replies leave a queue in the order of its requests. */
+    if (oldest(device, queue))
+        keep(device, queue, 0, (struct bytes){0}, size);
+    else
         emu_virtio_push(device->virtio, queue, chain->head, (uint32_t)size);
 }
 
@@ -227,10 +278,15 @@ static void deliver(struct v86fs_virtio *device)
     emu_virtio_flush(device->virtio, NOTIFY_QUEUE);
 }
 
+static bool has_driver(const struct v86fs_virtio *device)
+{
+    return device->virtio->status & EMU_VIRTIO_DRIVER_OK;
+}
+
 enum v86fs_note_result v86fs_virtio_notify(struct v86fs_virtio *device,
                                            struct bytes frame)
 {
-    if (device->virtio->status & EMU_VIRTIO_NEEDS_RESET)
+    if (!has_driver(device) || device->virtio->status & EMU_VIRTIO_NEEDS_RESET)
         v86fs_notes_stop(device->notes);
     emit(device, &(struct emu_event){.type = EMU_EVENT_virtio_notify,
                                      .queue = NOTIFY_QUEUE,
@@ -248,19 +304,23 @@ static void on_features(void *self, uint32_t features)
     device->options.backend.negotiate(device->options.backend.self, features);
 }
 
-static void on_ready(void *self)
+static void start_notes(struct v86fs_virtio *device)
 {
-    struct v86fs_virtio *device = self;
     v86fs_notes_start(device->notes, device->virtio->driver_feature[0]
                                          ? NOTE_SIZE_EXTENDED
                                          : NOTE_SIZE_BASE);
+}
+
+static void on_ready(void *self)
+{
+    start_notes(self);
 }
 
 static void on_reset(void *self)
 {
     struct v86fs_virtio *device = self;
     v86fs_notes_stop(device->notes);
-    for (uint32_t i = 0; i < device->options.pending_count_max; i++)
+    for (uint32_t i = 0; i < device->pending_max; i++)
         device->pending[i].used = false;
     device->options.backend.reset(device->options.backend.self);
 }
@@ -276,8 +336,149 @@ static void on_kick(void *self, unsigned queue)
     deliver(device);
 }
 
+/* ---- the state: requests in their order, then the queued notifications ---- */
+
+static void save_pending(const struct pending *p, struct buf *buf)
+{
+    const struct emu_chain_part *segment = p->chain.segment + p->chain.read_count;
+    v86fs_put(buf, 1, p->queue);
+    v86fs_put(buf, 2, p->chain.head);
+    v86fs_put(buf, 1, p->token != 0);
+    v86fs_put(buf, 4, p->size);
+    v86fs_put(buf, 2, p->chain.write_count);
+    for (unsigned i = 0; i < p->chain.write_count; i++) {
+        v86fs_put(buf, 4, segment[i].address);
+        v86fs_put(buf, 4, segment[i].size);
+    }
+    v86fs_put(buf, 4, p->request_size);
+    buf_put(buf, p->request, p->request_size);
+}
+
+/* The one behind `order`, whatever its queue. */
+static const struct pending *next_pending(const struct v86fs_virtio *device,
+                                          uint64_t from_order)
+{
+    const struct pending *found = NULL;
+    for (uint32_t i = 0; i < device->pending_max; i++) {
+        const struct pending *p = &device->pending[i];
+        if (p->used && p->order >= from_order && (!found || p->order < found->order))
+            found = p;
+    }
+    return found;
+}
+
+static void on_save(void *self, struct buf *buf)
+{
+    const struct v86fs_virtio *device = self;
+    uint32_t count = v86fs_virtio_pending(device);
+    if (!count && !v86fs_notes_count(device->notes))
+        return;
+    v86fs_put(buf, 2, count);
+    for (uint64_t order = 0; count; count--) {
+        const struct pending *p = next_pending(device, order);
+        save_pending(p, buf);
+        order = p->order + 1;
+    }
+    v86fs_notes_save(device->notes, buf);
+}
+
+static void load_segments(struct v86fs_virtio *device, struct v86fs_take *take)
+{
+    const struct emu_dma *dma = &device->virtio->dma;
+    struct emu_chain *chain = &device->chain;
+    chain->read_count = 0;
+    chain->read_size = chain->write_size = 0;
+    chain->write_count = (uint16_t)v86fs_take_upto(take, 2, EMU_VIRTQ_SIZE_MAX);
+    for (unsigned i = 0; i < chain->write_count && !take->failed; i++) {
+        uint32_t address = (uint32_t)v86fs_take(take, 4);
+        uint32_t size = (uint32_t)v86fs_take(take, 4);
+        v86fs_take_demand(take, !size || dma->in_ram(dma->self, address, size));
+        chain->segment[i] = (struct emu_chain_part){address, size};
+        chain->write_size += size;
+    }
+}
+
+static void load_pending(struct v86fs_virtio *device, struct v86fs_take *take)
+{
+    const struct v86fs_virtio_backend *backend = &device->options.backend;
+    struct emu_chain *chain = &device->chain;
+    unsigned queue = (unsigned)v86fs_take_upto(take, 1, NOTIFY_QUEUE - 1);
+    const struct emu_virtq *q = &device->virtio->queue[queue];
+    chain->head = (uint16_t)v86fs_take_upto(take, 2, q->size - 1u);
+    bool late = v86fs_take_upto(take, 1, 1);
+    uint64_t size = v86fs_take_upto(take, 4, V86FS_FRAME_MAX);
+    load_segments(device, take);
+    struct bytes request = v86fs_take_bytes(
+        take, (size_t)v86fs_take_upto(take, 4, device->options.late_request_max));
+    v86fs_take_demand(take, late ? !size : !request.size && size <= chain->write_size);
+    /* An answer that waits does so for a late one of its queue. */
+    v86fs_take_demand(take,
+                      late ? backend->adopt != NULL : oldest(device, queue) != NULL);
+    for (uint32_t i = 0; i < device->pending_max; i++) {
+        const struct pending *p = &device->pending[i];
+        v86fs_take_demand(take, !p->used || p->queue != queue ||
+                                    p->chain.head != chain->head);
+    }
+    if (take->failed)
+        return;
+    uint64_t token = late ? backend->adopt(backend->self, queue, chain->head, request,
+                                           reply_room(chain))
+                          : 0;
+    check(!late || token);
+    keep(device, queue, token, request, (size_t)size);
+}
+
+/* Held heads are those of pending requests and no others. */
+static bool held_fit(const struct v86fs_virtio *device)
+{
+    uint64_t held[EMU_VIRTQ_COUNT][EMU_VIRTQ_SIZE_MAX / 64] = {{0}};
+    for (uint32_t i = 0; i < device->pending_max; i++) {
+        const struct pending *p = &device->pending[i];
+        if (p->used)
+            held[p->queue][p->chain.head / 64] |= UINT64_C(1) << p->chain.head % 64;
+    }
+    for (unsigned i = 0; i < EMU_VIRTQ_COUNT; i++) {
+        const struct emu_virtq *q = &device->virtio->queue[i];
+        if (memcmp(held[i], q->held, sizeof held[i]) != 0)
+            return false;
+    }
+    return true;
+}
+
+static bool on_load(void *self, struct bytes state)
+{
+    struct v86fs_virtio *device = self;
+    uint64_t held[EMU_VIRTQ_COUNT][EMU_VIRTQ_SIZE_MAX / 64];
+    struct v86fs_take take = {.rest = state};
+    for (unsigned i = 0; i < EMU_VIRTQ_COUNT; i++)
+        memcpy(held[i], device->virtio->queue[i].held, sizeof held[i]);
+    for (uint32_t i = 0; i < device->pending_max; i++)
+        device->pending[i].used = false;
+    v86fs_notes_stop(device->notes);
+    if (has_driver(device))
+        start_notes(device);
+    uint64_t count = state.size ? v86fs_take_upto(&take, 2, device->pending_max) : 0;
+    for (; count && !take.failed; count--)
+        load_pending(device, &take);
+    v86fs_take_demand(&take, v86fs_notes_load(device->notes, take.rest));
+    for (unsigned i = 0; i < EMU_VIRTQ_COUNT; i++)
+        memcpy(device->virtio->queue[i].held, held[i], sizeof held[i]);
+    return !take.failed && held_fit(device);
+}
+
 static const struct emu_virtio_ops virtio_ops = {on_features, on_ready, on_reset,
-                                                 on_kick};
+                                                 on_kick,     on_save,  on_load};
+
+static bool create_pending(struct arena *arena, struct v86fs_virtio *device)
+{
+    uint32_t size = device->options.late_request_max;
+    uint8_t *requests = arena_alloc_array(arena, PENDING_MAX, size, 1);
+    device->pending_max = PENDING_MAX;
+    device->pending = arena_new_array(arena, struct pending, PENDING_MAX);
+    for (uint32_t i = 0; device->pending && i < PENDING_MAX; i++)
+        device->pending[i].request = requests + (size_t)i * size;
+    return requests && device->pending;
+}
 
 enum err v86fs_virtio_create(struct arena *arena,
                              const struct v86fs_virtio_options *options,
@@ -291,9 +492,9 @@ enum err v86fs_virtio_create(struct arena *arena,
     device->virtio = virtio;
     device->request = arena_alloc(arena, V86FS_FRAME_MAX, 8);
     device->reply = arena_alloc(arena, V86FS_FRAME_MAX, 8);
-    device->pending =
-        arena_new_array(arena, struct pending, options->pending_count_max);
-    if (!device->request || !device->reply || !device->pending)
+    if (!device->request || !device->reply)
+        return ERR_nomem;
+    if (options->late_request_max && !create_pending(arena, device))
         return ERR_nomem;
     TRY(v86fs_notes_create(arena, options->note_count_max, &device->notes));
     virtio->ops = &virtio_ops;
@@ -328,6 +529,11 @@ static bool server_take(void *self, uint64_t token, uint8_t *reply,
                              reply_size_max, ret_size);
 }
 
+static bool server_due(void *self, uint64_t token)
+{
+    return v86fs_server_answered(((struct v86fs_virtio_clock *)self)->server, token);
+}
+
 static void server_negotiate(void *self, uint32_t features)
 {
     v86fs_server_negotiate(((struct v86fs_virtio_clock *)self)->server, features);
@@ -344,5 +550,6 @@ struct v86fs_virtio_backend v86fs_virtio_server(struct v86fs_virtio_clock *clock
                                          .serve = server_serve,
                                          .take = server_take,
                                          .negotiate = server_negotiate,
-                                         .reset = server_reset};
+                                         .reset = server_reset,
+                                         .due = server_due};
 }

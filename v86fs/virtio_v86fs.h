@@ -15,8 +15,9 @@ struct emu_virtio;
 struct v86fs_virtio;
 
 /* What answers requests: v86fs_server_serve() and its relatives, or a recording.
- * `queue` and `head` name the request.  A token other than 0 means that `take` gives
- * the reply later. */
+ * `queue` and `head` name the request.  A token other than 0 means that the reply comes
+ * later: `due` tells when, then `take` gives it.  Only a request of at most
+ * `late_request_max` bytes may be answered later. */
 struct v86fs_virtio_backend {
     void *self;
     void (*serve)(void *self, unsigned queue, unsigned head, struct bytes request,
@@ -26,13 +27,18 @@ struct v86fs_virtio_backend {
                  size_t *ret_size);
     void (*negotiate)(void *self, uint32_t features);
     void (*reset)(void *self);
+    /* Both NULL if no answer is late. */
+    bool (*due)(void *self, uint64_t token);
+    /* A loaded state has this request in flight: its token, not 0. */
+    uint64_t (*adopt)(void *self, unsigned queue, unsigned head, struct bytes request,
+                      size_t reply_size_max);
 };
 
 struct v86fs_virtio_options {
     struct v86fs_virtio_backend backend;
-    uint32_t origin;            /* of virtio.reply: 1 if replies come from outside */
-    uint32_t note_count_max;    /* notifications that wait for a buffer */
-    uint32_t pending_count_max; /* late answers of both queues; as the server's */
+    uint32_t origin;           /* of virtio.reply: 1 if replies come from outside */
+    uint32_t note_count_max;   /* notifications that wait for a buffer */
+    uint32_t late_request_max; /* 0: no answer is late */
 };
 
 /* 1024 notifications, no late answers, origin 0. */
@@ -53,6 +59,15 @@ ERR_MUST_CHECK enum err v86fs_virtio_create(struct arena *arena,
                                             const struct v86fs_virtio_options *options,
                                             struct emu_virtio *virtio,
                                             struct v86fs_virtio **ret_device);
+
+/* Requests that the guest waits for. */
+uint32_t v86fs_virtio_pending(const struct v86fs_virtio *device);
+
+/* Ask `adopt` for each late answer again: the backend has changed. */
+void v86fs_virtio_adopt(struct v86fs_virtio *device);
+
+/* Would v86fs_virtio_complete() release one of them? */
+bool v86fs_virtio_due(const struct v86fs_virtio *device);
 
 /* A chunk boundary: give the guest all late replies that are there, in the order of the
  * requests of each queue.  True if any was. */

@@ -6,7 +6,9 @@
 #   vmlinuz          Debian's kernel for i386, as published
 #   v86fs.ko         the file system of v86fs/guest-linux/, built against its headers
 #   initramfs.cpio   a static busybox, the virtio modules, v86fs.ko, the programs of
-#                    src/, init and run/
+#                    src/, init and run/; with a C library also tests/mount/posix.c and
+#                    the programs of libc/
+#   more/programs    git, to be served to the guest
 #   release          6.1.0-NN-686
 #
 # Exit status 3: the packages cannot be had here.
@@ -55,6 +57,32 @@ programs()
             -fno-tree-loop-distribute-patterns -fno-stack-protector -fno-pie -no-pie \
             -nostdlib -static -o "$folder/bin/${name%.c}" "$source"
     done
+    if [ -e "$musl/lib/i386-linux-musl/libc.a" ]; then
+        with_library posix "$top/tests/mount/posix.c" "$top/tests/mount/calls.c"
+        for list in base dir dir-open full mem read-only; do
+            cp "$top/tests/mount/expected/$list" "$folder/bin/posix.$list"
+        done
+        for source in "$here"/libc/*.c; do
+            name=${source##*/}
+            with_library "${name%.c}" "$source"
+        done
+    fi
+}
+
+# Programs that want a C library: musl's, which makes them small.
+musl=$folder/more/root/usr
+with_library() # NAME SOURCE…
+{
+    name=$1
+    shift
+    library=$musl/lib/i386-linux-musl
+    gcc -m32 -march=i686 -std=c11 -O2 -Wall -Wextra -Werror -fno-pie -no-pie -static \
+        -fno-stack-protector -U_FORTIFY_SOURCE -nostdinc -nostdlib -I "$top" \
+        -isystem "$musl/include/i386-linux-musl" \
+        -isystem "$(gcc -print-file-name=include)" -o "$folder/bin/$name" \
+        "$library/crt1.o" "$library/crti.o" "$@" "$library/libc.a" \
+        "$musl/lib/gcc/i686-linux-gnu/12/libgcc.a" "$library/libc.a" "$library/crtn.o"
+    strip "$folder/bin/$name"
 }
 
 initramfs()
@@ -85,7 +113,8 @@ fresh() # FILE PLACE…
 
 cp "$root/boot/vmlinuz-$release" "$folder/vmlinuz"
 fresh "$folder/v86fs.ko" "$top/v86fs/guest-linux" "$folder/release" || module
-fresh "$folder/initramfs.cpio" "$here" "$folder/v86fs.ko" || {
+fresh "$folder/initramfs.cpio" "$here" "$folder/v86fs.ko" "$top/tests/mount" \
+    "$folder/more/pkgs/SHA256SUMS" || {
     programs
     initramfs
 }

@@ -3,20 +3,18 @@
 """A file tree in memory behind the sync bridge of lockstep (docs/v86fs.md).
 
     lockstep mount 'remote:exec:python3 corpus/v86fs/bridge.py' FOLDER
+    lockstep mount 'remote:exec:python3 corpus/v86fs/bridge.py,shm' FOLDER
 
-The socket is descriptor 3.  Keys of nodes are numbers of our own, which do for handles
-too; no extension is used.
+Keys of nodes are numbers of our own, which do for handles too; no extension is used.
 """
-import socket, struct, time
+import time
 from struct import pack, unpack_from
+
+import wire
+from wire import Error
 
 DIR, FILE, LINK, TYPE = 0o040000, 0o100000, 0o120000, 0o170000
 ENOENT, EEXIST, ENOSYS, ENOTEMPTY, ESTALE = 2, 17, 38, 39, 116
-FIXED = [12, 20, 24, 4, 8, 0, 4, 12, 4, 12, 0, 0, 0, 0, 12, 0, 44]  # of an error reply
-
-
-class Error(Exception):
-    """A status for the other side."""
 
 
 class Node:
@@ -114,24 +112,4 @@ def serve(kind, body):
     return b""
 
 
-def reply(frame):
-    kind, tag = unpack_from("<BH", frame, 4)
-    try:
-        status, rest = 0, serve(kind, frame[7:])
-    except Error as error:
-        status, rest = error.args[0], bytes(FIXED[kind])
-    return pack("<IBHI", 11 + len(rest), kind | 0x80, tag, status) + rest
-
-
-stream = socket.socket(fileno=3).makefile("rwb")
-while head := stream.read(24):
-    total, kind, _, _, seq, _, _ = unpack_from("<IBBHQII", head)
-    payload = stream.read(total - 24)
-    if kind == 1:  # HELLO: we take no extension
-        kind, payload = 2, payload[:12] + bytes(4) + payload[16:20] + bytes(12)
-    elif kind == 3:  # REQ
-        kind, payload = 4, reply(payload)
-    else:  # CANCEL and MARK want no answer; behind BYE the stream ends
-        continue
-    stream.write(pack("<IBBHQII", 24 + len(payload), kind, 0, 0, seq, 0, 0) + payload)
-    stream.flush()
+wire.run(serve)

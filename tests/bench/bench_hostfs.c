@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * The file server over a directory of the host against the same calls of the system,
- * and what recording a session costs.  Both sides of a ratio run in turn; the median of
- * the rounds' own quotients is printed.
+ * what recording a session costs, and what a bridge to another process.  Both sides of
+ * a ratio run in turn; the median of the rounds' own quotients is printed.
  */
 #define _GNU_SOURCE
+#include "base/os_stream.h"
+#include "hostfs/bridge.h"
 #include "hostfs/hostfs.h"
 #include "replay/fs.h"
 #include "replay/sink_file.h"
@@ -298,6 +300,85 @@ static void record(const char *what, bool requests)
            (double)ratio[BENCH_ROUNDS / 2] / 100, (double)bytes / MESSAGES);
 }
 
+/* ---- another process ---- */
+
+/* Serves a tree in memory until it is told goodbye. */
+_Noreturn static void serve_bridge(int fd)
+{
+    struct v86fs_mem_options mem;
+    struct v86fs_server_options options;
+    struct v86fs_mem *store;
+    struct v86fs_server *server;
+    struct v86fs_ids ids;
+    struct arena arena;
+    struct hostfs_channel channel = {.fd = fd};
+    struct hostfs_envelope envelope;
+    struct hostfs_hello hello;
+    uint64_t root, token;
+    size_t size;
+    v86fs_mem_options_init(&mem);
+    v86fs_server_options_init(&options);
+    arena_init(&arena, (size_t)8 << 30);
+    v86fs_ids_init(&ids);
+    channel.in = arena_alloc(&arena, HOSTFS_RECORD_MAX, 8);
+    channel.out = arena_alloc(&arena, HOSTFS_RECORD_MAX, 8);
+    check(!v86fs_mem_create(&arena, &mem, &ids, &store));
+    check(!v86fs_mem_root(store, 0755, 0, &root));
+    check(!v86fs_server_create(&arena, &options, &ids, &server));
+    check(!v86fs_server_export(server, bytes_of("", 0), v86fs_mem_tree(store), root,
+                               false));
+    check(!hostfs_channel_welcome(&channel, V86FS_FEATURES, UINT64_MAX, &hello));
+    v86fs_server_negotiate(server, hello.features);
+    while (!hostfs_channel_receive(&channel, UINT64_MAX, &envelope) &&
+           envelope.kind == HOSTFS_REQ) {
+        v86fs_server_serve(server, 0, envelope.payload, b.reply, envelope.capacity,
+                           &size, &token);
+        const struct hostfs_envelope answer = {.kind = HOSTFS_REP,
+                                               .seq = envelope.seq,
+                                               .payload = bytes_of(b.reply, size)};
+        if (hostfs_channel_send(&channel, &answer, UINT64_MAX))
+            break;
+    }
+    _exit(0);
+}
+
+/* Time, not CPU time: of a GETATTR and its answer. */
+static void bridge(const char *what, bool shared)
+{
+    struct hostfs_remote_options options;
+    struct hostfs_remote *remote;
+    struct v86fs_ids ids;
+    struct arena arena;
+    uint64_t taken[BENCH_ROUNDS];
+    char attachment[20];
+    int ends[2];
+    check(!os_stream_pair(ends));
+    fflush(stdout);
+    if (fork() == 0)
+        serve_bridge(ends[1]);
+    os_close(ends[1]);
+    (void)snprintf(attachment, sizeof attachment, "fd:%d", ends[0]);
+    hostfs_remote_options_init(&options);
+    options.shared = shared;
+    arena_init(&arena, (size_t)8 << 30);
+    v86fs_ids_init(&ids);
+    check(!hostfs_remote_open(&arena, &options, attachment, &ids, &remote));
+    struct v86fs_tree tree = hostfs_remote_tree(remote);
+    for (unsigned i = 0; i < BENCH_ROUNDS; i++) {
+        uint64_t start = os_clock_monotonic_ns();
+        for (unsigned k = 0; k < TURNS; k++) {
+            struct v86fs_call call = {.in.node = hostfs_remote_root(remote)};
+            check(!tree.ops->getattr(tree.self, &call));
+        }
+        taken[i] = (os_clock_monotonic_ns() - start) / TURNS;
+    }
+    qsort(taken, BENCH_ROUNDS, sizeof *taken, bench_by_value);
+    printf("bridge %-19s %8.2f us per request (best %.2f)\n", what,
+           (double)taken[BENCH_ROUNDS / 2] / 1000, (double)taken[0] / 1000);
+    hostfs_remote_close(remote);
+    arena_fini(&arena);
+}
+
 int main(void)
 {
     static const struct pair pairs[] = {
@@ -316,6 +397,8 @@ int main(void)
         compare(&pairs[i]);
     record("digests", false);
     record("requests", true);
+    bridge("socket", false);
+    bridge("shared memory", true);
     hostfs_dir_close(b.dir);
     (void)snprintf(command, sizeof command, "rm -rf %s", b.folder);
     return system(command);

@@ -17,49 +17,7 @@ command -v gdb-multiarch >/dev/null || {
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
-passed=0 failed=0 sessions=0 name=
-
-bad()
-{
-    failed=$((failed + 1))
-    echo "session $name: $*"
-    sed 's/^/    /' out | head -60
-}
-
-# session NAME TRACE [OPTION…]: run the script on stdin.
-session()
-{
-    name=$1 trace=$2
-    shift 2
-    cat >script.gdb
-    sessions=$((sessions + 1))
-    timeout 60 "$lockstep" debug --batch script.gdb "$@" "$trace" >out 2>&1 ||
-        bad "status $?"
-}
-
-# says PATTERN…: each is in the output.
-says()
-{
-    for pattern; do
-        if grep -q -e "$pattern" out; then
-            passed=$((passed + 1))
-        else
-            bad "no '$pattern' in:"
-        fi
-    done
-}
-
-says_not()
-{
-    if grep -q -e "$1" out; then bad "'$1' is in:"; else passed=$((passed + 1)); fi
-}
-
-# counts N PATTERN
-counts()
-{
-    got=$(grep -c -e "$2" out)
-    if [ "$got" = "$1" ]; then passed=$((passed + 1)); else bad "$got times '$2', not $1"; fi
-}
+. "$root/tests/conformance/gdb_lib.sh"
 
 # ---- what is recorded ----
 
@@ -597,5 +555,4 @@ monitor when
 END
 says "icount $((13603 - steps)) "
 
-echo "gdb_sessions.sh: $sessions sessions, $passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+finish gdb_sessions.sh

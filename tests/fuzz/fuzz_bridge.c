@@ -60,7 +60,12 @@ static struct bytes put_reply(int fd, uint64_t seq, struct bytes script)
     v86fs_store(frame + 5, 2, seq);
     if (wrong == 2)
         frame[4] = V86FS_ERROR_R;
-    put_envelope(fd, wrong == 3 ? HOSTFS_NOTIFY : HOSTFS_REP, wrong == 4 ? 0 : seq,
+    if (wrong == 3) { /* a notification, of each type in turn */
+        frame[4] = (uint8_t)(V86FS_MSG_INVALIDATE + seq % 4);
+        v86fs_store(frame + 5, 2, 0);
+    }
+    put_envelope(fd, wrong == 3 ? HOSTFS_NOTIFY : HOSTFS_REP,
+                 wrong == 3 || wrong == 4 ? 0 : seq,
                  bytes_of(frame, V86FS_HEADER_SIZE + size));
     return bytes_of(script.data + size, script.size - size);
 }
@@ -71,6 +76,14 @@ static bool any_entry(struct v86fs_call *call, const struct v86fs_dirent *entry)
     check(!v86fs_tree_name_status(entry->name, V86FS_EINVAL, V86FS_EINVAL));
     check(entry->node && entry->node <= V86FS_ID_MAX);
     return true;
+}
+
+static void check_note(void *self, struct bytes frame)
+{
+    struct v86fs_note note;
+    (void)self;
+    check(v86fs_note_decode(frame, &note));
+    check(v86fs_note_is_mount(&note) || (note.ino && note.ino <= V86FS_ID_MAX));
 }
 
 static void ask_all(struct v86fs_tree tree, uint64_t root)
@@ -114,6 +127,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     hostfs_remote_options_init(&options);
     options.node_count_max = 50;
     options.request_ns = 1000000000;
+    options.mounts = true;
+    options.note = check_note;
     arena_init(&arena, 1 << 24);
     v86fs_ids_init(&ids);
     (void)snprintf(attachment, sizeof attachment, "fd:%d", pair[0]);

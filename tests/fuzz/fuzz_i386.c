@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Any code on any state of the i386 processor: decoded blocks and single instructions
- * must come to the same state, registers, TLB and memory, wherever a run is cut.
+ * must come to the same state, registers, TLB and memory, wherever a run is cut and
+ * whatever the engine forgets meanwhile.
  *
  * Input: one byte of mode, eight bytes of seed, then code.  Tables and page tables are
  * in reach of the code, so it also runs under what it made of them.
@@ -216,6 +217,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_decoder(code, size);
     prepare(&blocks, mode, seed, code, size);
     prepare(&single, mode, seed, code, size);
+    emu_cpu_stress(blocks.cpu, mode & 64 ? seed | 1 : 0);
     bool done = run(&blocks, mode & 32 ? seed | 1 : 0);
     if (run(&single, 0) && done)
         compare();

@@ -75,6 +75,7 @@ static void decode(struct bytes payload)
     struct kernel_outcome outcome;
     struct kernel_config config;
     struct nub_boot_info info;
+    struct kernel_result result;
     if (nub_state_decode(payload, &state))
         check(state.stack.size % NUB_FRAME_STATE_SIZE == 0);
     if (nub_outcome_decode(payload, &outcome)) {
@@ -84,6 +85,10 @@ static void decode(struct bytes payload)
     if (nub_config_decode(payload, &config)) {
         nub_config_encode(&config, again);
         check(!memcmp(again, payload.data, NUB_CONFIG_SIZE));
+    }
+    if (nub_result_decode(payload, &result)) {
+        nub_result_encode(&result, again);
+        check(!memcmp(again, payload.data, NUB_RESULT_SIZE));
     }
     (void)nub_boot_info_decode(payload, &info);
 }

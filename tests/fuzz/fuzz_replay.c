@@ -6,7 +6,8 @@
  *   even   a trace file
  *   odd    records, put into the open tail of a file whose checksums are right
  *
- * With bit 2 the trace is opened in the debugger too.
+ * With bit 2 the trace is opened in the debugger too, with bit 3 the replay stops at
+ * the percentage that the other four bits are.
  */
 #include "replay/query.h"
 #include "replay/replay.h"
@@ -60,10 +61,12 @@ static struct bytes wrap(struct bytes records)
     return buf_bytes(&memory.file);
 }
 
-static void replay(struct bytes file, bool locate)
+static void replay(struct bytes file, bool locate, unsigned percent)
 {
-    const struct replay_options options = {
+    struct replay_options options = {
         .gas_max = GAS_MAX, .memory_max = MEMORY_MAX, .locate = locate};
+    if (percent)
+        options.to = (struct replay_position){REPLAY_AT_PERCENT, percent};
     struct replay_report report;
     struct trace_source source = trace_bytes_source(&file);
     replay_trace(&source, &options, &report);
@@ -139,7 +142,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     struct bytes rest = bytes_of(data + 1, size - 1);
     struct bytes file = data[0] & 1 ? wrap(rest) : rest;
-    replay(file, data[0] & 2);
+    unsigned percent = data[0] & 8 ? (data[0] >> 4) * 6u + 1 : 0;
+    replay(file, data[0] & 2, percent);
     if (data[0] & 4)
         debug(file);
     return 0;

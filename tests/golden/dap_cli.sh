@@ -126,6 +126,27 @@ event 3 '"reason":"step"'
 event 4 'the beginning of the recording'
 answer 11 '"name":"icount","value":"0"'
 
+# ---- a capability kernel: from one program to another, and back ----
+"$lockstep" record -q -o "$dir/calls.lks" kernel corpus/jar/calls.json 2>/dev/null ||
+    complain 'no trace of a kernel'
+ask launch '{"trace":"'"$dir/calls.lks"'"}'
+ask setInstructionBreakpoints '{"breakpoints":[{"instructionReference":"0x200000005"}]}'
+ask configurationDone
+ask threads
+ask source '{"sourceReference":1}'
+ask continue '{"threadId":1}'
+ask stackTrace '{"threadId":1}'
+ask stepBack '{"threadId":1,"granularity":"instruction"}'
+ask stepBack '{"threadId":1,"granularity":"instruction"}'
+ask stackTrace '{"threadId":1}'
+ask disconnect
+session 0
+answer 4 '"name":"kernel"'
+answer 5 '@0:     jump @10'
+answer 5 '1@34:   ecalli 22'
+answer 7 '"instructionPointerReference":"0x200000005"'
+answer 10 '"instructionPointerReference":"0x1'
+
 # ---- breakpoints, steps over and out ----
 ask launch
 ask setBreakpoints '{"source":{"sourceReference":1},"breakpoints":[{"line":'"$call"'},{"line":99999}]}'

@@ -134,7 +134,7 @@ nub 0 stats --json
 says out '"quotas":[{"id":7,"value":255}]'
 nub 0 invoke "$instance"
 stop 0
-told '"event":"worker lost","error":"nub_lost","status":137'
+told '"event":"worker lost","error":"closed","status":137'
 told '"event":"rebuilt"'
 told '"workers_lost":1'
 
@@ -146,6 +146,31 @@ done
 count=$(grep -c ' pvm.invoke ' "$dir/out")
 [ "$count" = 5 ] || complain "the trace has $count invocations, not 5"
 says out "pvm.request fn=19"
+
+# ---- in this process or through a worker, by either engine: the same trace ----
+cat >"$dir/session.json" <<EOF
+{"caps": [{"name": "image", "cap": "$PWD/$caps/image.cap"},
+          {"name": "cnode", "cap": "$PWD/$caps/cnode.cap"},
+          {"name": "it", "cap": "$PWD/$caps/instance.cap"}],
+ "quotas": [{"id": 7, "value": 255}],
+ "run": [{"invoke": "it", "gas": 1000}, {"invoke": "it", "gas": 10}]}
+EOF
+# The second step names the instance that the first one left.
+left=418ee0000047e94708e5bb807da5f597fbb6393f5d102dc5aa1f2470c8607236
+for engine in interp recomp; do
+    run 0 record kernel --json --engine=$engine -o "$dir/here.lks" "$dir/session.json"
+    here=$(sed -n 's/.*"identity":"\([0-9a-f]*\)".*/\1/p' "$dir/out")
+    start --engine=$engine --record "$dir/there.lks"
+    for cap in image cnode instance; do
+        nub 0 put "$caps/$cap.cap"
+    done
+    nub 0 call seed_quota 00000000000000000700000000000000ff00000000000000
+    nub 0 invoke "$instance" --gas=1000
+    nub 1 invoke $left --gas=10
+    stop 0
+    told "\"identity\":\"$here\""
+    [ "$here" = "${first:=$here}" ] || complain "$engine: another trace: $here"
+done
 
 # ---- a fresh one, with its choices, and a trace that cannot be written ----
 start --engine=interp --stateful-children --strict-return

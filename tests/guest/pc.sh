@@ -7,6 +7,9 @@
 #   mem      work with files on a tree in memory, base protocol and extensions
 #   dir      the same on a directory of this machine; the files are there afterwards
 #   fsx      random operations with mappings
+#   calls    single system calls, with the lists of tests/mount/expected
+#   git      Debian's git, run from one mounted folder, keeps a repository on another;
+#            the session is recorded and comes back after both folders are gone
 #   replay   a recorded session on a directory comes back after the directory is gone,
 #            and three recordings of one boot are the same
 set -u
@@ -58,6 +61,18 @@ replayed() # TRACE
     echo "pc: $(sed 's/.*: same: //' "$dir/out")"
 }
 
+# Single system calls; TREES are words for the kernel's command line (run/posix).
+calls() # TREES OPTION…
+{
+    trees=$1
+    shift
+    session 0 "posix $trees" "$@"
+    grep -q '^failed: 0' "$dir/out" || fail "$trees: $(grep '^posix' "$dir/out")"
+    count=$(grep -c '^posix:.*checks, 0 not as expected' "$dir/out")
+    [ "$count" -eq "$(echo $trees | wc -w)" ] || fail "$trees: $count have run"
+    echo "pc: $trees: as expected"
+}
+
 passes() # SCRIPT OPTION…
 {
     session 0 "$@"
@@ -98,6 +113,39 @@ replay)
     "$lockstep" id "$dir/one.lks" "$dir/other/three.lks" >/dev/null ||
         fail 'one is not three'
     ;;
+git)
+    [ -x $guest/more/programs/bin/git ] || {
+        echo 'pc: SKIPPED: no git for the guest; ./dev guest fetches it'
+        exit 77
+    }
+    mkdir "$dir/tree"
+    cp -R $guest/more/programs "$dir/programs"
+    record "$dir/git.lks" git --fs "programs=dir:$dir/programs,ro" \
+        --fs "work=dir:$dir/tree" --fs-extensions
+    grep -q '^failed: 0' "$dir/out" || fail "run=git: $(grep '^not ok' "$dir/out")"
+    echo "pc: run=git: $(grep -c '^ok' "$dir/out") checks"
+    if command -v git >/dev/null; then
+        git -c safe.directory='*' -C "$dir/tree/repository" fsck --strict \
+            >"$dir/out" 2>&1 || fail 'git of this machine does not like the repository'
+    fi
+    rm -r "$dir/tree" "$dir/programs"
+    replayed "$dir/git.lks"
+    ;;
 fsx) passes fsx --fs mem --fs-extensions ;;
+calls)
+    [ -x $guest/bin/posix ] || {
+        echo 'pc: SKIPPED: the guest was built without a C library'
+        exit 77
+    }
+    mkdir "$dir/tree" "$dir/tree/dir" "$dir/ro" "$dir/ro/dir"
+    printf text >"$dir/ro/file"
+    : >"$dir/ro/dir/file"
+    ln -s file "$dir/ro/link"
+    # On tmpfs nothing fails: all of it is so on Linux.
+    calls 'posix=tmpfs,full posix=,base' --fs mem
+    calls "posix=mem,mem posix=over,mem posix=dir,dir posix=ro,read-only,read-only \
+posix=small,full,full" --fs-extensions --fs mem=mem --fs "over=overlay:$dir/ro" \
+        --fs "dir=dir:$dir/tree" --fs "ro=dir:$dir/ro,ro" --fs small=mem,quota=128K
+    ;;
 *) fail "what is '$what'?" ;;
 esac

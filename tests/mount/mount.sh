@@ -10,6 +10,10 @@ here=$(realpath "$(dirname "$0")")
 source=$(realpath "$here/../..")
 operations=${LOCKSTEP_FSX_OPERATIONS:-5000}
 
+# Other users may come in where the owner of the mount is root.
+others=
+[ "$(id -u)" -ne 0 ] || others=--allow-other
+
 work=$(mktemp -d "${TMPDIR:-/tmp}/lockstep-mount-XXXXXX")
 mkdir "$work/m" "$work/d"
 server=
@@ -32,7 +36,7 @@ mounted() { grep -q " $work/m fuse" /proc/mounts; }
 # Serve SPEC and further options in the background; wait until the mount stands.
 start() # SPEC [OPTION…]
 {
-    "$lockstep" mount --foreground "$@" "$work/m" 2>"$work/err" &
+    "$lockstep" mount --foreground $others "$@" "$work/m" 2>"$work/err" &
     server=$!
     tries=0
     until mounted; do
@@ -59,12 +63,57 @@ stop()
     ! mounted || die "still mounted"
 }
 
+# Who serves a directory has no other files, and can do all that there is to do.
+case_confine()
+{
+    "$lockstep" mount --confine=always mem "$work/m" 2>/dev/null &&
+        die "confined to nothing"
+    "$lockstep" mount --foreground --confine=always "dir:$work/d" "$work/m" \
+        2>"$work/err" &
+    sleep 0.2
+    ! grep -q 'not supported' "$work/err" || skip "no Landlock"
+    kill -TERM $!
+    wait $! || die "confined, the server ends with $?"
+    ! mounted || die "still mounted"
+    start --confine=always --record="$work/t.lks" "dir:$work/d,watch"
+    grep -q 'NoNewPrivs:.*1' "/proc/$server/status" || die "not confined"
+    mkdir -p "$work/m/a/b" "$work/m/c"
+    echo hello >"$work/m/a/b/f"
+    mv "$work/m/a/b/f" "$work/m/c/g"
+    ln -s "$work/err" "$work/m/l"
+    echo more >>"$work/m/c/g"
+    [ "$(cat "$work/d/c/g" | tr '\n' ' ')" = "hello more " ] || die "confine: content"
+    rm -r "$work/m/a"
+    stop
+    "$lockstep" replay -q "$work/t.lks" || die "replay: $?"
+    start --confine=never "dir:$work/d"
+    grep -q 'NoNewPrivs:.*0' "/proc/$server/status" || die "confined all the same"
+    stop
+}
+
 # Checks of single calls, then random operations on one file.
 case_calls() # EXPECTED SPEC
 {
     start "$2"
     "$tools/posix" "$work/m" "$here/expected/$1"
     "$tools/fsx" "$work/m/f" "$operations"
+    stop
+}
+
+# The errors of trees that take no writes, and of one that is full.
+case_refusing()
+{
+    mkdir "$work/d/dir"
+    printf text >"$work/d/file"
+    : >"$work/d/dir/file"
+    ln -s file "$work/d/link"
+    for tree in "image:$work/d" "dir:$work/d,ro" "overlay:$work/d,ro"; do
+        start "$tree"
+        "$tools/posix" "$work/m" "$here/expected/read-only" read-only
+        stop
+    done
+    start mem,quota=128K
+    "$tools/posix" "$work/m" "$here/expected/full" full
     stop
 }
 
@@ -193,10 +242,10 @@ case_record() # SPEC CLASS
 }
 
 # Another process serves: the example in Python, in its limits.
-case_bridge()
+case_bridge() # OPTIONS
 {
     command -v python3 >/dev/null || skip "no python3"
-    start "remote:exec:python3 $source/corpus/v86fs/bridge.py"
+    start "remote:exec:python3 $source/corpus/v86fs/bridge.py$1"
     "$tools/fsx" "$work/m/f" 500
     (
         cd "$work/m"
@@ -213,6 +262,26 @@ case_bridge()
     stop
 }
 
+# The server of files is killed: EIO once, then there is another one with another tree.
+case_restart()
+{
+    command -v python3 >/dev/null || skip "no python3"
+    start --record="$work/t.lks" \
+        "remote:exec:exec python3 $source/corpus/v86fs/bridge.py,shm,on-death=restart"
+    for round in 1 2; do
+        [ -z "$(ls "$work/m")" ] || die "restart: the old tree"
+        echo hello >"$work/m/f"
+        [ "$(cat "$work/m/f")" = hello ] || die "restart: cat"
+        kill -KILL "$(cat "/proc/$server/task/$server/children")"
+        sleep 1.1 # until the kernel asks again
+        ! cat "$work/m/f" 2>/dev/null || die "restart: a file of the dead"
+    done
+    stop
+    grep -q 'is lost: the other side' "$work/err" || die "$(cat "$work/err")"
+    grep -q 'another server' "$work/err" || die "$(cat "$work/err")"
+    "$lockstep" replay -q "$work/t.lks" || die "replay: $?"
+}
+
 # A session behind a socket, recorded, and mounted by somebody else.
 case_socket() # SPEC
 {
@@ -226,6 +295,75 @@ case_socket() # SPEC
     [ ! -e "$work/s" ] || die "the socket is still there"
     "$lockstep" replay -q "$work/t.lks" >/dev/null || die "replay: $?"
     "$lockstep" dump "$work/t.lks" | grep -q 'MKDIR node=[0-9]* name="a"' || die "dump"
+}
+
+# Others write to an open file, and rename one that was looked up: does the kernel know
+# before what it was told of them grows old (a second)?
+watch_round()
+{
+    printf one >"$work/d/f"
+    echo x >"$work/d/s/a"
+    sleep 1.1
+    exec 4<"$work/m/f"
+    begun=$(date +%s%N)
+    { [ "$(head -c 3 "$work/m/f")" = one ] && [ -e "$work/m/s/a" ]; } || die "watch: cat"
+    printf two | dd of="$work/d/f" conv=notrunc 2>/dev/null
+    mv "$work/d/s/a" "$work/d/s/b"
+    sleep 0.1
+    seen=$(head -c 3 <&4)
+    exec 4<&-
+    [ "$seen" = two ] && [ ! -e "$work/m/s/a" ] &&
+        [ $(($(date +%s%N) - begun)) -lt 900000000 ]
+}
+
+case_watch()
+{
+    start --record="$work/t.lks" "dir:$work/d,watch"
+    printf one >"$work/d/f"
+    mkdir "$work/d/s"
+    [ -e "$work/m/f" ] && [ -e "$work/m/s" ] || die "watch: looking"
+    rounds=0
+    until watch_round; do # a busy machine may be late
+        rounds=$((rounds + 1))
+        [ $rounds -lt 8 ] || die "watch: the kernel has old names or old bytes"
+    done
+    for i in 1 2 3 4 5 6 7 8 9; do echo $i >"$work/m/s/own$i"; done
+    kill -STOP "$server" # and more than the system keeps
+    i=0
+    while [ $i -lt 20000 ]; do
+        : >"$work/d/f"
+        : >"$work/d/s/b"
+        i=$((i + 1))
+    done
+    kill -CONT "$server"
+    [ -z "$(cat "$work/m/f")" ] || die "watch: after an overflow"
+    sleep 0.5
+    stop
+    "$lockstep" replay -q "$work/t.lks" || die "replay: $?"
+    "$lockstep" dump "$work/t.lks" | grep -o '  INVALIDATE.*' >"$work/notes"
+    # All nodes once, in the order of their ids; the root first.
+    grep -n -A 2 'INVALIDATE_DIR ino=1$' "$work/notes" | tr '\n' ' ' |
+        grep -q 'DIR ino=1 .*INVALIDATE ino=100 .*DIR ino=101' ||
+        die "$(cat "$work/notes")"
+    [ "$(wc -l <"$work/notes")" -lt $((40 + 10 * rounds)) ] ||
+        die "watch: own changes are told"
+}
+
+# Notifications through the bridge, and again from the trace without the directory.
+case_client_watch()
+{
+    command -v python3 >/dev/null || skip "no python3"
+    "$lockstep" record -q -o "$work/t.lks" --fs "dir:$work/d,watch" --listen "$work/s" \
+        v86fs &
+    recorder=$!
+    python3 "$here/client.py" "$work/s" hello "$work/d" || die "client"
+    wait $recorder || die "record: $?"
+    rm -rf "$work/d"
+    "$lockstep" replay -q --listen "$work/s" "$work/t.lks" &
+    player=$!
+    python3 "$here/client.py" "$work/s" hello "$work/d" || die "client in replay"
+    wait $player || die "replay with the same client: $?"
+    "$lockstep" replay -q "$work/t.lks" || die "replay: $?"
 }
 
 # The client is run again instead of the recorded requests.
@@ -254,6 +392,45 @@ case_client() # SPEC
     done
 }
 
+# What ./dev pjdfstest makes of a suite, with a suite of three files.
+case_suite()
+{
+    [ "$(id -u)" -eq 0 ] || skip "the suite is run as root"
+    suite=$work/suite
+    judge() # STATUS TEXT
+    {
+        status=0
+        sh "$here/pjdfstest.sh" "$lockstep" "$suite" mem >"$work/out" 2>&1 || status=$?
+        [ $status -eq "$1" ] || die "pjdfstest: $status, not $1: $(cat "$work/out")"
+        grep -q "$2" "$work/out" || die "pjdfstest: no '$2' in $(cat "$work/out")"
+    }
+    lines() # FILE FAILED PASSED
+    {
+        echo "echo 1..$(($2 + $3)); touch here || echo not ok; rm -f here"
+        yes 'echo not ok 1 - x' | head -n "$2"
+        yes 'echo ok 2' | head -n "$3"
+    }
+    judge 125 'no folder'
+    mkdir -p "$suite/tests/mkdir" "$suite/tests/rename" "$suite/tests/link"
+    judge 125 'no program'
+    : >"$suite/pjdfstest"
+    chmod +x "$suite/pjdfstest"
+    judge 125 'is it a pjdfstest'
+    : >"$suite/tests/misc.sh"
+    judge 125 'no tests'
+    lines mkdir/00 0 36 >"$suite/tests/mkdir/00.t"
+    lines rename/00 74 48 >"$suite/tests/rename/00.t" # as listed
+    lines link/00 9 0 >"$suite/tests/link/00.t"       # does not apply
+    judge 0 '2 files, 158 checks, 0 files not as expected'
+    lines rename/00 73 49 >"$suite/tests/rename/00.t"
+    judge 1 'rename/00: 73 of 122 fail, expected 74/122'
+    lines rename/00 74 48 | sed 1s/122/123/ >"$suite/tests/rename/00.t"
+    judge 1 'planned were 123'
+    lines rename/00 74 48 >"$suite/tests/rename/00.t"
+    echo 'echo not ok 37' >>"$suite/tests/mkdir/00.t"
+    judge 1 'mkdir/00: 1, and planned were 36, of 37 fail, expected 0'
+}
+
 case $3 in
 client-mem)
     case_client mem
@@ -261,6 +438,10 @@ client-mem)
     ;;
 client-dir)
     case_client "dir:$work/d"
+    exit
+    ;;
+client-watch)
+    case_client_watch
     exit
     ;;
 esac
@@ -271,13 +452,19 @@ dir) case_calls dir "dir:$work/d" ;;
 dir-open) case_calls dir-open "dir:$work/d,umask=0,special-bits,host-times" ;;
 overlay) case_calls overlay "overlay:$work/d" ;;
 overlay-dir) case_calls overlay "overlay:dir:$work/d" ;;
+refusing) case_refusing ;;
+suite) case_suite ;;
 git-mem) case_git mem ;;
 git-dir) case_git "dir:$work/d" ;;
 sqlite-mem) case_sqlite mem ;;
 sqlite-dir) case_sqlite "dir:$work/d" ;;
 tar) case_tar ;;
+watch) case_watch ;;
+confine) case_confine ;;
 daemon) case_daemon ;;
-bridge) case_bridge ;;
+bridge) case_bridge "" ;;
+bridge-shm) case_bridge ,shm ;;
+bridge-restart) case_restart ;;
 socket-mem) case_socket mem ;;
 socket-dir) case_socket "dir:$work/d" ;;
 record-mem) case_record mem mem ;;

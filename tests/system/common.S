@@ -25,7 +25,8 @@
 #define CODE16 0x78
 #define DATA16 0x80
 #define TASK_GATE 0x88
-#define GDT_LIMIT 0x8f
+#define SPARE(n) (0x90 + 8 * (n)) /* 0 to 11: for the programs to fill */
+#define GDT_LIMIT 0xef
 
 #define VECTOR_ANY_ERROR 0x80000000
 
@@ -42,6 +43,19 @@
     movl $88f, resume; movl %esp, resume_esp; movl $vector, want_vector;               \
     movl $error, want_error; movl $__LINE__, check_line;                               \
     __VA_ARGS__; fail_line __LINE__; 88:
+
+/* Write a descriptor: its two words, then the base from a symbol if there is one. */
+#define DESCRIPTOR(selector, low, high)                                                \
+    movl $low, gdt + ((selector) & ~7); movl $high, gdt + ((selector) & ~7) + 4
+
+#define DESCRIPTOR_AT(selector, low, high, base)                                       \
+    DESCRIPTOR(selector, low, high);                                                   \
+    mov $base, %eax; mov $gdt + ((selector) & ~7), %edi; call set_base
+
+/* A gate of the IDT or, with its address, any other. */
+#define GATE_AT(address, selector, attributes, target)                                 \
+    mov $target, %eax; mov %ax, address; movw $selector, address + 2;                  \
+    movw $attributes, address + 4; shr $16, %eax; mov %ax, address + 6
 
 /* Go to ring 3 at a label, with IOPL 0 and data segments that it may have. */
 #define TO_RING3(label)                                                                \
@@ -139,7 +153,8 @@ compare:
 
 fail_here:
     mov check_line, %eax
-/* Print "line NNNN vector VV error EEEE" in hexadecimal and end. */
+/* Print the line, the vector and error of the last exception, and the operands of the
+ * last comparison, in hexadecimal; end. */
 fail:
     mov %eax, check_line
     movl $-1, want_vector
@@ -149,10 +164,12 @@ fail:
     hlt /* in ring 3: come back by the exception that this is not */
 1:  mov check_line, %eax
     mov $0x3f8, %dx
+    push compare_right
+    push compare_left
     push got_error
     push got_vector
     push %eax
-    mov $3, %edi
+    mov $5, %edi
 1:  pop %ebx
     mov $8, %ecx
 2:  rol $4, %ebx
@@ -211,6 +228,7 @@ gdt:
     .quad 0x00009a000000ffff
     .quad 0x000092000000ffff
     .quad 0x0000e50000300000 /* TASK_GATE to TSS_FAULT, for all rings */
+    .fill 12, 8, 0
 gdt_pointer:
     .word GDT_LIMIT
     .long gdt

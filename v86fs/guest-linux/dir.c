@@ -89,7 +89,10 @@ static void dir_drop_link(struct inode *dir)
 		drop_nlink(dir);
 }
 
-/* The node is owned by who makes it, or by its directory's group. */
+/*
+ * The node is owned by who makes it, or by its directory's group.  A tree that
+ * gives no files away says EPERM: then it keeps the owner that it has.
+ */
 static int make_owner(struct inode *dir, struct inode *inode)
 {
 	struct iattr attr = {
@@ -113,7 +116,7 @@ static int make_owner(struct inode *dir, struct inode *inode)
 		inode->i_uid = attr.ia_uid;
 		inode->i_gid = attr.ia_gid;
 	}
-	return err;
+	return err == -EPERM ? 0 : err;
 }
 
 /* CREATE, MKDIR and SYMLINK. */

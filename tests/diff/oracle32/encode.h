@@ -8,9 +8,12 @@
 #include "emu/decode.h"
 #include "tests/diff/oracle32/case.h"
 
-/* Write one encoding of `row`, 32-bit code, into request->code, and which registers it
- * needs to be pointers. */
-void encode_row(const struct emu_row *row, uint64_t *seed,
+#include <stdbool.h>
+
+/* Write one encoding of `row` into request->code, how it runs, and which registers it
+ * needs to be pointers.  `stepped`: 16- and 32-bit code with any segments, prefixes and
+ * forbidden encodings; else 32-bit code that plain calls can run. */
+void encode_row(const struct emu_row *row, uint64_t *seed, bool stepped,
                 struct case_request *request);
 
 #endif

@@ -5,11 +5,17 @@
  * A freestanding program: it reads requests (case.h) from its input, runs their cases
  * and answers with a digest or with all results.  Faults become results through signal
  * handlers on a stack of their own.
+ *
+ * Cases that run in single steps live in the handler: each signal brings the result of
+ * one case, and the return from it starts the next one, with whatever segments.
  */
 #include "tests/diff/oracle32/case.h"
 
+#include <stdbool.h>
+
 enum { SYS_EXIT = 1, SYS_READ = 3, SYS_WRITE = 4 };
-enum { SYS_RT_SIGACTION = 174, SYS_SIGALTSTACK = 186, SYS_MMAP2 = 192 };
+enum { SYS_SETITIMER = 104, SYS_MODIFY_LDT = 123, SYS_RT_SIGACTION = 174 };
+enum { SYS_SIGALTSTACK = 186, SYS_MMAP2 = 192 };
 enum { SIGILL_ = 4, SIGTRAP_ = 5, SIGBUS_ = 7, SIGFPE_ = 8, SIGSEGV_ = 11 };
 
 static long system_call(long number, long a, long b, long c, long d, long e, long f)
@@ -32,6 +38,22 @@ static long system_call(long number, long a, long b, long c, long d, long e, lon
                      : "0"(number)
                      : "ecx", "edx", "edi", "memory", "cc");
     return result;
+}
+
+void *memcpy(void *to, const void *from, unsigned long size);
+void *memcpy(void *to, const void *from, unsigned long size)
+{
+    void *at = to;
+    __asm__ volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(size)::"memory");
+    return to;
+}
+
+void *memset(void *to, int value, unsigned long size);
+void *memset(void *to, int value, unsigned long size)
+{
+    void *at = to;
+    __asm__ volatile("rep stosb" : "+D"(at), "+c"(size) : "a"(value) : "memory");
+    return to;
 }
 
 static void leave(int status)
@@ -75,20 +97,96 @@ struct user_context {
 static struct case_state in, out;
 static uint32_t saved_esp;
 static uint32_t finish_address;
+static uint8_t any_pool[CASE_POOL_SIZE], far_pool[CASE_POOL_SIZE];
+
+/* The request that runs in single steps. */
+static struct {
+    const struct case_request *request; /* NULL: none */
+    struct context saved;               /* of the instruction that began it */
+    bool running;
+    uint32_t left;
+    uint64_t seed, digest;
+} step;
+
+static const uint8_t *pool_of(const struct case_request *request)
+{
+    return request->how & CASE_FAR ? far_pool : any_pool;
+}
+
+/* What the processor was in when the signal came. */
+static void collect(const struct context *c, uint32_t flags_mask)
+{
+    const uint32_t regs[] = {c->eax, c->ecx, c->edx, c->ebx,
+                             c->esp, c->ebp, c->esi, c->edi};
+    for (unsigned i = 0; i < 8; i++)
+        out.reg[i] = regs[i];
+    out.flags = c->eflags & flags_mask;
+    out.vector = c->trapno;
+    out.error = c->trapno == 14 ? c->err & 7 : c->err; /* without NX */
+    out.address = c->trapno == 14 ? c->cr2 : 0;
+}
+
+static void answer_case(void)
+{
+    case_loosen(step.request, &out, (uint8_t *)CASE_AREA);
+    step.digest = case_digest(step.digest, &out, (uint8_t *)CASE_AREA);
+    if (step.request->kind == CASE_RESULTS) {
+        transfer(SYS_WRITE, &out, sizeof out);
+        transfer(SYS_WRITE, (void *)CASE_AREA, CASE_AREA_SIZE);
+    }
+}
+
+/* The next case into the context that the signal returns to. */
+static void start_case(struct context *c)
+{
+    case_make(step.request, &step.seed, pool_of(step.request), &in,
+              (uint8_t *)CASE_AREA);
+    c->eax = in.reg[0], c->ecx = in.reg[1], c->edx = in.reg[2], c->ebx = in.reg[3];
+    c->esp = in.reg[4], c->ebp = in.reg[5], c->esi = in.reg[6], c->edi = in.reg[7];
+    c->es = in.segment[0], c->cs = in.segment[1], c->ss = in.segment[2];
+    c->ds = in.segment[3], c->fs = in.segment[4], c->gs = in.segment[5];
+    c->eip = case_code(step.request);
+    c->eflags = in.flags | 0x202;
+}
+
+static void on_step(struct context *c)
+{
+    if (step.running) {
+        collect(c, CASE_FLAGS_STEP);
+        out.eip = c->eip;
+        const uint32_t segments[] = {c->es, c->cs, c->ss, c->ds, c->fs, c->gs};
+        for (unsigned i = 0; i < 6; i++)
+            out.segment[i] = (uint16_t)segments[i];
+        answer_case();
+    } else {
+        step.running = true;
+        step.saved = *c;
+        step.saved.eip += 2; /* behind the UD2 */
+    }
+    if (step.left == 0) {
+        uint32_t fpstate = c->fpstate;
+        *c = step.saved;
+        c->fpstate = fpstate;
+        step.request = 0;
+    } else {
+        step.left--;
+        start_case(c);
+    }
+}
 
 static void on_signal(int number, void *info, struct user_context *user)
 {
     struct context *c = &user->registers;
     (void)number, (void)info;
+    /* AC may be set still. */
+    __asm__ volatile("pushl $2\n\tpopfl" ::: "cc", "memory");
+    if (step.request) {
+        on_step(c);
+        return;
+    }
     if (c->eip < CASE_CODE || c->eip >= CASE_CODE + 0x1000)
         leave(3);
-    uint32_t regs[] = {c->eax, c->ecx, c->edx, c->ebx, c->esp, c->ebp, c->esi, c->edi};
-    for (unsigned i = 0; i < 8; i++)
-        out.reg[i] = regs[i];
-    out.flags = c->eflags & CASE_FLAGS;
-    out.vector = c->trapno;
-    out.error = c->err;
-    out.address = c->trapno == 14 ? c->cr2 : 0;
+    collect(c, CASE_FLAGS);
     c->esp = saved_esp;
     c->eip = finish_address;
     c->eflags &= ~(uint32_t)CASE_FLAGS;
@@ -103,9 +201,9 @@ static void catch_signals(void)
     static const int numbers[] = {SIGILL_, SIGTRAP_, SIGBUS_, SIGFPE_, SIGSEGV_};
     struct {
         void *address;
-        int flags;
+        uint32_t flags;
         uint32_t size;
-    } alternate = {stack, 0, sizeof stack};
+    } alternate = {stack, 0x80000000, sizeof stack}; /* AUTODISARM: whatever ESP is */
     struct {
         void (*handler)(int, void *, struct user_context *);
         uint32_t flags;
@@ -170,17 +268,18 @@ static void (*build(const struct case_request *request))(void)
     return (void (*)(void))(uintptr_t)start;
 }
 
-static void serve(const struct case_request *request)
+static void serve_calls(const struct case_request *request)
 {
     uint64_t seed = request->seed, digest = 0;
     uint8_t *area = (uint8_t *)CASE_AREA;
     void (*run)(void) = build(request);
     for (uint32_t i = 0; i < request->count; i++) {
-        case_make(request, &seed, &in, area);
+        case_make(request, &seed, pool_of(request), &in, area);
         out = in;
         in.flags |= 0x202;
         run();
         out.flags &= CASE_FLAGS;
+        case_loosen(request, &out, area);
         digest = case_digest(digest, &out, area);
         if (request->kind == CASE_RESULTS) {
             transfer(SYS_WRITE, &out, sizeof out);
@@ -191,17 +290,67 @@ static void serve(const struct case_request *request)
         transfer(SYS_WRITE, &digest, sizeof digest);
 }
 
+/* A jump to itself ends the program; the other side starts it again. */
+static void watch(bool on)
+{
+    const struct {
+        long interval[2], value[2];
+    } timer = {{0, 0}, {0, on ? 400000 : 0}};
+    (void)system_call(SYS_SETITIMER, 1, (long)&timer, 0, 0, 0, 0);
+}
+
+static void serve_steps(const struct case_request *request)
+{
+    uint8_t *code = (uint8_t *)CASE_CODE;
+    memset(code, CASE_FILL(request->how), 0x1000);
+    memcpy(code + CASE_OFFSET(request->how), request->code, request->length);
+    step.request = request;
+    step.running = false;
+    step.left = request->count;
+    step.seed = request->seed;
+    step.digest = 0;
+    watch(true);
+    __asm__ volatile("pushl $2\n\tpopfl\n\tud2" ::: "cc", "memory");
+    watch(false);
+    if (request->kind == CASE_DIGEST)
+        transfer(SYS_WRITE, &step.digest, sizeof step.digest);
+}
+
+/* The segments of case.h; zero if Linux lets us have them. */
+static uint32_t make_ldt(void)
+{
+    for (unsigned i = 0; i < CASE_LDT_COUNT; i++) {
+        const struct case_descriptor *d = &case_ldt[i];
+        const uint32_t entry[4] = {i, d->base, d->limit,
+                                   (d->flags & CASE_LDT_32) | d->contents << 1 |
+                                       (d->flags & CASE_LDT_READ_ONLY ? 8u : 0) |
+                                       (d->flags & CASE_LDT_PAGES ? 16u : 0) |
+                                       (d->flags & CASE_LDT_ABSENT ? 32u : 0)};
+        if (system_call(SYS_MODIFY_LDT, 0x11, (long)entry, sizeof entry, 0, 0, 0))
+            return 1;
+    }
+    return 0;
+}
+
 void _start(void);
 __attribute__((force_align_arg_pointer)) void _start(void)
 {
     map(CASE_DATA, CASE_DATA_SIZE);
     map(CASE_CODE, 0x1000);
     catch_signals();
+    case_make_pools(any_pool, far_pool);
+    uint32_t no_ldt = make_ldt();
     for (;;) {
         struct case_request request;
         transfer(SYS_READ, &request, sizeof request);
         if (request.kind == CASE_QUIT)
             leave(0);
-        serve(&request);
+        memset((void *)CASE_DATA, CASE_AROUND, CASE_DATA_SIZE);
+        if (request.kind == CASE_PING)
+            transfer(SYS_WRITE, &no_ldt, sizeof no_ldt);
+        else if (request.how & CASE_STEP)
+            serve_steps(&request);
+        else
+            serve_calls(&request);
     }
 }

@@ -86,18 +86,22 @@ static bool left_out(struct recorder *r)
 /* The run goes on from a checkpoint; what it says is nobody's business here. */
 static void put_checkpoint(struct recorder *r, const struct pvm_state *state)
 {
-    struct buf payload;
+    struct buf payload, machine;
     uint8_t registers[120] = {0};
     buf_init(&payload, 1 << 16);
+    buf_init(&machine, 1 << 16);
+    trace_pvm_machine_put(&machine, &(struct trace_pvm_machine){
+                                        .registers = {registers, sizeof registers}});
     set_clock(r, state->icount - 1, state->gas); /* of the call, the last event */
     trace_checkpoint_put(
-        &payload, &(struct trace_pvm_checkpoint){
-                      .clock = r->clock, .registers = {registers, sizeof registers}});
+        &payload, &(struct trace_checkpoint){
+                      .clock = r->clock, .full = true, .machine = buf_bytes(&machine)});
     struct trace_base_part part = {buf_bytes(&payload), 1};
     trace_writer_base(r->writer, trace_writer_seq(r->writer) + r->left_out, &r->clock,
                       &part, 1);
     assert_int_equal(trace_writer_error(r->writer), 0);
     buf_fini(&payload);
+    buf_fini(&machine);
 }
 
 static void put_summary(struct recorder *r, const struct pvm_segment *s)

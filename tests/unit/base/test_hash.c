@@ -3,6 +3,7 @@
  * Published vectors for each hash, and our two crc32c against each other.
  */
 #include "base/hash.c" /* its static functions are tested */
+#include "base/hash_single.c"
 
 #include "tests/test.h"
 
@@ -63,6 +64,43 @@ static void test_blake2b_256(void **unused)
                 "0e5751c026e543b2e8ab2eb06099daa1d1e5df47778f7787faab45cdf12fe3a8");
     expect_hash(hash256_of("abc", 3),
                 "bddd813c634239723171ef3fee98579b94964e3bb1cb3e427262c8c068d52319");
+}
+
+/* Our compression, each form that this CPU has, against libb2: every size up to a few
+ * blocks, a long message, and every place of a cut in two. */
+static void expect_single(const uint8_t *data, size_t size, size_t cut)
+{
+    const struct bytes piece[] = {bytes_of(data, cut),
+                                  bytes_of(data + cut, size - cut)};
+    struct hash256 want, got = {{0}};
+    assert_int_equal(blake2b(want.byte, data, NULL, HASH256_SIZE, size, 0), 0);
+    got = libb2_of_pieces(piece, countof(piece));
+    assert_true(hash256_equal(&want, &got));
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2")) {
+        hash_with(compress_avx2, piece, countof(piece), &got);
+        assert_true(hash256_equal(&want, &got));
+    }
+    if (compress_of_this_cpu() == compress_avx512) {
+        hash_with(compress_avx512, piece, countof(piece), &got);
+        assert_true(hash256_equal(&want, &got));
+    }
+#endif
+}
+
+static void test_single(void **unused)
+{
+    (void)unused;
+    static uint8_t data[70000];
+    uint64_t seed = test_seed(5);
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)test_random(&seed);
+    for (size_t size = 0; size <= 520; size++)
+        expect_single(data, size, size / 3);
+    for (size_t cut = 0; cut <= 520; cut++)
+        expect_single(data, 520, cut);
+    expect_single(data, sizeof data, 1);
+    expect_single(data, sizeof data, 65536);
 }
 
 /* However the bytes are cut into pieces, the hashes are those of the whole. */
@@ -217,10 +255,15 @@ static void test_sha256(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_many),        cmocka_unit_test(test_blake2b_rfc7693),
-        cmocka_unit_test(test_blake2b_256), cmocka_unit_test(test_pieces),
-        cmocka_unit_test(test_crc32c),      cmocka_unit_test(test_crc32c_both),
-        cmocka_unit_test(test_xxh3),        cmocka_unit_test(test_sha256),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_single),
+        cmocka_unit_test(test_blake2b_rfc7693),
+        cmocka_unit_test(test_blake2b_256),
+        cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_crc32c),
+        cmocka_unit_test(test_crc32c_both),
+        cmocka_unit_test(test_xxh3),
+        cmocka_unit_test(test_sha256),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

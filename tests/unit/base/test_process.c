@@ -297,20 +297,20 @@ static void test_listen(void **unused)
     memset(longer, 'x', sizeof longer - 1);
     longer[sizeof longer - 1] = 0;
     assert_int_equal(os_stream_listen(longer, &listener), ERR_limit);
-    assert_int_equal(os_stream_connect(path, &client), ERR_not_found);
+    assert_int_equal(os_stream_connect(path, 0, &client), ERR_not_found);
     assert_int_equal(os_stream_listen(path, &listener), ERR_ok);
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_mode & 0777, 0600);
-    assert_int_equal(os_stream_accept(listener, &server), ERR_ok);
+    assert_int_equal(os_stream_accept(listener, 0, &server), ERR_ok);
     assert_int_equal(server, -1);
-    assert_int_equal(os_stream_connect(path, &client), ERR_ok);
-    assert_int_equal(os_stream_accept(listener, &server), ERR_ok);
+    assert_int_equal(os_stream_connect(path, 0, &client), ERR_ok);
+    assert_int_equal(os_stream_accept(listener, 0, &server), ERR_ok);
     assert_true(server >= 0);
     os_close(client);
     os_close(server);
     assert_int_equal(os_stream_listen(path, &other), ERR_exists);
     os_close(listener);
-    assert_int_equal(os_stream_connect(path, &client), ERR_nub_lost);
+    assert_int_equal(os_stream_connect(path, 0, &client), ERR_closed);
     assert_int_equal(os_stream_listen(path, &listener), ERR_ok); /* was left behind */
     os_close(listener);
     assert_int_equal(os_unlink(path), ERR_ok);
@@ -342,7 +342,7 @@ static void test_deadlines(void **unused)
     struct os_stream_event event = {.fd = ends[1], .wants_read = true};
     assert_int_equal(os_stream_wait(&event, 1, OS_STREAM_NEVER), ERR_ok);
     assert_true(event.ready);
-    assert_int_equal(os_stream_send(ends[1], bytes, 1, OS_STREAM_NEVER), ERR_nub_lost);
+    assert_int_equal(os_stream_send(ends[1], bytes, 1, OS_STREAM_NEVER), ERR_closed);
     os_close(ends[1]);
 }
 

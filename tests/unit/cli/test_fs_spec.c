@@ -52,6 +52,14 @@ static void test_kinds(void **state)
     assert_int_equal(spec.dir.umask_bits, 0);
     assert_int_equal(spec.quota, 2 << 20);
     assert_int_equal(good("overlay:x").kind, CLI_FS_OVERLAY);
+    spec = good("remote:exec:serve -x,on-death=restart,shm,timeout=7");
+    assert_int_equal(spec.kind, CLI_FS_REMOTE);
+    assert_string_equal(spec.path, "exec:serve -x");
+    assert_int_equal(spec.on_death, HOSTFS_DEATH_RESTART);
+    assert_true(spec.shared && !spec.mounts);
+    assert_int_equal(spec.timeout_s, 7);
+    assert_int_equal(good("remote:fd:3,on-death=pause").on_death, HOSTFS_DEATH_PAUSE);
+    assert_true(good("dir:x,watch").dir.watch);
     spec = good("dir:a\\,ro\\,b\\c,ro,trust-host");
     assert_string_equal(spec.path, "a,ro,b\\c");
     assert_true(spec.read_only && spec.dir.trust_host);
@@ -76,6 +84,10 @@ static void test_refused(void **state)
     bad("mem,", "no option");
     bad("image:x,mtime=-1", "no good value");
     bad("image:x,ro", "no option");
+    bad("overlay:dir:x,watch", "no option");
+    bad("remote:fd:3,on-death=die", "no good value");
+    bad("remote:fd:3,on-death", "value is missing");
+    bad("dir:x,shm", "no option");
     char text[400] = "";
     memset(text, 'n', 256);
     strcpy(text + 256, "=mem");
@@ -93,7 +105,9 @@ static void test_put(void **state)
         "dir:x,host-times,special-bits,safe-symlinks,refuse-links,no-fsync",
         "image:x",
         "overlay:x,quota=1M",
-        "overlay:dir:x,nodes=5,names=6"};
+        "overlay:dir:x,nodes=5,names=6",
+        "dir:x,watch",
+        "remote:x,on-death=pause,shm,mounts"};
     for (size_t i = 0; i < countof(specs); i++) {
         struct buf first, second;
         buf_init(&first, 1000);
@@ -107,6 +121,9 @@ static void test_put(void **state)
         assert_int_equal(a.quota, b.quota);
         assert_int_equal(a.node_count_max, b.node_count_max);
         assert_int_equal(a.read_only, b.read_only);
+        assert_int_equal(a.on_death, b.on_death);
+        assert_int_equal(a.shared, b.shared);
+        assert_int_equal(a.mounts, b.mounts);
         assert_memory_equal(&a.dir, &b.dir, sizeof a.dir);
         buf_fini(&first);
         buf_fini(&second);

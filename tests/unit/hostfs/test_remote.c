@@ -8,9 +8,12 @@
 #include "hostfs/hostfs.h"
 
 #include "base/os.h"
+#include "base/os_stream.h"
 #include "tests/test.h"
 
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -37,7 +40,18 @@ enum wrong {
     NOTES,
     BAD_NOTE,
     MORE_FEATURES,
+    KILLED,
+    STOPPED,
+    FLOOD,       /* notes and no answer, for ever */
+    RING_TAIL,   /* more bytes than the ring has */
+    RING_LENGTH, /* a record that is longer than what is there */
+    RING_SHORT,  /* a record that is shorter than an envelope */
+    RING_HEAD,   /* takes more than was sent, so that there is no room */
+    RING_EVENT,  /* tells of records that are not there */
 };
+
+/* Every test runs over the socket alone and with shared memory. */
+static bool shared;
 
 struct other {
     enum wrong wrong;
@@ -80,6 +94,28 @@ static void send_note(struct other *o, size_t size)
     const struct hostfs_envelope note = {.kind = HOSTFS_NOTIFY,
                                          .payload = bytes_of(frame, size)};
     (void)!hostfs_channel_send(&o->channel, &note, NEVER);
+}
+
+/* The same in the shared memory, where everything can be written at any time. */
+static bool spoil_ring(struct other *o)
+{
+    struct hostfs_ring *ring = &o->channel.ring_out;
+    uint8_t *record = ring->data + (ring->at & (ring->size - 1));
+    if (o->wrong == RING_EVENT) {
+        for (;;) {
+            os_event_signal(o->channel.tell);
+            os_sleep_ns(100000);
+        }
+    }
+    if (o->wrong == RING_HEAD) {
+        *o->channel.ring_in.head += 8;
+        return false;
+    }
+    v86fs_store(record, 4, o->wrong == RING_SHORT ? 16 : 4096);
+    record[4] = HOSTFS_REP;
+    *ring->tail += o->wrong == RING_TAIL ? ring->size + 8 : 32;
+    os_event_signal(o->channel.tell);
+    return false;
 }
 
 /* Spoil a good reply; false: send nothing. */
@@ -143,6 +179,21 @@ static bool spoil(struct other *o, struct hostfs_envelope *answer, uint8_t *repl
     case BAD_NOTE:
         send_note(o, 30);
         break;
+    case KILLED:
+        (void)raise(SIGKILL);
+        break;
+    case STOPPED:
+        (void)raise(SIGSTOP);
+        break;
+    case FLOOD:
+        for (;;)
+            send_note(o, 31);
+    case RING_TAIL:
+    case RING_LENGTH:
+    case RING_SHORT:
+    case RING_HEAD:
+    case RING_EVENT:
+        return spoil_ring(o);
     case GOOD:
     case MORE_FEATURES:
         break;
@@ -158,7 +209,7 @@ static void other_run(struct other *o)
     other_server(o);
     if (o->wrong == MORE_FEATURES) {
         (void)!hostfs_channel_receive(&o->channel, NEVER, &envelope);
-        o->channel.in[HOSTFS_ENVELOPE_SIZE + 15] = 0x80;
+        o->channel.in[HOSTFS_ENVELOPE_SIZE + (shared ? 20 : 15)] = 0x80;
         envelope.kind = HOSTFS_HELLO_R;
         (void)!hostfs_channel_send(&o->channel, &envelope, NEVER);
         pause();
@@ -216,6 +267,7 @@ static enum err world_open(struct world *w, struct other other)
     hostfs_remote_options_init(&options);
     options.node_count_max = 500;
     options.request_ns = DEADLINE_MS * UINT64_C(1000000);
+    options.shared = shared;
     arena_init(&w->arena, 1 << 28);
     v86fs_ids_init(&w->ids);
     enum err err =
@@ -322,10 +374,13 @@ static void test_broken(void **state)
 {
     static const enum wrong kinds[] = {
         DIES,      WRONG_SEQ, WRONG_TAG,     WRONG_TYPE, WRONG_LENGTH,
-        TRUNCATED, GARBAGE,   HUGE_ENVELOPE, BAD_STATUS, BAD_NOTE};
+        TRUNCATED, GARBAGE,   HUGE_ENVELOPE, BAD_STATUS, BAD_NOTE,
+        KILLED,    RING_TAIL, RING_LENGTH,   RING_SHORT};
     (void)state;
     for (unsigned i = 0; i < countof(kinds); i++) {
         struct world world, *w = &world;
+        if (!shared && kinds[i] >= RING_TAIL)
+            continue;
         struct other other = {.wrong = kinds[i], .at = 1, .features = V86FS_FEATURES};
         assert_int_not_equal(world_open(w, other), ERR_ok); /* in the MOUNT */
         world_close(w);
@@ -363,6 +418,27 @@ static void test_timeouts(void **state)
     }
     assert_int_equal(hostfs_remote_error(w->remote), ERR_timeout);
     world_close(w);
+}
+
+/* No way of not answering holds us longer than the deadline. */
+static void test_stalling(void **state)
+{
+    static const enum wrong kinds[] = {STOPPED, FLOOD, RING_HEAD, RING_EVENT};
+    (void)state;
+    for (unsigned i = 0; i < countof(kinds); i++) {
+        struct world world, *w = &world;
+        if (!shared && kinds[i] >= RING_TAIL)
+            continue;
+        const struct other other = {.wrong = kinds[i], .at = 2};
+        assert_int_equal(world_open(w, other), ERR_ok);
+        uint64_t start = os_clock_monotonic_ns();
+        for (unsigned k = 0; k < 3; k++)
+            assert_int_equal(CALL(w, getattr, .node = w->root), V86FS_EIO);
+        assert_int_not_equal(hostfs_remote_error(w->remote), ERR_ok);
+        /* Three deadlines and as many to say that it is late; and a loaded machine. */
+        assert_true(os_clock_monotonic_ns() - start < 6000000000);
+        world_close(w);
+    }
 }
 
 /* Well-formed frames that say what cannot be. */
@@ -404,13 +480,13 @@ static void test_lies(void **state)
     }
 }
 
-static struct hostfs_note last_note;
+static struct v86fs_note last_note;
 static unsigned note_count;
 
-static void keep_note(void *self, const struct hostfs_note *note)
+static void keep_note(void *self, struct bytes frame)
 {
     (void)self;
-    last_note = *note;
+    assert_true(v86fs_note_decode(frame, &last_note));
     note_count++;
 }
 
@@ -452,7 +528,7 @@ static void test_notes(void **state)
     assert_int_equal(hostfs_channel_send(&other.channel, &note, NEVER), ERR_ok);
     hostfs_remote_poll(remote);
     assert_int_equal(note_count, 1);
-    assert_int_equal(last_note.node, hostfs_remote_root(remote));
+    assert_int_equal(last_note.ino, hostfs_remote_root(remote));
     assert_int_equal(last_note.offset, 4096);
     assert_int_equal(last_note.size, 10);
     note.payload =
@@ -462,7 +538,7 @@ static void test_notes(void **state)
     assert_int_equal(hostfs_channel_send(&other.channel, &note, NEVER), ERR_ok);
     hostfs_remote_poll(remote);
     assert_int_equal(note_count, 2); /* 5 is nobody we know */
-    assert_true(last_note.directory);
+    assert_int_equal(last_note.type, V86FS_MSG_INVALIDATE_DIR);
     assert_int_equal(hostfs_remote_error(remote), ERR_ok);
     note.kind = HOSTFS_HELLO;
     assert_int_equal(hostfs_channel_send(&other.channel, &note, NEVER), ERR_ok);
@@ -472,6 +548,61 @@ static void test_notes(void **state)
     arena_fini(&arena);
     arena_fini(&other.arena);
     (void)close(pair[1]);
+}
+
+/* Mounts are asked for by those who may, and are as they should be. */
+static void test_mount_notes(void **state)
+{
+    static const struct {
+        const char *name, *path;
+        bool may, good;
+    } rows[] = {{"tools", "/opt", true, true},
+                {"tools", "opt", true, false},
+                {"to\0ls", "/opt", true, false},
+                {"tools", "/opt", false, false}};
+    (void)state;
+    for (unsigned i = 0; i < countof(rows); i++) {
+        uint8_t frame[64];
+        struct bytes name = bytes_of(rows[i].name, i == 2 ? 5 : strlen(rows[i].name));
+        struct other other = {.features = V86FS_FEATURES};
+        struct world w = {0};
+        int pair[2];
+        char attachment[20];
+        struct hostfs_remote_options options;
+        assert_int_equal(os_stream_pair(pair), ERR_ok);
+        w.process = fork();
+        if (!w.process) {
+            struct hostfs_envelope note = {.kind = HOSTFS_NOTIFY};
+            struct hostfs_hello hello;
+            other_server(&other);
+            other.channel.fd = pair[1];
+            note.payload =
+                bytes_of(frame, v86fs_mount_notify_encode(name, text(rows[i].path),
+                                                          frame, sizeof frame));
+            check(!hostfs_channel_welcome(&other.channel, 0, NEVER, &hello));
+            struct hostfs_envelope request;
+            (void)!hostfs_channel_receive(&other.channel, NEVER, &request);
+            (void)!hostfs_channel_send(&other.channel, &note, NEVER);
+            _exit(0);
+        }
+        os_close(pair[1]);
+        (void)snprintf(attachment, sizeof attachment, "fd:%d", pair[0]);
+        hostfs_remote_options_init(&options);
+        options.node_count_max = 10;
+        options.note = keep_note;
+        options.mounts = rows[i].may;
+        note_count = 0;
+        arena_init(&w.arena, 1 << 28);
+        v86fs_ids_init(&w.ids);
+        /* It dies before it answers the MOUNT; what it said first counts. */
+        enum err err =
+            hostfs_remote_open(&w.arena, &options, attachment, &w.ids, &w.remote);
+        assert_int_equal(err, rows[i].good ? ERR_closed : ERR_v86fs_bridge);
+        assert_int_equal(note_count, rows[i].good);
+        arena_fini(&w.arena);
+        assert_int_equal(waitpid(w.process, NULL, 0), w.process);
+    }
+    assert_int_equal(last_note.type, V86FS_MSG_MOUNT_NOTIFY);
 }
 
 static void test_attachments(void **state)
@@ -495,19 +626,205 @@ static void test_attachments(void **state)
         hostfs_remote_open(&arena, &options, "unix:/nowhere/socket", &ids, &remote),
         ERR_not_found);
     assert_int_equal(hostfs_remote_open(&arena, &options, "exec:exit 1", &ids, &remote),
-                     ERR_io);
+                     ERR_closed);
     assert_int_equal(
         hostfs_remote_open(&arena, &options, "exec:exec sleep 5", &ids, &remote),
         ERR_timeout);
     arena_fini(&arena);
 }
 
-int main(void)
+/* ---- after its death ---- */
+
+static enum err last_told;
+static unsigned told_count;
+
+static void keep_told(void *self, enum err err)
 {
+    (void)self;
+    last_told = err;
+    told_count++;
+}
+
+static void world_attach(struct world *w, const char *attachment,
+                         enum hostfs_death on_death)
+{
+    struct hostfs_remote_options options;
+    memset(w, 0, sizeof *w);
+    hostfs_remote_options_init(&options);
+    options.node_count_max = 50;
+    options.request_ns = UINT64_C(5000000000);
+    options.shared = shared;
+    options.on_death = on_death;
+    options.told = keep_told;
+    told_count = 0;
+    arena_init(&w->arena, 1 << 28);
+    v86fs_ids_init(&w->ids);
+    assert_int_equal(
+        hostfs_remote_open(&w->arena, &options, attachment, &w->ids, &w->remote),
+        ERR_ok);
+    w->tree = hostfs_remote_tree(w->remote);
+    w->root = hostfs_remote_root(w->remote);
+}
+
+static void world_detach(struct world *w)
+{
+    hostfs_remote_close(w->remote);
+    arena_fini(&w->arena);
+}
+
+/* This program as a server, started by the bridge: "serve WRONG AT". */
+_Noreturn static void serve_on_3(char **argv)
+{
+    struct other other = {.wrong = (enum wrong)atoi(argv[2]),
+                          .at = (unsigned)atoi(argv[3]),
+                          .features = V86FS_FEATURES,
+                          .channel.fd = 3};
+    other_run(&other);
+    _exit(0);
+}
+
+/* Another server has another tree: what the guest knew of the old one is stale. */
+static void test_restart(void **state)
+{
+    struct world world, *w = &world;
+    char self[400], attachment[500];
+    ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
+    (void)state;
+    assert_true(size > 0);
+    self[size] = 0;
+    (void)snprintf(attachment, sizeof attachment, "exec:exec '%s' serve %d 4", self,
+                   KILLED);
+    world_attach(w, attachment, HOSTFS_DEATH_RESTART);
+    assert_int_equal(CALL(w, create, .node = w->root, .name = text("f")), 0);
+    uint64_t f = w->call.out.attr.node;
+    assert_int_equal(CALL(w, open, .node = f), 0);
+    uint64_t opaque = w->call.out.opaque;
+    assert_int_equal(CALL(w, getattr, .node = f), V86FS_EIO); /* the fourth: it dies */
+    assert_int_equal(told_count, 1);
+    assert_int_equal(last_told, ERR_closed);
+    assert_int_equal(CALL(w, getattr, .node = f), V86FS_ESTALE);
+    assert_int_equal(told_count, 2);
+    assert_int_equal(last_told, ERR_ok);
+    assert_int_equal(CALL(w, read, .node = f, .opaque = opaque, .count = 1), V86FS_EIO);
+    assert_int_equal(CALL(w, close, .node = f, .opaque = opaque), 0);
+    assert_int_equal(hostfs_remote_root(w->remote), w->root);
+    assert_int_equal(CALL(w, lookup, .node = w->root, .name = text("f")), V86FS_ENOENT);
+    assert_int_equal(CALL(w, create, .node = w->root, .name = text("f")), 0);
+    assert_true(w->call.out.attr.node > f); /* never the same id again */
+    for (unsigned i = 1; i < 3; i++) {
+        assert_int_equal(hostfs_remote_counters(w->remote)->restarts, i);
+        assert_int_equal(CALL(w, getattr, .node = w->root), V86FS_EIO);
+        assert_int_equal(CALL(w, getattr, .node = w->root), 0);
+        assert_int_equal(CALL(w, getattr, .node = w->root), 0);
+    }
+    assert_int_equal(CALL(w, getattr, .node = w->root), V86FS_EIO);
+    assert_int_equal(CALL(w, getattr, .node = w->root), V86FS_EIO);
+    assert_int_equal(hostfs_remote_counters(w->remote)->restarts, 3);
+    world_detach(w);
+}
+
+/* A server behind a path, from `delay_ms` on, that dies of its third request. */
+static pid_t serve_path(const char *path, unsigned delay_ms)
+{
+    pid_t process = fork();
+    assert_true(process >= 0);
+    if (process)
+        return process;
+    struct other other = {.wrong = KILLED, .at = 3, .features = V86FS_FEATURES};
+    int listener;
+    os_sleep_ns(delay_ms * UINT64_C(1000000));
+    check(!os_stream_listen(path, &listener));
+    check(!os_stream_accept(listener, OS_STREAM_NEVER, &other.channel.fd));
+    other_run(&other);
+    _exit(0);
+}
+
+/* The next request waits for a server to be there again. */
+static void test_pause(void **state)
+{
+    struct world world, *w = &world;
+    char folder[] = "/tmp/lockstep-test-XXXXXX", path[60], attachment[80];
+    (void)state;
+    assert_int_equal(os_folder_create_private(folder), ERR_ok);
+    (void)snprintf(path, sizeof path, "%s/s", folder);
+    (void)snprintf(attachment, sizeof attachment, "unix:%s", path);
+    pid_t first = serve_path(path, 0);
+    world_attach(w, attachment, HOSTFS_DEATH_PAUSE);
+    assert_int_equal(CALL(w, getattr, .node = w->root), 0);
+    assert_int_equal(CALL(w, getattr, .node = w->root), V86FS_EIO);
+    assert_int_equal(waitpid(first, NULL, 0), first);
+    uint64_t start = os_clock_monotonic_ns();
+    pid_t second = serve_path(path, 100);
+    assert_int_equal(CALL(w, getattr, .node = w->root), 0);
+    assert_true(os_clock_monotonic_ns() - start >= 100000000);
+    assert_int_equal(told_count, 2);
+    world_detach(w);
+    assert_int_equal(waitpid(second, NULL, 0), second);
+    assert_int_equal(os_unlink(path), ERR_ok);
+    assert_int_equal(os_folder_remove(folder), ERR_ok);
+}
+
+/* More bytes than the ring has go through it, in records that wrap. */
+static void test_wrap(void **state)
+{
+    enum { ROUNDS = 24, SIZE = 700001 };
+    struct world world, *w = &world;
+    uint8_t *out = malloc(SIZE), *in = malloc(SIZE);
+    (void)state;
+    assert_non_null(out);
+    assert_non_null(in);
+    assert_int_equal(world_open(w, (struct other){.features = V86FS_FEATURES}), ERR_ok);
+    assert_int_equal(CALL(w, create, .node = w->root, .name = text("f")), 0);
+    uint64_t f = w->call.out.attr.node;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        for (unsigned k = 0; k < SIZE; k++)
+            out[k] = (uint8_t)(k * 31 + i + (k >> 8));
+        assert_int_equal(
+            CALL(w, write, .node = f, .count = SIZE, .data = bytes_of(out, SIZE)), 0);
+        w->call = (struct v86fs_call){
+            .in = {.node = f, .count = SIZE}, .data = in, .data_size_max = SIZE};
+        assert_int_equal(w->tree.ops->read(w->tree.self, &w->call), 0);
+        assert_int_equal(w->call.out.count, SIZE);
+        assert_memory_equal(in, out, SIZE);
+    }
+    assert_int_equal(hostfs_remote_shared(w->remote), shared);
+    world_close(w);
+    free(out);
+    free(in);
+}
+
+static int with_socket(void **state)
+{
+    (void)state;
+    shared = false;
+    return 0;
+}
+
+static int with_memory(void **state)
+{
+    (void)state;
+    shared = true;
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+#define BOTH(test)                                                                     \
+    cmocka_unit_test_setup(test, with_socket), cmocka_unit_test_setup(test, with_memory)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_operations), cmocka_unit_test(test_broken),
-        cmocka_unit_test(test_timeouts),   cmocka_unit_test(test_lies),
-        cmocka_unit_test(test_notes),      cmocka_unit_test(test_attachments),
+        BOTH(test_operations),
+        BOTH(test_broken),
+        BOTH(test_timeouts),
+        BOTH(test_stalling),
+        BOTH(test_lies),
+        BOTH(test_restart),
+        BOTH(test_pause),
+        BOTH(test_wrap),
+        cmocka_unit_test_setup(test_notes, with_socket),
+        cmocka_unit_test_setup(test_mount_notes, with_socket),
+        cmocka_unit_test_setup(test_attachments, with_socket),
     };
+    if (argc == 4 && strcmp(argv[1], "serve") == 0)
+        serve_on_3(argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,20 +18,21 @@ enum { MEMORY_PAGES = 2 };
 struct fixture {
     struct arena arena;
     struct kernel *k;
-    void *memory, *space;
+    void *memory;
     size_t memory_size;
+    int space_count; /* address spaces that the kernel has */
 };
 
 static inline void *space_take(void *self)
 {
     void *space = NULL;
-    (void)self;
+    ((struct fixture *)self)->space_count++;
     return os_reserve(PVM_MEM_RESERVE_SIZE, &space) == ERR_ok ? space : NULL;
 }
 
 static inline void space_give(void *self, void *space)
 {
-    (void)self;
+    ((struct fixture *)self)->space_count--;
     os_release(space, PVM_MEM_RESERVE_SIZE);
 }
 
@@ -106,8 +107,7 @@ static inline void start(struct fixture *f, bool detached)
 /* Two pages of memory from 0 up, readable and writable. */
 static inline void map_memory(struct fixture *f)
 {
-    top(f)->space = space_take(f);
-    top(f)->state.mem = pvm_mem_init(top(f)->space);
+    top(f)->state.mem = kernel_space_take(f->k);
     assert_int_equal(pvm_mem_map(top(f)->state.mem, 0, MEMORY_PAGES * PVM_PAGE_SIZE,
                                  PVM_ACCESS_RW, bytes_of(NULL, 0)),
                      ERR_ok);
@@ -116,6 +116,7 @@ static inline void map_memory(struct fixture *f)
 static inline void stop(struct fixture *f)
 {
     kernel_close(f->k);
+    assert_int_equal(f->space_count, 0);
     os_release(f->memory, f->memory_size);
     arena_fini(&f->arena);
 }

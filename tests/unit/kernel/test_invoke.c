@@ -87,6 +87,125 @@ static void test_faults(void **unused)
     }
 }
 
+static struct kernel_mapping mapping(uint64_t start, uint64_t size, uint32_t slot)
+{
+    return (struct kernel_mapping){
+        .start = start, .size = size, .path = {slot}, .path_size = 1};
+}
+
+/* Frames that follow one another find the memory that each was built with, though they
+ * use the same address space. */
+static void test_memory(void **unused)
+{
+    static const char use[] = "load_u64 a0, [0x2000]\nload_imm a1, 9\n"
+                              "store_u64 a1, [0x2000]\necalli 0";
+    static const char calls[] = "load_imm a0, 5\nload_imm a1, 0\necalli 26\n"
+                                "load_imm a0, 5\nload_imm a1, 0\necalli 26\n"
+                                "add_64 s0, s0, a0\n"
+                                "load_imm a0, 6\nload_imm a1, 0\necalli 26\n"
+                                "add_64 s0, s0, a0\n"
+                                "branch_ne_imm s0, 7, bad\nfallthrough\n"
+                                "load_imm a0, 7\nload_imm a1, 0\necalli 26\n"
+                                "bad:\ntrap";
+    static const uint8_t seven[] = {7};
+    struct kernel_overlay overlay = {.start = 0x2000, .bytes = bytes_of(seven, 1)};
+    struct kernel_instance_parts parts = {.mem_size = 3 * PVM_PAGE_SIZE};
+    struct fixture f;
+    (void)unused;
+    create(&f, 1000, engine);
+    struct hash256 image = put_program(&f, use, NULL), none = put_slots(&f, NULL, 0);
+    struct kernel_entry entry[] = {
+        {5, put_parts(&f, image, none, parts)}, {6, filled(0)}, {7, filled(0)}};
+    parts.overlay = &overlay;
+    parts.overlay_count = 1;
+    entry[1].hash = put_parts(&f, image, none, parts);
+    parts = (struct kernel_instance_parts){.mem_size = 2 * PVM_PAGE_SIZE};
+    entry[2].hash = put_parts(&f, image, none, parts);
+    struct hash256 base = plain(&f, calls, entry, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(invoke(&f, base, GAS), KERNEL_EXIT_PAGE_FAULT);
+        assert_int_equal(outcome(&f)->result.exit_arg, 0x2000);
+        assert_int_equal(outcome(&f)->frame, 1);
+        assert_int_equal(f.k->spare_count, 1);
+    }
+    stop(&f);
+}
+
+enum { STORES = 3 };
+
+/* Instances that store phi8 at phi7, with other pages and contents. */
+static void put_stores(struct fixture *f, struct hash256 ret_instance[STORES])
+{
+    static const uint8_t bytes[] = {1, 2, 3};
+    const struct kernel_mapping map[] = {mapping(0, 4096, 6), mapping(8192, 8192, 6)};
+    const struct kernel_overlay overlay = {.start = 8192,
+                                           .bytes = bytes_of(bytes, sizeof bytes)};
+    struct hash256 image =
+        put_program(f, "store_ind_u64 a1, [a0]\necalli 0",
+                    &(struct kernel_image_parts){.mapping = map, .mapping_count = 2});
+    struct hash256 none = put_slots(f, NULL, 0);
+    const struct kernel_instance_parts parts[STORES] = {
+        {.mem_size = 16384},
+        {.mem_size = 4096, .overlay = &overlay, .overlay_count = 1},
+        {.mem_size = 16384, .overlay = &overlay, .overlay_count = 1}};
+    for (int i = 0; i < STORES; i++)
+        ret_instance[i] = put_parts(f, image, none, parts[i]);
+}
+
+/* What an invocation leaves does not depend on those before it: a kernel that goes on
+ * and one that has just begun settle the same instance. */
+static void test_history(void **unused)
+{
+    uint64_t first = test_seed(21), seed = first;
+    unsigned halts = 0;
+    struct fixture old;
+    struct hash256 instance[STORES];
+    (void)unused;
+    test_reproduce("kernel_invoke", first);
+    create(&old, 1000, engine);
+    put_stores(&old, instance);
+    for (int i = 0; i < 40; i++) {
+        const struct hash256 *which = &instance[test_random(&seed) % STORES];
+        const uint64_t args[4] = {test_random(&seed) % 17000, test_random(&seed)};
+        struct kernel_result a, b;
+        struct fixture fresh;
+        create(&fresh, 1000, engine);
+        put_stores(&fresh, instance);
+        assert_int_equal(kernel_invoke(old.k, which, 0, args, GAS, &a), ERR_ok);
+        assert_int_equal(kernel_invoke(fresh.k, which, 0, args, GAS, &b), ERR_ok);
+        assert_memory_equal(&a, &b, sizeof a);
+        same(outcome(&old)->post_instance, outcome(&fresh)->post_instance);
+        same(outcome(&old)->mem_digest, outcome(&fresh)->mem_digest);
+        halts += a.exit_reason == KERNEL_EXIT_HALT;
+        stop(&fresh);
+    }
+    assert_true(halts > 5 && halts < 40);
+    stop(&old);
+}
+
+/* What a kernel keeps for the next frames is bounded, in number and in size. */
+static void test_spaces(void **unused)
+{
+    struct fixture f;
+    (void)unused;
+    create_deep(&f, 20, engine);
+    struct kernel_instance_parts parts = {.mem_size = PVM_PAGE_SIZE};
+    struct kernel_entry entry = {5, plain(&f, reply, NULL, 0)};
+    struct hash256 image = put_program(&f, call5, NULL);
+    for (int i = 0; i < 12; i++)
+        entry.hash = put_parts(&f, image, put_slots(&f, &entry, 1), parts);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(invoke(&f, entry.hash, GAS), KERNEL_EXIT_HALT);
+        assert_int_equal(f.space_count, SPARE_SPACE_MAX);
+    }
+    parts.mem_size = 1025 * PVM_PAGE_SIZE;
+    struct hash256 large =
+        put_parts(&f, put_program(&f, reply, NULL), put_slots(&f, NULL, 0), parts);
+    assert_int_equal(invoke(&f, large, GAS), KERNEL_EXIT_HALT);
+    assert_int_equal(f.space_count, SPARE_SPACE_MAX - 1);
+    stop(&f);
+}
+
 /* ---- yields ---- */
 
 static struct hash256 catching(struct fixture *f, const char *text,
@@ -155,12 +274,6 @@ static void test_nearest(void **unused)
 }
 
 /* ---- what is settled ---- */
-
-static struct kernel_mapping mapping(uint64_t start, uint64_t size, uint32_t slot)
-{
-    return (struct kernel_mapping){
-        .start = start, .size = size, .path = {slot}, .path_size = 1};
-}
 
 static struct kernel_cap settled(struct fixture *f, struct hash256 instance)
 {
@@ -281,8 +394,9 @@ static int with_recomp(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        both(test_slot0),  both(test_faults), both(test_yield),     both(test_nearest),
-        both(test_settle), both(test_build),  both(test_interrupt),
+        both(test_slot0),   both(test_faults),    both(test_memory),  both(test_spaces),
+        both(test_history), both(test_yield),     both(test_nearest), both(test_settle),
+        both(test_build),   both(test_interrupt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

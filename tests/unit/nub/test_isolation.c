@@ -112,7 +112,7 @@ static void test_cut_answers(void **unused)
     uint8_t bytes[256];
     (void)good_answers(bytes);
     for (size_t size = 0; size <= 32; size++) {
-        assert_int_equal(smoke_answered(bytes, size, true), ERR_nub_lost);
+        assert_int_equal(smoke_answered(bytes, size, true), ERR_closed);
         if (size % 8 == 7)
             assert_int_equal(smoke_answered(bytes, size, false), ERR_timeout);
     }
@@ -325,6 +325,27 @@ static void test_garbage_requests(void **unused)
     }
 }
 
+/* 12: a header that cannot be one ends a worker, with status 0, and no byte behind it
+ * is waited for. */
+static void test_bad_headers(void **unused)
+{
+    (void)unused;
+    static const struct {
+        uint8_t at, xor;
+    } bad[] = {{0, 1}, {3, 0x80}, {4, 1}, {5, 1}, {23, 2}, {23, 0xff}};
+    for (size_t i = 0; i < countof(bad); i++) {
+        uint8_t bytes[NUB_HEADER_SIZE];
+        struct os_process *worker = worker_open();
+        nub_header_encode(&(struct nub_header){.fn = NUB_FN_put_cap, .seq = 1}, bytes);
+        bytes[bad[i].at] ^= bad[i].xor ;
+        assert_int_equal(os_stream_send(os_process_stream(worker), bytes, sizeof bytes,
+                                        OS_STREAM_NEVER),
+                         ERR_ok);
+        assert_int_equal(end_of(worker), 0);
+        os_process_close(worker);
+    }
+}
+
 static void send_with_descriptor(int stream, const uint8_t *bytes, size_t size)
 {
     union {
@@ -369,7 +390,7 @@ int main(void)
         cmocka_unit_test(test_cut_answers),  cmocka_unit_test(test_garbage_answers),
         cmocka_unit_test(test_lying_caps),   cmocka_unit_test(test_single_bytes),
         cmocka_unit_test(test_cut_requests), cmocka_unit_test(test_garbage_requests),
-        cmocka_unit_test(test_descriptor),
+        cmocka_unit_test(test_bad_headers),  cmocka_unit_test(test_descriptor),
     };
     return cmocka_run_group_tests(tests, kat_open, kat_close);
 }

@@ -112,7 +112,7 @@ static struct nub *client(struct fixture *f)
 static int raw_client(struct fixture *f)
 {
     int stream;
-    assert_int_equal(os_stream_connect(f->path, &stream), ERR_ok);
+    assert_int_equal(os_stream_connect(f->path, 0, &stream), ERR_ok);
     return stream;
 }
 
@@ -125,7 +125,7 @@ static void expect_closed(int stream)
     assert_int_equal(os_stream_receive(stream, &byte, 1,
                                        os_stream_deadline(20 * SECOND), &size,
                                        &descriptors),
-                     ERR_nub_lost);
+                     ERR_closed);
     os_close(stream);
 }
 
@@ -230,7 +230,7 @@ static void test_worker_lost(void **state)
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(kill(f->worker, SIGKILL), 0);
         assert_int_equal(nub_call(a, NUB_FN_smoke, bytes_of("", 0), &answer),
-                         ERR_nub_lost);
+                         ERR_closed);
         nub_close(a);
         read_worker(f);
         a = client(f);

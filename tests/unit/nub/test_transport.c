@@ -6,12 +6,15 @@
 #define _GNU_SOURCE
 #include "base/os.h"
 #include "base/os_worker.h"
+#include "kernel/encode.h"
 #include "nub/client.h"
 #include "tests/test.h"
 #include "tests/unit/nub/kat.h"
 
 #include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { TIMEOUT_S = 20 };
 #define TIMEOUT_NS ((uint64_t)TIMEOUT_S * 1000000000)
@@ -128,7 +131,7 @@ static void count_aborts(void *self, uint32_t seq, enum err err)
 {
     unsigned *count = self;
     assert_int_not_equal(seq, 0);
-    assert_int_equal(err, ERR_nub_lost);
+    assert_int_equal(err, ERR_closed);
     ++*count;
 }
 
@@ -153,12 +156,12 @@ static void test_recover(void **unused)
         dump(nub, &before);
         assert_int_equal(kill(nub_worker_pid(nub), SIGKILL), 0);
         assert_int_equal(nub_call(nub, NUB_FN_reset_block, bytes_of("", 0), &answer),
-                         ERR_nub_lost);
+                         ERR_closed);
         assert_int_equal(aborts, 1);
         assert_int_equal(nub_worker_end(nub), 128 + SIGKILL);
         assert_int_equal(nub_worker_pid(nub), 0);
         assert_int_equal(nub_call(nub, NUB_FN_smoke, bytes_of("", 0), &answer),
-                         ERR_nub_lost);
+                         ERR_closed);
         assert_int_equal(nub_recover(nub), ERR_ok);
         dump(nub, &after);
         assert_int_equal(after.size, before.size);
@@ -181,8 +184,7 @@ static void test_recover_refused(void **unused)
     play(nub, inputs_of("sc01_halt42"), 0, SIZE_MAX);
     nub->journal.entries.data[0] ^= 1;
     (void)kill(nub_worker_pid(nub), SIGKILL);
-    assert_int_equal(nub_call(nub, NUB_FN_smoke, bytes_of("", 0), &answer),
-                     ERR_nub_lost);
+    assert_int_equal(nub_call(nub, NUB_FN_smoke, bytes_of("", 0), &answer), ERR_closed);
     assert_int_equal(nub_recover(nub), ERR_nub_diverged);
     assert_int_equal(nub_call(nub, NUB_FN_smoke, bytes_of("", 0), &answer),
                      ERR_nub_diverged);
@@ -211,8 +213,7 @@ static void test_recover_configurable(void **unused)
     assert_int_equal(nub_config(nub, &config), ERR_ok);
     assert_int_equal(nub_state(nub, &state), ERR_ok);
     (void)kill(nub_worker_pid(nub), SIGKILL);
-    assert_int_equal(nub_call(nub, NUB_FN_smoke, bytes_of("", 0), &answer),
-                     ERR_nub_lost);
+    assert_int_equal(nub_call(nub, NUB_FN_smoke, bytes_of("", 0), &answer), ERR_closed);
     assert_int_equal(nub_recover(nub), ERR_ok);
     assert_int_equal(nub_configure(nub, &config, &config), ERR_nub_refused);
     assert_int_equal(nub_status(nub), KERNEL_STATUS_STATE);
@@ -238,6 +239,94 @@ static void test_stopped(void **unused)
     assert_int_equal(nub_recover(nub), ERR_ok);
     call(nub, NUB_FN_smoke, bytes_of("", 0));
     nub_close(nub);
+}
+
+/* ---- losing a worker inside INVOKE ---- */
+
+static struct hash256 put(struct nub *nub, struct buf *wire)
+{
+    struct hash256 hash = {{0}};
+    assert_int_equal(nub_put(nub, buf_bytes(wire), &hash), ERR_ok);
+    buf_clear(wire);
+    return hash;
+}
+
+/* An instance that never ends. */
+static struct hash256 put_endless(struct nub *nub)
+{
+    static const char text[] = "loop:\njump loop";
+    const struct kernel_endpoint endpoint = {.entry_pc = 0};
+    const struct hash256 chain = {{1}};
+    struct pvm_asm_error error = {0};
+    struct pvm_code code;
+    struct buf blob, wire;
+    buf_init(&blob, 1 << 10);
+    buf_init(&wire, 1 << 10);
+    assert_int_equal(pvm_asm(bytes_of(text, sizeof text - 1), &blob, &error), ERR_ok);
+    assert_int_equal(pvm_code_parse(buf_bytes(&blob), &code), ERR_ok);
+    kernel_encode_image(&(struct kernel_image_parts){.code = &code,
+                                                     .endpoint = &endpoint,
+                                                     .endpoint_count = 1},
+                        &wire);
+    struct hash256 image = put(nub, &wire);
+    kernel_encode_cnode(4, NULL, 0, &wire);
+    struct hash256 cnode = put(nub, &wire);
+    kernel_encode_instance(&(struct kernel_instance_parts){.chain = &chain,
+                                                           .image = &image,
+                                                           .root_cnode = &cnode},
+                           &wire);
+    struct hash256 instance = put(nub, &wire);
+    buf_fini(&blob);
+    buf_fini(&wire);
+    return instance;
+}
+
+/* Somebody kills this process in a while. */
+static pid_t killer_start(int victim)
+{
+    pid_t killer = fork();
+    assert_true(killer >= 0);
+    if (!killer) {
+        os_sleep_ns(50000000);
+        (void)kill(victim, SIGKILL);
+        _exit(0);
+    }
+    return killer;
+}
+
+/* R-18: killed, or too slow, in the middle of an invocation: that one is told as
+ * aborted, and the kernel is rebuilt to what it was before. */
+static void test_lost_inside(void **unused)
+{
+    (void)unused;
+    for (unsigned slow = 0; slow < 2; slow++) {
+        struct nub_options options = plain;
+        struct kernel_result result;
+        struct buf before, after;
+        struct nub *nub;
+        pid_t killer = 0;
+        buf_init(&before, 1 << 20);
+        buf_init(&after, 1 << 20);
+        if (slow)
+            options.timeout_ns = 200000000;
+        assert_int_equal(nub_open_worker(&options, &nub), ERR_ok);
+        const struct nub_invoke invoke = {.instance = put_endless(nub),
+                                          .gas = UINT64_MAX};
+        dump(nub, &before);
+        if (!slow)
+            killer = killer_start(nub_worker_pid(nub));
+        assert_int_equal(nub_invoke(nub, &invoke, &result),
+                         slow ? ERR_timeout : ERR_closed);
+        if (killer)
+            assert_int_equal(waitpid(killer, NULL, 0), killer);
+        assert_int_equal(nub_recover(nub), ERR_ok);
+        dump(nub, &after);
+        assert_int_equal(after.size, before.size);
+        assert_memory_equal(after.data, before.data, before.size);
+        nub_close(nub);
+        buf_fini(&before);
+        buf_fini(&after);
+    }
 }
 
 /* The functions with types, over a worker. */
@@ -334,6 +423,7 @@ int main(void)
         cmocka_unit_test(test_recover_refused),
         cmocka_unit_test(test_recover_configurable),
         cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_lost_inside),
         cmocka_unit_test(test_typed),
         cmocka_unit_test(test_largest),
     };

@@ -69,6 +69,37 @@ identities()
     done
 }
 
+# ---- checkpoints in the file ----
+
+checkpoints()
+{
+    set -- -r a0=8 pvm "$bin/lz.pvm"
+    want 0 "$lockstep" record -o "$work/c0.lks" "$@"
+    want 0 "$lockstep" record --checkpoint=1000000 -o "$work/c1.lks" "$@"
+    want 0 "$lockstep" verify "$work/c1.lks"
+    [ "$(id_of "$work/c0.lks")" = "$(id_of "$work/c1.lks")" ] ||
+        complain "checkpoints change the identity"
+    want 0 "$lockstep" replay --to 90% "$work/c1.lks"
+    says 'from the checkpoint at icount'
+    grep -v checkpoint "$work/out" | sed 's/after.*//' >"$work/quick"
+    want 0 "$lockstep" replay --from-start --to 90% "$work/c1.lks"
+    sed 's/after.*//' "$work/out" | cmp - "$work/quick" ||
+        complain "a replay from a checkpoint comes to another state"
+    want 0 "$lockstep" checkpoint --remove -o "$work/c2.lks" "$work/c1.lks"
+    cmp "$work/c0.lks" "$work/c2.lks" || complain "without checkpoints it is another file"
+    want 0 "$lockstep" replay --add-checkpoints=3000000 "$work/c2.lks"
+    says '[1-9] checkpoints'
+    want 0 "$lockstep" checkpoint --json --every=3000000 "$work/c0.lks"
+    says '"checkpoints":[1-9]'
+    cmp "$work/c0.lks" "$work/c2.lks" || complain "the two commands differ"
+    want 0 "$lockstep" replay "$work/c2.lks"
+    want 129 "$lockstep" record --checkpoint=5 --ring=1M -o "$work/c3.lks" "$@"
+    head -c 3000 "$work/c2.lks" >"$work/c3.lks"
+    want 125 "$lockstep" checkpoint "$work/c3.lks"
+    one_line
+    [ ! -e "$work/c3.lks.part" ] || complain "a part is left"
+}
+
 # ---- a replay needs the trace alone ----
 
 replays()
@@ -307,6 +338,7 @@ lost_worker()
 }
 
 identities
+checkpoints
 replays
 gas_logs
 statuses

@@ -141,8 +141,8 @@ static void test_cut_everywhere(void **state)
             for (uint64_t seq = 0; seq < r.event_count; seq += step) {
                 struct part part;
                 cut(&part, recording_bytes(&r),
-                    (struct replay_position){REPLAY_AT_EVENT, seq},
-                    (struct replay_position){REPLAY_AT_END, 0});
+                    (struct replay_position){.kind = REPLAY_AT_EVENT, .value = seq},
+                    (struct replay_position){.kind = REPLAY_AT_END, .value = 0});
                 assert_true(part.report.first_seq <= (seq > 6 ? seq : 6));
                 later += part.report.first_seq > 6;
                 check_part(&r, &part, true);
@@ -165,8 +165,8 @@ static void test_cut_both_ends(void **state)
     for (unsigned from = 0; from < 90; from += 15) {
         struct part part;
         cut(&part, recording_bytes(&r),
-            (struct replay_position){REPLAY_AT_PERCENT, from},
-            (struct replay_position){REPLAY_AT_FORWARD, 700});
+            (struct replay_position){.kind = REPLAY_AT_PERCENT, .value = from},
+            (struct replay_position){.kind = REPLAY_AT_FORWARD, .value = 700});
         assert_true(part.report.event_count > 0);
         assert_true(part.report.first_seq + part.report.event_count < r.event_count);
         check_part(&r, &part, false);
@@ -185,11 +185,12 @@ static void test_cut_again(void **state)
     struct part first, second;
     arena_init(&arena, (size_t)1 << 26);
     record_program(&arena, &r, PVM_PROFILE_VECTORS, PVM_GAS_LOG_LEDGER);
-    cut(&first, recording_bytes(&r), (struct replay_position){REPLAY_AT_PERCENT, 30},
-        (struct replay_position){REPLAY_AT_END, 0});
+    cut(&first, recording_bytes(&r),
+        (struct replay_position){.kind = REPLAY_AT_PERCENT, .value = 30},
+        (struct replay_position){.kind = REPLAY_AT_END, .value = 0});
     struct bytes file = buf_bytes(&first.memory.file);
-    cut(&second, file, (struct replay_position){REPLAY_AT_PERCENT, 70},
-        (struct replay_position){REPLAY_AT_END, 0});
+    cut(&second, file, (struct replay_position){.kind = REPLAY_AT_PERCENT, .value = 70},
+        (struct replay_position){.kind = REPLAY_AT_END, .value = 0});
     assert_true(second.report.first_seq > first.report.first_seq);
     assert_memory_equal(&second.report.parent, &first.report.identity,
                         sizeof second.report.parent);
@@ -197,7 +198,8 @@ static void test_cut_again(void **state)
     assert_int_equal(report.class, REPLAY_SAME);
     assert_memory_equal(report.state.reg, r.state.reg, sizeof r.state.reg);
     uint64_t icount = first.report.from.icount + 400;
-    const struct replay_options to = {.to = {REPLAY_AT_ICOUNT, icount}};
+    const struct replay_options to = {
+        .to = {.kind = REPLAY_AT_ICOUNT, .value = icount}};
     struct replay_report whole = replay_bytes(recording_bytes(&r), &to);
     struct replay_report part = replay_bytes(file, &to);
     assert_int_equal(part.class, REPLAY_STOPPED);
@@ -220,8 +222,9 @@ static void test_damaged_checkpoint(void **state)
     struct part part;
     arena_init(&arena, (size_t)1 << 26);
     record_program(&arena, &r, PVM_PROFILE_JAVM, PVM_GAS_LOG_LEDGER);
-    cut(&part, recording_bytes(&r), (struct replay_position){REPLAY_AT_PERCENT, 50},
-        (struct replay_position){REPLAY_AT_END, 0});
+    cut(&part, recording_bytes(&r),
+        (struct replay_position){.kind = REPLAY_AT_PERCENT, .value = 50},
+        (struct replay_position){.kind = REPLAY_AT_END, .value = 0});
     for (size_t at = 0; at < part.memory.file.size; at += 37) {
         part.memory.file.data[at] ^= 0x10;
         struct replay_report report = replay_bytes(buf_bytes(&part.memory.file), NULL);
@@ -242,7 +245,8 @@ static void test_refusals(void **state)
     struct recording r;
     struct replay_cut_report report;
     struct trace_memory memory;
-    const struct replay_cut_options options = {.from = {REPLAY_AT_START, 0}};
+    const struct replay_cut_options options = {
+        .from = {.kind = REPLAY_AT_START, .value = 0}};
     arena_init(&arena, (size_t)1 << 26);
     record_program(&arena, &r, PVM_PROFILE_JAVM, PVM_GAS_LOG_LEDGER);
     struct bytes whole = recording_bytes(&r);

@@ -88,7 +88,7 @@ static bool idle(void *self, uint64_t now, uint64_t deadline, uint64_t *ret_vns)
     return deadline != EMU_NEVER;
 }
 
-static void record(void)
+static void record(struct bytes code, uint64_t limit)
 {
     const struct trace_writer_options how = {.guest = TRACE_GUEST_PC, .zstd_level = 1};
     const struct emu_host host = {NULL, console_out, input_at, idle, NULL};
@@ -102,12 +102,12 @@ static void record(void)
     setup.config.ram_size = 1u << 20;
     setup.config.cache_size = 1u << 20;
     setup.boot.kind = EMU_BOOT_BOOT16;
-    setup.boot.kernel = bytes_of(program, sizeof program);
+    setup.boot.kernel = code;
     assert_int_equal(trace_writer_create(&arena, &sink, &how, &writer), ERR_ok);
     assert_int_equal(trace_record_create(&arena, writer, true, &options.trace), ERR_ok);
     assert_int_equal(replay_pc_create(&arena, &setup, &options, &session, &problem),
                      ERR_ok);
-    assert_int_equal(replay_pc_end(session, replay_pc_run(session, 100000)), ERR_ok);
+    assert_int_equal(replay_pc_end(session, replay_pc_run(session, limit)), ERR_ok);
     trace_close(options.trace);
     assert_int_equal(trace_writer_finish(writer, NULL), ERR_ok);
     trace_memory_flush(&memory);
@@ -130,7 +130,7 @@ static int setup_world(void **state)
     world.text[0] = "a";
     world.text[1] = "bcd";
     world.text[2] = "q";
-    record();
+    record(bytes_of(program, sizeof program), 100000);
     return 0;
 }
 
@@ -312,6 +312,26 @@ static bool is_read(size_t index)
     return all[index].pc == REP && all[index].esi == 0x11 && all[index + 1].esi == 0x12;
 }
 
+/* A thousand of stops that are not met, and one that is. */
+static void expect_among_many(void)
+{
+    enum { MANY = 1000 };
+    static uint64_t breaks[MANY];
+    static struct replay_watch watches[MANY];
+    for (size_t i = 0; i < MANY; i++) {
+        breaks[i] = 0xfff00000 - 8 * i;
+        watches[i] = (struct replay_watch){0x20000 + 16 * i, 4, REPLAY_WATCH_WRITE};
+    }
+    breaks[MANY / 2] = TIMER;
+    watches[MANY / 2] = (struct replay_watch){COUNTER + 1, 1, REPLAY_WATCH_WRITE};
+    assert_int_equal(replay_timeline_set_stops(timeline, breaks, MANY, NULL, 0),
+                     ERR_ok);
+    expect_all(is_timer, 0);
+    assert_int_equal(replay_timeline_set_stops(timeline, NULL, 0, watches, MANY),
+                     ERR_ok);
+    expect_all(is_counted, 1);
+}
+
 static void stops_are_found(void **state)
 {
     (void)state;
@@ -326,6 +346,151 @@ static void stops_are_found(void **state)
     expect_all(is_counted, 1);
     assert_int_equal(replay_timeline_set_stops(timeline, NULL, 0, &reads, 1), ERR_ok);
     expect_all(is_read, 1);
+    expect_among_many();
+    close_timeline();
+}
+
+/* ---- traces that are not this machine's ---- */
+
+/* The trace with event `change` of kind `id` (0, 1, ...) other than it was; its clock.
+ */
+static bool forge(enum trace_id id, unsigned change, struct trace_memory *forged,
+                  struct trace_clock *ret_clock)
+{
+    const struct trace_writer_options how = {.guest = TRACE_GUEST_PC, .zstd_level = 1};
+    struct trace_sink sink;
+    struct trace_reader *reader;
+    struct trace_writer *writer;
+    struct trace_record record;
+    bool end = false, found = false;
+    unsigned seen = 0;
+    static uint64_t event[64];
+    trace_memory_init(forged, 64 << 20);
+    sink = trace_memory_sink(forged);
+    assert_int_equal(trace_reader_open(&arena, &source, NULL, NULL, &reader), ERR_ok);
+    assert_int_equal(trace_writer_create(&arena, &sink, &how, &writer), ERR_ok);
+    while (!trace_reader_next(reader, &record, &end) && !end) {
+        enum trace_id kind = (enum trace_id)record.kind->id;
+        assert_int_equal(trace_decode(reader, &record, kind, &arena, event), ERR_ok);
+        if (kind == id && seen++ == change) {
+            found = true;
+            *ret_clock = record.clock;
+            if (id == TRACE_ID_pc_irq)
+                ((struct trace_pc_irq *)(void *)event)->line ^= 1;
+            else
+                ((struct trace_console_out *)(void *)event)->data = bytes_of("?", 1);
+        }
+        trace_writer_put(writer, kind, &record.clock, event);
+    }
+    trace_reader_close(reader);
+    assert_int_equal(trace_writer_finish(writer, NULL), ERR_ok);
+    trace_memory_flush(forged);
+    return found;
+}
+
+/* The time line ends in front of what is not as recorded, however one comes there. */
+static void check_forged(struct trace_memory *forged, struct trace_clock clock)
+{
+    struct bytes whole = file;
+    enum replay_end_kind end;
+    struct replay_stop stop;
+    const struct replay_run run = {.limit = REPLAY_TIME_NEVER};
+    file = buf_bytes(&forged->file);
+    for (unsigned way = 0; way < 2; way++) {
+        open_timeline(60);
+        enum err err = way ? replay_timeline_forward(timeline, &run, &end, &stop)
+                           : replay_timeline_seek(timeline, REPLAY_TIME_NEVER);
+        assert_int_equal(err, ERR_trace_diverged);
+        assert_true(replay_timeline_now(timeline).icount <= clock.icount);
+        assert_int_equal(replay_timeline_end(timeline).icount,
+                         replay_timeline_now(timeline).icount);
+        assert_int_equal(replay_timeline_seek(timeline, (struct replay_time){5, 0}),
+                         ERR_ok);
+        assert_int_equal(replay_timeline_seek(timeline, REPLAY_TIME_NEVER), ERR_ok);
+        assert_true(replay_timeline_now(timeline).icount <= clock.icount);
+        close_timeline();
+    }
+    file = whole;
+}
+
+static void divergence_is_reported(void **state)
+{
+    static const enum trace_id id[] = {TRACE_ID_pc_irq, TRACE_ID_console_out};
+    (void)state;
+    for (size_t i = 0; i < countof(id); i++) {
+        bool more = true;
+        for (unsigned change = 0; more; change += 4) {
+            struct trace_memory forged;
+            struct trace_clock clock = {0};
+            more = forge(id[i], change, &forged, &clock);
+            assert_true(more || change > 2);
+            if (more)
+                check_forged(&forged, clock);
+            trace_memory_fini(&forged);
+        }
+    }
+}
+
+/* ---- a user who interrupts ---- */
+
+static uint64_t polls, last_poll, most_between;
+
+/* Notes how far the guest goes between two questions. */
+static bool interrupted(void *self)
+{
+    (void)self;
+    uint64_t now = debug.guest.ops->time(debug.guest.self).icount;
+    if (polls++ && now > last_poll && now - last_poll > most_between)
+        most_between = now - last_poll;
+    last_poll = now;
+    return false;
+}
+
+/* A program that is never done: inc word [9000]; jmp. */
+static const uint8_t endless[] = {0xff, 0x06, 0x00, 0x90, 0xeb, 0xfa};
+
+static void run_counted(bool forward)
+{
+    const struct replay_run run = {.limit = forward ? REPLAY_TIME_NEVER
+                                                    : (struct replay_time){0}};
+    enum replay_end_kind end;
+    struct replay_stop stop;
+    polls = most_between = 0;
+    assert_int_equal((forward ? replay_timeline_forward
+                              : replay_timeline_backward)(timeline, &run, &end, &stop),
+                     ERR_ok);
+    assert_int_equal(end, REPLAY_AT_EDGE);
+    assert_true(polls > 10);
+    assert_true(most_between <= REPLAY_INTERRUPT_EVERY);
+}
+
+/* Whatever is looked for, the guest asks often enough. */
+static void interrupts_are_heard_soon(void **state)
+{
+    enum { LENGTH = 3000000 };
+    static const uint64_t never_there = 0xf000;
+    static const struct replay_watch watch = {0xa000, 4, REPLAY_WATCH_WRITE};
+    const struct replay_timeline_options how = {.interrupted = interrupted};
+    char message[REPLAY_DEBUG_MESSAGE_SIZE];
+    (void)state;
+    world.next = INPUTS;
+    trace_memory_fini(&memory);
+    trace_memory_init(&memory, 64 << 20);
+    record(bytes_of(endless, sizeof endless), LENGTH);
+    if (replay_debug_open(&source, &debug, message))
+        fail_msg("%s", message);
+    assert_int_equal(replay_timeline_create(&debug.guest, &how, &timeline), ERR_ok);
+    for (unsigned stops = 0; stops < 4; stops++) {
+        assert_int_equal(replay_timeline_set_stops(timeline, &never_there, stops & 1,
+                                                   &watch, stops >> 1),
+                         ERR_ok);
+        run_counted(true);
+        if (stops)
+            run_counted(false);
+        else
+            assert_int_equal(replay_timeline_seek(timeline, (struct replay_time){0}),
+                             ERR_ok);
+    }
     close_timeline();
 }
 
@@ -335,6 +500,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(every_way_leads_to_the_same_state),
         T(stops_are_found),
+        T(divergence_is_reported),
+        T(interrupts_are_heard_soon),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -114,6 +114,36 @@ static struct bytes request_at(unsigned index, struct buf *frame)
     return buf_bytes(frame);
 }
 
+/* Behind request i come i % 3 notifications, each of another file, then a bad one. */
+static bool notes_after;
+
+static struct bytes note_at(unsigned request, unsigned index, uint8_t frame[64])
+{
+    size_t size =
+        index % 2
+            ? v86fs_invalidate_dir_encode(1000 + 10 * request + index, frame, 64)
+            : v86fs_invalidate_encode(1000 + 10 * request + index, 0, 0, frame, 64);
+    return bytes_of(frame, size);
+}
+
+static void record_notes(struct replay_fs *fs, unsigned request)
+{
+    enum v86fs_note_result result;
+    uint8_t frame[64];
+    for (unsigned k = 0; k < request % 3; k++) {
+        assert_int_equal(
+            replay_fs_notify(fs, 10 * request + 1, note_at(request, k, frame), &result),
+            ERR_ok);
+        assert_int_equal(result, V86FS_NOTE_QUEUED);
+        assert_true(replay_fs_note(fs).size);
+        replay_fs_note_taken(fs);
+    }
+    assert_int_equal(
+        replay_fs_notify(fs, 10 * request + 1, bytes_of("bad", 3), &result), ERR_ok);
+    assert_int_equal(result, V86FS_NOTE_INVALID);
+    assert_int_equal(replay_fs_note_room(fs), REPLAY_FS_NOTE_COUNT_MAX);
+}
+
 static void record(struct trace_memory *memory, const struct replay_fs_setup *setup,
                    uint64_t end_reason)
 {
@@ -136,10 +166,13 @@ static void record(struct trace_memory *memory, const struct replay_fs_setup *se
     assert_int_equal(
         replay_fs_create(&arena, setup, tree_open(&tree, setup->epoch_ns), trace, &fs),
         ERR_ok);
-    for (unsigned i = 0; i < REQUEST_COUNT; i++)
+    for (unsigned i = 0; i < REQUEST_COUNT; i++) {
         assert_int_equal(replay_fs_serve(fs, 10 * i, request_at(i, &frame), reply,
                                          V86FS_FRAME_MAX, &size),
                          ERR_ok);
+        if (notes_after)
+            record_notes(fs, i);
+    }
     assert_int_equal(replay_fs_end(fs, end_reason), ERR_ok);
     trace_close(trace);
     assert_int_equal(trace_writer_finish(writer, NULL), ERR_ok);
@@ -327,12 +360,64 @@ static void test_image(void **state)
     trace_memory_fini(&memory);
 }
 
+/* Notifications come back in their order, between the same requests, in both modes. */
+static void test_notes(void **state)
+{
+    (void)state;
+    for (unsigned derived = 0; derived < 2; derived++) {
+        struct trace_memory memory;
+        struct replay_fs_setup setup = setup_of(derived);
+        notes_after = true;
+        record(&memory, &setup, 0);
+        notes_after = false;
+        for (unsigned exec = 0; exec <= derived; exec++) {
+            struct replay_fs_report report = replay(&memory, exec, false);
+            assert_int_equal(report.class, REPLAY_SAME);
+            assert_int_equal(report.request_count, REQUEST_COUNT);
+            assert_int_equal(report.note_count, REQUEST_COUNT + 7);
+        }
+        struct tree tree = {0};
+        struct bytes bytes = buf_bytes(&memory.file);
+        const struct trace_source source = trace_bytes_source(&bytes);
+        const struct replay_fs_options options = {.open = reopen, .self = &tree};
+        struct replay_fs_report report;
+        struct replay_fs_player *player;
+        struct buf frame;
+        uint8_t *reply = malloc(V86FS_FRAME_MAX), want[64];
+        size_t size;
+        assert_non_null(reply);
+        buf_init(&frame, V86FS_FRAME_MAX);
+        assert_int_equal(replay_fs_play(&source, &options, &report, &player), ERR_ok);
+        for (unsigned i = 0; i < REQUEST_COUNT; i++) {
+            assert_int_equal(replay_fs_player_serve(player, request_at(i, &frame),
+                                                    reply, V86FS_FRAME_MAX, &size),
+                             ERR_ok);
+            for (unsigned k = 0; k < i % 3; k++) {
+                struct bytes note = replay_fs_player_note(player);
+                struct bytes wanted = note_at(i, k, want);
+                assert_int_equal(note.size, wanted.size);
+                assert_memory_equal(note.data, wanted.data, wanted.size);
+                replay_fs_player_note_taken(player);
+            }
+            assert_int_equal(replay_fs_player_note(player).size, 0);
+        }
+        replay_fs_player_close(player);
+        assert_int_equal(report.class, REPLAY_SAME);
+        assert_int_equal(report.note_count, REQUEST_COUNT + 7);
+        buf_fini(&frame);
+        free(reply);
+        arena_fini(&tree.arena);
+        trace_memory_fini(&memory);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_derived),    cmocka_unit_test(test_outside),
-        cmocka_unit_test(test_other_tree), cmocka_unit_test(test_client),
-        cmocka_unit_test(test_damage),     cmocka_unit_test(test_image),
+        cmocka_unit_test(test_other_tree), cmocka_unit_test(test_notes),
+        cmocka_unit_test(test_client),     cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_image),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,6 +27,7 @@ static void test_parse(void **state)
         {"end", REPLAY_AT_END, 0},
         {"+7", REPLAY_AT_FORWARD, 7},
         {"-0x7", REPLAY_AT_BACKWARD, 7},
+        {"12+0", REPLAY_AT_ICOUNT, 12},
     };
     static const char *const bad[] = {
         "",
@@ -49,17 +50,21 @@ static void test_parse(void **state)
         "e:5%",
         "0xg",
         "+5%",
+        "1+",
+        "1+2+3",
+        "5%+1",
+        "e:1+2",
         "18446744073709551616",
         "0x10000000000000000",
     };
     for (size_t i = 0; i < countof(good); i++) {
-        struct replay_position position = {REPLAY_AT_GAS, 99};
+        struct replay_position position = {.kind = REPLAY_AT_GAS, .value = 99};
         assert_true(replay_position_parse(good[i].text, &position));
         assert_int_equal(position.kind, good[i].kind);
         assert_int_equal(position.value, good[i].value);
     }
     for (size_t i = 0; i < countof(bad); i++) {
-        struct replay_position position = {REPLAY_AT_GAS, 99};
+        struct replay_position position = {.kind = REPLAY_AT_GAS, .value = 99};
         assert_false(replay_position_parse(bad[i], &position));
         assert_int_equal(position.value, 99);
     }

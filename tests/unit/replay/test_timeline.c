@@ -517,6 +517,63 @@ static void test_cut_off(void **state)
     end(&b);
 }
 
+/* ---- a user who interrupts ---- */
+
+struct listener {
+    struct bench *bench;
+    uint64_t polls, last, most_between;
+};
+
+/* Notes how far the guest goes between two questions. */
+static bool listen_in(void *self)
+{
+    struct listener *l = self;
+    uint64_t now = l->bench->debug.guest.ops->time(l->bench->debug.guest.self).icount;
+    if (l->polls++ && now > l->last && now - l->last > l->most_between)
+        l->most_between = now - l->last;
+    l->last = now;
+    return false;
+}
+
+/* Whatever is looked for, in whatever direction, the guest asks often enough; what that
+ * is in milliseconds, the bench says. */
+static void test_interrupts(void **state)
+{
+    (void)state;
+    static const char text[] = "load_imm t0, 0x20000\nfallthrough\nloop:\n"
+                               "add_imm_64 a0, a0, 1\nstore_ind_u32 a0, [t0 + 64]\n"
+                               "branch_lt_u_imm a0, 700000, loop\ntrap\n";
+    static const struct trace_uuu map = {0x20000, 0x2000, PVM_ACCESS_RW};
+    static const uint64_t never = ((uint64_t)1 << 32);
+    static const struct replay_watch watch = {0x21000, 4, REPLAY_WATCH_WRITE};
+    struct bench b = bench_new;
+    struct listener listener = {.bench = &b};
+    const struct replay_timeline_options how = {.interrupted = listen_in,
+                                                .interrupted_self = &listener};
+    struct replay_setup setup = setup_of(assemble(&b.arena, text), PVM_PROFILE_VECTORS);
+    setup.gas = 100000000;
+    setup.maps = (struct trace_list_uuu){&map, 1};
+    begin(&b, &setup);
+    open_timeline(&b, &how);
+    for (unsigned way = 0; way < 8; way++) {
+        const struct replay_run run = {.limit = way & 1 ? (struct replay_time){0}
+                                                        : REPLAY_TIME_NEVER};
+        enum replay_end_kind how_ended;
+        struct replay_stop stop;
+        listener = (struct listener){.bench = &b};
+        assert_int_equal(replay_timeline_set_stops(b.timeline, &never, way >> 1 & 1,
+                                                   &watch, way >> 2),
+                         ERR_ok);
+        assert_int_equal((way & 1 ? replay_timeline_backward : replay_timeline_forward)(
+                             b.timeline, &run, &how_ended, &stop),
+                         ERR_ok);
+        assert_true(listener.most_between <= REPLAY_INTERRUPT_EVERY);
+        assert_true(way || listener.polls > 8);
+    }
+    close_timeline(&b);
+    end(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -528,6 +585,7 @@ int main(void)
         cmocka_unit_test(test_straddling),
         cmocka_unit_test(test_watch_of_calls),
         cmocka_unit_test(test_cut_off),
+        cmocka_unit_test(test_interrupts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 
 #include "base/os.h"
 #include "replay/sink_file.h"
+#include "trace/checkpoint.h"
 
 #include <signal.h>
 #include <string.h>
@@ -53,6 +54,32 @@ static void event_of(uint64_t seq, struct trace_clock *clock,
     *event = (struct trace_console_out){.dev = seq, .data = bytes_of(data, size)};
 }
 
+/* A checkpoint now and then, which lies over the old window: some of a page, some of
+ * more than the free place before it. */
+static void put_checkpoint(struct trace_writer *writer, uint64_t seq,
+                           const struct trace_clock *clock)
+{
+    static uint8_t page[TRACE_PAGE_SIZE];
+    struct buf payload;
+    struct trace_checkpoint head = {.seq = seq, .clock = *clock, .full = true};
+    uint32_t count = seq % 3 ? 1 : 600;
+    static const uint8_t machine = 0x90;
+    head.machine = bytes_of(&machine, 1);
+    buf_init(&payload, (size_t)8 << 20);
+    trace_checkpoint_put(&payload, &head);
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t random = seq + i; /* nothing that gets smaller by compression */
+        for (size_t at = 0; at < sizeof page; at += 8) {
+            uint64_t bits = test_random(&random);
+            memcpy(page + at, &bits, 8);
+        }
+        trace_checkpoint_put_pages(&payload, i, bytes_of(page, sizeof page));
+    }
+    const struct trace_base_part part = {buf_bytes(&payload), 1 + count};
+    trace_writer_checkpoint(writer, clock, &part, 1);
+    buf_fini(&payload);
+}
+
 /* Write until killed; the file stays of a bearable size. */
 static void child(struct shared *shared, unsigned level)
 {
@@ -74,6 +101,8 @@ static void child(struct shared *shared, unsigned level)
         struct trace_console_out event;
         event_of(seq, &clock, &event, data);
         trace_put_console_out(writer, &clock, &event);
+        if (seq % 700 == 699)
+            put_checkpoint(writer, seq + 1, &clock);
         if (trace_writer_error(writer))
             _exit(3);
         __atomic_store_n(&shared->completed, seq + 1, __ATOMIC_RELEASE);

@@ -58,7 +58,7 @@ static uint64_t now_ns(void *self)
     return ((struct world *)self)->now_ns;
 }
 
-static void device_init(uint32_t features, uint32_t pending)
+static void device_init(uint32_t features, uint32_t late_request_max)
 {
     struct emu_virtio_pci_options options;
     struct v86fs_virtio_options fs_options;
@@ -77,7 +77,7 @@ static void device_init(uint32_t features, uint32_t pending)
     v86fs_virtio_options_init(&fs_options);
     fs_options.backend = v86fs_virtio_server(&server_clock);
     fs_options.note_count_max = 32;
-    fs_options.pending_count_max = pending;
+    fs_options.late_request_max = late_request_max;
     assert_int_equal(
         v86fs_virtio_create(&world.arena, &fs_options, &device.virtio, &fs), ERR_ok);
 }
@@ -661,6 +661,22 @@ static bool late_take(void *self, uint64_t token, uint8_t *reply, size_t reply_s
     return true;
 }
 
+static bool late_due(void *self, uint64_t token)
+{
+    (void)self;
+    return late_ready >> token & 1;
+}
+
+static struct bytes late_adopted;
+
+static uint64_t late_adopt(void *self, unsigned queue, unsigned head,
+                           struct bytes request, size_t reply_size_max)
+{
+    (void)self, (void)queue, (void)head, (void)reply_size_max;
+    late_adopted = request;
+    return ++late_next;
+}
+
 static void late_negotiate(void *self, uint32_t features)
 {
     (void)self, (void)features;
@@ -672,17 +688,22 @@ static void late_reset(void *self)
     late_resets++;
 }
 
-static void late_init(void)
+static void late_create(void)
 {
     struct v86fs_virtio_options options;
-    device_init(0, 0);
     late_next = late_ready = late_resets = 0;
     v86fs_virtio_options_init(&options);
-    options.backend = (struct v86fs_virtio_backend){NULL, late_serve, late_take,
-                                                    late_negotiate, late_reset};
-    options.pending_count_max = 8;
+    options.backend = (struct v86fs_virtio_backend){
+        NULL, late_serve, late_take, late_negotiate, late_reset, late_due, late_adopt};
+    options.late_request_max = 64;
     assert_int_equal(v86fs_virtio_create(&world.arena, &options, &device.virtio, &fs),
                      ERR_ok);
+}
+
+static void late_init(void)
+{
+    device_init(0, 0);
+    late_create();
     start(0);
 }
 
@@ -726,6 +747,90 @@ static void a_pending_head_is_an_error(void **unused)
     assert_false(v86fs_virtio_complete(fs)); /* nothing is pending after a reset */
 }
 
+/* What is in flight goes into a state, and comes out of it: a device that took it over
+ * goes on the same way. */
+static void a_state_holds_what_is_in_flight(void **unused)
+{
+    (void)unused;
+    struct buf before, after;
+    buf_init(&before, 1 << 16);
+    buf_init(&after, 1 << 16);
+    late_init();
+    const struct emu_virtio *virtio = &device.virtio;
+    virtio->ops->save(virtio->ops_self, &before);
+    assert_int_equal(before.size, 0);
+    uint32_t first = post(0, 0, bytes_of("ab", 2), 8);
+    uint32_t second = post(0, 1, bytes_of("a", 1), 8); /* at once, but waits */
+    uint32_t other = post(1, 5, bytes_of("xyz", 3), 8);
+    kick(0), kick(1);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(invalidate(100 + i), V86FS_NOTE_QUEUED);
+    virtio->ops->save(virtio->ops_self, &before);
+    assert_true(before.size > 100);
+    late_create();
+    assert_true(virtio->ops->load(virtio->ops_self, buf_bytes(&before)));
+    assert_int_equal(late_adopted.size, 3);
+    assert_memory_equal(late_adopted.data, "xyz", 3);
+    virtio->ops->save(virtio->ops_self, &after);
+    assert_int_equal(before.size, after.size);
+    assert_memory_equal(before.data, after.data, after.size);
+    late_ready = 6;
+    assert_true(v86fs_virtio_complete(fs));
+    assert_int_equal(load(used(0) + 2, 2), 2);
+    assert_int_equal(load(used(1) + 2, 2), 1);
+    assert_int_equal(ram[first], 1);
+    assert_int_equal(ram[second], 0x55);
+    assert_int_equal(ram[other], 2);
+    assert_int_equal(v86fs_virtio_pending(fs), 0);
+    buffers(3, 256);
+    kick(2);
+    assert_int_equal(load(used(2) + 2, 2), 3);
+    assert_int_equal(load(BUFFERS + 0x400 * 2 + 7, 8), 102);
+    buf_fini(&before);
+    buf_fini(&after);
+}
+
+/* Refused, or it is the state of a device: saved again it is the same. */
+static bool takes(const struct emu_virtio *virtio, struct bytes state)
+{
+    struct buf again;
+    if (!virtio->ops->load(virtio->ops_self, state))
+        return false;
+    buf_init(&again, 1 << 16);
+    virtio->ops->save(virtio->ops_self, &again);
+    assert_int_equal(again.size, state.size);
+    assert_memory_equal(again.data, state.data, state.size);
+    buf_fini(&again);
+    return true;
+}
+
+static void hostile_states_are_refused(void **unused)
+{
+    (void)unused;
+    struct buf state;
+    unsigned refused = 0;
+    buf_init(&state, 1 << 16);
+    late_init();
+    post(0, 0, bytes_of("ab", 2), 8);
+    post(1, 5, bytes_of("xyz", 3), 8);
+    kick(0), kick(1);
+    (void)invalidate(100);
+    const struct emu_virtio *virtio = &device.virtio;
+    virtio->ops->save(virtio->ops_self, &state);
+    assert_false(takes(virtio, bytes_of(NULL, 0)));
+    for (size_t size = 1; size < state.size; size++)
+        refused += !takes(virtio, bytes_of(state.data, size));
+    assert_int_equal(refused, state.size - 2); /* without the notification it is good */
+    for (size_t i = 0; i < state.size * 8; i++) {
+        state.data[i / 8] ^= (uint8_t)(1u << i % 8);
+        refused += !takes(virtio, buf_bytes(&state));
+        state.data[i / 8] ^= (uint8_t)(1u << i % 8);
+    }
+    assert_true(refused > 2 * state.size);
+    assert_true(takes(virtio, buf_bytes(&state)));
+    buf_fini(&state);
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -749,6 +854,8 @@ int main(void)
         T(malformed_notifications),
         T(late_answers_keep_their_order),
         T(a_pending_head_is_an_error),
+        T(a_state_holds_what_is_in_flight),
+        T(hostile_states_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A session of the pc as bytes, and back (machine.md 7.3, v86fs.md 8).
+ */
+#include "replay/pc_private.h"
+
+enum { CONSOLE_REST_MAX = 256 }; /* trace_console() holds less back */
+
+void replay_pc_put(struct buf *buf, uint64_t value, unsigned size)
+{
+    for (unsigned i = 0; i < size; i++)
+        buf_byte(buf, (uint8_t)(value >> 8 * i));
+}
+
+bool replay_pc_take(struct bytes *from, unsigned size, uint64_t *ret)
+{
+    if (from->size < size)
+        return false;
+    *ret = 0;
+    for (unsigned i = 0; i < size; i++)
+        *ret |= (uint64_t)from->data[i] << 8 * i;
+    *from = bytes_of(from->data + size, from->size - size);
+    return true;
+}
+
+/* ---- save ---- */
+
+static void save_console(const struct replay_pc *s, struct buf *buf)
+{
+    const struct trace_console_rest rest = trace_console_rest(s->options.trace);
+    replay_pc_put(buf, rest.data.size, 2);
+    if (!rest.data.size)
+        return;
+    replay_pc_put(buf, rest.dev, 4);
+    replay_pc_put(buf, rest.clock.icount, 8);
+    replay_pc_put(buf, rest.clock.sub, 8);
+    buf_put(buf, rest.data.data, rest.data.size);
+}
+
+enum err replay_pc_save(struct replay_pc *s, struct buf *machine, struct buf *around)
+{
+    emu_pc_save(s->pc, machine);
+    save_console(s, around);
+    replay_pc_fs_save(s, around);
+    TRY(machine->err);
+    TRY(around->err);
+    if (!s->options.server || !s->options.trees.save)
+        return ERR_ok;
+    return s->options.trees.save(s->options.trees.self, around);
+}
+
+/* ---- load ---- */
+
+/* The bytes are printed again, for an event that is still to come. */
+static enum err load_console(struct replay_pc *s, struct bytes *around)
+{
+    uint64_t size, dev, icount, sub;
+    if (!replay_pc_take(around, 2, &size) || size >= CONSOLE_REST_MAX)
+        return ERR_state;
+    if (!size)
+        return ERR_ok;
+    if (!replay_pc_take(around, 4, &dev) || !replay_pc_take(around, 8, &icount) ||
+        !replay_pc_take(around, 8, &sub) || size > around->size)
+        return ERR_state;
+    struct bytes data = bytes_of(around->data, (size_t)size);
+    *around = bytes_of(around->data + size, around->size - (size_t)size);
+    struct trace *session[] = {s->options.trace, s->options.copy};
+    for (unsigned i = 0; i < countof(session); i++) {
+        struct trace *trace = session[i];
+        if (!trace)
+            continue;
+        struct trace_clock clock = trace->clock;
+        trace->clock = (struct trace_clock){.icount = icount, .sub = sub};
+        TRY(trace_console(trace, dev, data));
+        trace->clock = clock;
+    }
+    return ERR_ok;
+}
+
+static enum err load_trees(struct replay_pc *s, struct bytes state)
+{
+    if (s->options.server && s->options.trees.load)
+        return s->options.trees.load(s->options.trees.self, state);
+    return state.size ? ERR_state : ERR_ok;
+}
+
+enum err replay_pc_load(struct replay_pc *s, struct bytes machine, struct bytes around)
+{
+    char field[64];
+    TRY(load_console(s, &around));
+    if (!replay_pc_fs_load(s, &around))
+        return ERR_state;
+    TRY(load_trees(s, around));
+    TRY(emu_pc_load(s->pc, machine, field, sizeof field));
+    return s->err;
+}
