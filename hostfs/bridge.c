@@ -64,6 +64,8 @@ static enum err ring_wait(struct hostfs_channel *channel, uint64_t deadline_ns)
     if (deadline_ns != OS_STREAM_NEVER && os_clock_monotonic_ns() >= deadline_ns)
         return ERR_timeout; /* who is told of nothing all the time would wait for ever
                              */
+    if (os_interrupted())
+        return ERR_interrupted;
     TRY(os_stream_wait(event, countof(event), deadline_ns));
     if (event[0].ready)
         os_event_clear(channel->told);

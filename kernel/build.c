@@ -189,14 +189,13 @@ enum kernel_error kernel_rebuild_memory(struct kernel *kernel, struct frame *fra
 {
     struct plan plan = {.target = frame->called};
     enum kernel_error error = find_caps(kernel, &plan);
-    frame->space = NULL;
     frame->state.mem = NULL;
     if (error)
         return error;
     error = build_memory(kernel, frame, &plan.instance);
     if (!error)
         protect_pinned(frame, &plan.image);
-    else if (frame->space)
-        kernel->host.space_give(kernel->host.self, frame->space);
+    else
+        kernel_space_give(kernel, frame->state.mem);
     return error;
 }

@@ -127,7 +127,6 @@ void kernel_frame_save(const struct kernel *kernel, uint32_t position, void *ret
     struct frame *frame = ret_frame;
     memcpy(frame, &kernel->stack[position], sizeof *frame);
     frame->program = NULL;
-    frame->space = NULL;
     frame->state.mem = NULL;
 }
 
@@ -153,10 +152,8 @@ static enum err frame_restore(struct kernel *kernel, uint32_t position,
     struct frame old = *frame;
     bool same = position < kept->same_count;
     memcpy(frame, kept->frame(kept->self, position), sizeof *frame);
-    if (same) {
-        frame->space = old.space;
+    if (same)
         frame->state.mem = old.state.mem;
-    }
     enum err err = frame_revive(kernel, frame, same);
     if (err) {
         frame->program = same ? old.program : NULL;

@@ -21,7 +21,8 @@ enum link_dwarf {
     LINK_DWARF_STR,
     LINK_DWARF_LOC,
     LINK_DWARF_RANGES,
-    LINK_DWARF_FRAME, /* the linker's own; that of objects is dropped */
+    LINK_DWARF_FRAME, /* the linker's own; those of objects are dropped: */
+    LINK_DWARF_ARANGES,
     LINK_DWARF_COUNT,
 };
 

@@ -12,7 +12,7 @@ const char *const link_dwarf_name[LINK_DWARF_COUNT] = {
     [LINK_DWARF_ABBREV] = ".debug_abbrev", [LINK_DWARF_INFO] = ".debug_info",
     [LINK_DWARF_LINE] = ".debug_line",     [LINK_DWARF_STR] = ".debug_str",
     [LINK_DWARF_LOC] = ".debug_loc",       [LINK_DWARF_RANGES] = ".debug_ranges",
-    [LINK_DWARF_FRAME] = ".debug_frame",
+    [LINK_DWARF_FRAME] = ".debug_frame",   [LINK_DWARF_ARANGES] = ".debug_aranges",
 };
 
 enum { LINE_HEADER_SIZE = 6 };
@@ -176,6 +176,7 @@ enum { /* DWARF 2 */
        DW_FORM_string = 0x08,
        DW_LANG_Mips_Assembler = 0x8001,
        UNIT_VERSION = 3,
+       ARANGES_VERSION = 2,
        ADDRESS_SIZE = 8,
 };
 
@@ -251,6 +252,41 @@ static void put_units(struct link_dbg *dbg, const struct link_section *line)
     }
 }
 
+/* ---- which code a unit has ---- */
+
+/*
+ * Without this table gdb 13 takes the addresses of variables for code of a unit whose
+ * code is a list of ranges, finds none there, and warns whenever it shows a pointer to
+ * them.  The code of an object with one unit is that unit's.
+ */
+static void put_aranges(struct link_dbg *dbg, const struct link_object *object,
+                        uint64_t info)
+{
+    const struct buf *infos = &dbg->part[LINK_DWARF_INFO];
+    struct buf *buf = &dbg->part[LINK_DWARF_ARANGES];
+    uint64_t size = infos->size - info, start = buf->size;
+    if (infos->err || size < 4 || link_get(infos->data + info, 4) != size - 4)
+        return;
+    link_dwarf_put(buf, 0, 4); /* its length, below */
+    link_dwarf_put(buf, ARANGES_VERSION, 2);
+    link_dwarf_put(buf, info, 4);
+    link_dwarf_put(buf, ADDRESS_SIZE, 1);
+    link_dwarf_put(buf, 0, 1);
+    link_dwarf_put(buf, 0, 4); /* to a multiple of two addresses */
+    for (uint32_t s = 1; s < object->section_count; s++) {
+        const struct link_section *section = &object->section[s];
+        if (section->kind != LINK_SECTION_CODE || !section->live || !section->size)
+            continue;
+        uint64_t pc = link_pc(dbg->link, section, 0);
+        link_dwarf_put(buf, LINK_CODE_BASE + pc, 8);
+        link_dwarf_put(buf, link_pc(dbg->link, section, section->size) - pc, 8);
+    }
+    link_dwarf_put(buf, 0, 8);
+    link_dwarf_put(buf, 0, 8);
+    if (!buf->err)
+        link_set(buf->data + start, 4, buf->size - start - 4);
+}
+
 /* ---- objects ---- */
 
 /* Cut `part` back to where this object's contribution starts. */
@@ -302,6 +338,8 @@ static void collect_object(struct link_dbg *dbg, struct link_object *object)
     bool walked = walk_object(dbg, object, &has_info);
     if (!walked)
         warn_dropped(dbg->link, object);
+    else if (has_info)
+        put_aranges(dbg, object, start[LINK_DWARF_INFO]);
     for (unsigned part = 0; !walked && part < LINK_DWARF_COUNT; part++) {
         if (part != LINK_DWARF_LINE)
             cut(dbg, start, (enum link_dwarf)part);

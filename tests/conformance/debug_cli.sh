@@ -94,7 +94,7 @@ done
     exit 1
 want=$("$lockstep" dump ring.lks 2>/dev/null | sed -n 's/.*state.hash hash=//p' | tail -1)
 equal 'ring at its end' "$(hash_at ring.lks end | tr -d '"}')" "$want"
-head -c 900000 ring.lks >torn.lks
+head -c $(($(wc -c <ring.lks) * 9 / 10)) ring.lks >torn.lks
 run 0 query -t start torn.lks hash
 says 'can be visited'
 
