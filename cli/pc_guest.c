@@ -423,7 +423,7 @@ int cli_pc_run(struct cli *cli, const struct cli_pc_options *options,
 
 /* ---- branch ---- */
 
-enum { REOPENED_ID = 1 << 30 }; /* ids of trees that are opened anew */
+enum { REOPENED_ID = 1 << 24 }; /* ids of trees that are opened anew */
 
 struct replay_pc_follow_options cli_pc_follow(struct cli_fs *fs)
 {
@@ -459,7 +459,6 @@ static int reopen_fs(struct pc_branch *b, const struct replay_pc_setup *setup)
                             setup->fs.export[i].name);
     }
     v86fs_server_take_over(pc->fs.server, REOPENED_ID);
-    cli_fs_news_of_roots(&pc->news);
     return CLI_YES;
 }
 
@@ -479,6 +478,8 @@ static enum err open_live(void *self, struct replay_pc *session,
     }
     if (open_host(pc))
         return ERR_usage;
+    if (outside)
+        cli_fs_news_of_roots(&pc->news);
     b->failed = false;
     pc->session = session;
     replay_pc_live_attach(pc->live, session);
