@@ -8,6 +8,7 @@
 #include "cli/guest.h"
 #include "replay/branch.h"
 #include "replay/sink_file.h"
+#include "trace/checkpoint.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -210,12 +211,27 @@ static int open_trace(struct cli_pc *pc)
     return err ? ui_fail(pc->cli, err, pc->record->path) : CLI_YES;
 }
 
+static enum err put_checkpoint(void *self, uint64_t seq,
+                               const struct trace_clock *clock,
+                               const struct trace_base_part *part, size_t part_count)
+{
+    const struct cli_pc *pc = self;
+    (void)seq;
+    trace_writer_checkpoint(pc->writer, clock, part, part_count);
+    return trace_writer_error(pc->writer);
+}
+
 static int create(struct cli_pc *pc)
 {
     struct emu_boot_problem problem;
     pc->host = replay_pc_live_host(pc->live);
     const struct replay_pc_options how = {
-        .host = &pc->host, .trace = pc->trace, .server = pc->fs.server, .hashes = true};
+        .host = &pc->host,
+        .trace = pc->trace,
+        .server = pc->fs.server,
+        .trees = {&pc->fs, cli_fs_save, cli_fs_load},
+        .hashes = true,
+        .checkpoints = {pc->writer ? pc->record->checkpoint : 0, put_checkpoint, pc}};
     enum err err =
         replay_pc_create(&pc->arena, &pc->setup, &how, &pc->session, &problem);
     if (err == ERR_image) {
