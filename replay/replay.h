@@ -327,7 +327,7 @@ struct replay_cut_options {
     struct replay_position from, to; /* `to` may be relative to `from` */
     /* Of a pc: how to build its trees again; NULL: its traces are refused. */
     const struct replay_pc_follow_options *pc;
-    unsigned zstd_level;             /* 0 stores raw */
+    unsigned zstd_level; /* 0 stores raw */
     bool (*interrupted)(void);
 };
 
