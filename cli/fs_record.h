@@ -26,7 +26,7 @@ struct cli_fs_record_options {
         CLI_FLAG(type, fs_record.replies, "log-replies", 0,                            \
                  "store all replies, also those that can be computed again"),          \
         CLI_WORD(type, fs_record.confine, "confine", 0, cli_fs_confine_word,           \
-                 "give up all other files: auto (default), "                           \
+                 "keep no files but the served ones: auto (default), "                 \
                  "always, never")
 
 enum { CLI_FS_DEATH_COUNT_MAX = 16 };

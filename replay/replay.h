@@ -297,7 +297,10 @@ void replay_trace(const struct trace_source *source,
 /* ---- checkpoints in a trace
  * ----------------------------------------------------------------------- */
 
+struct replay_pc_follow_options; /* replay/pc.h */
+
 struct replay_add_options {
+    const struct replay_pc_follow_options *pc; /* as for replay_cut() */
     uint64_t every; /* instructions between two checkpoints; 0: remove all */
     struct replay_engine engine;
     bool (*interrupted)(void);
@@ -320,8 +323,6 @@ void replay_add_checkpoints(const struct trace_source *source,
 
 /* ---- cut a trace
  * ----------------------------------------------------------------------- */
-
-struct replay_pc_follow_options; /* replay/pc.h */
 
 struct replay_cut_options {
     struct replay_position from, to; /* `to` may be relative to `from` */
