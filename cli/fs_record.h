@@ -26,7 +26,7 @@ struct cli_fs_record_options {
         CLI_FLAG(type, fs_record.replies, "log-replies", 0,                            \
                  "store all replies, also those that can be computed again"),          \
         CLI_WORD(type, fs_record.confine, "confine", 0, cli_fs_confine_word,           \
-                 "give up all files but the served directories: auto (default), "      \
+                 "give up all other files: auto (default), "                           \
                  "always, never")
 
 /* A server with a clock and perhaps a trace. */

@@ -70,7 +70,8 @@ programs()
 }
 
 # Programs that want a C library: musl's, which makes them small.
-musl=$folder/more/root/usr
+more=$folder/more/root
+musl=$more/usr
 with_library() # NAME SOURCE…
 {
     name=$1
