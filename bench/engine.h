@@ -70,7 +70,8 @@ struct bench_engine {
     void *(*load)(const struct bench_engine_program *program);
     /* Make the memory of a fresh run.  Not measured.  0: it cannot. */
     int (*prepare)(void *loaded);
-    /* Run from pc 0 to the end.  Measured.  enum bench_engine_exit. */
+    /* Run from pc 0 to the end.  Called twice, the second time in the memory that the
+     * first has left; that one is measured.  enum bench_engine_exit. */
     int (*run)(void *loaded, struct bench_engine_run *run);
     void (*unload)(void *loaded);
 };

@@ -29,8 +29,9 @@ ERR_MUST_CHECK enum err bench_plugin_load(const struct bench_engine *engine,
                                           struct bench_plugin_machine *ret_machine);
 void bench_plugin_unload(struct bench_plugin_machine *machine);
 
-/* Run it afresh with `n` in a0; answers enum bench_engine_exit.  The result is a0 at
- * the end, the time that of the run alone. */
+/* Run it afresh with `n` in a0, and if it halts once more in the same memory; answers
+ * enum bench_engine_exit.  The result is a0 at the end, the time that of the last run
+ * alone. */
 int bench_plugin_run(const struct bench_plugin_machine *machine, uint64_t n,
                      uint64_t *ret_result, uint64_t *ret_ns);
 

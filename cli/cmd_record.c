@@ -103,7 +103,7 @@ static const struct cli_option option[] = {
     CLI_FLAG(struct options, fs.fs_record.replies, "log-replies", 0,
              "v86fs: store all replies, also those computed again"),
     CLI_WORD(struct options, fs.fs_record.confine, "confine", 0, cli_fs_confine_word,
-             "v86fs: give up all other files: auto (default), "
+             "v86fs: keep no files but the served ones: auto (default), "
              "always, never"),
     CLI_END,
 };

@@ -225,6 +225,7 @@ struct native_compiler {
     uint32_t fixup_count;
     bool based;          /* accesses of the current block go by BASE */
     bool joins;          /* the last block ended in a fallthrough */
+    bool parts;          /* or in a jump away */
     uint32_t insn_count; /* marked positions: a bound on instructions */
 };
 

@@ -16,7 +16,8 @@
 
 enum {
     /* Of a block that the one before it falls through to: compilers' loops begin so,
-     * and a loop wants few lines of the CPU's decoded code. */
+     * and a loop wants few lines of the CPU's decoded code.  And behind a jump, where
+     * functions begin: there it costs no time. */
     LOOP_ALIGNMENT = 32,
     SITES_PER_INSN = 4, /* the most that an emitter makes */
     STUB_SIZE = 15,
@@ -271,7 +272,7 @@ static void begin_block(struct native_compiler *c, const struct window *w,
     c->based = c->unit->based && whole && w->end <= BASED_INSNS_MAX;
     c->check_size = whole && pvm_gas_meter_need(whole) < INT8_MAX ? 1 : 4;
     c->visits = whole ? whole->visits : 0;
-    if (c->joins)
+    if (c->joins || c->parts)
         x64_align(&c->as, LOOP_ALIGNMENT);
     pvm_native_check(c);
 }
@@ -301,6 +302,7 @@ static bool compile_block(struct native_compiler *c, uint32_t pc)
     }
     flow_off(c, &last);
     c->joins = last.op == PVM_OP_fallthrough;
+    c->parts = last.op == PVM_OP_jump || last.op == PVM_OP_jump_ind;
     put_cost(c, &meter, stores);
     return true;
 }

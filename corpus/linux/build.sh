@@ -70,8 +70,7 @@ programs()
 }
 
 # Programs that want a C library: musl's, which makes them small.
-more=$folder/more/root
-musl=$more/usr
+musl=$folder/more/sysroot/usr
 with_library() # NAME SOURCE…
 {
     name=$1
