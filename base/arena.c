@@ -2,11 +2,12 @@
 #include "base/arena.h"
 
 #include "base/err.h"
+#include "base/os.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK_SIZE_MIN = 64 * 1024, BLOCK_ALIGN = 64 };
+enum { BLOCK_SIZE_MIN = 64 * 1024, BLOCK_ALIGN = 64, DENSE_SIZE_MIN = 16 << 20 };
 
 struct arena_block {
     struct arena_block *older;
@@ -60,6 +61,9 @@ static struct arena_block *block_add(struct arena *arena, size_t size_min)
     struct arena_block *block = calloc(1, size + 2 * BLOCK_ALIGN);
     if (!block)
         return NULL;
+    /* A guest's RAM, its decoded code: what is touched at random. */
+    if (size >= DENSE_SIZE_MIN)
+        os_advise_dense(block, size);
     block->older = arena->block;
     block->size = size;
     arena->block = block;

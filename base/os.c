@@ -438,6 +438,16 @@ void os_unmap(void *data, size_t size)
 
 /* ---- memory ---- */
 
+void os_advise_dense(void *data, size_t size)
+{
+    uintptr_t page = os_page_round(1),
+              first = ((uintptr_t)data + page - 1) & ~(page - 1);
+    uintptr_t end = ((uintptr_t)data + size) & ~(page - 1);
+    if (first < end)
+        (void)madvise((uint8_t *)data + (first - (uintptr_t)data), end - first,
+                      MADV_HUGEPAGE);
+}
+
 enum err os_reserve(size_t size, void **ret_data)
 {
     void *data = mmap(NULL, size, PROT_READ | PROT_WRITE,

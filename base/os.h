@@ -100,6 +100,10 @@ void os_unmap(void *data, size_t size);
 
 /* ---- memory ---- */
 
+/* Most of this memory will be used soon, at random places: it may have huge pages where
+ * the system has some.  Changes no content; failures do not matter. */
+void os_advise_dense(void *data, size_t size);
+
 /* Zeroed, lazily committed address space (MAP_NORESERVE); pages cost nothing until
  * touched.  ERR_nomem. */
 ERR_MUST_CHECK enum err os_reserve(size_t size, void **ret_data);

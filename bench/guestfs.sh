@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# guestfs.sh LOCKSTEP [ROUNDS]: file operations of a Linux guest, in lockstep on v86fs and
-# in QEMU (TCG) on 9p, in turn.  A figure is the CPU time of the machine's process for a
-# session with the work less that of one without it, so it has the guest's side, the
+# guestfs.sh LOCKSTEP [ROUNDS]: file operations of a Linux guest, in lockstep on v86fs
+# and in QEMU (TCG) on 9p, in turn.  A figure is the CPU time of the machine's process for
+# a session with the work less that of one without it, so it has the guest's side, the
 # device and the server.  tmpfs shows what the machine itself takes for the same calls.
 set -eu
 lockstep=$1
@@ -102,8 +102,8 @@ echo "CPU time of the machine's process, medians of $rounds"
 printf '%-14s %16s %12s\n' '' 'us/operation' 'MB/s'
 for way in ours-tmpfs ours-mem ours-dir ours-record qemu-tmpfs qemu-9p qemu-9p-loose; do
     for what in meta data; do
-        awk -v w="$way" -v k="$what" '$1 == w && $2 == k { print $4 - $3 }' "$work/times" |
-            sort -n | awk '{ t[NR] = $1 } END { print NR ? t[int((NR + 1) / 2)] : "-" }'
+        awk -v w="$way" -v k="$what" '$1 == w && $2 == k { print $4 - $3 }' \
+            "$work/times" | sort -n | awk '{ t[NR] = $1 } END { print NR ? t[int((NR + 1) / 2)] : "-" }'
     done | awk -v way="$way" -v meta="$meta" -v data="$data" '
         NR == 1 { m = $1 } NR == 2 && m != "-" {
             printf "%-14s %16.1f %12.1f\n", way, m * 1e6 / (meta * 8),

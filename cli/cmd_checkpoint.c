@@ -3,6 +3,7 @@
  * lockstep checkpoint: states of the guest in a trace, from which a seek may start.
  */
 #include "cli/checkpoint.h"
+#include "cli/pc_guest.h"
 #include "cli/engine.h"
 #include "cli/guest.h"
 
@@ -82,11 +83,17 @@ static int copy(struct cli *cli, const char *path, const char *to,
     uint64_t before = 0, after = 0;
     struct trace_source source = replay_source_file(in);
     struct trace_sink sink = replay_sink_file(out);
-    if (replay_pc_is_session(&source) || replay_fs_is_session(&source)) {
-        ui_error(cli, "%s: checkpoints are there for pvm programs only", path);
+    if (replay_fs_is_session(&source)) {
+        ui_error(cli, "%s: a session of the file server has no checkpoints", path);
         return CLI_UNKNOWN;
     }
-    replay_add_checkpoints(&source, &sink, how, &report);
+    struct cli_fs fs = {0};
+    struct replay_pc_follow_options pc = cli_pc_follow(&fs);
+    struct replay_add_options options = *how;
+    pc.interrupted = how->interrupted;
+    options.pc = &pc;
+    replay_add_checkpoints(&source, &sink, &options, &report);
+    cli_fs_close(&fs);
     if (report.replay.class != REPLAY_SAME) {
         ui_error(cli, "%s: %s%s%s", path, replay_class_name(report.replay.class),
                  report.replay.detail[0] ? ": " : "", report.replay.detail);

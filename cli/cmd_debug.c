@@ -2,6 +2,7 @@
  *
  * lockstep debug: a recorded run under gdb, forwards and backwards.
  */
+#include "cli/debug_branch.h"
 #include "cli/debug_open.h"
 #include "cli/debug_serve.h"
 #include "cli/native.h"
@@ -183,6 +184,12 @@ static enum err diff(void *self, const char *path, struct buf *text)
     return err;
 }
 
+static enum err branch(void *self, uint64_t icount, const char *path, struct buf *text)
+{
+    struct session *s = self;
+    return cli_debug_branch(s->cli, &s->debug.source, icount, path, text);
+}
+
 static int open_stub(struct session *s, bool local)
 {
     /* Only gdb that we have started may name files. */
@@ -190,6 +197,7 @@ static int open_stub(struct session *s, bool local)
         .save_bookmark = local ? save_bookmark : NULL,
         .native = native,
         .diff = local ? diff : NULL,
+        .branch = local ? branch : NULL,
         .self = s,
     };
     enum err err = replay_gdb_create(&s->debug.query, &how, &s->gdb);

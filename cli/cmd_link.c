@@ -133,7 +133,7 @@ static int link_inputs(struct cli *cli, const struct cli_link *options,
     struct link_result result;
     struct arena arena;
     link_options_init(&link);
-    link.format = options->format;
+    link.format = options->image ? LINK_FORMAT_IMAGE : options->format;
     link.profile = options->profile;
     link.stack_size = options->stack_size;
     link.heap_size = options->heap_size;

@@ -21,6 +21,7 @@ struct cli_link {
     struct cli_list exports, keep;
     uint64_t stack_size, heap_size;
     uint64_t ro_slot, rw_slot, yield_slot;
+    bool image; /* whatever `format` says */
     bool debug;
 };
 
@@ -37,6 +38,7 @@ struct cli_link {
 #define CLI_LINK_OPTIONS(type)                                                         \
     CLI_WORD(type, format, "format", 'f', cli_link_format_word,                        \
              "container to write (default raw)"),                                      \
+    CLI_FLAG(type, image, "image", 0, "the same as --format=image"),                   \
     CLI_STRING(type, output, "output", 'o', "FILE",                                    \
                "program to write (default a.pvm)"),                                    \
     CLI_WORD(type, profile, "profile", 0, cli_link_profile_word,                       \

@@ -65,7 +65,7 @@ static const struct cli_option option[] = {
     CLI_SIZE(struct options, ring_size, "ring", 0, "SIZE", 1 << 20, UINT64_MAX,
              "keep the start and about the last SIZE bytes"),
     CLI_U64(struct options, checkpoint, "checkpoint", 0, "N", 1, UINT64_MAX,
-            "pvm: store the state every N instructions, for quick seeks"),
+            "pvm, pc: store the state every N instructions, for quick seeks"),
     CLI_U64(struct options, hash_every, "hash", 0, "N", 0, UINT64_MAX,
             "gas between hashes of the machine; 0: none (default 2^24)"),
     CLI_U64(struct options, digest_every, "digest", 0, "N", 0, UINT64_MAX,
@@ -103,7 +103,7 @@ static const struct cli_option option[] = {
     CLI_FLAG(struct options, fs.fs_record.replies, "log-replies", 0,
              "v86fs: store all replies, also those computed again"),
     CLI_WORD(struct options, fs.fs_record.confine, "confine", 0, cli_fs_confine_word,
-             "v86fs: give up all files but the served directories: auto (default), "
+             "v86fs: keep no files but the served ones: auto (default), "
              "always, never"),
     CLI_END,
 };
@@ -388,6 +388,7 @@ static int record_pc(struct cli *cli, const struct options *options, int argc,
         .log_ports = options->log_ports,
         .log_bytes = options->log_bytes,
         .exit_status = options->exit_status,
+        .checkpoint = options->checkpoint,
     };
     int status = cli_output_check(cli, record.path);
     if (status)
@@ -408,7 +409,8 @@ int cmd_record(struct cli *cli, int argc, char **argv)
     if (argc < 2)
         return ui_usage(cli, "PROGRAM is missing; try --help");
     if (r.options->checkpoint && (r.options->ring_size || strcmp(argv[0], "pvm") != 0))
-        return ui_usage(cli, "--checkpoint is for pvm programs, without --ring");
+        return ui_usage(cli,
+                        "--checkpoint is for pvm programs and pcs, without --ring");
     r.path = r.options->output ? r.options->output : default_output(cli, argv[1]);
     int status = cli_engine_read(cli, &r.options->engine, &r.engine);
     if (!status)

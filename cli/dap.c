@@ -104,10 +104,13 @@ static const char *open_trace(struct dap *dap, const char *path)
     }
     err = replay_timeline_create(&dap->debug.guest, &options, &dap->timeline);
     if (!err)
+        err = replay_query_init(&dap->query, &dap->source, &dap->debug, dap->timeline);
+    if (!err)
         err = dap_listing_make(&dap->debug.guest, &dap->listing);
     if (!err)
         return NULL;
     dap_listing_free(&dap->listing);
+    replay_query_fini(&dap->query);
     if (dap->timeline)
         replay_timeline_close(dap->timeline);
     dap->timeline = NULL;
@@ -120,6 +123,7 @@ static void close_trace(struct dap *dap)
 {
     if (!dap->timeline)
         return;
+    replay_query_fini(&dap->query);
     replay_timeline_close(dap->timeline);
     replay_debug_close(&dap->debug);
     replay_source_file_close(&dap->file);
@@ -144,6 +148,7 @@ static void initialize(struct dap_request *request)
         "supportsDisassembleRequest",       "supportsSteppingGranularity",
         "supportsGotoTargetsRequest",       "supportsLoadedSourcesRequest",
         "supportsEvaluateForHovers",        "supportTerminateDebuggee",
+        "supportsConditionalBreakpoints",   "supportsHitConditionalBreakpoints",
     };
     request->body = json_object_new_object();
     for (size_t k = 0; k < sizeof can / sizeof can[0]; k++)

@@ -18,6 +18,7 @@
 
 #include "cli/cli.h"
 #include "replay/sink_file.h"
+#include "replay/query.h"
 #include "replay/timeline.h"
 
 #include <json-c/json.h>
@@ -91,9 +92,38 @@ enum { DAP_REF_REGISTERS = 1, DAP_REF_POSITION = 2 };
 /* Where breakpoints come from; each request replaces those of its kind. */
 enum dap_stop_source { DAP_BY_LINE, DAP_BY_ADDRESS, DAP_STOP_SOURCES };
 
+/* "LEFT OP RIGHT" (dap_condition.c). */
+struct dap_operand {
+    enum {
+        DAP_OPERAND_NUMBER,
+        DAP_OPERAND_REGISTER, /* by its index */
+        DAP_OPERAND_MEMORY,   /* eight bytes */
+        DAP_OPERAND_ICOUNT,
+    } kind;
+    uint64_t value;
+};
+struct dap_condition {
+    bool present;
+    uint8_t op;
+    struct dap_operand left, right;
+};
+/* Which hits of a run forwards count. */
+struct dap_hits {
+    bool present, every;
+    uint8_t op;
+    uint64_t count;
+};
+
+struct dap_break {
+    uint64_t address;
+    struct dap_condition condition;
+    struct dap_hits hits;
+    uint64_t hit_count; /* in this run */
+};
+
 struct dap_stops {
-    struct buf address[DAP_STOP_SOURCES]; /* uint64_t; their ids are by position */
-    struct buf watch;                     /* struct replay_watch */
+    struct buf list[DAP_STOP_SOURCES]; /* struct dap_break; their ids are by position */
+    struct buf watch;                  /* struct replay_watch */
 };
 
 struct dap {
@@ -105,6 +135,7 @@ struct dap {
     struct trace_source source;
     struct replay_debug debug;
     struct replay_timeline *timeline; /* NULL: no trace is open */
+    struct replay_query query;
     struct dap_listing listing;
     struct dap_stops stops;
     bool stop_on_entry;
@@ -141,8 +172,12 @@ void dap_put_address(struct json_object *object, const char *key, uint64_t addre
 void dap_put_bool(struct json_object *object, const char *key, bool value);
 void dap_send_event(struct dap *dap, const char *event, struct json_object *body);
 
-/* The register `index` as a number. */
+/* The register `index` as a number, and the index of a name, maybe with $. */
 uint64_t dap_register(const struct dap *dap, unsigned index);
+bool dap_register_named(const struct dap *dap, const char *name, unsigned *ret_index);
+/* `size` bytes of memory, at most 8, as a number; false: unreadable. */
+bool dap_memory_number(const struct dap *dap, uint64_t address, unsigned size,
+                       uint64_t *ret_value);
 
 /* ---- requests, by file ---- */
 
@@ -156,7 +191,19 @@ void dap_set_data_breakpoints(struct dap_request *request);
 enum err dap_stops_apply(struct dap *dap, const uint64_t *extra, size_t extra_count);
 /* The id of the breakpoint at an address; 0: none. */
 int64_t dap_stops_id(const struct dap *dap, uint64_t address);
+/* A run begins: no breakpoint has been hit. */
+void dap_stops_begin(struct dap *dap);
+/* The guest stands at `address`: does a breakpoint there want it to stop?  Forwards,
+ * hits are counted. */
+bool dap_stops_accept(struct dap *dap, uint64_t address, bool backwards);
 int64_t dap_watch_id(const struct dap *dap, const struct replay_stop *stop);
+
+/* dap_condition.c.  False: it makes no sense. */
+bool dap_condition_parse(const struct dap *dap, const char *text,
+                         struct dap_condition *ret_condition);
+bool dap_condition_holds(const struct dap *dap, const struct dap_condition *condition);
+bool dap_hits_parse(const char *text, struct dap_hits *ret_hits);
+bool dap_hits_hold(const struct dap_hits *hits, uint64_t count);
 
 /* dap_run.c */
 void dap_continue(struct dap_request *request);

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MEMORY_MAX = 1 << 16, DISASSEMBLE_MAX = 4096 };
+enum { MEMORY_MAX = 1 << 16, DISASSEMBLE_MAX = 4096, FRAME_MAX = 64 };
 
 static const struct replay_guest *guest_of(const struct dap *dap)
 {
@@ -48,16 +48,13 @@ static struct json_object *listing_source(void)
     return source;
 }
 
-void dap_stack_trace(struct dap_request *request)
+static void add_frame(const struct dap *dap, struct json_object *list, uint64_t pc)
 {
-    struct dap *dap = request->dap;
     char name[32];
-    uint64_t pc = pc_of(dap);
     uint32_t line = dap_listing_line(&dap->listing, pc);
-    struct json_object *list = json_object_new_array();
     struct json_object *frame = json_object_new_object();
     (void)snprintf(name, sizeof name, "0x%" PRIx64, pc);
-    dap_put_number(frame, "id", DAP_FRAME);
+    dap_put_number(frame, "id", DAP_FRAME + (int64_t)json_object_array_length(list));
     dap_put_text(frame, "name", name);
     dap_put_number(frame, "line", line);
     dap_put_number(frame, "column", line ? 1 : 0);
@@ -65,8 +62,42 @@ void dap_stack_trace(struct dap_request *request)
     if (line)
         (void)json_object_object_add(frame, "source", listing_source());
     (void)json_object_array_add(list, frame);
+}
+
+/* The callers of an i386 function, by its frame pointers.  In front of the two
+ * instructions that make a frame the return address is on top of the stack. */
+static void add_callers(const struct dap *dap, struct json_object *list, uint64_t pc)
+{
+    unsigned ebp, esp;
+    uint64_t code = 0, caller = 0, frame, stack;
+    if (!dap_register_named(dap, "ebp", &ebp) || !dap_register_named(dap, "esp", &esp))
+        return;
+    frame = dap_register(dap, ebp);
+    stack = dap_register(dap, esp);
+    (void)dap_memory_number(dap, pc, 3, &code);
+    bool is_push = (code & 0xff) == 0x55, is_move = (code & 0xffff) == 0xe589;
+    if ((is_push || is_move) &&
+        dap_memory_number(dap, stack + (is_move ? 4 : 0), 4, &caller))
+        add_frame(dap, list, caller);
+    while (json_object_array_length(list) < FRAME_MAX && frame >= stack && frame &&
+           dap_memory_number(dap, frame + 4, 4, &caller) && caller) {
+        add_frame(dap, list, caller);
+        stack = frame + 8;
+        if (!dap_memory_number(dap, frame, 4, &frame))
+            return;
+    }
+}
+
+void dap_stack_trace(struct dap_request *request)
+{
+    struct dap *dap = request->dap;
+    struct json_object *list = json_object_new_array();
+    uint64_t pc = pc_of(dap);
+    add_frame(dap, list, pc);
+    add_callers(dap, list, pc);
     add_list(request, "stackFrames", list);
-    dap_put_number(request->body, "totalFrames", 1);
+    dap_put_number(request->body, "totalFrames",
+                   (int64_t)json_object_array_length(list));
 }
 
 static void add_scope(struct json_object *list, const char *name, int64_t reference,
@@ -172,7 +203,7 @@ void dap_variables(struct dap_request *request)
 
 /* ---- evaluate: a register, a position, or bytes of memory ---- */
 
-static bool register_named(const struct dap *dap, const char *name, unsigned *ret_index)
+bool dap_register_named(const struct dap *dap, const char *name, unsigned *ret_index)
 {
     const struct replay_guest_ops *ops = guest_of(dap)->ops;
     if (*name == '$')
@@ -186,17 +217,25 @@ static bool register_named(const struct dap *dap, const char *name, unsigned *re
     return false;
 }
 
+bool dap_memory_number(const struct dap *dap, uint64_t address, unsigned size,
+                       uint64_t *ret_value)
+{
+    uint8_t bytes[8];
+    const struct replay_guest *guest = guest_of(dap);
+    if (guest->ops->memory_read(guest->self, address, bytes, size) != size)
+        return false;
+    *ret_value = 0;
+    for (unsigned k = size; k-- > 0;)
+        *ret_value = *ret_value << 8 | bytes[k];
+    return true;
+}
+
 /* Eight bytes at an address, as a number. */
 static bool memory_text(const struct dap *dap, uint64_t address, char ret_text[40])
 {
-    uint8_t bytes[8];
-    uint64_t value = 0;
-    const struct replay_guest *guest = guest_of(dap);
-    if (guest->ops->memory_read(guest->self, address, bytes, sizeof bytes) !=
-        sizeof bytes)
+    uint64_t value;
+    if (!dap_memory_number(dap, address, 8, &value))
         return false;
-    for (unsigned k = 8; k-- > 0;)
-        value = value << 8 | bytes[k];
     (void)snprintf(ret_text, 40, "0x%" PRIx64, value);
     return true;
 }
@@ -233,7 +272,7 @@ void dap_evaluate(struct dap_request *request)
             request->then = tell_moved;
         return;
     }
-    if (expression && register_named(dap, expression, &index)) {
+    if (expression && dap_register_named(dap, expression, &index)) {
         register_text(dap, index, text);
     } else if (expression && *expression == '*' &&
                cli_number(expression + 1, &address)) {

@@ -6,8 +6,6 @@
  */
 #include "cli/dap.h"
 
-#include "replay/position.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,35 +52,48 @@ static void tell(struct dap *dap, enum err err, enum replay_end_kind end,
             dap_stops_id(dap, dap_register(dap, dap->debug.guest.ops->pc_reg)));
 }
 
-static struct replay_run run_free(bool backwards)
+struct running {
+    struct dap *dap;
+    bool backwards;
+};
+
+static bool accept_break(void *self, const struct replay_stop *stop)
 {
-    return (struct replay_run){.limit = backwards ? (struct replay_time){0}
-                                                  : REPLAY_TIME_NEVER};
+    struct running *running = self;
+    struct dap *dap = running->dap;
+    (void)stop;
+    return dap_stops_accept(dap, dap_register(dap, dap->debug.guest.ops->pc_reg),
+                            running->backwards);
 }
 
-static void run(struct dap *dap, const struct replay_run *how, bool backwards)
+static void run(struct dap *dap, bool backwards)
 {
+    struct running running = {dap, backwards};
+    const struct replay_run how = {
+        .limit = backwards ? (struct replay_time){0} : REPLAY_TIME_NEVER,
+        .accept = accept_break,
+        .accept_self = &running,
+    };
     enum replay_end_kind end = REPLAY_AT_LIMIT;
     struct replay_stop stop = {0};
+    dap_stops_begin(dap);
     enum err err = dap_stops_apply(dap, NULL, 0);
     if (!err)
-        err = backwards ? replay_timeline_backward(dap->timeline, how, &end, &stop)
-                        : replay_timeline_forward(dap->timeline, how, &end, &stop);
+        err = backwards ? replay_timeline_backward(dap->timeline, &how, &end, &stop)
+                        : replay_timeline_forward(dap->timeline, &how, &end, &stop);
     tell(dap, err, end, &stop, backwards);
 }
 
 static void run_on(struct dap *dap, struct dap_request *request)
 {
     (void)request;
-    struct replay_run how = run_free(false);
-    run(dap, &how, false);
+    run(dap, false);
 }
 
 static void run_back(struct dap *dap, struct dap_request *request)
 {
     (void)request;
-    struct replay_run how = run_free(true);
-    run(dap, &how, true);
+    run(dap, true);
 }
 
 void dap_continue(struct dap_request *request)
@@ -144,7 +155,7 @@ static bool accept_landing(void *self, const struct replay_stop *stop)
     struct dap *dap = landing->dap;
     const struct replay_guest_ops *ops = dap->debug.guest.ops;
     if (stop->kind != REPLAY_STOP_BREAK ||
-        dap_stops_id(dap, dap_register(dap, ops->pc_reg)))
+        dap_stops_accept(dap, dap_register(dap, ops->pc_reg), false))
         return true;
     return dap_register(dap, ops->sp_reg) >= landing->sp_least;
 }
@@ -157,6 +168,7 @@ static void run_to(struct dap *dap, const uint64_t *address, size_t count,
     struct landing landing = {dap, sp_least};
     struct replay_run how = {
         .limit = REPLAY_TIME_NEVER, .accept = accept_landing, .accept_self = &landing};
+    dap_stops_begin(dap);
     enum err err = dap_stops_apply(dap, address, count);
     if (!err)
         err = replay_timeline_forward(dap->timeline, &how, &end, &stop);
@@ -280,41 +292,12 @@ void dap_goto(struct dap_request *request)
 
 /* ---- to a position ---- */
 
-static enum err seek(struct dap *dap, const struct replay_position *position)
-{
-    struct replay_time now = replay_timeline_now(dap->timeline);
-    struct replay_time to = {0};
-    uint64_t end = replay_timeline_end(dap->timeline).icount;
-    switch (position->kind) {
-    case REPLAY_AT_END:
-        return replay_timeline_seek(dap->timeline, REPLAY_TIME_NEVER);
-    case REPLAY_AT_GAS:
-        return replay_timeline_seek_gas(dap->timeline, position->value);
-    case REPLAY_AT_START:
-        break;
-    case REPLAY_AT_ICOUNT:
-        to.icount = position->value;
-        break;
-    case REPLAY_AT_PERCENT:
-        to.icount = (uint64_t)((double)end * (double)position->value / 100);
-        break;
-    case REPLAY_AT_FORWARD:
-        to.icount = now.icount + position->value;
-        break;
-    case REPLAY_AT_BACKWARD:
-        to.icount = now.icount < position->value ? 0 : now.icount - position->value;
-        break;
-    case REPLAY_AT_EVENT:
-        return ERR_unsupported;
-    }
-    return replay_timeline_seek(dap->timeline, to);
-}
-
 const char *dap_seek(struct dap *dap, const char *text)
 {
-    struct replay_position position;
-    if (!replay_position_parse(text, &position))
-        return "this is no position: N, g:N, N%, start, end, +N, -N";
-    enum err err = seek(dap, &position);
-    return err ? err_text(err) : NULL;
+    enum err err = replay_query_go(&dap->query, text);
+    if (err == ERR_usage)
+        return "this is no position: N, e:N, g:N, out:N, N%, start, end, +N, -N, #NAME";
+    return err == ERR_not_found ? "there is no such position"
+           : err                ? err_text(err)
+                                : NULL;
 }

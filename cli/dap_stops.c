@@ -23,7 +23,7 @@ static void empty(struct buf *buf, size_t size)
 void dap_stops_free(struct dap_stops *stops)
 {
     for (unsigned k = 0; k < DAP_STOP_SOURCES; k++)
-        buf_fini(&stops->address[k]);
+        buf_fini(&stops->list[k]);
     buf_fini(&stops->watch);
 }
 
@@ -34,18 +34,48 @@ static int64_t id_of(unsigned kind, size_t at)
     return (int64_t)(kind * DAP_STOP_MAX + at + 1);
 }
 
+static struct dap_break *breaks_of(const struct dap *dap, unsigned source)
+{
+    return (struct dap_break *)(void *)dap->stops.list[source].data;
+}
+
+static size_t break_count(const struct dap *dap, unsigned source)
+{
+    return count_of(&dap->stops.list[source], sizeof(struct dap_break));
+}
+
 int64_t dap_stops_id(const struct dap *dap, uint64_t address)
 {
     for (unsigned k = 0; k < DAP_STOP_SOURCES; k++) {
-        const struct buf *buf = &dap->stops.address[k];
-        for (size_t at = 0; at < count_of(buf, sizeof(uint64_t)); at++) {
-            uint64_t other;
-            memcpy(&other, buf->data + at * sizeof other, sizeof other);
-            if (other == address)
+        for (size_t at = 0; at < break_count(dap, k); at++) {
+            if (breaks_of(dap, k)[at].address == address)
                 return id_of(k, at);
         }
     }
     return 0;
+}
+
+void dap_stops_begin(struct dap *dap)
+{
+    for (unsigned k = 0; k < DAP_STOP_SOURCES; k++) {
+        for (size_t at = 0; at < break_count(dap, k); at++)
+            breaks_of(dap, k)[at].hit_count = 0;
+    }
+}
+
+bool dap_stops_accept(struct dap *dap, uint64_t address, bool backwards)
+{
+    bool accepted = false;
+    for (unsigned k = 0; k < DAP_STOP_SOURCES; k++) {
+        for (size_t at = 0; at < break_count(dap, k); at++) {
+            struct dap_break *b = &breaks_of(dap, k)[at];
+            if (b->address != address || !dap_condition_holds(dap, &b->condition))
+                continue;
+            /* Backwards stretches are searched forwards: there is no order to count. */
+            accepted |= backwards || dap_hits_hold(&b->hits, ++b->hit_count);
+        }
+    }
+    return accepted;
 }
 
 int64_t dap_watch_id(const struct dap *dap, const struct replay_stop *stop)
@@ -67,8 +97,10 @@ enum err dap_stops_apply(struct dap *dap, const uint64_t *extra, size_t extra_co
     struct buf all;
     struct dap_stops *stops = &dap->stops;
     buf_init(&all, (size_t)1 << 26);
-    for (unsigned k = 0; k < DAP_STOP_SOURCES; k++)
-        buf_put(&all, stops->address[k].data, stops->address[k].size);
+    for (unsigned k = 0; k < DAP_STOP_SOURCES; k++) {
+        for (size_t at = 0; at < break_count(dap, k); at++)
+            buf_put(&all, &breaks_of(dap, k)[at].address, sizeof(uint64_t));
+    }
     buf_put(&all, extra, extra_count * sizeof *extra);
     enum err err = all.err;
     if (!err)
@@ -114,13 +146,20 @@ static struct json_object *answers_begin(struct dap_request *request)
 
 /* Take a breakpoint in, or say why not. */
 static struct json_object *take(struct dap *dap, enum dap_stop_source source,
-                                uint64_t address)
+                                const struct json_object *item, uint64_t address)
 {
-    struct buf *buf = &dap->stops.address[source];
-    size_t at = count_of(buf, sizeof address);
+    struct dap_break b = {.address = address};
+    const char *condition = dap_text(item, "condition");
+    const char *hits = dap_text(item, "hitCondition");
+    struct buf *buf = &dap->stops.list[source];
+    size_t at = break_count(dap, source);
     if (at == DAP_STOP_MAX)
         return answer(0, "there are too many breakpoints");
-    buf_put(buf, &address, sizeof address);
+    if (condition && condition[0] && !dap_condition_parse(dap, condition, &b.condition))
+        return answer(0, "a condition is A OP B: registers, numbers, *ADDRESS, icount");
+    if (hits && hits[0] && !dap_hits_parse(hits, &b.hits))
+        return answer(0, "a hit condition is N, % N, or a comparison such as >= N");
+    buf_put(buf, &b, sizeof b);
     struct json_object *object = answer(id_of(source, at), NULL);
     dap_put_address(object, "instructionReference", address);
     return object;
@@ -134,7 +173,7 @@ void dap_set_breakpoints(struct dap_request *request)
     (void)json_object_object_get_ex(request->arguments, "source", &source);
     bool ours = dap_number(source, "sourceReference", 0) == DAP_SOURCE;
     if (ours)
-        empty(&dap->stops.address[DAP_BY_LINE], sizeof(uint64_t));
+        empty(&dap->stops.list[DAP_BY_LINE], sizeof(struct dap_break));
     for (size_t k = 0; list && k < json_object_array_length(list); k++) {
         uint64_t address;
         struct json_object *item = json_object_array_get_idx(list, k);
@@ -146,7 +185,7 @@ void dap_set_breakpoints(struct dap_request *request)
                    !dap_listing_address(&dap->listing, (uint32_t)line, &address)) {
             object = answer(0, "there is no instruction in this line");
         } else {
-            object = take(dap, DAP_BY_LINE, address);
+            object = take(dap, DAP_BY_LINE, item, address);
             dap_put_number(object, "line", line);
         }
         (void)json_object_array_add(answers, object);
@@ -158,13 +197,13 @@ void dap_set_instruction_breakpoints(struct dap_request *request)
     struct dap *dap = request->dap;
     struct json_object *list = list_of(request, "breakpoints");
     struct json_object *answers = answers_begin(request);
-    empty(&dap->stops.address[DAP_BY_ADDRESS], sizeof(uint64_t));
+    empty(&dap->stops.list[DAP_BY_ADDRESS], sizeof(struct dap_break));
     for (size_t k = 0; list && k < json_object_array_length(list); k++) {
         uint64_t address;
         struct json_object *item = json_object_array_get_idx(list, k);
         struct json_object *object;
         if (dap_address(item, "instructionReference", &address))
-            object = take(dap, DAP_BY_ADDRESS,
+            object = take(dap, DAP_BY_ADDRESS, item,
                           address + (uint64_t)dap_number(item, "offset", 0));
         else
             object = answer(0, "this is no address");

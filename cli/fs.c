@@ -87,6 +87,8 @@ static void on_lost(void *self)
 static void on_told(void *self, enum err err)
 {
     const struct cli_fs *fs = self;
+    if (fs->death)
+        fs->death(fs->death_self, err);
     if (fs->cli && err)
         ui_error(fs->cli, "the server of files is lost: %s", err_text(err));
     else if (fs->cli)

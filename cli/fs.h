@@ -88,6 +88,9 @@ struct cli_fs {
     struct cli *cli;                              /* NULL: print nothing */
     void (*note)(void *self, struct bytes frame); /* a size of 0: some were lost */
     void *note_self;
+    /* NULL, or told why a server of files is lost; ERR_ok: there is another one. */
+    void (*death)(void *self, enum err err);
+    void *death_self;
     struct arena arena;
     struct v86fs_ids ids;
     struct v86fs_server *server;

@@ -182,8 +182,19 @@ static size_t descriptors(void *self, int ret_fds[CLI_FS_WAIT_MAX])
     return cli_fs_descriptors(&((struct cli_fs_session *)self)->fs, ret_fds);
 }
 
+/* Becomes a note of the trace, beside the replies that tell of it. */
+static void on_death(void *self, enum err err)
+{
+    struct cli_fs_session *s = self;
+    if (s->trace && s->death_count < CLI_FS_DEATH_COUNT_MAX)
+        s->death[s->death_count++] = (struct cli_fs_death){
+            .seq = trace_seq(s->trace), .tick = s->tick, .err = err};
+}
+
 struct cli_fs_service cli_fs_session_service(struct cli_fs_session *s)
 {
+    s->fs.death = on_death;
+    s->fs.death_self = s;
     return (struct cli_fs_service){.self = s,
                                    .serve = serve,
                                    .note = oldest_note,
@@ -192,6 +203,24 @@ struct cli_fs_service cli_fs_session_service(struct cli_fs_session *s)
 }
 
 /* ---- the end ---- */
+
+static enum err add_notes(struct cli_fs_session *s)
+{
+    struct replay_source_file file = {.fd = s->file.fd};
+    struct trace_source source = replay_source_file(&file);
+    struct trace_sink sink = replay_sink_file(&s->file);
+    for (size_t i = 0; i < s->death_count; i++) {
+        const struct cli_fs_death *death = &s->death[i];
+        const struct trace_note note = {
+            .seq = death->seq,
+            .icount = death->tick,
+            .who = "lockstep",
+            .text = death->err ? "the server of files is lost"
+                               : "there is another server of files"};
+        TRY(trace_annotate(&source, &sink, &note, NULL));
+    }
+    return ERR_ok;
+}
 
 static int finish_trace(struct cli_fs_session *s, int status)
 {
@@ -205,6 +234,8 @@ static int finish_trace(struct cli_fs_session *s, int status)
     }
     trace_close(s->trace);
     enum err written = trace_writer_finish(s->writer, &identity);
+    if (!err && !written)
+        written = add_notes(s);
     if (!err)
         err = written ? written : os_size(s->file.fd, &size);
     if (err)

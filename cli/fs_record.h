@@ -26,8 +26,16 @@ struct cli_fs_record_options {
         CLI_FLAG(type, fs_record.replies, "log-replies", 0,                            \
                  "store all replies, also those that can be computed again"),          \
         CLI_WORD(type, fs_record.confine, "confine", 0, cli_fs_confine_word,           \
-                 "give up all files but the served directories: auto (default), "      \
+                 "keep no files but the served ones: auto (default), "                 \
                  "always, never")
+
+enum { CLI_FS_DEATH_COUNT_MAX = 16 };
+
+/* A server of files was lost, or came back, before this event. */
+struct cli_fs_death {
+    uint64_t seq, tick;
+    enum err err;
+};
 
 /* A server with a clock and perhaps a trace. */
 struct cli_fs_session {
@@ -44,6 +52,8 @@ struct cli_fs_session {
     uint64_t tick;
     uint64_t request_count;
     enum err err; /* of the trace: told once, the session goes on */
+    struct cli_fs_death death[CLI_FS_DEATH_COUNT_MAX]; /* the first ones */
+    size_t death_count;
     struct cli_fs_news news;
 };
 

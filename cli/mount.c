@@ -193,7 +193,8 @@ static int run_session(struct cli *cli, struct cli_mount *mount, const char *fol
         ui_error(cli, "%s: cannot be mounted", folder);
     } else {
         ui_flush(cli);
-        bool stands = fuse_daemonize(mount->options->foreground) == 0;
+        /* Who goes into the background goes to "/", too. */
+        bool stands = mount->options->foreground || fuse_daemonize(0) == 0;
         if (stands && mount->options->confine) {
             status = serve_confined(cli, mount, folder);
         } else {
@@ -229,9 +230,13 @@ int cli_mount_run(struct cli *cli, const struct cli_mount_options *options,
             arena_new_array(&cli->arena, struct cli_mount_name, CLI_MOUNT_NAME_COUNT);
         check(mount.notes.names);
     }
+    /* In the background we are at "/" when it is unmounted. */
+    char *absolute = realpath(folder, NULL);
+    check(absolute);
     int status = ask_root(cli, &mount);
     if (!status)
-        status = run_session(cli, &mount, folder);
+        status = run_session(cli, &mount, absolute);
+    free(absolute);
     buf_fini(&mount.request);
     return status;
 }

@@ -8,6 +8,7 @@
 #include "cli/guest.h"
 #include "replay/branch.h"
 #include "replay/sink_file.h"
+#include "trace/checkpoint.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -210,12 +211,27 @@ static int open_trace(struct cli_pc *pc)
     return err ? ui_fail(pc->cli, err, pc->record->path) : CLI_YES;
 }
 
+static enum err put_checkpoint(void *self, uint64_t seq,
+                               const struct trace_clock *clock,
+                               const struct trace_base_part *part, size_t part_count)
+{
+    const struct cli_pc *pc = self;
+    (void)seq;
+    trace_writer_checkpoint(pc->writer, clock, part, part_count);
+    return trace_writer_error(pc->writer);
+}
+
 static int create(struct cli_pc *pc)
 {
     struct emu_boot_problem problem;
     pc->host = replay_pc_live_host(pc->live);
     const struct replay_pc_options how = {
-        .host = &pc->host, .trace = pc->trace, .server = pc->fs.server, .hashes = true};
+        .host = &pc->host,
+        .trace = pc->trace,
+        .server = pc->fs.server,
+        .trees = {&pc->fs, cli_fs_save, cli_fs_load},
+        .hashes = true,
+        .checkpoints = {pc->writer ? pc->record->checkpoint : 0, put_checkpoint, pc}};
     enum err err =
         replay_pc_create(&pc->arena, &pc->setup, &how, &pc->session, &problem);
     if (err == ERR_image) {
@@ -423,7 +439,7 @@ int cli_pc_run(struct cli *cli, const struct cli_pc_options *options,
 
 /* ---- branch ---- */
 
-enum { REOPENED_ID = 1 << 30 }; /* ids of trees that are opened anew */
+enum { REOPENED_ID = 1 << 24 }; /* ids of trees that are opened anew */
 
 struct replay_pc_follow_options cli_pc_follow(struct cli_fs *fs)
 {
@@ -459,7 +475,6 @@ static int reopen_fs(struct pc_branch *b, const struct replay_pc_setup *setup)
                             setup->fs.export[i].name);
     }
     v86fs_server_take_over(pc->fs.server, REOPENED_ID);
-    cli_fs_news_of_roots(&pc->news);
     return CLI_YES;
 }
 
@@ -479,6 +494,8 @@ static enum err open_live(void *self, struct replay_pc *session,
     }
     if (open_host(pc))
         return ERR_usage;
+    if (outside)
+        cli_fs_news_of_roots(&pc->news);
     b->failed = false;
     pc->session = session;
     replay_pc_live_attach(pc->live, session);

@@ -84,10 +84,11 @@ extern const char *const cli_pc_boot_word[], *const cli_pc_kernel_as_word[],
 struct cli_pc_record {
     const char *path; /* of the trace; NULL: none */
     unsigned zstd_level;
-    bool embed;       /* the images too */
-    bool log_ports;   /* every port access */
-    bool log_bytes;   /* requests and replies that could be computed again */
-    bool exit_status; /* answer with the guest's status, as run does */
+    bool embed;          /* the images too */
+    bool log_ports;      /* every port access */
+    bool log_bytes;      /* requests and replies that could be computed again */
+    bool exit_status;    /* answer with the guest's status, as run does */
+    uint64_t checkpoint; /* steps between two; 0: none */
 };
 
 /* `lockstep run pc` and `lockstep record pc`: all of it.  `guest` has the seed, `fs`

@@ -124,7 +124,7 @@ if [ -n "$lockstep" ]; then
         slot=$(jar "$name" 4)
         set -- --stack 16K --heap 0
         [ "$slot" = - ] || set -- "$@" --yield-slot "$slot"
-        "$lockstep" link -f image "$@" -o "$work/$name.caps" \
+        "$lockstep" link --image "$@" -o "$work/$name.caps" \
             "corpus/jar/obj/$name.o" corpus/pvm/obj/pvm.o
         keep "$work/$name.caps" "corpus/jar/bin/$name.caps"
     done

@@ -47,6 +47,7 @@ void emu_cache_flush(struct emu_cpu *cpu)
     memset(cache->table, 0, sizeof cache->table);
     memset(cache->pages, 0, pages * sizeof cache->pages[0]);
     memset(cpu->ram->code, 0, pages * sizeof cpu->ram->code[0]);
+    memset(cpu->returns, 0, EMU_RETURN_COUNT * sizeof cpu->returns[0]);
     cache->used = 0;
     cache->generation++;
 }
@@ -203,7 +204,8 @@ enum err emu_cache_create(struct arena *arena, struct emu_cpu *cpu, size_t size)
     cache->pages =
         arena_new_array(arena, struct emu_block *, cpu->ram->size / EMU_PAGE_SIZE);
     cpu->engine->scratch = arena_alloc(arena, block_size_max, 64);
-    if (!cache->bytes || !cache->pages || !cpu->engine->scratch)
+    cpu->returns = arena_new_array(arena, struct emu_return, EMU_RETURN_COUNT);
+    if (!cache->bytes || !cache->pages || !cpu->engine->scratch || !cpu->returns)
         return ERR_nomem;
     cpu->engine->cache = cache;
     cpu->blocks = cache->table;

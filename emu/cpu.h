@@ -140,6 +140,7 @@ struct emu_engine;
 struct emu_block;
 struct emu_view;
 struct emu_fetch;
+struct emu_return;
 
 struct emu_cpu {
     /* State, to be saved and compared.  Outside of emu_cpu_run() all of it is exact. */
@@ -184,8 +185,10 @@ struct emu_cpu {
     uint32_t privilege;
     uint32_t code_mode; /* EMU_MODE_* */
     bool stop;
-    struct emu_block *block;   /* the running one */
-    struct emu_block **blocks; /* the known ones */
+    struct emu_block *block;    /* the running one */
+    struct emu_block **blocks;  /* the known ones */
+    struct emu_return *returns; /* of the last calls, a ring */
+    uint32_t return_top;
     struct emu_engine *engine;
 };
 

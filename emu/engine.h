@@ -126,17 +126,24 @@ struct emu_bounce {
 
 /* An instruction that was executed alone, with the bytes it was decoded from: it is
  * what those bytes still mean.  Many of them cross pages and are in no block. */
+enum { EMU_SINGLE_COUNT = 1024, EMU_SINGLE_BYTES = 16 };
 struct emu_single {
     uint32_t address; /* physical, of the first byte */
     uint8_t length;   /* 0: none */
     bool code32;
-    uint8_t bytes[EMU_INSN_SIZE_MAX];
+    uint8_t bytes[EMU_SINGLE_BYTES];
     struct emu_op op;
 };
-enum { EMU_SINGLE_COUNT = 1024 };
 
 struct emu_cache; /* emu/block.c */
 
+/* Where near calls came from: a return to that place finds its block by a link of the
+ * block that called, instead of the table of all blocks. */
+struct emu_return {
+    struct emu_block *caller; /* its next[0] is what comes behind the call; or NULL */
+    uint32_t eip;
+};
+enum { EMU_RETURN_COUNT = 16 };
 enum { EMU_WATCH_LINE_SHIFT = 6, EMU_WATCH_LINES = 8192, EMU_WATCH_PAGES = 1024 };
 
 struct emu_engine {

@@ -54,12 +54,23 @@ static unsigned fetchable(const struct emu_cpu *cpu)
     return left < EMU_INSN_SIZE_MAX ? (unsigned)left : EMU_INSN_SIZE_MAX;
 }
 
-/* What is fetched of one instruction. */
+/* What is fetched of one instruction, with room for what copies take along. */
 struct window {
-    uint8_t bytes[EMU_INSN_SIZE_MAX];
+    uint8_t bytes[2 * EMU_SINGLE_BYTES];
     uint32_t linear, physical, second;
     unsigned size, limit; /* bytes so far, bytes that CS allows */
 };
+
+/* Code bytes to `to`, which has room for EMU_SINGLE_BYTES: usually all of them. */
+static void copy_code(const struct emu_cpu *cpu, uint32_t physical, uint8_t *to,
+                      unsigned size)
+{
+    const struct emu_ram *ram = cpu->ram;
+    if (likely(emu_ram_has(ram, physical) && ram->size - physical >= EMU_SINGLE_BYTES))
+        memcpy(to, ram->bytes + physical, EMU_SINGLE_BYTES);
+    else
+        emu_ram_read(ram, physical, to, size);
+}
 
 /* The first page of an instruction. */
 static bool open_window(struct emu_cpu *cpu, struct window *w)
@@ -72,7 +83,7 @@ static bool open_window(struct emu_cpu *cpu, struct window *w)
         return emu_fault(cpu, EMU_VECTOR_GP, 0);
     if (!emu_fetch_page(cpu, w->linear, &w->physical))
         return false;
-    emu_ram_read(cpu->ram, w->physical, w->bytes, w->size);
+    copy_code(cpu, w->physical, w->bytes, w->size);
     return true;
 }
 
@@ -83,7 +94,7 @@ static bool widen_window(struct emu_cpu *cpu, struct window *w)
         return true;
     if (!emu_fetch_page(cpu, w->linear + w->size, &w->second))
         return false;
-    emu_ram_read(cpu->ram, w->second, w->bytes + w->size, w->limit - w->size);
+    copy_code(cpu, w->second, w->bytes + w->size, w->limit - w->size);
     w->size = w->limit;
     return true;
 }
@@ -91,8 +102,13 @@ static bool widen_window(struct emu_cpu *cpu, struct window *w)
 /* Do the fetched bytes begin as those of `single` do? */
 static bool matches(const struct emu_single *single, const struct window *w)
 {
-    return !memcmp(single->bytes, w->bytes,
-                   w->size < single->length ? w->size : single->length);
+    unsigned size = w->size < single->length ? w->size : single->length;
+    uint64_t a[2], b[2];
+    memcpy(a, single->bytes, sizeof a);
+    memcpy(b, w->bytes, sizeof b);
+    uint64_t first = size >= 8 ? a[0] ^ b[0] : (a[0] ^ b[0]) << (64 - 8 * size);
+    uint64_t second = size <= 8 ? 0 : (a[1] ^ b[1]) << (128 - 8 * size);
+    return !(first | second);
 }
 
 /* Is the instruction the one in `single`?  The answer is in `ret_known`; false is a
@@ -134,7 +150,7 @@ static bool fetch_op(struct emu_cpu *cpu, struct emu_op *ret_op)
             return emu_fault(cpu, EMU_VECTOR_GP, 0);
         *single = (struct emu_single){
             .address = w.physical, .length = insn.length, .code32 = code32};
-        memcpy(single->bytes, w.bytes, insn.length);
+        memcpy(single->bytes, w.bytes, sizeof single->bytes);
         emu_translate(&insn, false, &single->op);
     }
     *ret_op = single->op;

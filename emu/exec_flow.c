@@ -215,6 +215,9 @@ FLAT_HANDLER(call)
     FLAT_VIEW(host, at, 32, WRITE, slow_call);
     memcpy(host, &eip, 4);
     cpu->reg[EMU_ESP] = at;
+    cpu->return_top = (cpu->return_top + 1) % EMU_RETURN_COUNT;
+    cpu->returns[cpu->return_top] =
+        (struct emu_return){.caller = cpu->block, .eip = eip};
     GO_TO(eip + op->immediate, &cpu->block->next[1]);
 }
 
@@ -280,7 +283,17 @@ FLAT_HANDLER(ret)
     FLAT_VIEW(host, esp, 32, READ, slow_ret);
     memcpy(&target, host, 4);
     cpu->reg[EMU_ESP] = esp + 4;
-    struct emu_block *block = emu_find_target(cpu, target);
+    const struct emu_return *from = &cpu->returns[cpu->return_top];
+    struct emu_block *block;
+    if (likely(from->eip == target && from->caller)) {
+        cpu->return_top = (cpu->return_top - 1) % EMU_RETURN_COUNT;
+        block = from->caller->next[0];
+        if (likely(block && block->cost <= cpu->budget &&
+                   block->mode == cpu->code_mode && emu_is_mapped(cpu, block, target)))
+            GO(emu_enter(cpu, block, target));
+        return emu_go_slow(cpu, target, &from->caller->next[0]);
+    }
+    block = emu_find_target(cpu, target);
     if (likely(block))
         GO(emu_enter(cpu, block, target));
     return emu_go_slow(cpu, target, NULL);

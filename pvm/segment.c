@@ -6,10 +6,6 @@
 
 #include <string.h>
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
 void pvm_segment_begin(struct pvm_engine *e, uint32_t pc, bool charged, uint64_t gas)
 {
     struct segment *seg = &e->segment;
@@ -76,22 +72,26 @@ static uint8_t *put_leb128(uint8_t *at, uint32_t value)
     return at;
 }
 
+typedef int words __attribute__((vector_size(16)));
+typedef uint64_t halves __attribute__((vector_size(16)));
+typedef char octets __attribute__((vector_size(16)));
+
 /* As many of the first indices as are below 0x80, as is the rule, in whole groups of
  * sixteen: a byte each.  How many. */
 static uint32_t pack_small(const uint32_t *target, uint32_t count, uint8_t *at)
 {
     uint32_t done = 0;
 #if defined(__SSE2__)
-    const __m128i *from = (const __m128i *)(const void *)target;
-    for (; count - done >= 16; done += 16, from += 4) {
-        __m128i a = _mm_loadu_si128(from), b = _mm_loadu_si128(from + 1),
-                c = _mm_loadu_si128(from + 2), d = _mm_loadu_si128(from + 3);
-        __m128i all = _mm_or_si128(_mm_or_si128(a, b), _mm_or_si128(c, d));
-        __m128i small = _mm_cmpeq_epi32(_mm_srli_epi32(all, 7), _mm_setzero_si128());
-        if (_mm_movemask_epi8(small) != 0xffff)
+    for (; count - done >= 16; done += 16) {
+        words w[4];
+        memcpy(w, target + done, sizeof w);
+        halves all = (halves)(w[0] | w[1] | w[2] | w[3]);
+        if ((all[0] | all[1]) & 0xffffff80ffffff80u)
             break;
-        __m128i bytes = _mm_packus_epi16(_mm_packs_epi32(a, b), _mm_packs_epi32(c, d));
-        _mm_storeu_si128((__m128i *)(void *)(at + done), bytes);
+        octets packed =
+            __builtin_ia32_packuswb128(__builtin_ia32_packssdw128(w[0], w[1]),
+                                       __builtin_ia32_packssdw128(w[2], w[3]));
+        memcpy(at + done, &packed, sizeof packed);
     }
 #else
     (void)target, (void)count, (void)at;

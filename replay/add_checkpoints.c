@@ -4,12 +4,14 @@
  */
 #include "replay/follow.h"
 #include "replay/kernel.h"
+#include "replay/pc.h"
 
 #include <stdio.h>
 
 struct adding {
     struct follow follow;
     struct replay_add_report *report;
+    const struct replay_pc_follow_options *pc;
     struct arena arena; /* of the copier */
     struct trace_copier *copier;
 };
@@ -43,15 +45,35 @@ static void replay_all(struct adding *a)
     replay_follow_close(f);
 }
 
+static void replay_all_of_pc(struct adding *a)
+{
+    struct replay_pc_report report;
+    struct replay_report *to = &a->report->replay;
+    struct replay_pc_follow_options how = *a->pc;
+    how.checkpoints = a->follow.checkpoints;
+    replay_pc_trace(a->follow.source, &how, &report);
+    to->class = report.class;
+    to->err = report.err;
+    to->event_count = report.event_count;
+    to->finished = report.finished;
+    to->identity = report.identity;
+    if (report.detail[0] || report.class == REPLAY_DIVERGED)
+        (void)snprintf(to->detail, sizeof to->detail, "%.159s",
+                       report.detail[0] ? report.detail : "its replay diverges");
+}
+
 static void add(struct adding *a)
 {
+    bool pc = a->pc && replay_pc_is_session(a->follow.source);
     struct replay_report *report = &a->report->replay;
     if (replay_kernel_is(a->follow.source)) {
         refuse(a, ERR_unsupported,
                "a trace of the capability kernel, which has no checkpoints");
         return;
     }
-    if (a->follow.checkpoints.every)
+    if (a->follow.checkpoints.every && pc)
+        replay_all_of_pc(a);
+    else if (a->follow.checkpoints.every)
         replay_all(a);
     if (report->class != REPLAY_SAME)
         return;
@@ -72,7 +94,8 @@ void replay_add_checkpoints(const struct trace_source *source,
                    .options = &how,
                    .report = &ret_report->replay,
                    .checkpoints = {.every = options->every, .put = put, .self = &a}},
-        .report = ret_report};
+        .report = ret_report,
+        .pc = options->pc};
     *ret_report = (struct replay_add_report){0};
     arena_init(&a.arena, (size_t)64 << 20);
     enum err err = trace_copier_open(&a.arena, source, sink, &a.copier);

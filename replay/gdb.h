@@ -23,6 +23,9 @@ struct replay_gdb_options {
     /* Compare with another trace; NULL: monitor diff is not there.  `path` is the
      * client's: the caller decides what may be opened. */
     enum err (*diff)(void *self, const char *path, struct buf *text);
+    /* Go live from here and record a child; NULL: monitor branch is not there.  The
+     * guest that is debugged stays where it is. */
+    enum err (*branch)(void *self, uint64_t icount, const char *path, struct buf *text);
     void *self;
 };
 

@@ -451,6 +451,20 @@ static void do_diff(struct command *c)
         fail(c, err);
 }
 
+static void do_branch(struct command *c)
+{
+    struct replay_gdb *gdb = c->gdb;
+    if (!c->word[0] || !gdb->options.branch) {
+        buf_text(c->text,
+                 gdb->options.branch ? "branch FILE\n" : "not available here\n");
+        return;
+    }
+    uint64_t icount = replay_timeline_now(gdb->timeline).icount;
+    enum err err = gdb->options.branch(gdb->options.self, icount, c->word[0], c->text);
+    if (err)
+        fail(c, err);
+}
+
 /* ---- the table ---- */
 
 static void do_help(struct command *c);
@@ -482,6 +496,7 @@ static const struct row {
     {"instance", do_instance, "the instance that runs: hashes, slots"},
     {"in", do_in, "program:N | depth:N | HASH | any: where stops are heeded"},
     {"diff", do_diff, "FILE: the first event that differs there"},
+    {"branch", do_branch, "FILE: go live from here, and record that"},
     {"disas", do_disas, "[PC] [native]: instructions, or the host's code"},
     {"stats", do_stats, "what the debugger has done so far"},
     {"help", do_help, "this list"},

@@ -396,6 +396,7 @@ enum err replay_pc_create(struct arena *arena, const struct replay_pc_setup *set
     else
         s->ahead_ended = true;
     s->hash_at = PC_HASH_EVERY;
+    replay_series_init(&s->series, &options->checkpoints);
     buf_init(&s->scratch, PC_STATE_SIZE_MAX);
     TRY(create_machine(arena, s));
     arena_init(&unpacked, (size_t)512 << 20);
@@ -414,15 +415,30 @@ struct emu_pc *replay_pc_machine(const struct replay_pc *session)
     return session->pc;
 }
 
+/* What is due at this boundary: the hash first, which a checkpoint counts as done. */
+static void take_marks(struct replay_pc *s)
+{
+    uint64_t icount = s->pc->cpu->icount;
+    if (s->options.hashes && icount >= s->hash_at) {
+        emit_hash(s);
+        s->hash_at = (icount / PC_HASH_EVERY + 1) * PC_HASH_EVERY;
+    }
+    if (icount >= s->series.next && !s->err)
+        replay_pc_note(s, replay_pc_checkpoint_next(s));
+}
+
 enum emu_pc_status replay_pc_run(struct replay_pc *s, uint64_t limit)
 {
     for (;;) {
-        bool hashes = s->options.trace && s->options.hashes && s->hash_at <= limit;
-        enum emu_pc_status status = emu_pc_run(s->pc, hashes ? s->hash_at : limit);
-        if (status != EMU_PC_LIMIT || !hashes)
+        uint64_t mark = UINT64_MAX;
+        if (s->options.trace && s->options.hashes)
+            mark = s->hash_at;
+        if (s->options.trace && s->series.next < mark)
+            mark = s->series.next;
+        enum emu_pc_status status = emu_pc_run(s->pc, mark < limit ? mark : limit);
+        if (status != EMU_PC_LIMIT || s->pc->cpu->icount < mark)
             return status;
-        emit_hash(s);
-        s->hash_at = (s->pc->cpu->icount / PC_HASH_EVERY + 1) * PC_HASH_EVERY;
+        take_marks(s);
         if (s->err)
             return EMU_PC_STOPPED;
         if (s->pc->cpu->icount >= limit)
@@ -484,5 +500,6 @@ void replay_pc_close(struct replay_pc *session)
     if (!session)
         return;
     replay_pc_fs_fini(session);
+    replay_series_fini(&session->series);
     buf_fini(&session->scratch);
 }

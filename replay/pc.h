@@ -51,6 +51,7 @@ struct replay_pc_options {
     struct v86fs_server *server; /* NULL: no device, or replies are in the trace */
     struct replay_pc_trees trees;
     bool hashes; /* write state.hash */
+    struct replay_checkpoints checkpoints;
 };
 
 struct replay_pc;
@@ -131,6 +132,7 @@ struct replay_pc_follow_options {
     /* Their state, as in struct replay_pc_trees; `open_self` is theirs too. */
     enum err (*save)(void *self, struct buf *buf);
     enum err (*load)(void *self, struct bytes state);
+    struct replay_checkpoints checkpoints; /* taken on the way */
     uint64_t insns_max; /* stop there with REPLAY_FAILED, ERR_limit; 0: none */
     bool (*interrupted)(void);
     void (*output)(void *self, uint64_t dev, struct bytes data);

@@ -121,7 +121,8 @@ static enum err open_session(struct pc_follow *f)
         .ahead_next = &f->next,
         .server = f->server,
         .trees = {f->options->open_self, f->options->save, f->options->load},
-        .hashes = true};
+        .hashes = true,
+        .checkpoints = f->options->checkpoints};
     if (!err)
         err = replay_pc_create(&f->arena, &f->setup, &options, &f->session, &problem);
     if (err == ERR_image)
@@ -232,9 +233,31 @@ static enum err cross_gap(struct pc_follow *f)
                              "a part of a trace cannot be recorded again");
         return ERR_unsupported;
     }
-    f->gap_size = seq - trace_seq(f->trace);
+    f->gap_size += seq - trace_seq(f->trace);
     trace_resume(f->trace);
     enum err err = replay_pc_checkpoint_restore(f->session, f->source, seq);
+    if (err)
+        replay_pc_follow_say(f->report,
+                             err == ERR_nomem ? REPLAY_FAILED : REPLAY_DAMAGED,
+                             "its checkpoint: %s", err_text(err));
+    return err;
+}
+
+/* Begin with the last checkpoint in front of a place, if there is one. */
+static enum err start_late(struct pc_follow *f, struct emu_place place)
+{
+    struct trace_checkpoint_list list;
+    uint64_t seq = trace_seq(f->trace);
+    if (f->copy || f->options->checkpoints.every || !place.icount ||
+        trace_checkpoint_list(&f->arena, f->source, &list))
+        return ERR_ok; /* what is wrong with the file, the replay will say */
+    size_t index = trace_checkpoint_find(&list, place.icount - 1);
+    if (index == SIZE_MAX)
+        return ERR_ok;
+    enum err err = trace_skip(f->trace, list.ref[index].seq);
+    if (!err)
+        err = replay_pc_checkpoint_start(f->session, f->source, &list, index);
+    f->gap_size += list.ref[index].seq - seq;
     if (err)
         replay_pc_follow_say(f->report,
                              err == ERR_nomem ? REPLAY_FAILED : REPLAY_DAMAGED,
@@ -253,8 +276,10 @@ static enum err set_stop(struct pc_follow *f)
         replay_pc_follow_say(f->report, REPLAY_FAILED, "a pc has no gas clock");
     else if (err)
         replay_pc_follow_say(f->report, REPLAY_DAMAGED, "%s", err_text(err));
-    else if (!end)
+    else if (!end) {
         replay_pc_stop_at(f->session, place);
+        return start_late(f, place);
+    }
     return err;
 }
 

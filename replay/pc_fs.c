@@ -212,15 +212,21 @@ void replay_pc_fs_go_live(struct replay_pc *s, struct v86fs_server *server)
     v86fs_virtio_adopt(s->fs);
 }
 
+/* Replies from outside are in the trace. */
+static bool is_kept(const struct replay_pc *s, const struct pc_late *late)
+{
+    return late->used && late->answered && s->setup->fs.derived;
+}
+
 void replay_pc_fs_save(const struct replay_pc *s, struct buf *buf)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < PC_LATE_MAX; i++)
-        count += s->late[i].used && s->late[i].answered;
+        count += is_kept(s, &s->late[i]);
     replay_pc_put(buf, count, 1);
     for (unsigned i = 0; i < PC_LATE_MAX; i++) {
         const struct pc_late *late = &s->late[i];
-        if (!late->used || !late->answered)
+        if (!is_kept(s, late))
             continue;
         replay_pc_put(buf, late->queue, 1);
         replay_pc_put(buf, late->head, 2);

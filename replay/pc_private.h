@@ -6,6 +6,7 @@
 #define REPLAY_PC_PRIVATE_H
 
 #include "emu/save.h"
+#include "replay/checkpoint_parts.h"
 #include "replay/pc.h"
 #include "v86fs/virtio_v86fs.h"
 
@@ -37,6 +38,7 @@ struct replay_pc {
     struct emu_ram_hash *ram_hash;
     struct buf scratch;
     uint64_t hash_at; /* step of the next state.hash */
+    struct checkpoint_series series;
     enum err err;
     /* Replay: the next input, or the place where the recording was stopped. */
     struct trace_record ahead;
@@ -86,8 +88,6 @@ bool replay_pc_fs_load(struct replay_pc *s, struct bytes *state);
 
 /* ---- pc_checkpoint.c ---- */
 
-struct checkpoint;
-
 /* The state at this boundary.  ERR_limit, ERR_nomem, what the trees answer. */
 ERR_MUST_CHECK enum err replay_pc_checkpoint_take(struct replay_pc *s,
                                                   struct checkpoint *ret);
@@ -98,6 +98,15 @@ ERR_MUST_CHECK enum err replay_pc_checkpoint_take(struct replay_pc *s,
 ERR_MUST_CHECK enum err replay_pc_checkpoint_restore(struct replay_pc *s,
                                                      const struct trace_source *source,
                                                      uint64_t seq);
+
+/* The next one of the session's series is due: take it and hand it over. */
+ERR_MUST_CHECK enum err replay_pc_checkpoint_next(struct replay_pc *s);
+
+/* Take over the state of checkpoint `index` of a trace, behind trace_skip().  As
+ * replay_pc_checkpoint_restore(). */
+ERR_MUST_CHECK enum err
+replay_pc_checkpoint_start(struct replay_pc *s, const struct trace_source *source,
+                           const struct trace_checkpoint_list *list, size_t index);
 
 /* ---- pc_state.c ---- */
 

@@ -44,7 +44,8 @@ enum err replay_pc_save(struct replay_pc *s, struct buf *machine, struct buf *ar
     replay_pc_fs_save(s, around);
     TRY(machine->err);
     TRY(around->err);
-    if (!s->options.server || !s->options.trees.save)
+    /* A replay has no trees that were outside. */
+    if (!s->setup->fs.derived || !s->options.server || !s->options.trees.save)
         return ERR_ok;
     return s->options.trees.save(s->options.trees.self, around);
 }
@@ -79,7 +80,7 @@ static enum err load_console(struct replay_pc *s, struct bytes *around)
 
 static enum err load_trees(struct replay_pc *s, struct bytes state)
 {
-    if (s->options.server && s->options.trees.load)
+    if (s->setup->fs.derived && s->options.server && s->options.trees.load)
         return s->options.trees.load(s->options.trees.self, state);
     return state.size ? ERR_state : ERR_ok;
 }

@@ -297,7 +297,10 @@ void replay_trace(const struct trace_source *source,
 /* ---- checkpoints in a trace
  * ----------------------------------------------------------------------- */
 
+struct replay_pc_follow_options; /* replay/pc.h */
+
 struct replay_add_options {
+    const struct replay_pc_follow_options *pc; /* as for replay_cut() */
     uint64_t every; /* instructions between two checkpoints; 0: remove all */
     struct replay_engine engine;
     bool (*interrupted)(void);
@@ -321,13 +324,11 @@ void replay_add_checkpoints(const struct trace_source *source,
 /* ---- cut a trace
  * ----------------------------------------------------------------------- */
 
-struct replay_pc_follow_options; /* replay/pc.h */
-
 struct replay_cut_options {
     struct replay_position from, to; /* `to` may be relative to `from` */
     /* Of a pc: how to build its trees again; NULL: its traces are refused. */
     const struct replay_pc_follow_options *pc;
-    unsigned zstd_level;             /* 0 stores raw */
+    unsigned zstd_level; /* 0 stores raw */
     bool (*interrupted)(void);
 };
 

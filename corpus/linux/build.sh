@@ -70,7 +70,7 @@ programs()
 }
 
 # Programs that want a C library: musl's, which makes them small.
-musl=$folder/more/root/usr
+musl=$folder/more/sysroot/usr
 with_library() # NAME SOURCE…
 {
     name=$1

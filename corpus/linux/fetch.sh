@@ -9,9 +9,9 @@
 #                    network
 #   FOLDER/root      what is used of them
 #   FOLDER/more      the same of packages that only some tests want: a C library for
-#                    i386 (more/root), git with its libraries (more/programs), and of the
-#                    kernel's package the modules of 9p; absent, with a remark, where they
-#                    cannot be had
+#                    i386 (sysroot), git with its libraries (programs), and of the
+#                    kernel's package the modules of 9p; absent, with a remark, where
+#                    they cannot be had
 #   FOLDER/release   the kernel's release, 6.1.0-NN-686
 #
 # Exit status 3: the packages cannot be had here (no network and no copies, or no apt).
@@ -141,11 +141,11 @@ unpack()
 # link to it expects it.
 unpack_more()
 {
-    rm -rf "$more/root" "$more/programs" "$more/9p"
-    mkdir -p "$more/root" "$more/all" "$more/programs/bin" "$more/programs/lib"
+    rm -rf "$more/sysroot" "$more/programs" "$more/9p"
+    mkdir -p "$more/sysroot" "$more/all" "$more/programs/bin" "$more/programs/lib"
     for deb in "$more/pkgs"/*.deb; do
         case ${deb##*/} in
-        musl-* | libgcc-*) dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$more/root" ;;
+        musl-* | libgcc-*) dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$more/sysroot" ;;
         *) dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$more/all" ;;
         esac
     done
@@ -186,7 +186,7 @@ if ! complete "$more/pkgs"; then
         mkdir -p "$more"
         [ "$offline" = --offline ] || : >"$more/refused"
     fi
-elif [ ! -e "$more/9p/lib/9p/9p.ko" ]; then
+elif [ ! -e "$more/9p/lib/9p/9p.ko" ] || [ ! -d "$more/sysroot" ]; then
     unpack_more
 fi
 printf 'guest: Linux %s\n' "$(cat "$folder/release")"

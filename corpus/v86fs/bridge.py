@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: MIT
 """A file tree in memory behind the sync bridge of lockstep (docs/v86fs.md).
 
-    lockstep mount 'remote:exec:python3 corpus/v86fs/bridge.py' FOLDER
     lockstep mount 'remote:exec:python3 corpus/v86fs/bridge.py,shm' FOLDER
 
 Keys of nodes are numbers of our own, which do for handles too; no extension is used.
@@ -10,8 +9,7 @@ Keys of nodes are numbers of our own, which do for handles too; no extension is 
 import time
 from struct import pack, unpack_from
 
-import wire
-from wire import Error
+from wire import Error, name_at, run
 
 DIR, FILE, LINK, TYPE = 0o040000, 0o100000, 0o120000, 0o170000
 ENOENT, EEXIST, ENOSYS, ENOTEMPTY, ESTALE = 2, 17, 38, 39, 116
@@ -25,29 +23,18 @@ class Node:
 nodes = {1: Node(DIR | 0o755)}
 
 
-def node(key):
-    if key not in nodes:
-        raise Error(ESTALE)
-    return nodes[key]
-
-
-def child(key, name):
-    if name not in node(key).names:
-        raise Error(ENOENT)
-    return nodes[key].names[name]
+def get(table, key, status):
+    if key not in table:
+        raise Error(status)
+    return table[key]
 
 
 def add(parent, name, new):
-    if name in node(parent).names:
+    if name in nodes[parent].names:
         raise Error(EEXIST)
     key = max(nodes) + 1
     nodes[key], nodes[parent].names[name], nodes[parent].mtime = new, key, new.mtime
     return pack("<QI", key, new.mode)
-
-
-def name_at(body, at):  # a u16 count and bytes: the text and what follows
-    end = at + 2 + unpack_from("<H", body, at)[0]
-    return bytes(body[at + 2:end]), end
 
 
 def resize(n, size):
@@ -56,13 +43,13 @@ def resize(n, size):
 
 def serve(kind, body):
     key = unpack_from("<Q", body)[0] if kind not in (0x00, 0x10) else 1
-    n = node(key)
+    n = get(nodes, key, ESTALE)
     if kind in (0x01, 0x07, 0x09, 0x0c, 0x0d, 0x0e):
         name, at = name_at(body, 8)
     if kind == 0x00:  # MOUNT
         return pack("<QI", key, n.mode)
     if kind == 0x01:  # LOOKUP
-        found = child(key, name)
+        found = get(n.names, name, ENOENT)
         return pack("<QIQ", found, nodes[found].mode, len(nodes[found].data))
     if kind == 0x02:  # GETATTR
         return pack("<IQqI", n.mode, len(n.data), *divmod(n.mtime, 10**9))
@@ -91,11 +78,12 @@ def serve(kind, body):
         if valid & 8:
             resize(n, size)
     elif kind == 0x0c:  # UNLINK: files and empty directories; the node stays
-        if node(child(key, name)).names:
+        if nodes[get(n.names, name, ENOENT)].names:
             raise Error(ENOTEMPTY)
         del n.names[name]
     elif kind == 0x0d:  # RENAME
-        to, moved = node(unpack_from("<Q", body, at)[0]), child(key, name)
+        to = get(nodes, unpack_from("<Q", body, at)[0], ESTALE)
+        moved = get(n.names, name, ENOENT)
         new_name, _ = name_at(body, at + 8)
         if new_name in to.names and nodes[to.names[new_name]].names:
             raise Error(ENOTEMPTY)
@@ -112,4 +100,4 @@ def serve(kind, body):
     return b""
 
 
-wire.run(serve)
+run(serve)

@@ -64,6 +64,11 @@ class Stream:
         self.file.flush()
 
 
+def name_at(body, at):  # a u16 count and bytes: the text, and where the next field is
+    end = at + 2 + unpack_from("<H", body, at)[0]
+    return bytes(body[at + 2:end]), end
+
+
 def hello(sock):  # no extension; shared memory if it is offered (flag 1)
     record, fds, _, _ = socket.recv_fds(sock, 56, 3)
     rings = Rings(sock, *fds) if len(fds) == 3 and unpack_from("<I", record, 44)[0] & 1 else None

@@ -527,6 +527,28 @@ says 'add_imm_64 a0, a0, 1' 'mul_64 a1, a0, a0'
 
 # ---- coming and going ----
 
+# gdb looks up what code an address of data belongs to.
+session data-pointers q.lks --symbols q.pvm.dbg <<'END'
+seek 50%
+backtrace
+p/a 0x30000
+x/2xg 0x30000
+info symbol 0x30000
+END
+says '^#0 .*sort' '0x30000'
+says_not 'not in symtab'
+
+session branch calc.lks <<'END'
+seek 60%
+monitor when
+monitor branch child.lks
+monitor branch child.lks
+monitor when
+END
+says 'branched at icount' 'is there already'
+counts 2 '^icount 8161 '
+"$lockstep" replay -q child.lks || bad 'the child does not replay'
+
 session detach laps.lks <<'END'
 stepi 3
 detach

@@ -66,7 +66,8 @@ static void replay(struct bytes file, bool locate, unsigned percent)
     struct replay_options options = {
         .gas_max = GAS_MAX, .memory_max = MEMORY_MAX, .locate = locate};
     if (percent)
-        options.to = (struct replay_position){REPLAY_AT_PERCENT, percent};
+        options.to =
+            (struct replay_position){.kind = REPLAY_AT_PERCENT, .value = percent};
     struct replay_report report;
     struct trace_source source = trace_bytes_source(&file);
     replay_trace(&source, &options, &report);

@@ -1,11 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# dap_cli.sh LOCKSTEP: a session of the Debug Adapter Protocol, request by request.
+# dap_cli.sh LOCKSTEP [ELF]: a session of the Debug Adapter Protocol, request by request.
+# ELF is tests/system/debuggee.S, for a pc with callers.
 set -u
 LC_ALL=C
 export LC_ALL
 lockstep=$1
+elf=${2:-}
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 passed=0
@@ -184,6 +186,68 @@ answer 16 '"line":'$((call + 1))','
 answer 17 '"id":4097'
 answer 17 'this is no address'
 event 9 '"hitBreakpointIds":[4097]'
+
+# ---- conditions, counts, positions of events ----
+ask launch
+ask setBreakpoints '{"source":{"sourceReference":1},"breakpoints":[{"line":'"$call"',"condition":"icount >= 30"},{"line":'"$call"',"condition":"a0 ="},{"line":'"$call"',"hitCondition":"0"}]}'
+ask continue '{"threadId":1}'
+ask variables '{"variablesReference":2}'
+ask setBreakpoints '{"source":{"sourceReference":1},"breakpoints":[{"line":'"$call"',"hitCondition":"4"}]}'
+ask evaluate '{"expression":"seek start"}'
+echo stops >"$dir/kind.$seq"
+ask continue '{"threadId":1}'
+ask variables '{"variablesReference":2}'
+ask setBreakpoints '{"source":{"sourceReference":1},"breakpoints":[{"line":'"$call"'}]}'
+ask reverseContinue '{"threadId":1}'
+ask reverseContinue '{"threadId":1}'
+ask reverseContinue '{"threadId":1}'
+ask variables '{"variablesReference":2}'
+ask reverseContinue '{"threadId":1}'
+ask evaluate '{"expression":"seek e:8"}'
+echo stops >"$dir/kind.$seq"
+ask evaluate '{"expression":"seek e:99"}'
+ask evaluate '{"expression":"seek nowhere"}'
+ask disconnect
+session 0 "$dir/fib.lks"
+answer 2 '"verified":true,"id":1'
+answer 2 'a condition is A OP B'
+answer 2 'a hit condition is N'
+event 1 '"hitBreakpointIds":[1]'
+icount_of() # REQUEST
+{
+    grep "\"request_seq\":$1," "$dir/out" | sed 's/.*"icount","value":"\([0-9]*\)".*/\1/'
+}
+passed=$((passed + 1))
+[ "$(icount_of 4)" -ge 30 ] || complain 'a condition was not heeded'
+event 3 '"hitBreakpointIds":[1]'
+event 6 '"hitBreakpointIds":[1]'
+passed=$((passed + 1))
+[ "$(icount_of 13)" -lt "$(icount_of 8)" ] || complain 'the fourth hit is not the fourth'
+event 7 'the beginning of the recording'
+answer 16 'there is no such position'
+answer 17 'this is no position'
+
+# ---- a pc: the callers of `square`, at its first instruction and in its frame ----
+if [ -s "$elf" ]; then
+    "$lockstep" record -q -o "$dir/pc.lks" pc --boot flat -k "$elf" </dev/null \
+        >/dev/null || complain 'no trace of a pc'
+    ask launch
+    ask setInstructionBreakpoints '{"breakpoints":[{"instructionReference":"0x100139"}]}'
+    ask continue '{"threadId":1}'
+    ask stackTrace '{"threadId":1}'
+    ask stepIn '{"threadId":1}'
+    ask stepIn '{"threadId":1}'
+    ask stackTrace '{"threadId":1}'
+    ask disconnect
+    session 0 "$dir/pc.lks"
+    for n in 4 7; do
+        answer $n '"instructionPointerReference":"0x100137"'
+        answer $n '"instructionPointerReference":"0x100027"'
+        answer $n '"totalFrames":3'
+    done
+else
+    echo 'no 32-bit compiler: callers of a pc are skipped'
+fi
 
 # ---- memory and data ----
 ask launch

@@ -199,6 +199,22 @@ case_daemon()
     [ "$(cat "$work/d/f")" = hello ] || die "the file is not in the directory"
     umount "$work/m" 2>/dev/null || fusermount3 -u "$work/m"
     ! mounted || die "still mounted"
+    (cd "$work" && "$lockstep" mount mem m) # a signal ends it, too
+    for file in /proc/[0-9]*/cmdline; do
+        case $({ tr '\0' ' ' <"$file"; } 2>/dev/null) in
+        "$lockstep mount mem m ")
+            [ "$(readlink "${file%cmdline}cwd")" != / ] || server=${file%/cmdline}
+            ;;
+        esac
+    done
+    kill -TERM "${server#/proc/}"
+    server=
+    tries=0
+    while mounted; do
+        tries=$((tries + 1))
+        [ $tries -lt 100 ] || die "a signal does not unmount"
+        sleep 0.05
+    done
     status=0
     "$lockstep" mount mem "$work/none" 2>/dev/null || status=$?
     [ $status -eq 125 ] || die "a missing folder: $status"
@@ -265,9 +281,10 @@ case_bridge() # OPTIONS
 # The server of files is killed: EIO once, then there is another one with another tree.
 case_restart()
 {
+    cd "$source"
     command -v python3 >/dev/null || skip "no python3"
     start --record="$work/t.lks" \
-        "remote:exec:exec python3 $source/corpus/v86fs/bridge.py,shm,on-death=restart"
+        "remote:exec:exec python3 corpus/v86fs/bridge.py,shm,on-death=restart"
     for round in 1 2; do
         [ -z "$(ls "$work/m")" ] || die "restart: the old tree"
         echo hello >"$work/m/f"
@@ -279,15 +296,18 @@ case_restart()
     stop
     grep -q 'is lost: the other side' "$work/err" || die "$(cat "$work/err")"
     grep -q 'another server' "$work/err" || die "$(cat "$work/err")"
+    [ "$(grep -a -o -E 'server of files is lost|another server of files' "$work/t.lks" |
+        wc -l)" -eq 4 ] || die "restart: no notes in the trace"
+    "$lockstep" verify -q "$work/t.lks"
     "$lockstep" replay -q "$work/t.lks" || die "replay: $?"
 }
 
 # A session behind a socket, recorded, and mounted by somebody else.
-case_socket() # SPEC
+case_socket() # SPEC OPTIONS
 {
     "$lockstep" record -q -o "$work/t.lks" --fs "$1" --listen "$work/s" v86fs &
     recorder=$!
-    start "remote:unix:$work/s"
+    start "remote:unix:$work/s$2"
     "$tools/fsx" "$work/m/f" 300
     (cd "$work/m" && mkdir a && echo hello >a/b && [ "$(cat a/b)" = hello ])
     stop
@@ -341,10 +361,10 @@ case_watch()
     stop
     "$lockstep" replay -q "$work/t.lks" || die "replay: $?"
     "$lockstep" dump "$work/t.lks" | grep -o '  INVALIDATE.*' >"$work/notes"
-    # All nodes once, in the order of their ids; the root first.
-    grep -n -A 2 'INVALIDATE_DIR ino=1$' "$work/notes" | tr '\n' ' ' |
-        grep -q 'DIR ino=1 .*INVALIDATE ino=100 .*DIR ino=101' ||
-        die "$(cat "$work/notes")"
+    # From the root on all nodes, in the order of their ids; not those that wait still.
+    sed -n '/DIR ino=1$/,$s/.*ino=\([0-9]*\).*/\1/p' "$work/notes" >"$work/ids"
+    { sort -n -c "$work/ids" && grep -q '^101$' "$work/ids" &&
+        grep -q '^111$' "$work/ids"; } || die "$(cat "$work/notes")"
     [ "$(wc -l <"$work/notes")" -lt $((40 + 10 * rounds)) ] ||
         die "watch: own changes are told"
 }
@@ -465,8 +485,9 @@ daemon) case_daemon ;;
 bridge) case_bridge "" ;;
 bridge-shm) case_bridge ,shm ;;
 bridge-restart) case_restart ;;
-socket-mem) case_socket mem ;;
-socket-dir) case_socket "dir:$work/d" ;;
+socket-mem) case_socket mem "" ;;
+socket-dir) case_socket "dir:$work/d" "" ;;
+socket-shm) case_socket "dir:$work/d" ,shm ;;
 record-mem) case_record mem mem ;;
 record-dir) case_record "dir:$work/d" dir ;;
 record-overlay) case_record "overlay:$source/v86fs" overlay ;;

@@ -456,6 +456,58 @@ static void parts_replay(void **state)
     }
 }
 
+/* The processor at a position of a trace. */
+static struct replay_pc_report look(struct bytes file, const struct replay_position *at)
+{
+    struct followed followed;
+    struct replay_pc_report report;
+    struct replay_pc_follow_options how = follow(&followed);
+    struct trace_source source = trace_bytes_source(&file);
+    how.to = *at;
+    replay_pc_trace(&source, &how, &report);
+    assert_string_equal(report.detail, "");
+    assert_int_equal(report.class, REPLAY_STOPPED);
+    followed_fini(&followed);
+    return report;
+}
+
+static void checkpoints_spare_the_way(void **state)
+{
+    (void)state;
+    for (unsigned derived = 0; derived < 2; derived++) {
+        struct followed followed;
+        struct replay_add_report added;
+        struct trace_memory more;
+        record(derived);
+        struct bytes file = buf_bytes(&memory.file);
+        struct trace_source source = trace_bytes_source(&file);
+        const struct replay_pc_follow_options pc = follow(&followed);
+        const struct replay_add_options how = {.pc = &pc, .every = 7000};
+        trace_memory_init(&more, 64 << 20);
+        struct trace_sink sink = trace_memory_sink(&more);
+        replay_add_checkpoints(&source, &sink, &how, &added);
+        followed_fini(&followed);
+        assert_int_equal(added.replay.class, REPLAY_SAME);
+        assert_in_range(added.checkpoint_count, 6, 100);
+        struct bytes with = buf_bytes(&more.file);
+        struct replay_pc_report report = replay(with);
+        assert_int_equal(report.class, REPLAY_SAME);
+        assert_true(hash256_equal(&report.identity, &identity));
+        for (unsigned percent = 1; percent < 100; percent += 9) {
+            const struct replay_position at = {.kind = REPLAY_AT_PERCENT,
+                                               .value = percent};
+            struct replay_pc_report slow = look(file, &at), quick = look(with, &at);
+            assert_int_equal(slow.place.icount, quick.place.icount);
+            assert_int_equal(slow.eip, quick.eip);
+            assert_memory_equal(slow.reg, quick.reg, sizeof slow.reg);
+            assert_true(slow.place.icount < 9000 ||
+                        quick.event_count < slow.event_count);
+        }
+        trace_memory_fini(&more);
+        record_fini();
+    }
+}
+
 static enum err live_open(void *self, struct replay_pc *session,
                           const struct replay_pc_setup *setup,
                           struct emu_host *ret_host, struct v86fs_server **ret_server)
@@ -552,6 +604,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(late_replies_and_notifications_replay),
         cmocka_unit_test(a_state_goes_on_the_same_way),
         cmocka_unit_test(parts_replay),
+        cmocka_unit_test(checkpoints_spare_the_way),
         cmocka_unit_test(branches_replay),
     };
     struct buf file;

@@ -210,7 +210,16 @@ static void test_ends(void **unused)
     assert_int_equal(report.err, ERR_limit);
     options = (struct replay_options){.to = {.kind = REPLAY_AT_EVENT, .value = 3}};
     report = replay_bytes(recording_bytes(&r), &options);
-    assert_int_equal(report.class, REPLAY_FAILED);
+    assert_int_equal(report.class, REPLAY_STOPPED); /* at the first request */
+    assert_int_equal(report.state.icount, 0);
+    options.to = (struct replay_position){.kind = REPLAY_AT_ICOUNT, .value = 5};
+    report = replay_bytes(recording_bytes(&r), &options);
+    assert_int_equal(report.class, REPLAY_STOPPED); /* behind the first ecall */
+    assert_int_equal(report.state.icount, 5);
+    assert_int_equal(report.state.reg[10], 3);
+    options.to.value = 1000000;
+    report = replay_bytes(recording_bytes(&r), &options);
+    assert_int_equal(report.class, REPLAY_OPEN);
     recording_fini(&r);
 }
 

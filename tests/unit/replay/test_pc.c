@@ -114,6 +114,7 @@ static enum emu_pc_status record(const struct replay_pc_setup *setup, uint64_t l
     assert_int_equal(replay_pc_error(session), ERR_ok);
     if (finish)
         assert_int_equal(replay_pc_end(session, status), ERR_ok);
+    replay_pc_close(session);
     trace_close(options.trace);
     if (finish)
         assert_int_equal(trace_writer_finish(writer, &identity), ERR_ok);
