@@ -76,8 +76,8 @@ case_confine()
     wait $! || die "confined, the server ends with $?"
     ! mounted || die "still mounted"
     start --confine=always --record="$work/t.lks" "dir:$work/d,watch"
-    grep -q 'NoNewPrivs:.*1' "/proc/$server/status" || die "not confined"
     mkdir -p "$work/m/a/b" "$work/m/c"
+    grep -q 'NoNewPrivs:.*1' "/proc/$server/status" || die "not confined"
     echo hello >"$work/m/a/b/f"
     mv "$work/m/a/b/f" "$work/m/c/g"
     ln -s "$work/err" "$work/m/l"
@@ -87,6 +87,7 @@ case_confine()
     stop
     "$lockstep" replay -q "$work/t.lks" || die "replay: $?"
     start --confine=never "dir:$work/d"
+    ls "$work/m" >/dev/null
     grep -q 'NoNewPrivs:.*0' "/proc/$server/status" || die "confined all the same"
     stop
 }
