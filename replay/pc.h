@@ -133,6 +133,7 @@ struct replay_pc_follow_options {
     enum err (*save)(void *self, struct buf *buf);
     enum err (*load)(void *self, struct bytes state);
     struct replay_checkpoints checkpoints; /* taken on the way */
+    size_t cache_size;                     /* for decoded code; 0: as usual */
     uint64_t insns_max; /* stop there with REPLAY_FAILED, ERR_limit; 0: none */
     bool (*interrupted)(void);
     void (*output)(void *self, uint64_t dev, struct bytes data);

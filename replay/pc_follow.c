@@ -109,6 +109,8 @@ static enum err open_session(struct pc_follow *f)
     struct emu_boot_problem problem = {0};
     f->host =
         (struct emu_host){.self = f, .console_out = console_out, .input_at = input_at};
+    if (f->options->cache_size)
+        f->setup.config.cache_size = f->options->cache_size;
     TRY(open_reader(f, &f->reader));
     enum err err = trace_replay_create(&f->arena, f->reader, &how, &f->trace);
     if (!err && f->options->copy)

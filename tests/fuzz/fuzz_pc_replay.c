@@ -137,10 +137,11 @@ static struct replay_pc_follow_options follow(struct cli_fs *fs)
 {
     struct replay_pc_follow_options how = cli_pc_follow(fs);
     how.insns_max = STEPS_MAX;
+    how.cache_size = 1 << 20;
     return how;
 }
 
-static void replay(struct bytes file, enum replay_position_kind kind)
+static enum replay_class replay(struct bytes file, enum replay_position_kind kind)
 {
     static struct cli_fs fs;
     struct replay_pc_report report;
@@ -153,6 +154,7 @@ static void replay(struct bytes file, enum replay_position_kind kind)
     check((report.class == REPLAY_SAME) <= report.finished);
     check(memchr(report.detail, 0, sizeof report.detail));
     cli_fs_close(&fs);
+    return report.class;
 }
 
 static void cut(struct bytes file)
@@ -171,7 +173,7 @@ static void cut(struct bytes file)
     check(!report.err || report.detail[0]);
     cli_fs_close(&fs);
     if (!report.err)
-        replay(buf_bytes(&part.file), REPLAY_AT_END);
+        (void)replay(buf_bytes(&part.file), REPLAY_AT_END);
     trace_memory_fini(&part);
 }
 
@@ -229,7 +231,7 @@ static void branch(struct bytes file)
     check(!report.err || report.detail[0]);
     cli_fs_close(&fs);
     if (!report.err)
-        replay(buf_bytes(&child.file), REPLAY_AT_END);
+        (void)replay(buf_bytes(&child.file), REPLAY_AT_END);
     trace_memory_fini(&child);
 }
 
@@ -270,7 +272,10 @@ static void debug(struct bytes file)
 
 static void run(struct bytes file, unsigned flags)
 {
-    replay(file, flags & 16 ? REPLAY_AT_PERCENT : REPLAY_AT_END);
+    enum replay_class class =
+        replay(file, flags & 16 ? REPLAY_AT_PERCENT : REPLAY_AT_END);
+    if (class != REPLAY_SAME && class != REPLAY_STOPPED && class != REPLAY_OPEN)
+        return; /* the rest would meet the same end */
     if (flags & 2)
         cut(file);
     if (flags & 4)
