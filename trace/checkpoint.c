@@ -338,11 +338,13 @@ enum err trace_checkpoint_list(struct arena *arena, const struct trace_source *s
     buf_init(&refs, RAW_SIZE_MAX);
     enum err err = list(&walk, source, &refs);
     size_t count = refs.size / sizeof(struct trace_checkpoint_ref);
-    const void *copy = NULL;
+    struct trace_checkpoint_ref *copy = NULL;
     if (!err && count) {
-        copy = arena_copy(arena, refs.data, refs.size);
+        copy = arena_new_array(arena, struct trace_checkpoint_ref, count);
         err = copy ? ERR_ok : ERR_nomem;
     }
+    if (!err && count)
+        memcpy(copy, refs.data, refs.size);
     if (!err)
         *ret_list = (struct trace_checkpoint_list){copy, count};
     buf_fini(&refs);

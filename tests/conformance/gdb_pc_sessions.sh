@@ -1,20 +1,21 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# gdb_pc_sessions.sh LOCKSTEP ELF: stock gdb over a recorded pc (tests/system/debuggee.S),
-# forwards and backwards.  Run in the source root; without gdb or the program the status
+# gdb_pc_sessions.sh LOCKSTEP ELF FILES: stock gdb over a recorded pc (ELF is
+# tests/system/debuggee.S, FILES a driver of the file device), forwards and backwards.  Run in the source root; without gdb or the program the status
 # is 77 (skipped).
 set -u
 LC_ALL=C
 export LC_ALL
 lockstep=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 elf=$(cd "$(dirname "$2")" && pwd)/$(basename "$2")
+files=$(cd "$(dirname "$3")" && pwd)/$(basename "$3")
 root=$PWD
 command -v gdb >/dev/null || {
     echo "gdb_pc_sessions.sh: SKIPPED: there is no gdb"
     exit 77
 }
-[ -s "$elf" ] || {
+[ -s "$elf" ] && [ -s "$files" ] || {
     echo "gdb_pc_sessions.sh: SKIPPED: no 32-bit compiler"
     exit 77
 }
@@ -23,6 +24,8 @@ trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
 . "$root/tests/conformance/gdb_lib.sh"
 "$lockstep" record -q -o pc.lks pc --boot flat -k "$elf" </dev/null >/dev/null || exit 1
+"$lockstep" record -q -o files.lks pc --boot flat -k "$files" --fs mem --log-bytes \
+    </dev/null >/dev/null || exit 1
 
 # pc NAME: a session with symbols.
 pc()
@@ -292,6 +295,17 @@ delete
 p *(int *)&ticks
 END
 says 'watchpoint 101' '= 1$'
+
+# The first reply is written by the device, while the guest tells it of the request.
+session device-writes files.lks --symbols "$files" <<'END'
+watch *(int *)0x310400
+continue
+monitor when
+reverse-continue
+x/i $eip
+p *(int *)0x310400
+END
+says 'Old value = 0' '^icount 358 ' 'out  *%ax,(%dx)' '= 0$'
 
 # ---- interrupts and sleep ----
 

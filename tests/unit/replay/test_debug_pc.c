@@ -108,6 +108,7 @@ static void record(struct bytes code, uint64_t limit)
     assert_int_equal(replay_pc_create(&arena, &setup, &options, &session, &problem),
                      ERR_ok);
     assert_int_equal(replay_pc_end(session, replay_pc_run(session, limit)), ERR_ok);
+    replay_pc_close(session);
     trace_close(options.trace);
     assert_int_equal(trace_writer_finish(writer, NULL), ERR_ok);
     trace_memory_flush(&memory);
