@@ -26,6 +26,7 @@ enum {
 #define GOAL_STEP_P99_MS 20.0
 #define GOAL_SCAN 2.0
 #define GOAL_LAST_WRITE_MS 50.0
+#define GOAL_INTERRUPT_MS 50.0
 
 struct work {
     struct arena arena;
@@ -36,6 +37,8 @@ struct work {
     struct replay_timeline *timeline;
     struct replay_query query;
     uint64_t random;
+    /* When Ctrl-C was looked for last, and the longest time without. */
+    uint64_t looked_ns, deaf_ns;
 };
 
 static void must(enum err err, const char *what)
@@ -102,14 +105,24 @@ static void close_work(struct work *w)
     w->timeline = NULL;
 }
 
+static bool look_for_interrupt(void *self)
+{
+    struct work *w = self;
+    uint64_t now = os_clock_cpu_ns();
+    if (w->looked_ns && now - w->looked_ns > w->deaf_ns)
+        w->deaf_ns = now - w->looked_ns;
+    w->looked_ns = now;
+    return false;
+}
+
 static void open_work(struct work *w)
 {
     char message[REPLAY_DEBUG_MESSAGE_SIZE];
+    const struct replay_timeline_options how = {.interrupted = look_for_interrupt,
+                                                .interrupted_self = w};
     if (replay_debug_open(&w->source, &w->debug, message))
         bench_die("%s", message);
-    must(replay_timeline_create(&w->debug.guest, &(struct replay_timeline_options){0},
-                                &w->timeline),
-         "time line");
+    must(replay_timeline_create(&w->debug.guest, &how, &w->timeline), "time line");
     must(replay_query_init(&w->query, &w->source, &w->debug, w->timeline), "query");
 }
 
@@ -119,6 +132,7 @@ static void run_first_pass(void *self, uint64_t *ret_ns)
     struct work *w = self;
     close_work(w);
     uint64_t start = os_clock_cpu_ns();
+    w->looked_ns = 0;
     open_work(w);
     must(replay_timeline_seek(w->timeline, REPLAY_TIME_NEVER), "seek");
     *ret_ns = os_clock_cpu_ns() - start;
@@ -138,6 +152,7 @@ static void run_scan(void *self, uint64_t *ret_ns)
     must(replay_timeline_seek(w->timeline, REPLAY_TIME_NEVER), "seek");
     must(replay_timeline_set_stops(w->timeline, NULL, 0, watch, WATCH_COUNT), "watch");
     uint64_t start = os_clock_cpu_ns();
+    w->looked_ns = 0;
     must(replay_timeline_backward(w->timeline, &(struct replay_run){0}, &end, &stop),
          "backwards");
     *ret_ns = os_clock_cpu_ns() - start;
@@ -240,6 +255,14 @@ void bench_debug(struct bench *bench)
                           &variant[1].series, &variant[0].series, 0);
     (void)bench_say_ratio(bench, "lz", "backwards, 100 watchpoints / replay",
                           &variant[2].series, &variant[0].series, GOAL_SCAN);
+    bench_say(bench, &(struct bench_figure){
+                         .workload = "lz",
+                         .what = "longest time without a look for Ctrl-C",
+                         .value = (double)w.deaf_ns / 1e6,
+                         .unit = "ms",
+                         .goal = GOAL_INTERRUPT_MS,
+                         .at_most = true,
+                     });
     seeks(bench, &w);
     steps(bench, &w);
     questions(bench, &w);

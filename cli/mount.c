@@ -100,7 +100,6 @@ static int serve(struct cli *cli, struct cli_mount *mount, const char *folder)
     struct fuse_buf request = {.mem = NULL};
     enum err err = ERR_ok;
     int size = 0;
-    os_catch_interrupts();
     if (fcntl(fuse_session_fd(mount->session), F_SETFL, O_NONBLOCK) != 0)
         return ui_fail(cli, ERR_io, folder);
     while (!err && size >= 0 && !is_over(mount)) {
@@ -189,6 +188,7 @@ static int run_session(struct cli *cli, struct cli_mount *mount, const char *fol
         return CLI_UNKNOWN;
     }
     int status = CLI_UNKNOWN;
+    os_catch_interrupts(); /* from the first moment on that it stands */
     if (fuse_session_mount(session, folder) != 0) {
         ui_error(cli, "%s: cannot be mounted", folder);
     } else {

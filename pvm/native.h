@@ -19,6 +19,7 @@
  * Registers: 13 guest registers in host registers (NATIVE_REG), rdx is scratch, gs is
  * the base of guest memory, so that an access is one instruction:
  * gs:[r32 + disp32] with 32-bit address arithmetic, which wraps as [5.1] wants it.
+ * (Where no gas is charged r15 is that base, too, and short blocks go by it.)
  * rsp is the top of the list of table jumps while a ledger is kept, and a stack.
  *
  * Without a ledger a guest's call (load_imm_jump or load_imm_jump_ind that puts the

@@ -58,6 +58,26 @@ static enum err first_request(struct follow *f, uint64_t *ret_seq)
     return err;
 }
 
+/* The event behind the request that begins invocation `sub` of those at one icount; 0:
+ * there is none. */
+static enum err find_begin(struct follow *f, const struct replay_position *to,
+                           uint64_t *ret_seq)
+{
+    const struct replay_time time = {to->value, to->sub};
+    struct replay_debug debug;
+    char message[REPLAY_DEBUG_MESSAGE_SIZE];
+    *ret_seq = 0;
+    TRY(replay_debug_open(f->source, &debug, message));
+    const struct debug_kernel *g = debug.guest.self;
+    for (size_t i = 0; i < g->begin_count; i++) {
+        const struct debug_kernel_request *request = &g->request[i];
+        if (request->begins && replay_time_compare(request->time, time) == 0)
+            *ret_seq = request->seq + 1;
+    }
+    replay_debug_close(&debug);
+    return ERR_ok;
+}
+
 /* The event that options->to stops at: events in front of it are compared. */
 static enum err find_stop(struct kernel_follow *k)
 {
@@ -75,6 +95,10 @@ static enum err find_stop(struct kernel_follow *k)
         k->stop_seq = seq > first ? seq : first;
     k->stop_icount = clock.icount;
     trace_reader_close(reader);
+    if (!err && k->stop_seq && to->kind == REPLAY_AT_ICOUNT && to->sub) {
+        TRY(find_begin(f, to, &seq));
+        k->stop_seq = seq > k->stop_seq ? seq : k->stop_seq;
+    }
     return err;
 }
 
@@ -83,14 +107,15 @@ static enum err go_to(const struct kernel_follow *k, struct debug_kernel *g,
                       struct replay_timeline *timeline)
 {
     const struct replay_position *to = &k->f->options->to;
-    struct replay_time time = {.icount = to->value};
+    struct replay_time time = {.icount = to->value, .sub = to->sub};
     uint64_t last = g->end.icount;
     if (to->kind == REPLAY_AT_GAS)
         return replay_timeline_seek_gas(timeline, to->value);
     if (to->kind == REPLAY_AT_EVENT)
         time = replay_debug_kernel_event_time(g, to->value, k->stop_icount);
     else if (to->kind == REPLAY_AT_PERCENT)
-        time.icount = last / 100 * to->value + last % 100 * to->value / 100;
+        time = (struct replay_time){.icount = last / 100 * to->value +
+                                              last % 100 * to->value / 100};
     else if (to->kind != REPLAY_AT_ICOUNT && to->kind != REPLAY_AT_FORWARD)
         time.icount = 0;
     return replay_timeline_seek(timeline, time);

@@ -4,8 +4,9 @@
  * (trace-replay.md 1).
  *
  *   N        icount          e:N   event        g:N   gas clock
- *   N+S      inside an instruction or a sleep: of a pc
- *   N%       of the icount   start, end         +N -N relative, in instructions
+ *   N+S      inside an instruction or a sleep: of a pc; of a kernel, its S-th
+ * invocation at one instruction count N%       of the icount   start, end         +N -N
+ * relative, in instructions
  */
 #ifndef REPLAY_POSITION_H
 #define REPLAY_POSITION_H

@@ -130,6 +130,8 @@ run 0 replay --to g:1273 kernel.lks
 says 'at icount 49 '
 run 0 replay --to 431 kernel.lks
 says 'at icount 431 '
+run 0 replay --to 401+1 kernel.lks
+says 'at icount 401 ' 'after 181 equal events; program 0, frame 0'
 run 0 replay --to 432 kernel.lks
 says 'same: 210 events'
 

@@ -70,7 +70,7 @@ case_confine()
         die "confined to nothing"
     "$lockstep" mount --foreground --confine=always "dir:$work/d" "$work/m" \
         2>"$work/err" &
-    sleep 0.2
+    until mounted || grep -q 'not supported' "$work/err"; do sleep 0.02; done
     ! grep -q 'not supported' "$work/err" || skip "no Landlock"
     kill -TERM $!
     wait $! || die "confined, the server ends with $?"

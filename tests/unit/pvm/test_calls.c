@@ -68,32 +68,41 @@ struct way {
     uint32_t page_gas;
 };
 
-static void choose(struct machine *m, const struct way *way)
+struct guest {
+    struct machine m;
+    struct pvm_sandbox *sandbox;
+};
+
+static void choose(struct guest *g, const struct way *way)
 {
-    struct pvm_recomp_options options = {.sandbox = NULL};
+    struct machine *m = &g->m;
+    g->sandbox = NULL;
     if (!way->native)
         return;
     if (way->sandbox)
-        assert_int_equal(pvm_sandbox_create(&m->arena, NULL, &options.sandbox), ERR_ok);
+        assert_int_equal(pvm_sandbox_create(&m->arena, NULL, &g->sandbox), ERR_ok);
+    const struct pvm_recomp_options options = {.sandbox = g->sandbox};
     assert_int_equal(pvm_program_recompile(&m->arena, &m->code, &m->config, way->log,
                                            &options, &m->program),
                      ERR_ok);
 }
 
-static void begin(struct machine *m, const char *text, const struct way *way)
+static void begin(struct guest *g, const char *text, const struct way *way)
 {
+    struct machine *m = &g->m;
     machine_init(m, PVM_PROFILE_JAVM, way->page_gas, way->log, text);
     machine_map(m, STACK_END - STACK_PAGES * PVM_PAGE_SIZE, STACK_PAGES, PVM_ACCESS_RW);
-    choose(m, way);
+    choose(g, way);
     m->state.gas = (uint64_t)1 << 40;
     m->state.reg[SP] = STACK_END;
 }
 
-static void end(struct machine *m, const struct way *way)
+static void end(struct guest *g, const struct way *way)
 {
     if (way->native)
-        pvm_program_close(m->program);
-    machine_fini(m);
+        pvm_program_close(g->m.program);
+    pvm_sandbox_close(g->sandbox);
+    machine_fini(&g->m);
 }
 
 /* The inner machine has its own engine and program, and the memory of the outer one. */
@@ -114,15 +123,16 @@ static enum pvm_answer run_inner(void *self, struct pvm_state *state,
 static struct pvm_state run(const char *text, uint64_t a0, const struct way *way,
                             struct pvm_outcome *ret_outcome)
 {
-    struct machine m, inner;
-    begin(&m, text, way);
+    struct guest outer, inner;
+    struct machine *m = &outer.m;
+    begin(&outer, text, way);
     begin(&inner, deep, way);
-    m.state.reg[A0] = a0;
-    const struct pvm_host host = {.ecall = run_inner, .self = &inner};
-    *ret_outcome = pvm_run(m.engine, m.program, &m.state, &host, NULL);
-    struct pvm_state state = m.state;
+    m->state.reg[A0] = a0;
+    const struct pvm_host host = {.ecall = run_inner, .self = &inner.m};
+    *ret_outcome = pvm_run(m->engine, m->program, &m->state, &host, NULL);
+    struct pvm_state state = m->state;
     end(&inner, way);
-    end(&m, way);
+    end(&outer, way);
     return state;
 }
 
