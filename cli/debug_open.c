@@ -12,6 +12,10 @@ int cli_debug_open(struct cli *cli, struct cli_debug *d, const char *path,
     if (err)
         return ui_fail(cli, err, path);
     d->source = replay_source_file(&d->file);
+    if (cli_family_open(path, NULL, &d->source, &d->family, message)) {
+        ui_error(cli, "%s: %s", path, message);
+        return CLI_UNKNOWN;
+    }
     if (replay_debug_open(&d->source, &d->debug, message)) {
         ui_error(cli, "%s: %s", path, message);
         return CLI_UNKNOWN;
@@ -30,6 +34,7 @@ void cli_debug_close(struct cli_debug *d)
     replay_query_fini(&d->query);
     replay_timeline_close(d->timeline);
     replay_debug_close(&d->debug);
+    cli_family_close(&d->family);
     replay_source_file_close(&d->file);
 }
 

@@ -6,6 +6,7 @@
 #define CLI_DEBUG_OPEN_H
 
 #include "cli/cli.h"
+#include "cli/family.h"
 #include "replay/query.h"
 #include "replay/sink_file.h"
 
@@ -14,6 +15,7 @@ struct cli_debug {
     const char *path;
     struct replay_source_file file;
     struct trace_source source;
+    struct cli_family family; /* of a child that needs its parent */
     struct replay_debug debug;
     struct replay_timeline *timeline;
     struct replay_query query;

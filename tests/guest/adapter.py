@@ -9,8 +9,8 @@ from struct import pack, unpack_from
 sys.path.insert(0, "corpus/v86fs")
 import wire
 
-tree = open("corpus/v86fs/bridge.py").read().replace("wire.run(serve)", "")
-exec(compile(tree, "bridge.py", "exec"))
+wire.run = lambda serve: None  # here it is we who answer
+exec(compile(open("corpus/v86fs/bridge.py").read(), "bridge.py", "exec"))
 add(1, b"news", Node(FILE | 0o644, b"old news\n"))
 
 stream = wire.hello(socket.socket(fileno=3))
@@ -26,7 +26,7 @@ while record := stream.read():
         continue
     answer = wire.reply(serve, record[24:])
     if record[28] == 0x07 and b"trigger" in record:
-        key = child(1, b"news")
+        key = nodes[1].names[b"news"]
         nodes[key].data[:] = b"new news\n"
         send(5, 0, pack("<IBHQQQ", 31, 0x20, 0, key, 0, 0))
     send(4, seq, answer)

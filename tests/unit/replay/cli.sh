@@ -337,6 +337,40 @@ lost_worker()
     says ': open: '
 }
 
+# ---- branches: a child with its parent at hand, alone, and without ----
+
+branches()
+{
+    mkdir "$work/family" "$work/away"
+    printf 'one two\nthree\n' >"$work/first"
+    seq 1 50 >"$work/second"
+    want 0 "$lockstep" record -o "$work/family/p.lks" --seed 1 --stdin "$work/first" \
+        pvm "$bin/guess.pvm"
+    set -- "$work/family/p.lks" --at 50% --stdin "$work/second" --seed 2
+    want 0 "$lockstep" branch "$@" -o "$work/family/c.lks"
+    says 'branched at event'
+    want 0 "$lockstep" branch "$@" --standalone -o "$work/away/alone.lks"
+    want 0 "$lockstep" replay "$work/family/c.lks"
+    says ': same: '
+    [ "$(id_of "$work/family/c.lks")" = "$("$lockstep" id "$work/family/c.lks" | cut -c 1-64)" ] ||
+        complain "a child has another identity when it is joined"
+    want 0 "$lockstep" verify "$work/family/c.lks"
+    want 0 "$lockstep" query -t end "$work/family/c.lks" hash
+    cp "$work/family/c.lks" "$work/away/"
+    want 125 "$lockstep" replay "$work/away/c.lks"
+    says 'it needs its parent'
+    one_line
+    want 125 "$lockstep" replay --parent "$work/3.lks" "$work/away/c.lks"
+    says 'not its parent'
+    want 0 "$lockstep" replay --parent "$work/family/p.lks" "$work/away/c.lks"
+    want 0 "$lockstep" replay "$work/away/alone.lks"
+    want 129 "$lockstep" branch "$work/family/p.lks" -o "$work/away/x.lks"
+    want 129 "$lockstep" branch "$work/family/p.lks" --at no -o "$work/away/x.lks"
+    want 129 "$lockstep" branch "$work/family/p.lks" --at 1 -o "$work/family/p.lks"
+    want 125 "$lockstep" branch "$work/away/c.lks" --at 1 -o "$work/away/x.lks"
+    [ ! -e "$work/away/x.lks" ] || complain "a branch that failed has left a file"
+}
+
 identities
 checkpoints
 replays
@@ -348,6 +382,7 @@ live
 interrupted
 rings
 cuts
+branches
 lost_worker
 [ "$failures" -eq 0 ] || {
     echo "reproduce: ./dev test replay_cli" >&2
