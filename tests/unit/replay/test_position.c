@@ -125,7 +125,7 @@ static void record_text(struct arena *arena, struct recording *r,
 static struct replay_report replay_to(const struct recording *r,
                                       enum replay_position_kind kind, uint64_t value)
 {
-    const struct replay_options options = {.to = {kind, value}};
+    const struct replay_options options = {.to = {.kind = kind, .value = value}};
     return replay_bytes(recording_bytes(r), &options);
 }
 
