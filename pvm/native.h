@@ -101,7 +101,8 @@ struct native_context {
 enum {
     NATIVE_AREA_SIZE = 1 << 16, /* right below the rights of mem.h */
     NATIVE_STACK_GUARD = 4096,  /* a worker's stack is above this page of the area */
-    NATIVE_LOG_OFFSET = 8192,   /* of the list's lower end in the area */
+    NATIVE_LOG_OFFSET = 8256,   /* of the list's lower end in the area, with room below
+                                   for what leaving a full list pushes */
     NATIVE_PATH_OFFSET = 49152, /* of the words of branch outcomes */
 };
 #define NATIVE_CONTEXT (-(MEM_LINE_COUNT + NATIVE_AREA_SIZE))
