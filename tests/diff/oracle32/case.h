@@ -229,8 +229,9 @@ static inline uint32_t case_pointer(const struct case_request *request, uint32_t
     /* Where only 16 bits count, the others may be anything. */
     if ((r >> 8 & 7) == 0 || (reg == 4 && (request->how & CASE_STACK16) && (r & 256)))
         pointer |= r & 0xffff0000;
+    /* Anywhere; but ESP may be read as a selector, and those of Linux are not ours. */
     if ((r >> 12 & 31) == 0)
-        pointer = r >> 16;
+        pointer = r >> 16 | (request->how & CASE_FAR ? 0x90 : 0);
     return pointer & aligned;
 }
 
