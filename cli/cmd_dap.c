@@ -14,7 +14,8 @@ const struct cli_spec cli_spec_dap = {
         "Speaks the Debug Adapter Protocol on standard input and output: step and step "
         "back, continue in both directions, breakpoints on lines, instructions and "
         "data, registers, memory, disassembly.  The client's launch request names the "
-        "trace with \"trace\": FILE, unless the command line does.\n\n"
+        "trace with \"trace\": FILE, unless the command line does, and with "
+        "\"symbols\": OUT.dbg of lockstep link -g the lines of the source.\n\n"
         "In the debug console: a register ($a0), *ADDRESS for eight bytes, and seek "
         "POSITION (N, g:N, N%, start, end, +N, -N).",
     .exit_yes = "the client has left",

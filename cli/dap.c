@@ -73,9 +73,8 @@ void dap_send_event(struct dap *dap, const char *event, struct json_object *body
 
 /* Polled while the guest runs: whatever the client wants is heard, and a pause or a
  * farewell ends the run. */
-static bool interrupted(void *self)
+bool dap_interrupted(struct dap *dap)
 {
-    struct dap *dap = self;
     struct json_object *message = dap_wire_next(&dap->wire, false);
     bool stop = dap->wire.closed || os_interrupted() ||
                 json_object_array_length(dap->waiting) >= DAP_WAITING_MAX;
@@ -87,6 +86,11 @@ static bool interrupted(void *self)
                  strcmp(command, "terminate") == 0);
     }
     return stop;
+}
+
+static bool interrupted(void *self)
+{
+    return dap_interrupted(self);
 }
 
 static const char *open_trace(struct dap *dap, const char *path)
@@ -131,6 +135,66 @@ static void close_trace(struct dap *dap)
     dap->timeline = NULL;
 }
 
+/* ---- debug information ---- */
+
+enum { SYMBOL_SIZE_MAX = 1 << 26, PROGRAM_MAX = 100 };
+
+/* What one file says about the code of a program. */
+static const char *add_symbols(struct dap *dap, const char *path, uint32_t program,
+                               const char *root)
+{
+    struct buf elf, folder;
+    const char *slash = strrchr(path, '/');
+    buf_init(&elf, SYMBOL_SIZE_MAX);
+    buf_init(&folder, SYMBOL_SIZE_MAX);
+    if (root)
+        buf_text(&folder, root);
+    else if (slash)
+        buf_put(&folder, path, (size_t)(slash - path));
+    else
+        buf_text(&folder, ".");
+    enum err err = os_file_read(path, &elf);
+    const char *problem = err ? "\"symbols\" cannot be read" : NULL;
+    if (!err)
+        err = folder.err ? folder.err
+                         : dap_lines_add(&dap->lines, buf_bytes(&elf), program,
+                                         buf_string(&folder));
+    if (err && !problem)
+        problem = err == ERR_not_found ? "\"symbols\" has no line table: link with -g"
+                  : err == ERR_usage   ? "\"symbols\" is no OUT.dbg of lockstep link -g"
+                                       : err_text(err);
+    buf_fini(&elf);
+    buf_fini(&folder);
+    return problem;
+}
+
+/* "symbols": FILE, or a list of them, of program 0 and on; "" for none. */
+static const char *open_symbols(struct dap *dap, struct json_object *arguments)
+{
+    struct json_object *list = NULL;
+    const char *problem = NULL, *root = dap_text(arguments, "sourceRoot");
+    const char *path = dap_text(arguments, "symbols");
+    dap_lines_free(&dap->lines);
+    dap_lines_init(&dap->lines);
+    if (path)
+        problem = add_symbols(dap, path, 0, root);
+    (void)json_object_object_get_ex(arguments, "symbols", &list);
+    if (!json_object_is_type(list, json_type_array))
+        list = NULL;
+    for (size_t k = 0; list && !problem && k < json_object_array_length(list); k++) {
+        path = json_object_get_string(json_object_array_get_idx(list, k));
+        if (k == PROGRAM_MAX)
+            problem = "there are too many \"symbols\"";
+        else if (path && *path)
+            problem = add_symbols(dap, path, (uint32_t)k, root);
+    }
+    if (problem) {
+        dap_lines_free(&dap->lines);
+        dap_lines_init(&dap->lines);
+    }
+    return problem;
+}
+
 /* ---- the requests that begin and end ---- */
 
 static void send_initialized(struct dap *dap, struct dap_request *request)
@@ -166,7 +230,9 @@ static void launch(struct dap_request *request)
         request->error = "a trace is open already";
     else if (!dap->timeline && !path)
         request->error = "which trace? give \"trace\": FILE";
-    else if (path)
+    else
+        request->error = open_symbols(dap, request->arguments);
+    if (!request->error && path)
         request->error = open_trace(dap, path);
     if (!request->error)
         request->then = send_initialized;
@@ -317,6 +383,7 @@ int dap_run(struct cli *cli, const char *path, int in, int out)
     struct dap dap = {.cli = cli, .stop_on_entry = true};
     const char *problem = NULL;
     dap_wire_init(&dap.wire, in, out);
+    dap_lines_init(&dap.lines);
     dap.waiting = json_object_new_array();
     if (path)
         problem = open_trace(&dap, path);
@@ -333,6 +400,7 @@ int dap_run(struct cli *cli, const char *path, int in, int out)
     int status = problem ? CLI_UNKNOWN : report(cli, &dap);
     close_trace(&dap);
     dap_stops_free(&dap.stops);
+    dap_lines_free(&dap.lines);
     json_object_put(dap.waiting);
     dap_wire_fini(&dap.wire);
     return status;

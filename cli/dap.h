@@ -5,8 +5,10 @@
  *
  *   dap_wire.c     framing: Content-Length, JSON, hostile clients
  *   dap_listing.c  the program as text: lines and addresses
+ *   dap_lines.c    the line table of debug information
  *   dap_stops.c    breakpoints
  *   dap_run.c      going forwards and backwards
+ *   dap_step.c     the same by lines of the source
  *   dap_look.c     frames, registers, memory, disassembly
  *   dap.c          the session and the table of requests
  *
@@ -17,6 +19,7 @@
 #define CLI_DAP_H
 
 #include "cli/cli.h"
+#include "cli/dap_lines.h"
 #include "replay/sink_file.h"
 #include "replay/query.h"
 #include "replay/timeline.h"
@@ -114,8 +117,12 @@ struct dap_hits {
     uint64_t count;
 };
 
+/* A line may have several addresses: then the first one has hits and id of all. */
 struct dap_break {
     uint64_t address;
+    bool used;       /* else the place is free: ids do not move */
+    uint32_t first;  /* where in the list the first one of the line is */
+    uint32_t source; /* of a line: 0 the listing, else a file from 1 */
     struct dap_condition condition;
     struct dap_hits hits;
     uint64_t hit_count; /* in this run */
@@ -137,6 +144,7 @@ struct dap {
     struct replay_timeline *timeline; /* NULL: no trace is open */
     struct replay_query query;
     struct dap_listing listing;
+    struct dap_lines lines; /* empty: no debug information was given */
     struct dap_stops stops;
     bool stop_on_entry;
     bool ended; /* disconnect */
@@ -156,6 +164,9 @@ struct dap_request {
 /* Run a session until the client leaves.  `path` NULL: the client says which trace.
  * CLI_YES, or CLI_UNKNOWN after a message. */
 int dap_run(struct cli *cli, const char *path, int in, int out);
+
+/* Has the client something to say that ends a run?  Its requests wait. */
+bool dap_interrupted(struct dap *dap);
 
 /* Arguments of a request: text or NULL; a number or `otherwise`; the text of a memory
  * reference as a number. */
@@ -214,10 +225,31 @@ void dap_step_out(struct dap_request *request);
 void dap_step_back(struct dap_request *request);
 void dap_goto_targets(struct dap_request *request);
 void dap_goto(struct dap_request *request);
+/* Run forwards to one of these addresses, with the stack at least this high, or to a
+ * stop of the user's.  True: to one of the addresses; false: the client has been told.
+ */
+bool dap_run_to(struct dap *dap, const uint64_t *address, size_t count,
+                uint64_t sp_least);
+/* Run backwards to an address, likewise. */
+bool dap_run_back_to(struct dap *dap, uint64_t address, uint64_t sp_least);
+/* Why it stopped, in the protocol's words. */
+void dap_tell(struct dap *dap, enum err err, enum replay_end_kind end,
+              const struct replay_stop *stop, bool backwards);
+bool dap_is_call(const struct dap *dap, uint64_t address);
+/* The instruction behind the one at `address`, and the one in front of it. */
+bool dap_address_behind(const struct dap *dap, uint64_t address, uint64_t *ret_address);
+bool dap_address_before(const struct dap *dap, uint64_t address, uint64_t *ret_address);
 void dap_send_stopped(struct dap *dap, const char *reason, const char *text,
                       int64_t breakpoint);
 /* Go to a position as people type it; a message, or NULL. */
 const char *dap_seek(struct dap *dap, const char *position);
+
+/* dap_step.c */
+/* Is this step to be one of lines: does the client want it, and is the guest in one? */
+bool dap_steps_lines(const struct dap_request *request);
+void dap_step_line_in(struct dap *dap, struct dap_request *request);
+void dap_step_line_over(struct dap *dap, struct dap_request *request);
+void dap_step_line_back(struct dap *dap, struct dap_request *request);
 
 /* dap_look.c */
 void dap_threads(struct dap_request *request);

@@ -48,18 +48,33 @@ static struct json_object *listing_source(void)
     return source;
 }
 
+static struct json_object *file_source(const struct dap *dap, uint32_t file)
+{
+    const char *path = dap_lines_file_at(&dap->lines, file)->path;
+    const char *slash = strrchr(path, '/');
+    struct json_object *source = json_object_new_object();
+    dap_put_text(source, "name", slash ? slash + 1 : path);
+    dap_put_text(source, "path", path);
+    return source;
+}
+
 static void add_frame(const struct dap *dap, struct json_object *list, uint64_t pc)
 {
     char name[32];
     uint32_t line = dap_listing_line(&dap->listing, pc);
+    const struct dap_row *row = dap_lines_find(&dap->lines, pc);
     struct json_object *frame = json_object_new_object();
+    if (row && row->line)
+        line = row->line;
     (void)snprintf(name, sizeof name, "0x%" PRIx64, pc);
     dap_put_number(frame, "id", DAP_FRAME + (int64_t)json_object_array_length(list));
     dap_put_text(frame, "name", name);
     dap_put_number(frame, "line", line);
     dap_put_number(frame, "column", line ? 1 : 0);
     dap_put_address(frame, "instructionPointerReference", pc);
-    if (line)
+    if (row && row->line)
+        (void)json_object_object_add(frame, "source", file_source(dap, row->file));
+    else if (line)
         (void)json_object_object_add(frame, "source", listing_source());
     (void)json_object_array_add(list, frame);
 }
@@ -426,5 +441,8 @@ void dap_loaded_sources(struct dap_request *request)
     struct json_object *list = json_object_new_array();
     if (request->dap->listing.count)
         (void)json_object_array_add(list, listing_source());
+    const struct dap *dap = request->dap;
+    for (uint32_t file = 0; file < dap_lines_file_count(&dap->lines); file++)
+        (void)json_object_array_add(list, file_source(dap, file));
     add_list(request, "sources", list);
 }

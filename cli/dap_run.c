@@ -29,9 +29,8 @@ void dap_send_stopped(struct dap *dap, const char *reason, const char *text,
     dap_send_event(dap, "stopped", body);
 }
 
-/* Why it stopped, in the protocol's words. */
-static void tell(struct dap *dap, enum err err, enum replay_end_kind end,
-                 const struct replay_stop *stop, bool backwards)
+void dap_tell(struct dap *dap, enum err err, enum replay_end_kind end,
+              const struct replay_stop *stop, bool backwards)
 {
     if (err && err != ERR_interrupted)
         dap_send_stopped(dap, "exception", err_text(err), 0);
@@ -81,7 +80,7 @@ static void run(struct dap *dap, bool backwards)
     if (!err)
         err = backwards ? replay_timeline_backward(dap->timeline, &how, &end, &stop)
                         : replay_timeline_forward(dap->timeline, &how, &end, &stop);
-    tell(dap, err, end, &stop, backwards);
+    dap_tell(dap, err, end, &stop, backwards);
 }
 
 static void run_on(struct dap *dap, struct dap_request *request)
@@ -115,7 +114,7 @@ static void step(struct dap *dap, bool backwards)
     bool moved = false;
     enum err err = backwards ? replay_timeline_step_back(dap->timeline, &moved)
                              : replay_timeline_step(dap->timeline, &moved);
-    tell(dap, err, moved ? REPLAY_AT_LIMIT : REPLAY_AT_EDGE, NULL, backwards);
+    dap_tell(dap, err, moved ? REPLAY_AT_LIMIT : REPLAY_AT_EDGE, NULL, backwards);
 }
 
 static void step_one(struct dap *dap, struct dap_request *request)
@@ -132,12 +131,12 @@ static void step_one_back(struct dap *dap, struct dap_request *request)
 
 void dap_step_in(struct dap_request *request)
 {
-    request->then = step_one;
+    request->then = dap_steps_lines(request) ? dap_step_line_in : step_one;
 }
 
 void dap_step_back(struct dap_request *request)
 {
-    request->then = step_one_back;
+    request->then = dap_steps_lines(request) ? dap_step_line_back : step_one_back;
 }
 
 /* ---- over a call, and out of one ---- */
@@ -147,6 +146,7 @@ void dap_step_back(struct dap_request *request)
 struct landing {
     struct dap *dap;
     uint64_t sp_least;
+    bool backwards;
 };
 
 static bool accept_landing(void *self, const struct replay_stop *stop)
@@ -155,30 +155,53 @@ static bool accept_landing(void *self, const struct replay_stop *stop)
     struct dap *dap = landing->dap;
     const struct replay_guest_ops *ops = dap->debug.guest.ops;
     if (stop->kind != REPLAY_STOP_BREAK ||
-        dap_stops_accept(dap, dap_register(dap, ops->pc_reg), false))
+        dap_stops_accept(dap, dap_register(dap, ops->pc_reg), landing->backwards))
         return true;
     return dap_register(dap, ops->sp_reg) >= landing->sp_least;
+}
+
+static bool land(struct dap *dap, const uint64_t *address, size_t count,
+                 uint64_t sp_least, bool backwards)
+{
+    enum replay_end_kind end = REPLAY_AT_LIMIT;
+    struct replay_stop stop = {0};
+    struct landing landing = {dap, sp_least, backwards};
+    struct replay_run how = {
+        .limit = backwards ? (struct replay_time){0} : REPLAY_TIME_NEVER,
+        .accept = accept_landing,
+        .accept_self = &landing,
+    };
+    enum err err = dap_stops_apply(dap, address, count);
+    if (!err)
+        err = backwards ? replay_timeline_backward(dap->timeline, &how, &end, &stop)
+                        : replay_timeline_forward(dap->timeline, &how, &end, &stop);
+    if (!err && end == REPLAY_AT_STOP && stop.kind == REPLAY_STOP_BREAK &&
+        !dap_stops_id(dap, dap_register(dap, dap->debug.guest.ops->pc_reg)))
+        return true;
+    dap_tell(dap, err, end, &stop, backwards);
+    return false;
+}
+
+bool dap_run_to(struct dap *dap, const uint64_t *address, size_t count,
+                uint64_t sp_least)
+{
+    return land(dap, address, count, sp_least, false);
+}
+
+bool dap_run_back_to(struct dap *dap, uint64_t address, uint64_t sp_least)
+{
+    return land(dap, &address, 1, sp_least, true);
 }
 
 static void run_to(struct dap *dap, const uint64_t *address, size_t count,
                    uint64_t sp_least)
 {
-    enum replay_end_kind end = REPLAY_AT_LIMIT;
-    struct replay_stop stop = {0};
-    struct landing landing = {dap, sp_least};
-    struct replay_run how = {
-        .limit = REPLAY_TIME_NEVER, .accept = accept_landing, .accept_self = &landing};
     dap_stops_begin(dap);
-    enum err err = dap_stops_apply(dap, address, count);
-    if (!err)
-        err = replay_timeline_forward(dap->timeline, &how, &end, &stop);
-    if (!err && end == REPLAY_AT_STOP && stop.kind == REPLAY_STOP_BREAK &&
-        !dap_stops_id(dap, dap_register(dap, dap->debug.guest.ops->pc_reg)))
-        end = REPLAY_AT_LIMIT; /* where the step was to lead */
-    tell(dap, err, end, &stop, false);
+    if (dap_run_to(dap, address, count, sp_least))
+        dap_tell(dap, ERR_ok, REPLAY_AT_LIMIT, NULL, false);
 }
 
-static bool is_call(const struct dap *dap, uint64_t address)
+bool dap_is_call(const struct dap *dap, uint64_t address)
 {
     struct bytes word = dap_listing_word(&dap->listing, address);
     static const char call[] = "load_imm_jump"; /* and load_imm_jump_ind */
@@ -186,12 +209,16 @@ static bool is_call(const struct dap *dap, uint64_t address)
     return word.size >= size && memcmp(word.data, call, size) == 0;
 }
 
-/* Behind the instruction at `address`: the next line. */
-static bool address_behind(const struct dap *dap, uint64_t address,
-                           uint64_t *ret_address)
+bool dap_address_behind(const struct dap *dap, uint64_t address, uint64_t *ret_address)
 {
     uint32_t line = dap_listing_line(&dap->listing, address);
     return dap_listing_address(&dap->listing, line + 1, ret_address);
+}
+
+bool dap_address_before(const struct dap *dap, uint64_t address, uint64_t *ret_address)
+{
+    uint32_t line = dap_listing_line(&dap->listing, address);
+    return line > 1 && dap_listing_address(&dap->listing, line - 1, ret_address);
 }
 
 static void step_over(struct dap *dap, struct dap_request *request)
@@ -199,7 +226,7 @@ static void step_over(struct dap *dap, struct dap_request *request)
     (void)request;
     const struct replay_guest_ops *ops = dap->debug.guest.ops;
     uint64_t behind, pc = dap_register(dap, ops->pc_reg);
-    if (is_call(dap, pc) && address_behind(dap, pc, &behind))
+    if (dap_is_call(dap, pc) && dap_address_behind(dap, pc, &behind))
         run_to(dap, &behind, 1, dap_register(dap, ops->sp_reg));
     else
         step(dap, false);
@@ -207,7 +234,7 @@ static void step_over(struct dap *dap, struct dap_request *request)
 
 void dap_next(struct dap_request *request)
 {
-    request->then = step_over;
+    request->then = dap_steps_lines(request) ? dap_step_line_over : step_over;
 }
 
 /* Every place that a call returns to, in `ret_sites`. */
@@ -217,7 +244,7 @@ static enum err return_sites(const struct dap *dap, struct buf *ret_sites)
     buf_init(ret_sites, (size_t)1 << 26);
     for (uint32_t line = 1; dap_listing_address(&dap->listing, line, &address);
          line++) {
-        if (is_call(dap, address) &&
+        if (dap_is_call(dap, address) &&
             dap_listing_address(&dap->listing, line + 1, &behind))
             buf_put(ret_sites, &behind, sizeof behind);
     }

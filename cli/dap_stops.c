@@ -48,8 +48,9 @@ int64_t dap_stops_id(const struct dap *dap, uint64_t address)
 {
     for (unsigned k = 0; k < DAP_STOP_SOURCES; k++) {
         for (size_t at = 0; at < break_count(dap, k); at++) {
-            if (breaks_of(dap, k)[at].address == address)
-                return id_of(k, at);
+            const struct dap_break *b = &breaks_of(dap, k)[at];
+            if (b->used && b->address == address)
+                return id_of(k, b->first);
         }
     }
     return 0;
@@ -69,10 +70,12 @@ bool dap_stops_accept(struct dap *dap, uint64_t address, bool backwards)
     for (unsigned k = 0; k < DAP_STOP_SOURCES; k++) {
         for (size_t at = 0; at < break_count(dap, k); at++) {
             struct dap_break *b = &breaks_of(dap, k)[at];
-            if (b->address != address || !dap_condition_holds(dap, &b->condition))
+            if (!b->used || b->address != address ||
+                !dap_condition_holds(dap, &b->condition))
                 continue;
+            struct dap_break *first = &breaks_of(dap, k)[b->first];
             /* Backwards stretches are searched forwards: there is no order to count. */
-            accepted |= backwards || dap_hits_hold(&b->hits, ++b->hit_count);
+            accepted |= backwards || dap_hits_hold(&b->hits, ++first->hit_count);
         }
     }
     return accepted;
@@ -98,8 +101,10 @@ enum err dap_stops_apply(struct dap *dap, const uint64_t *extra, size_t extra_co
     struct dap_stops *stops = &dap->stops;
     buf_init(&all, (size_t)1 << 26);
     for (unsigned k = 0; k < DAP_STOP_SOURCES; k++) {
-        for (size_t at = 0; at < break_count(dap, k); at++)
-            buf_put(&all, &breaks_of(dap, k)[at].address, sizeof(uint64_t));
+        for (size_t at = 0; at < break_count(dap, k); at++) {
+            if (breaks_of(dap, k)[at].used)
+                buf_put(&all, &breaks_of(dap, k)[at].address, sizeof(uint64_t));
+        }
     }
     buf_put(&all, extra, extra_count * sizeof *extra);
     enum err err = all.err;
@@ -144,24 +149,120 @@ static struct json_object *answers_begin(struct dap_request *request)
     return answers;
 }
 
-/* Take a breakpoint in, or say why not. */
-static struct json_object *take(struct dap *dap, enum dap_stop_source source,
-                                const struct json_object *item, uint64_t address)
+/* Where the next breakpoint goes: a free place, or behind the others. */
+static size_t free_place(const struct dap *dap, enum dap_stop_source kind)
 {
-    struct dap_break b = {.address = address};
+    size_t at = 0, count = break_count(dap, kind);
+    while (at < count && breaks_of(dap, kind)[at].used)
+        at++;
+    return at;
+}
+
+static void put_break(struct dap *dap, enum dap_stop_source kind, size_t at,
+                      const struct dap_break *b)
+{
+    if (at == break_count(dap, kind))
+        buf_put(&dap->stops.list[kind], b, sizeof *b);
+    else
+        breaks_of(dap, kind)[at] = *b;
+}
+
+/* What a request says about a breakpoint; or the reason why it makes none. */
+static const char *parse(const struct dap *dap, const struct json_object *item,
+                         struct dap_break *ret_break)
+{
     const char *condition = dap_text(item, "condition");
     const char *hits = dap_text(item, "hitCondition");
-    struct buf *buf = &dap->stops.list[source];
-    size_t at = break_count(dap, source);
+    *ret_break = (struct dap_break){.used = true};
+    if (condition && condition[0] &&
+        !dap_condition_parse(dap, condition, &ret_break->condition))
+        return "a condition is A OP B: registers, numbers, *ADDRESS, icount";
+    if (hits && hits[0] && !dap_hits_parse(hits, &ret_break->hits))
+        return "a hit condition is N, % N, or a comparison such as >= N";
+    return NULL;
+}
+
+/* Take a breakpoint in, or say why not. */
+static struct json_object *take(struct dap *dap, enum dap_stop_source kind,
+                                const struct json_object *item, uint64_t address)
+{
+    struct dap_break b;
+    const char *problem = parse(dap, item, &b);
+    size_t at = free_place(dap, kind);
     if (at == DAP_STOP_MAX)
         return answer(0, "there are too many breakpoints");
-    if (condition && condition[0] && !dap_condition_parse(dap, condition, &b.condition))
-        return answer(0, "a condition is A OP B: registers, numbers, *ADDRESS, icount");
-    if (hits && hits[0] && !dap_hits_parse(hits, &b.hits))
-        return answer(0, "a hit condition is N, % N, or a comparison such as >= N");
-    buf_put(buf, &b, sizeof b);
-    struct json_object *object = answer(id_of(source, at), NULL);
+    if (problem)
+        return answer(0, problem);
+    b.address = address;
+    b.first = (uint32_t)at;
+    put_break(dap, kind, at, &b);
+    struct json_object *object = answer(id_of(kind, at), NULL);
     dap_put_address(object, "instructionReference", address);
+    return object;
+}
+
+/* ---- by line ---- */
+
+/* Those of one source: a request replaces them. */
+static void drop_source(struct dap *dap, uint32_t source)
+{
+    for (size_t at = 0; at < break_count(dap, DAP_BY_LINE); at++) {
+        struct dap_break *b = &breaks_of(dap, DAP_BY_LINE)[at];
+        b->used &= b->source != source;
+    }
+}
+
+/* All places of one breakpoint, which was one too many. */
+static void drop_line(struct dap *dap, uint32_t first)
+{
+    for (size_t at = 0; at < break_count(dap, DAP_BY_LINE); at++) {
+        struct dap_break *b = &breaks_of(dap, DAP_BY_LINE)[at];
+        b->used &= b->first != first;
+    }
+}
+
+static struct json_object *take_listing_line(struct dap *dap,
+                                             const struct json_object *item)
+{
+    uint64_t address;
+    int64_t line = dap_number(item, "line", 0);
+    if (line < 1 || line > UINT32_MAX ||
+        !dap_listing_address(&dap->listing, (uint32_t)line, &address))
+        return answer(0, "there is no instruction in this line");
+    struct json_object *object = take(dap, DAP_BY_LINE, item, address);
+    dap_put_number(object, "line", line);
+    return object;
+}
+
+/* All places of the line, or of the next one that has code. */
+static struct json_object *take_line(struct dap *dap, const struct json_object *item,
+                                     uint32_t file)
+{
+    struct dap_break b;
+    uint64_t address;
+    uint32_t mark = 0, found = 0;
+    const char *problem = parse(dap, item, &b);
+    int64_t wanted = dap_number(item, "line", 0);
+    uint32_t line = wanted > 0 && wanted <= UINT32_MAX
+                        ? dap_lines_next(&dap->lines, file, (uint32_t)wanted)
+                        : 0;
+    if (problem || !line)
+        return answer(0, problem ? problem : "there is no code in or behind this line");
+    b.source = file + 1;
+    while (dap_lines_mark(&dap->lines, file, line, &mark, &address)) {
+        size_t at = free_place(dap, DAP_BY_LINE);
+        if (at == DAP_STOP_MAX) {
+            drop_line(dap, found ? b.first : DAP_STOP_MAX);
+            return answer(0, "there are too many breakpoints");
+        }
+        b.first = found++ ? b.first : (uint32_t)at;
+        b.address = address;
+        put_break(dap, DAP_BY_LINE, at, &b);
+    }
+    struct json_object *object = answer(id_of(DAP_BY_LINE, b.first), NULL);
+    dap_put_address(object, "instructionReference",
+                    breaks_of(dap, DAP_BY_LINE)[b.first].address);
+    dap_put_number(object, "line", line);
     return object;
 }
 
@@ -171,23 +272,20 @@ void dap_set_breakpoints(struct dap_request *request)
     struct json_object *source = NULL, *list = list_of(request, "breakpoints");
     struct json_object *answers = answers_begin(request);
     (void)json_object_object_get_ex(request->arguments, "source", &source);
-    bool ours = dap_number(source, "sourceReference", 0) == DAP_SOURCE;
-    if (ours)
+    const char *path = dap_text(source, "path");
+    uint32_t file = 0;
+    bool is_listing = dap_number(source, "sourceReference", 0) == DAP_SOURCE;
+    bool is_file = !is_listing && path && dap_lines_file(&dap->lines, path, &file);
+    if (!dap->stops.list[DAP_BY_LINE].size_max)
         empty(&dap->stops.list[DAP_BY_LINE], sizeof(struct dap_break));
+    if (is_listing || is_file)
+        drop_source(dap, is_file ? file + 1 : 0);
     for (size_t k = 0; list && k < json_object_array_length(list); k++) {
-        uint64_t address;
         struct json_object *item = json_object_array_get_idx(list, k);
-        int64_t line = dap_number(item, "line", 0);
-        struct json_object *object;
-        if (!ours) {
-            object = answer(0, "this trace knows no such source");
-        } else if (line < 1 || line > UINT32_MAX ||
-                   !dap_listing_address(&dap->listing, (uint32_t)line, &address)) {
-            object = answer(0, "there is no instruction in this line");
-        } else {
-            object = take(dap, DAP_BY_LINE, item, address);
-            dap_put_number(object, "line", line);
-        }
+        struct json_object *object = is_listing ? take_listing_line(dap, item)
+                                     : is_file
+                                         ? take_line(dap, item, file)
+                                         : answer(0, "this trace knows no such source");
         (void)json_object_array_add(answers, object);
     }
 }

@@ -279,6 +279,149 @@ answer 11 '"presentationHint":"invalid"'
 answer 11 '"instruction":"add_imm_64 sp, sp, -24"'
 answer 12 'does not know the request'
 
+# ---- lines of C: breakpoints, steps, and their way back ----
+"$lockstep" link -q -g -f spi -o "$dir/debug.pvm" corpus/link/debug.o 2>"$dir/err" &&
+    "$lockstep" record -q --reg a0=3 -o "$dir/debug.lks" pvm "$dir/debug.pvm" ||
+    complain "no trace of debug.o: $(cat "$dir/err")"
+frame_line() # REQUEST LINE: the innermost frame is in this line of debug.c
+{
+    answer "$1" '"path":"'"$dir/debug.c"'"'
+    answer "$1" '"line":'"$2"','
+}
+ask launch '{"trace":"'"$dir/debug.lks"'","symbols":"'"$dir/debug.pvm.dbg"'"}'
+ask loadedSources
+ask stackTrace '{"threadId":1}'
+ask setBreakpoints '{"source":{"path":"'"$dir/debug.c"'"},"breakpoints":[{"line":34},{"line":42},{"line":36,"condition":"a0 ="}]}'
+ask continue '{"threadId":1}'
+ask stackTrace '{"threadId":1}'
+ask next '{"threadId":1}'
+ask stackTrace '{"threadId":1}'
+ask stepIn '{"threadId":1}'
+ask stackTrace '{"threadId":1}'
+ask stepBack '{"threadId":1}'
+ask stackTrace '{"threadId":1}'
+ask stepIn '{"threadId":1}'
+ask stackTrace '{"threadId":1}'
+ask stepBack '{"threadId":1}'
+ask stackTrace '{"threadId":1}'
+ask next '{"threadId":1}'
+ask stackTrace '{"threadId":1}'
+ask stepBack '{"threadId":1}'
+ask stackTrace '{"threadId":1}'
+ask stepBack '{"threadId":1}'
+ask stackTrace '{"threadId":1}'
+ask stepIn '{"threadId":1,"granularity":"instruction"}'
+ask stackTrace '{"threadId":1}'
+ask disconnect
+session 0
+answer 2 '"path":"'"$dir/debug.c"'"'
+answer 3 '"sourceReference":1'
+answer 4 '"verified":true,"id":1,"instructionReference":"0x100000029","line":35'
+answer 4 'there is no code in or behind this line'
+answer 4 'a condition is A OP B'
+event 1 '"hitBreakpointIds":[1]'
+frame_line 6 35
+frame_line 8 36
+frame_line 10 24
+frame_line 12 36
+frame_line 14 24
+frame_line 16 36
+frame_line 18 37
+frame_line 20 36
+frame_line 22 35
+frame_line 24 35
+
+# ---- out of a function by lines, into the middle of a line; and backwards over a call ----
+ask launch '{"trace":"'"$dir/debug.lks"'","symbols":"'"$dir/debug.pvm.dbg"'"}'
+ask setInstructionBreakpoints '{"breakpoints":[{"instructionReference":"0x10000001f"}]}'
+ask continue '{"threadId":1}'
+ask setInstructionBreakpoints '{"breakpoints":[]}'
+ask stackTrace '{"threadId":1}'
+ask next '{"threadId":1}'
+ask stackTrace '{"threadId":1}'
+ask next '{"threadId":1}'
+ask stackTrace '{"threadId":1}'
+ask stepBack '{"threadId":1}'
+ask stackTrace '{"threadId":1}'
+ask setBreakpoints '{"source":{"path":"'"$dir/debug.c"'"},"breakpoints":[{"line":24}]}'
+ask next '{"threadId":1}'
+ask stackTrace '{"threadId":1}'
+ask disconnect
+session 0
+frame_line 5 26
+frame_line 7 37
+frame_line 9 38
+frame_line 11 37
+answer 11 '"instructionPointerReference":"0x100000042"'
+event 5 '"hitBreakpointIds":[1]'
+frame_line 14 24
+
+# ---- all places of a line have one id and one count; each file its own breakpoints ----
+ask launch '{"trace":"'"$dir/debug.lks"'","symbols":["'"$dir/debug.pvm.dbg"'"],"sourceRoot":"/src"}'
+ask setBreakpoints '{"source":{"path":"/src/debug.c"},"breakpoints":[{"line":25,"hitCondition":"4"}]}'
+ask setBreakpoints '{"source":{"sourceReference":1},"breakpoints":[{"line":1}]}'
+ask setBreakpoints '{"source":{"sourceReference":1},"breakpoints":[]}'
+ask continue '{"threadId":1}'
+ask stackTrace '{"threadId":1}'
+ask setBreakpoints '{"source":{"path":"/elsewhere/debug.c"},"breakpoints":[]}'
+ask continue '{"threadId":1}'
+ask disconnect
+session 0
+answer 2 '"verified":true,"id":1,'
+event 1 '"hitBreakpointIds":[1]'
+answer 6 '"path":"/src/debug.c"'
+answer 6 '"line":25,'
+answer 6 '"instructionPointerReference":"0x100000019"'
+event 2 'the end of the recording'
+
+# ---- a loop in one line is one step, and one back ----
+if command -v clang-19 >/dev/null; then
+    cat >"$dir/loop.c" <<'END'
+#include "pvm.h"
+static volatile uint64_t n = 7, sum;
+static void main_(void)
+{
+    sum = 1;
+    do sum = sum * 3 + n; while (--n);
+    sum++;
+}
+PVM_EXPORT(0, main_);
+END
+    "$lockstep" cc -q -g -O1 -f spi --lib=corpus/pvm/lib -o "$dir/loop.pvm" \
+        "$dir/loop.c" &&
+        "$lockstep" record -q -o "$dir/loop.lks" pvm "$dir/loop.pvm" ||
+        complain 'no trace of a loop'
+    ask launch '{"trace":"'"$dir/loop.lks"'","symbols":"'"$dir/loop.pvm.dbg"'"}'
+    ask setBreakpoints '{"source":{"path":"'"$dir/loop.c"'"},"breakpoints":[{"line":5}]}'
+    ask continue '{"threadId":1}'
+    ask next '{"threadId":1}'
+    ask stackTrace '{"threadId":1}'
+    ask next '{"threadId":1}'
+    ask stackTrace '{"threadId":1}'
+    ask stepBack '{"threadId":1}'
+    ask stackTrace '{"threadId":1}'
+    ask stepBack '{"threadId":1}'
+    ask stackTrace '{"threadId":1}'
+    ask disconnect
+    session 0
+    answer 5 '"line":6,'
+    answer 7 '"line":7,'
+    answer 9 '"line":6,'
+    answer 11 '"line":5,'
+else
+    echo 'no clang-19: the loop in one line is skipped'
+fi
+
+# ---- debug information that is none ----
+ask launch '{"trace":"'"$dir/debug.lks"'","symbols":"'"$dir/none"'"}'
+ask launch '{"trace":"'"$dir/debug.lks"'","symbols":"'"$dir/debug.pvm"'"}'
+ask launch '{"trace":"'"$dir/debug.lks"'","symbols":"corpus/link/got.o"}'
+ask disconnect
+session 0
+answer 1 'cannot be read'
+answer 2 'is no OUT.dbg'
+answer 3 'has no line table'
+
 # ---- what cannot be ----
 ask stackTrace
 ask launch
