@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "pvm/pvm.h"
+#include "trace/ledger.h"
 #include "trace/trace.h"
 
 #include <stdbool.h>

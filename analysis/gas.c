@@ -10,6 +10,7 @@
  * gap, where the boundary event is missing, the beginning is the end less the path.
  */
 #include "analysis/internal.h"
+#include "trace/ledger.h"
 
 #include <string.h>
 

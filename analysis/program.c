@@ -3,6 +3,7 @@
  * A program of a trace, ready to be asked: where is its code, which block is it in.
  */
 #include "analysis/internal.h"
+#include "trace/ledger.h"
 
 #include <string.h>
 

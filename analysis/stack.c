@@ -8,6 +8,7 @@
  * that returns still match.
  */
 #include "analysis/internal.h"
+#include "trace/ledger.h"
 
 #include <string.h>
 

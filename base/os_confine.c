@@ -11,6 +11,20 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define LEAK_CHECKED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define LEAK_CHECKED 1
+#endif
+#endif
+
+#ifdef LEAK_CHECKED
+#include <sanitizer/lsan_interface.h>
+#else
+#define __lsan_do_leak_check() (void)0
+#endif
+
 /* Numbers and layouts of <linux/landlock.h>, which older systems have in part. */
 enum {
     CREATE_RULESET = 444,
@@ -72,6 +86,7 @@ enum err os_confine_files(const int *folders, size_t count)
     int ruleset = (int)syscall(CREATE_RULESET, &rules, sizeof rules, 0);
     if (ruleset < 0)
         return ERR_unsupported;
+    __lsan_do_leak_check(); /* of sanitized builds; at the end it would need /proc */
     enum err err = add_folders(ruleset, rules.handled & ~never, folders, count);
     if (!err && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
                  syscall(RESTRICT_SELF, ruleset, 0) != 0))

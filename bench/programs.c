@@ -111,8 +111,11 @@ static void state_reset(struct bench_machine *machine, struct pvm_mem *mem)
 void bench_machine_reset(struct bench_machine *machine)
 {
     const struct pvm_container *c = &machine->row->container;
-    os_discard(machine->reservation, PVM_MEM_RESERVE_SIZE);
-    struct pvm_mem *mem = pvm_mem_init(machine->reservation);
+    struct pvm_mem *mem = machine->state.mem;
+    if (!mem || !pvm_mem_reset(mem)) {
+        os_discard(machine->reservation, PVM_MEM_RESERVE_SIZE);
+        mem = pvm_mem_init(machine->reservation);
+    }
     for (uint32_t i = 0; i < c->region_count; i++) {
         const struct pvm_region *r = &c->region[i];
         if (pvm_mem_map(mem, r->start, r->size, r->access, r->data))

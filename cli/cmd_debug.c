@@ -364,8 +364,8 @@ static enum err write_init(struct session *s)
     struct buf text;
     buf_init(&text, 65536);
     (void)snprintf(s->init, sizeof s->init, "%s/init.gdb", s->folder);
-    buf_text(&text, "set confirm off\nset pagination off\n"
-                    "set remotetimeout 600\n" /* the first pass takes its time */
+    /* A seek is a long time without an answer; gdb would give up after six seconds. */
+    buf_text(&text, "set remotetimeout 3600\nset confirm off\nset pagination off\n"
                     "set startup-with-shell off\n"
                     "define seek\nmonitor check $arg0\nstarti $arg0\nend\n"
                     "document seek\nGo to a position: N, e:N, g:N, out:N, N%, start, "

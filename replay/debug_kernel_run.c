@@ -8,6 +8,7 @@
  */
 #include "replay/debug_kernel.h"
 
+#include "trace/ledger.h"
 #include "trace/trace.h"
 
 #include <stdlib.h>

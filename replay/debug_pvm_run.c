@@ -10,6 +10,7 @@
 #include "replay/debug_pvm.h"
 
 #include "base/hash.h"
+#include "trace/ledger.h"
 
 #include <stdlib.h>
 #include <string.h>

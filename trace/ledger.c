@@ -4,6 +4,7 @@
  * the block table along it [5.4].
  */
 #include "trace/internal.h"
+#include "trace/ledger.h"
 
 enum { BIT_COUNT_MAX = 65536, TARGET_COUNT_MAX = 4096, EXTRA_COUNT_MAX = 2048 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * trace/ledger.h - the gas ledger: what a trace tells of charges and of the path
- * (trace-replay.md 5).  trace/trace.h includes it.
+ * (trace-replay.md 5).
  */
 #ifndef TRACE_LEDGER_H
 #define TRACE_LEDGER_H

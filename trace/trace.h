@@ -716,6 +716,4 @@ ERR_MUST_CHECK enum err trace_validate(struct bytes payload,
                                        uint32_t record_count, uint64_t blob0,
                                        size_t *fault_offset);
 
-#include "trace/ledger.h"
-
 #endif

@@ -2,6 +2,7 @@
  *
  * `verify`, second pass: rules between events, blobs, lists, and the gas ledger.
  */
+#include "trace/ledger.h"
 #include "trace/verify.h"
 
 enum {

@@ -27,14 +27,7 @@ module()
     rm -rf "$folder/module"
     mkdir -p "$folder/module"
     cp "$top"/v86fs/guest-linux/*.[ch] "$top/v86fs/guest-linux/Kbuild" "$folder/module/"
-    # These two variables are Debian's own and change what kbuild does.
-    env -u DEB_BUILD_ARCH -u DEB_HOST_ARCH make -s \
-        -C "$root/usr/src/linux-headers-$release" M="$folder/module" \
-        KCFLAGS='-Wall -Werror' modules >"$folder/module.log" 2>&1 || {
-        cat "$folder/module.log" >&2
-        echo "guest: the module does not build" >&2
-        exit 1
-    }
+    sh "$here/module.sh" "$folder" "$folder/module"
     strip -g -o "$folder/v86fs.ko" "$folder/module/v86fs.ko"
 }
 

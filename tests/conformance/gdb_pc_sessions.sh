@@ -370,6 +370,12 @@ monitor when
 END
 says 'is no position here' '^icount 0 sub 0'
 
+# gdb waits for a seek that takes minutes.
+pc long-seek <<'END'
+show remotetimeout
+END
+says 'is 3600'
+
 pc fence <<'END'
 break fill
 continue

@@ -7,6 +7,7 @@
 #include "analysis/progen.h"
 
 #include "base/os.h"
+#include "trace/ledger.h"
 #include "trace/trace.h"
 #include "tests/test.h"
 

@@ -14,6 +14,7 @@
  * bytes.  What recover writes is whole.
  */
 #include "trace/internal.h"
+#include "trace/ledger.h"
 
 #include <string.h>
 

@@ -231,8 +231,12 @@ answer 17 'this is no position'
 if [ -s "$elf" ]; then
     "$lockstep" record -q -o "$dir/pc.lks" pc --boot flat -k "$elf" </dev/null \
         >/dev/null || complain 'no trace of a pc'
+    # Assemblers choose their own lengths of instructions.
+    square=0x$(objdump -d "$elf" | sed -n 's/^0*\([0-9a-f]*\) <square>:$/\1/p')
+    behind=0x$(objdump -d "$elf" |
+        sed -n '/call .*<square>/{n;s/^ *\([0-9a-f]*\):.*/\1/p;}')
     ask launch
-    ask setInstructionBreakpoints '{"breakpoints":[{"instructionReference":"0x100139"}]}'
+    ask setInstructionBreakpoints '{"breakpoints":[{"instructionReference":"'"$square"'"}]}'
     ask continue '{"threadId":1}'
     ask stackTrace '{"threadId":1}'
     ask stepIn '{"threadId":1}'
@@ -241,7 +245,7 @@ if [ -s "$elf" ]; then
     ask disconnect
     session 0 "$dir/pc.lks"
     for n in 4 7; do
-        answer $n '"instructionPointerReference":"0x100137"'
+        answer $n '"instructionPointerReference":"'"$behind"'"'
         answer $n '"instructionPointerReference":"0x100027"'
         answer $n '"totalFrames":3'
     done

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/unit/trace/example.h"
+#include "trace/ledger.h"
 
 const enum trace_id example_kinds[EXAMPLE_EVENT_COUNT] = {
     TRACE_ID_session_begin, TRACE_ID_session_config, TRACE_ID_session_end,

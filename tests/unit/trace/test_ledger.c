@@ -4,6 +4,7 @@
  * split, and every requirement broken (trace-replay.md 5).
  */
 #include "tests/test.h"
+#include "trace/ledger.h"
 #include "trace/trace.h"
 
 #include <string.h>
