@@ -238,17 +238,12 @@ void emu_cpu_stop(struct emu_cpu *cpu);
 /* Virtual nanoseconds: icount * ns_per_insn + halted_ns (5.1). */
 uint64_t emu_cpu_vns(const struct emu_cpu *cpu);
 
-/* 0 to 3. */
-unsigned emu_cpu_privilege(const struct emu_cpu *cpu);
-
 /* Debugger: translate without filling the TLB or setting bits.  False if not mapped. */
 bool emu_cpu_translate(const struct emu_cpu *cpu, uint32_t linear,
                        uint32_t *ret_physical);
 
 /* Debugger: copy linear memory the same way; the number of bytes that were mapped. */
 size_t emu_cpu_peek(const struct emu_cpu *cpu, uint32_t linear, void *ret_data,
-                    size_t size);
-size_t emu_cpu_poke(struct emu_cpu *cpu, uint32_t linear, const void *data,
                     size_t size);
 
 /* Stop before instructions at these linear addresses, which ascend; borrowed until the

@@ -529,15 +529,3 @@ size_t emu_cpu_peek(const struct emu_cpu *cpu, uint32_t linear, void *ret_data,
     }
     return size;
 }
-
-size_t emu_cpu_poke(struct emu_cpu *cpu, uint32_t linear, const void *data, size_t size)
-{
-    const uint8_t *from = data;
-    for (size_t i = 0; i < size; i++) {
-        uint32_t physical;
-        if (!emu_cpu_translate(cpu, linear + (uint32_t)i, &physical))
-            return i;
-        emu_ram_write(cpu->ram, physical, from + i, 1);
-    }
-    return size;
-}

@@ -98,11 +98,6 @@ void emu_cpu_set_segment(struct emu_cpu *cpu, unsigned segment, uint16_t selecto
     emu_install_segment(cpu, segment, &s);
 }
 
-unsigned emu_cpu_privilege(const struct emu_cpu *cpu)
-{
-    return cpu->privilege;
-}
-
 void emu_set_flags(struct emu_cpu *cpu, uint32_t flags, uint32_t mask)
 {
     uint32_t all = (emu_flags(cpu) & ~mask) | (flags & mask);

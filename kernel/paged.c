@@ -172,27 +172,6 @@ enum kernel_error kernel_paged_write(struct arena *arena, struct kernel_paged *p
     return error;
 }
 
-enum kernel_error kernel_paged_read(const struct kernel_paged *paged, uint64_t size,
-                                    uint8_t *ret_bytes)
-{
-    for (uint64_t at = 0; at < size;) {
-        struct part part = part_of(paged, at, size);
-        if (paged->page[part.at].state == KERNEL_PAGE_MISSING)
-            return KERNEL_ERROR_PageMissing;
-        at += part.size;
-    }
-    for (uint64_t at = 0; at < size;) {
-        struct part part = part_of(paged, at, size);
-        const uint8_t *bytes = paged->page[part.at].bytes;
-        if (bytes)
-            memcpy(ret_bytes + at, bytes, part.size);
-        else
-            memset(ret_bytes + at, 0, part.size);
-        at += part.size;
-    }
-    return KERNEL_ERROR_None;
-}
-
 /* ---- hashes ---- */
 
 void kernel_paged_flush(struct kernel_paged *paged)

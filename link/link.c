@@ -22,17 +22,6 @@ const char *link_format_name(enum link_format format)
     return format_name[format];
 }
 
-bool link_format_from_name(const char *name, enum link_format *ret_format)
-{
-    for (unsigned i = 0; i < countof(format_name); i++) {
-        if (strcmp(name, format_name[i]) == 0) {
-            *ret_format = (enum link_format)i;
-            return true;
-        }
-    }
-    return false;
-}
-
 void link_options_init(struct link_options *options)
 {
     *options = (struct link_options){.format = LINK_FORMAT_RAW,

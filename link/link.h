@@ -46,9 +46,6 @@ enum link_format {
 /* "raw", "spi", "polkavm", "image". */
 const char *link_format_name(enum link_format format);
 
-/* The format with this name; false and *ret_format untouched if there is none. */
-bool link_format_from_name(const char *name, enum link_format *ret_format);
-
 enum {
     LINK_EXPORT_COUNT_MAX = 64,
     LINK_PROBLEM_COUNT_MAX = 20,

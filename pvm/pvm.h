@@ -530,8 +530,7 @@ void pvm_sandbox_close(struct pvm_sandbox *sandbox);
 /* Why runs answer PVM_EXIT_LOST: ERR_worker_lost, ERR_worker_timeout, ERR_nomem, … */
 enum err pvm_sandbox_err(const struct pvm_sandbox *sandbox);
 
-/* The walls that stand (enum os_worker_wall), and the process; 0: none. */
-unsigned pvm_sandbox_walls(const struct pvm_sandbox *sandbox);
+/* Its process; 0: none. */
 int pvm_sandbox_worker_pid(const struct pvm_sandbox *sandbox);
 
 struct pvm_recomp_options {

@@ -73,11 +73,6 @@ enum err pvm_sandbox_err(const struct pvm_sandbox *sandbox)
     return sandbox->err;
 }
 
-unsigned pvm_sandbox_walls(const struct pvm_sandbox *sandbox)
-{
-    return sandbox->worker ? os_worker_walls(sandbox->worker) : 0;
-}
-
 int pvm_sandbox_worker_pid(const struct pvm_sandbox *sandbox)
 {
     return sandbox->worker ? os_worker_pid(sandbox->worker) : 0;

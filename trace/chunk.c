@@ -4,26 +4,6 @@
  */
 #include "trace/internal.h"
 
-const char *trace_chunk_kind_name(uint8_t kind)
-{
-    switch (kind) {
-    case TRACE_CHUNK_SCHEMA:
-        return "schema";
-    case TRACE_CHUNK_EVENTS:
-        return "events";
-    case TRACE_CHUNK_CHECKPOINT:
-        return "checkpoint";
-    case TRACE_CHUNK_ANNOTATIONS:
-        return "annotations";
-    case TRACE_CHUNK_VOLATILE:
-        return "volatile";
-    case TRACE_CHUNK_INDEX:
-        return "index";
-    default:
-        return "reserved";
-    }
-}
-
 /* ---- file header ---- */
 
 enum { HEADER_FORMAT = 1, HEADER_ITEM_COUNT = 5 };

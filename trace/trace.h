@@ -299,9 +299,6 @@ enum trace_chunk_kind {
     TRACE_CHUNK_INDEX = 8,
 };
 
-/* "schema", "events", ...; "reserved". */
-const char *trace_chunk_kind_name(uint8_t kind);
-
 enum trace_chunk_flag {
     TRACE_CHUNK_OPEN = 1 << 0,
     TRACE_CHUNK_EPOCH = 1 << 1,
