@@ -7,51 +7,30 @@
  * messages in the lanes of a vector take about as long as one (docs/adr).  The result
  * is libb2's, and CPUs without AVX2 use libb2.
  */
-#include "base/hash.h"
-
-#include "base/err.h"
+#include "base/hash_single.h"
 
 #include <stdbool.h>
 #include <string.h>
 
 #if defined(__x86_64__) && defined(__GNUC__)
 
-/* RFC 7693: initial values and message schedule. */
-static const uint64_t iv[8] = {
-    0x6a09e667f3bcc908u, 0xbb67ae8584caa73bu, 0x3c6ef372fe94f82bu, 0xa54ff53a5f1d36f1u,
-    0x510e527fade682d1u, 0x9b05688c2b3e6c1fu, 0x1f83d9abfb41bd6bu, 0x5be0cd19137e2179u,
-};
+#define ROW(...) {__VA_ARGS__},
+static const uint64_t iv[8] = {BLAKE2B_IV_LOW, BLAKE2B_IV_HIGH};
+static const uint8_t sigma[12][16] = {BLAKE2B_ROUNDS(ROW)};
 
-static const uint8_t sigma[12][16] = {
-    {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
-    {14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3},
-    {11, 8, 12, 0, 5, 2, 15, 13, 10, 14, 3, 6, 7, 1, 9, 4},
-    {7, 9, 3, 1, 13, 12, 11, 14, 2, 6, 5, 10, 4, 0, 15, 8},
-    {9, 0, 5, 7, 2, 4, 10, 15, 14, 1, 11, 12, 6, 8, 3, 13},
-    {2, 12, 6, 10, 0, 11, 8, 3, 4, 13, 7, 5, 15, 14, 1, 9},
-    {12, 5, 1, 15, 14, 13, 4, 10, 0, 7, 6, 3, 9, 2, 8, 11},
-    {13, 11, 7, 14, 12, 1, 3, 9, 5, 0, 15, 4, 8, 6, 2, 10},
-    {6, 15, 14, 9, 11, 3, 0, 8, 12, 2, 13, 7, 1, 4, 10, 5},
-    {10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0},
-    {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
-    {14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3},
-};
-
-#define BLOCK_SIZE 128
 #define LANES_WIDE 8
 #define LANES_NARROW 4
 
-#define ROTATE_RIGHT(x, n) ((x) >> (n) | (x) << (64 - (n)))
 #define MIX(a, b, c, d, x, y)                                                          \
     do {                                                                               \
         v[a] += v[b] + m[x];                                                           \
-        v[d] = ROTATE_RIGHT(v[d] ^ v[a], 32);                                          \
+        v[d] = BLAKE2B_ROTATE(v[d] ^ v[a], 32);                                        \
         v[c] += v[d];                                                                  \
-        v[b] = ROTATE_RIGHT(v[b] ^ v[c], 24);                                          \
+        v[b] = BLAKE2B_ROTATE(v[b] ^ v[c], 24);                                        \
         v[a] += v[b] + m[y];                                                           \
-        v[d] = ROTATE_RIGHT(v[d] ^ v[a], 16);                                          \
+        v[d] = BLAKE2B_ROTATE(v[d] ^ v[a], 16);                                        \
         v[c] += v[d];                                                                  \
-        v[b] = ROTATE_RIGHT(v[b] ^ v[c], 63);                                          \
+        v[b] = BLAKE2B_ROTATE(v[b] ^ v[c], 63);                                        \
     } while (0)
 
 /* Hash `lanes` messages of `size` bytes (a positive multiple of 8). */
@@ -64,10 +43,10 @@ static const uint8_t sigma[12][16] = {
         const vector zero = {0};                                                       \
         for (unsigned k = 0; k < 8; k++)                                               \
             h[k] = zero + iv[k];                                                       \
-        h[0] ^= zero + (0x01010000u | HASH256_SIZE);                                   \
-        for (size_t at = 0; at < size; at += BLOCK_SIZE) {                             \
-            bool last = size - at <= BLOCK_SIZE;                                       \
-            size_t words = (last ? size - at : BLOCK_SIZE) / 8;                        \
+        h[0] ^= zero + BLAKE2B_PARAMETERS;                                             \
+        for (size_t at = 0; at < size; at += BLAKE2B_BLOCK_SIZE) {                     \
+            bool last = size - at <= BLAKE2B_BLOCK_SIZE;                               \
+            size_t words = (last ? size - at : BLAKE2B_BLOCK_SIZE) / 8;                \
             for (size_t k = 0; k < words; k++) {                                       \
                 for (unsigned lane = 0; lane < (lanes); lane++) {                      \
                     uint64_t word;                                                     \
