@@ -7,6 +7,7 @@
  * its own program and memory, so that stops are set in those when they run.
  */
 #include "replay/debug_kernel.h"
+#include "replay/debug_pvm.h"
 
 #include "trace/ledger.h"
 #include "trace/trace.h"
@@ -175,19 +176,6 @@ static void disarm(struct debug_kernel *g)
     }
 }
 
-/* A watchpoint in guest memory; code cannot be written. */
-static bool watch_of(const struct replay_watch *from, struct pvm_watch *to)
-{
-    if (!from->size || from->address > UINT32_MAX)
-        return false;
-    uint64_t last = from->address + (from->size - 1);
-    to->first = (uint32_t)from->address;
-    to->last = last < from->address || last > UINT32_MAX ? UINT32_MAX : (uint32_t)last;
-    to->access = (from->access & REPLAY_WATCH_READ ? PVM_WATCH_LOAD : 0u) |
-                 (from->access & REPLAY_WATCH_WRITE ? PVM_WATCH_STORE : 0u);
-    return true;
-}
-
 enum err replay_debug_kernel_set_stops(void *self, const uint64_t *break_address,
                                        size_t break_count,
                                        const struct replay_watch *watches,
@@ -218,7 +206,7 @@ enum err replay_debug_kernel_set_stops(void *self, const uint64_t *break_address
     if (g->break_count)
         qsort(brk, g->break_count, sizeof *brk, compare_break);
     for (size_t i = 0; i < watch_count; i++)
-        g->watch_count += watch_of(&watches[i], &own[g->watch_count]);
+        g->watch_count += replay_debug_pvm_watch(&watches[i], &own[g->watch_count]);
     g->generation++;
     return ERR_ok;
 }
@@ -276,24 +264,10 @@ static bool on_deadline(void *self, struct pvm_state *state, int64_t *ret_gas_st
 static void name_stop(struct debug_kernel *g, const struct kernel_frame_view *view,
                       uint32_t depth, bool pass_break)
 {
-    const struct pvm_state *state = view->state;
-    struct pvm_insn insn;
-    g->stop.kind = REPLAY_STOP_BREAK;
-    if (!pass_break && breaks_at(g, g->frame[depth].prog, state->pc))
-        return;
-    check(pvm_insn_decode(pvm_program_code(view->program),
-                          pvm_program_config(view->program)->profile, state->pc,
-                          &insn));
-    struct pvm_insn_access access = pvm_insn_touches(&insn, state->reg);
-    const struct pvm_watch *hit =
-        pvm_mem_watched(state->mem, access.address, access.size,
-                        access.store ? PVM_WATCH_STORE : PVM_WATCH_LOAD);
-    check(hit);
-    g->stop.kind = REPLAY_STOP_WATCH;
-    g->stop.access = hit->access;
-    /* An access that begins before the range, or wraps, meets its first byte. */
-    bool inside = access.address >= hit->first && access.address <= hit->last;
-    g->stop.address = inside ? access.address : hit->first;
+    if (!pass_break && breaks_at(g, g->frame[depth].prog, view->state->pc))
+        g->stop.kind = REPLAY_STOP_BREAK;
+    else
+        replay_debug_pvm_watch_met(view->program, view->state, &g->stop);
 }
 
 /* The invocation is over, or pauses.  True: the run ends here, in front of what did

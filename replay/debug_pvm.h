@@ -68,6 +68,15 @@ void replay_debug_pvm_register(const struct pvm_state *state, uint64_t code_base
 size_t replay_debug_pvm_read(const struct pvm_mem *mem, uint64_t address, uint8_t *data,
                              size_t size);
 
+/* A watchpoint in guest memory; false: there is none, as in code, which cannot be
+ * written. */
+bool replay_debug_pvm_watch(const struct replay_watch *from, struct pvm_watch *to);
+
+/* The watchpoint that the instruction at the state's pc meets; there is one. */
+void replay_debug_pvm_watch_met(const struct pvm_program *program,
+                                const struct pvm_state *state,
+                                struct replay_stop *ret_stop);
+
 /* The gas clock of a state. */
 static inline uint64_t debug_pvm_clock(const struct debug_pvm *g)
 {

@@ -91,8 +91,7 @@ static void watch(struct debug_pvm *g, bool on)
                       on ? g->watch_count : 0);
 }
 
-/* A watchpoint in guest memory; code cannot be written. */
-static bool watch_of(const struct replay_watch *from, struct pvm_watch *to)
+bool replay_debug_pvm_watch(const struct replay_watch *from, struct pvm_watch *to)
 {
     if (!from->size || from->address > UINT32_MAX)
         return false;
@@ -142,7 +141,7 @@ enum err replay_debug_pvm_set_stops(void *self, const uint64_t *break_address,
     take_breaks(g, break_address, break_count);
     g->watch_count = 0;
     for (size_t i = 0; i < watch_count; i++)
-        g->watch_count += watch_of(&watches[i], &own[g->watch_count]);
+        g->watch_count += replay_debug_pvm_watch(&watches[i], &own[g->watch_count]);
     return ERR_ok;
 }
 
@@ -245,26 +244,33 @@ static bool on_deadline(void *self, struct pvm_state *state, int64_t *ret_gas_st
 
 /* ---- one stretch ---- */
 
-/* What a BREAK exit stands for: by a breakpoint, or by the access. */
-static void name_stop(struct debug_pvm *g, bool pass_break)
+void replay_debug_pvm_watch_met(const struct pvm_program *program,
+                                const struct pvm_state *state,
+                                struct replay_stop *ret_stop)
 {
-    const struct pvm_state *state = &g->session->state;
     struct pvm_insn insn;
-    g->stop.kind = REPLAY_STOP_BREAK;
-    if (!pass_break && breaks_at(g, state->pc))
-        return;
-    check(pvm_insn_decode(pvm_program_code(g->program),
-                          pvm_program_config(g->program)->profile, state->pc, &insn));
+    check(pvm_insn_decode(pvm_program_code(program),
+                          pvm_program_config(program)->profile, state->pc, &insn));
     struct pvm_insn_access access = pvm_insn_touches(&insn, state->reg);
     const struct pvm_watch *hit =
         pvm_mem_watched(state->mem, access.address, access.size,
                         access.store ? PVM_WATCH_STORE : PVM_WATCH_LOAD);
     check(hit);
-    g->stop.kind = REPLAY_STOP_WATCH;
-    g->stop.access = hit->access;
+    ret_stop->kind = REPLAY_STOP_WATCH;
+    ret_stop->access = hit->access;
     /* An access that begins before the range, or wraps, meets its first byte. */
     bool inside = access.address >= hit->first && access.address <= hit->last;
-    g->stop.address = inside ? access.address : hit->first;
+    ret_stop->address = inside ? access.address : hit->first;
+}
+
+/* What a BREAK exit stands for: by a breakpoint, or by the access. */
+static void name_stop(struct debug_pvm *g, bool pass_break)
+{
+    const struct pvm_state *state = &g->session->state;
+    if (!pass_break && breaks_at(g, state->pc))
+        g->stop.kind = REPLAY_STOP_BREAK;
+    else
+        replay_debug_pvm_watch_met(g->program, state, &g->stop);
 }
 
 /* What the machine answered.  True: stopped; else go on. */
