@@ -61,7 +61,6 @@ static inline uint64_t kernel_paged_size(const struct kernel_paged *paged)
 enum kernel_error kernel_paged_write(struct arena *arena, struct kernel_paged *paged,
                                      uint64_t offset, struct bytes bytes);
 
-
 /* Dirty pages become Loaded, or Empty. */
 void kernel_paged_flush(struct kernel_paged *paged);
 
