@@ -16,6 +16,7 @@
 #include "replay/query.h"
 
 #include "base/hash.h"
+#include "tests/fuzz/open_tail.h"
 #include "trace/internal.h"
 
 #include <string.h>
@@ -23,7 +24,6 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { STEPS_MAX = 1 << 16, FILE_MAX = 64 << 20, POLL_COUNT_MAX = 8 };
-enum { COMMIT = 104, RECORDS = 112, CAPACITY = 524288 }; /* trace-replay.md 2.6 */
 
 /* ---- checksums ---- */
 
@@ -70,39 +70,6 @@ static void repair(uint8_t *file, size_t size)
 }
 
 /* ---- forms ---- */
-
-/* A file with nothing but header, schema and an empty open tail. */
-static void make_template(struct trace_memory *memory)
-{
-    const struct trace_writer_options options = {.guest = TRACE_GUEST_PC};
-    struct arena arena;
-    struct trace_writer *writer;
-    arena_init(&arena, 1 << 24);
-    trace_memory_init(memory, FILE_MAX);
-    struct trace_sink sink = trace_memory_sink(memory);
-    check(!trace_writer_create(&arena, &sink, &options, &writer));
-    trace_memory_flush(memory);
-    trace_writer_abandon(writer);
-    arena_fini(&arena);
-}
-
-static struct bytes wrap(struct bytes records)
-{
-    static struct trace_memory memory;
-    static uint64_t window;
-    if (!memory.file.data) {
-        make_template(&memory);
-        window = memory.window_offset;
-    }
-    if (records.size > CAPACITY - RECORDS)
-        records.size = CAPACITY - RECORDS;
-    uint8_t *tail = memory.file.data + window;
-    uint64_t crc = hash_crc32c(0, records.data, records.size);
-    put64(tail + COMMIT, crc << 32 | records.size);
-    if (records.size)
-        memcpy(tail + RECORDS, records.data, records.size);
-    return buf_bytes(&memory.file);
-}
 
 /* Big machines take long to be made, and their images are no part of this. */
 static bool is_small(struct bytes file)
@@ -289,7 +256,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!size)
         return 0;
     struct bytes rest = bytes_of(data + 1, size - 1);
-    struct bytes file = data[0] & 1 ? wrap(rest) : rest;
+    struct bytes file = data[0] & 1 ? open_tail_of(TRACE_GUEST_PC, rest) : rest;
     struct buf repaired;
     buf_init(&repaired, FILE_MAX);
     if (!(data[0] & 1) && (data[0] & 32)) {
