@@ -33,6 +33,8 @@ struct pvm_format_info {
     uint8_t x_size;             /* enum pvm_x_size */
     bool has_y;
     bool target; /* the last immediate is an offset */
+    bool
+        plain; /* there is neither Y nor a target: X alone, and not sized by the head */
     /* The same for the decoder, which looks at the first three bytes as one number, the
      * opcode in its low byte: where registers and the size of X are (24: nowhere). */
     uint8_t a_shift, b_shift, d_shift, d_mask;

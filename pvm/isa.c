@@ -126,6 +126,7 @@ const struct pvm_format_info pvm_format_info[] = {
         .x_size = PVM_X_##x_size_,                                                     \
         .has_y = has_y_,                                                               \
         .target = target_,                                                             \
+        .plain = !(has_y_) && !(target_),                                              \
         .a_shift = SHIFT(A, low1_, high1_, byte2_),                                    \
         .b_shift = SHIFT(B, low1_, high1_, byte2_),                                    \
         .d_shift = SHIFT(D, low1_, high1_, byte2_),                                    \
