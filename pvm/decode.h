@@ -90,15 +90,19 @@ static inline int64_t insn_imm(const uint8_t *bytes, unsigned size)
     return size ? (int64_t)(value << (spare & 63)) >> (spare & 63) : 0;
 }
 
-/* X of a format whose head does not say its size: without Y and target. */
-static inline int64_t insn_plain_x(const struct pvm_format_info *format, uint32_t skip,
-                                   const uint8_t *imm)
+/* X of a plain instruction (struct pvm_op_class), without branches. */
+static inline int64_t insn_plain_x(const struct pvm_op_class *op, uint32_t skip,
+                                   const uint8_t *bytes)
 {
-    unsigned rest = insn_rest(format, skip) & format->rest_mask;
-    return insn_imm(imm, (rest < 4 ? rest : 4) | format->fixed_size);
+    uint64_t value;
+    memcpy(&value, bytes + op->head_size, sizeof value);
+    int rest = (int)(skip + 1) - op->head_size;
+    rest = rest < 0 ? 0 : rest < op->x_max ? rest : op->x_max;
+    unsigned spare = 63 - 8 * (unsigned)rest; /* and one more: the CPU shifts by 63 */
+    return (int64_t)(value << 1 << spare) >> 1 >> spare;
 }
 
-/* The immediates of the other formats. */
+/* The immediates of any. */
 struct insn_imms {
     int64_t x, y, target;
 };

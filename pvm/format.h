@@ -56,6 +56,11 @@ struct pvm_op_class {
     uint8_t ends;     /* pvm_op_terminates(), likewise */
     uint8_t format;
     uint8_t stores; /* 1: it stores to memory */
+    /* For decoding without a look at the format. */
+    uint8_t head_size;
+    bool plain;    /* no Y, no target, and X is what the skip leaves, if there is one */
+    uint8_t x_max; /* of a plain one: at most so many bytes */
+    bool d_first;  /* the low nibble is D, the high one A; not A and B */
 };
 extern const struct pvm_op_class pvm_op_class[256];
 

@@ -195,7 +195,9 @@ static inline uint32_t native_block_at(const struct pvm_program *program, uint32
 }
 
 /* Guest registers: ra sp t0 t1 t2 s0 s1 a0 a1 a2 a3 a4 a5. */
-#define NATIVE_REG_LIST R14, RBP, R10, R11, R12, RBX, R13, RDI, RSI, R8, R9, RAX, RCX
+#define NATIVE_REG_LIST                                                                \
+    R14, RBP, R10, R11, R12, RBX, R13, RDI, RSI, R8, R9, RAX, NATIVE_REG_LAST
+#define NATIVE_REG_LAST RCX
 #define NATIVE_REG                                                                     \
     {                                                                                  \
         NATIVE_REG_LIST                                                                \

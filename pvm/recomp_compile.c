@@ -265,17 +265,21 @@ static bool window_emit(struct native_compiler *c, struct window *w, uint32_t ke
     return true;
 }
 
-/* By the numbers that an instruction has for registers [2]: 12 and what is above it
- * are the last one. */
-static const uint8_t host_reg[16] = {NATIVE_REG_LIST, RCX, RCX, RCX};
+/* By the numbers that an instruction has for registers [2]: what is above 12 is the
+ * last one.  Ranges of an array are no ISO C. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpedantic"
+static const uint8_t host_reg[256] = {NATIVE_REG_LIST,
+                                      [PVM_REG_COUNT... 255] = NATIVE_REG_LAST};
+#pragma GCC diagnostic pop
 
 static inline uint8_t host_of(uint32_t number)
 {
-    return host_reg[MUTANT(decode_reg_mod_13, number % 13, number & 15)];
+    return host_reg[MUTANT(decode_reg_mod_13, number % 13, number)];
 }
 
 /* Decode what is marked and not so near to the end of the code that zeros would come
- * into it.  False: not assigned. */
+ * into it.  Registers that the format has not are anything.  False: not assigned. */
 static inline bool decode_inner(const struct pvm_code *code, enum pvm_profile profile,
                                 uint32_t pc, struct native_insn *ret_insn,
                                 uint32_t *ret_head)
@@ -283,26 +287,26 @@ static inline bool decode_inner(const struct pvm_code *code, enum pvm_profile pr
     const uint8_t *bytes = code->code.data + pc;
     uint32_t head;
     memcpy(&head, bytes, 4);
-    head &= 0xffffff;
     const struct pvm_op_class *op = &pvm_op_class[head & 255];
     if (!(op->assigned >> profile & 1))
         return false;
-    const struct pvm_format_info *format = &pvm_format_info[op->format];
     uint32_t skip = code_skip(code, pc);
-    uint32_t d = head >> format->d_shift & MUTANT(decode_d_nibble, 15, format->d_mask);
-    *ret_head = head;
+    uint8_t low = host_of(bytes[1] & 15), high = host_of(bytes[1] >> 4);
+    uint8_t third = host_of(MUTANT(decode_d_nibble, bytes[2] & 15, bytes[2]));
+    *ret_head = head & 0xffffff;
     ret_insn->op = (uint8_t)head;
-    ret_insn->a = host_of(head >> format->a_shift & 15);
-    ret_insn->b = host_of(head >> format->b_shift & 15);
-    ret_insn->d = host_of(MUTANT(decode_reg_mod_13, d, d < 12 ? d : 12));
+    ret_insn->a = op->d_first ? high : low;
+    ret_insn->b = high;
+    ret_insn->d = op->d_first ? low : third;
     ret_insn->size = (uint8_t)(1 + skip);
     ret_insn->pc = pc;
-    if (format->plain) {
-        ret_insn->x = insn_plain_x(format, skip, bytes + format->head_size);
+    if (op->plain) {
+        ret_insn->x = insn_plain_x(op, skip, bytes);
         ret_insn->y = ret_insn->target = 0;
     } else {
+        const struct pvm_format_info *format = &pvm_format_info[op->format];
         struct insn_imms imms =
-            insn_imms(format, pc, skip, head, bytes + format->head_size);
+            insn_imms(format, pc, skip, head & 0xffffff, bytes + format->head_size);
         ret_insn->x = imms.x;
         ret_insn->y = imms.y;
         ret_insn->target = imms.target;
