@@ -39,10 +39,23 @@ static inline uint32_t mask_behind(const struct pvm_code *code, uint64_t pc)
     return (uint32_t)(bits >> (first & 7));
 }
 
-static inline uint32_t code_skip(const struct pvm_code *code, uint32_t pc)
+static inline uint32_t mask_skip(uint32_t mask)
 {
     return (uint32_t)__builtin_ctz(
-        mask_behind(code, pc) | 1u << MUTANT(skip_25, PVM_SKIP_MAX + 1, PVM_SKIP_MAX));
+        mask | 1u << MUTANT(skip_25, PVM_SKIP_MAX + 1, PVM_SKIP_MAX));
+}
+
+static inline uint32_t code_skip(const struct pvm_code *code, uint32_t pc)
+{
+    return mask_skip(mask_behind(code, pc));
+}
+
+/* The same with DECODE_INNER bytes behind pc. */
+static inline uint32_t code_skip_inner(const struct pvm_code *code, uint32_t pc)
+{
+    uint64_t bits;
+    memcpy(&bits, code->bitmask + (pc + 1) / 8, 8);
+    return mask_skip((uint32_t)(bits >> (pc + 1) % 8));
 }
 
 static inline unsigned insn_rest(const struct pvm_format_info *format, uint32_t skip)

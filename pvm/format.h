@@ -67,9 +67,8 @@ extern const struct pvm_op_class pvm_op_class[256];
 static inline bool op_class_ends(const struct pvm_op_class *op,
                                  enum pvm_profile profile)
 {
-    return MUTANT(ends_tj_never, op->ends & 1,
-                  MUTANT(ends_tj_always, op->ends >> 1, op->ends >> profile)) &
-           1;
+    return (op->ends &
+            1u << MUTANT(ends_tj_never, 0, MUTANT(ends_tj_always, 1, profile))) != 0;
 }
 
 static inline bool pvm_op_ends(enum pvm_profile profile, uint8_t op)

@@ -187,11 +187,21 @@ static inline uint32_t native_site_next(const struct native_site *site)
     return site->at + site->size;
 }
 
+/* Without an instruction for it that not all CPUs have, and inline. */
+static inline uint32_t native_bit_count(uint64_t word)
+{
+    const uint64_t pairs = 0x5555555555555555, fours = 0x3333333333333333;
+    const uint64_t bytes = 0x0f0f0f0f0f0f0f0f, sum = 0x0101010101010101;
+    word -= word >> 1 & pairs;
+    word = (word & fours) + (word >> 2 & fours);
+    return (uint32_t)(((word + (word >> 4)) & bytes) * sum >> 56);
+}
+
 /* The number of the block that starts at `pc`, which is a block start. */
 static inline uint32_t native_block_at(const struct pvm_program *program, uint32_t pc)
 {
     uint64_t below = program->start[pc / 64] & (((uint64_t)1 << pc % 64) - 1);
-    return program->unit->rank[pc / 64] + (uint32_t)__builtin_popcountll(below);
+    return program->unit->rank[pc / 64] + native_bit_count(below);
 }
 
 /* Guest registers: ra sp t0 t1 t2 s0 s1 a0 a1 a2 a3 a4 a5. */

@@ -44,7 +44,7 @@ static uint32_t marked_count(const struct pvm_code *code)
     uint32_t count = 0;
     for (; at + 8 <= size; at += 8) {
         memcpy(&word, code->bitmask + at, 8);
-        count += (uint32_t)__builtin_popcountll(word);
+        count += native_bit_count(word);
     }
     for (; at < size; at++)
         count += (uint32_t)__builtin_popcount(code->bitmask[at]);
@@ -70,7 +70,7 @@ static void fill_rank(const struct pvm_program *program, uint32_t *rank, size_t 
     uint32_t before = 0;
     for (size_t k = 0; k < count; k++) {
         rank[k] = before;
-        before += (uint32_t)__builtin_popcountll(program->start[k]);
+        before += native_bit_count(program->start[k]);
     }
 }
 
@@ -290,7 +290,7 @@ static inline bool decode_inner(const struct pvm_code *code, enum pvm_profile pr
     const struct pvm_op_class *op = &pvm_op_class[head & 255];
     if (!(op->assigned >> profile & 1))
         return false;
-    uint32_t skip = code_skip(code, pc);
+    uint32_t skip = code_skip_inner(code, pc);
     uint8_t low = host_of(bytes[1] & 15), high = host_of(bytes[1] >> 4);
     uint8_t third = host_of(MUTANT(decode_d_nibble, bytes[2] & 15, bytes[2]));
     *ret_head = head & 0xffffff;
