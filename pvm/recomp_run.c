@@ -608,7 +608,7 @@ static bool take_memory(struct pvm_engine *e, struct native_session *session)
 {
     const struct pvm_sandbox *sandbox = e->program->unit->options.sandbox;
     if (session->mem && session->mem == e->state.mem && !sandbox &&
-        !session->mem->unguardable)
+        !session->mem->unguardable && !session->mem->stale)
         return true;
     struct pvm_mem *mem = memory_of(e);
     session->mem = mem;
@@ -646,7 +646,7 @@ static enum native_result ask_host(struct pvm_engine *e, struct native_session *
                              &session->outcome) == PVM_ANSWER_EXIT)
         return NATIVE_ENDED;
     if (s->pc != next_pc || s->charged == ends || s->mem != session->mem ||
-        session->mem->unguardable)
+        session->mem->unguardable || session->mem->stale)
         return NATIVE_MOVED;
     bool same_gas = s->gas == gas_true(e);
     if (!same_gas)
@@ -687,9 +687,40 @@ static enum native_result enter_and_answer(struct pvm_engine *e,
     return NATIVE_EXIT;
 }
 
+/* A block that is no work to interpret. */
+enum { FIRST_BLOCK_COUNT = 8, FIRST_BLOCK_SIZE = 256 };
+
+static bool is_short_block(const struct pvm_engine *e)
+{
+    const struct native_unit *unit = e->program->unit;
+    if (!pvm_program_block_start(e->program, e->state.pc))
+        return false;
+    uint32_t next = native_block_at(e->program, e->state.pc) + 1;
+    size_t end =
+        next < unit->block_count ? unit->block[next].pc : e->program->code->code.size;
+    return end - e->state.pc <= FIRST_BLOCK_SIZE;
+}
+
+/* Before native code meets memory that is new to it, interpret a few blocks: stores to
+ * the stack and to the first pages of data then need neither signals nor changes of
+ * protection.  False: that was the run. */
+static bool interpret_first(struct pvm_engine *e)
+{
+    const struct pvm_recomp_options *options = &e->program->unit->options;
+    const struct pvm_mem *mem = e->state.mem;
+    if (!options->interpret_first || options->unmetered || !mem || e->state.charged ||
+        (mem->protect && !mem->stale))
+        return true;
+    for (unsigned k = 0; k < FIRST_BLOCK_COUNT && is_short_block(e); k++) {
+        if (!bridge(e))
+            return false;
+    }
+    return true;
+}
+
 enum native_result pvm_native_run(struct pvm_engine *e, struct native_session *session)
 {
-    if (!take_memory(e, session))
+    if (!interpret_first(e) || !take_memory(e, session))
         return NATIVE_EXIT;
     const struct native_unit *unit = e->program->unit;
     struct native_context *context = context_of(session->mem->base);
