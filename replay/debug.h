@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "pvm/pvm.h"
+#include "replay/linux_modules.h"
 #include "trace/checkpoint.h"
 
 #include <stdbool.h>
@@ -133,6 +134,9 @@ struct replay_guest_ops {
          * named).  False: the text does not name any. */
         bool (*restrict_stops)(void *self, const char *text);
     } stack;
+    /* The modules that the system in it has loaded; NULL: no system is known. */
+    enum err (*modules)(void *self, struct arena *arena,
+                        struct replay_module_list *ret_list);
     /* Where an event of the trace stands, when its icount alone does not tell (there
      * are positions inside instructions); NULL: {icount, 0}. */
     struct replay_time (*event_time)(void *self, uint64_t seq, uint64_t icount);

@@ -121,6 +121,13 @@ static void do_in(struct command *c)
                  "HASH is at least 4 digits of an instance, type or image\n");
 }
 
+static void do_modules(struct command *c)
+{
+    enum err err = replay_gdb_put_modules(c->gdb, c->word[0], c->text);
+    if (err)
+        fail(c, err);
+}
+
 static void do_hash(struct command *c)
 {
     uint8_t hash[32];
@@ -495,6 +502,7 @@ static const struct row {
     {"frames", do_frames, "call stack of programs"},
     {"instance", do_instance, "the instance that runs: hashes, slots"},
     {"in", do_in, "program:N | depth:N | HASH | any: where stops are heeded"},
+    {"modules", do_modules, "[NAME | load]: of a Linux guest, and where they are"},
     {"diff", do_diff, "FILE: the first event that differs there"},
     {"branch", do_branch, "FILE: go live from here, and record that"},
     {"disas", do_disas, "[PC] [native]: instructions, or the host's code"},
