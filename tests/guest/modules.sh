@@ -22,6 +22,7 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
 . "$root/tests/conformance/gdb_lib.sh"
+limit=600
 guest=$root/build/guest
 "$lockstep" record -q -o boot.lks pc --kernel "$guest/vmlinuz" \
     --initrd "$guest/initramfs.cpio" --fs mem \
@@ -39,7 +40,7 @@ break v86fs_init
 reverse-continue
 backtrace 1
 monitor modules
-p/x $eip == (int)&v86fs_init
+p/x $eip == (unsigned)&v86fs_init
 seek start
 continue
 monitor when
@@ -59,8 +60,7 @@ cp other/plain.ko other/v86fs.ko
 printf '\004\0\0\0\024\0\0\0\003\0\0\0GNU\0another build of it' >id
 objcopy --add-section .note.gnu.build-id=id other/v86fs.ko
 session another-build boot.lks --at end --modules other <<'END'
-seek end
-info line v86fs_init
+monitor modules load
 END
 says 'v86fs.ko is not what the guest has loaded: another build'
 says_not 'add symbol table'
