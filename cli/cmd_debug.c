@@ -68,6 +68,7 @@ const struct cli_spec cli_spec_debug = {
                  "step, break, watch, and all of it backwards"},
                 {"lockstep debug --at e:120 --batch look.gdb run.lks",
                  "run a script from event 120 on"}},
+    .exclude = {{"server", "batch symbols gdb"}},
     .about =
         "Starts gdb-multiarch (gdb itself knows no RISC-V, as which PVM code is "
         "shown), "

@@ -121,6 +121,10 @@ const struct cli_spec cli_spec_record = {
           "record a program that reads a file"},
          {"lockstep record kernel corpus/jar/store.json -o store.lks",
           "record instances of the capability kernel"}},
+    .exclude = {{"raw", "zstd"},
+                {"listen", "connect"},
+                {"checkpoint", "ring"},
+                {"one-by-one", "engine-stress"}},
     .about =
         "Every call of the guest is written with what it read and was answered, and "
         "every gas charge.  Ctrl-C ends the recording at the guest's next block; "
