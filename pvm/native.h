@@ -217,7 +217,7 @@ static inline uint32_t native_block_at(const struct pvm_program *program, uint32
     {                                                                                  \
         NATIVE_REG_LIST                                                                \
     }
-enum { SCRATCH = RDX, METER = R15, ACC = R15, BASE = R15 };
+enum { SCRATCH = RDX, METER = R15, ACC = R15, BASE = R15, SP = RBP };
 
 /* ---- compiling ---- */
 
@@ -336,8 +336,8 @@ bool pvm_native_is_dead(const struct native_compiler *c, unsigned r,
  * one?  False only for loops of one block, with one store at most. */
 bool pvm_native_waits(const struct native_insn *i, uint32_t count);
 
-/* Take note of instructions that are going to be emitted.  The one that ends a block
- * has all of it forgotten. */
+/* Take note of instructions that are going to be emitted, if they have to do with sp.
+ * A block, what the interpreter executes, and a call begin anew. */
 void pvm_native_note(struct native_compiler *c, const struct native_insn *i,
                      uint32_t count);
 

@@ -220,12 +220,14 @@ static void leave_with(struct native_compiler *c, enum native_exit exit, uint32_
 
 void pvm_native_ask(struct native_compiler *c, const struct native_insn *i)
 {
+    c->readable = c->writable = (struct native_reach){0, 0};
     leave_with(c, EXIT_STEP, pvm_native_site(c, i));
 }
 
 static void call(struct native_compiler *c, const struct native_insn *i)
 {
     uint32_t number = pvm_native_site(c, i);
+    c->readable = c->writable = (struct native_reach){0, 0}; /* the host may unmap */
     struct native_site *site = &c->unit->site[number];
     site->op = i->op;
     site->call = c->unit->call_count++;

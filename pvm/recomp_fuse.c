@@ -303,14 +303,17 @@ uint32_t pvm_native_fusable(struct native_compiler *c, const struct native_insn 
                             uint32_t count)
 {
     c->carry.count = 0;
-    if (!c->index)
+    if (!c->index) {
         c->flags_at = NULL;
+        c->readable = c->writable = (struct native_reach){0, 0};
+    }
     uint32_t fused = count < 2 ? 1 : matched(c, i, count);
     for (uint32_t k = 0; k < fused && fused > 1; k++) {
         if (!c->emitter[i[k].op])
             fused = 1;
     }
-    pvm_native_note(c, i, fused);
+    if (fused > 1 || i->a == SP || i->b == SP || i->d == SP)
+        pvm_native_note(c, i, fused);
     return fused;
 }
 

@@ -56,8 +56,6 @@ bool pvm_native_reads(const struct native_insn *i, unsigned r)
  * at registers there.
  */
 
-enum { SP = RBP };
-
 static unsigned access_size(const struct native_insn *i)
 {
     switch (i->op) {
@@ -117,17 +115,13 @@ static void extend(struct native_reach *reach, const struct native_insn *i)
 void pvm_native_note(struct native_compiler *c, const struct native_insn *i,
                      uint32_t count)
 {
-    const unsigned leaves = PVM_OP_T | PVM_OP_TJ | PVM_OP_CALL;
     for (uint32_t k = 0; k < count; k++) {
-        bool stays = !(pvm_op_info[i[k].op].flags & leaves);
-        if (stays && i[k].a != SP && i[k].b != SP && i[k].d != SP)
-            continue; /* most of them */
         if (is_by_sp(&i[k])) {
             extend(&c->readable, &i[k]);
             if (MUTANT(fuse_reach_reads, true, is_store(&i[k])))
                 extend(&c->writable, &i[k]);
         }
-        if (!stays || MUTANT(fuse_reach_moved, false, pvm_native_written(&i[k]) == SP))
+        if (MUTANT(fuse_reach_moved, false, pvm_native_written(&i[k]) == SP))
             c->readable = c->writable = (struct native_reach){0, 0};
     }
 }
