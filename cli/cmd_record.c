@@ -65,7 +65,7 @@ static const struct cli_option option[] = {
     CLI_SIZE(struct options, ring_size, "ring", 0, "SIZE", 1 << 20, UINT64_MAX,
              "keep the start and about the last SIZE bytes"),
     CLI_U64(struct options, checkpoint, "checkpoint", 0, "N", 1, UINT64_MAX,
-            "pvm, pc: store the state every N instructions, for quick seeks"),
+            "store the state every N instructions, for quick seeks; not v86fs"),
     CLI_U64(struct options, hash_every, "hash", 0, "N", 0, UINT64_MAX,
             "gas between hashes of the machine; 0: none (default 2^24)"),
     CLI_U64(struct options, digest_every, "digest", 0, "N", 0, UINT64_MAX,
@@ -121,6 +121,10 @@ const struct cli_spec cli_spec_record = {
           "record a program that reads a file"},
          {"lockstep record kernel corpus/jar/store.json -o store.lks",
           "record instances of the capability kernel"}},
+    .exclude = {{"raw", "zstd"},
+                {"listen", "connect"},
+                {"checkpoint", "ring"},
+                {"one-by-one", "engine-stress"}},
     .about =
         "Every call of the guest is written with what it read and was answered, and "
         "every gas charge.  Ctrl-C ends the recording at the guest's next block; "
@@ -373,6 +377,7 @@ static int record_kernel(struct cli *cli, const struct options *options, int arg
                        .zstd_level = options->raw ? 0 : (unsigned)options->zstd_level,
                        .sync = options->sync},
             .require = options->require,
+            .checkpoint = options->checkpoint,
             .engine = *engine});
 }
 
@@ -411,9 +416,8 @@ int cmd_record(struct cli *cli, int argc, char **argv)
         return record_fs(cli, r.options, argc);
     if (argc < 2)
         return ui_usage(cli, "PROGRAM is missing; try --help");
-    if (r.options->checkpoint && (r.options->ring_size || strcmp(argv[0], "pvm") != 0))
-        return ui_usage(cli,
-                        "--checkpoint is for pvm programs and pcs, without --ring");
+    if (r.options->checkpoint && r.options->ring_size)
+        return ui_usage(cli, "--checkpoint is without --ring, which has its own");
     r.path = r.options->output ? r.options->output : default_output(cli, argv[1]);
     int status = cli_engine_read(cli, &r.options->engine, &r.engine);
     if (!status)

@@ -199,18 +199,18 @@ static void ram_is_hashed_by_page(void **state)
     }
     assert_true(hash256_equal(&before, &node[0]));
     /* The whole machine. */
-    struct buf scratch, state;
+    struct buf scratch, whole;
     buf_init(&scratch, 1 << 20);
-    buf_init(&state, 1 << 20);
+    buf_init(&whole, 1 << 20);
     now = emu_pc_hash(pc, fresh, &scratch);
     const struct hash256 part[] = {emu_pc_hash_registers(pc, &scratch), node[0],
                                    hash256_of("", 0),
                                    emu_pc_hash_devices(pc, &scratch)};
-    buf_text(&state, "lockstep.state.1");
-    buf_put(&state, part, sizeof part);
-    before = hash256_of(state.data, state.size);
+    buf_text(&whole, "lockstep.state.1");
+    buf_put(&whole, part, sizeof part);
+    before = hash256_of(whole.data, whole.size);
     assert_true(hash256_equal(&before, &now));
-    buf_fini(&state);
+    buf_fini(&whole);
     buf_fini(&scratch);
 }
 
