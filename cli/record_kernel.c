@@ -10,6 +10,7 @@
 #include "trace/checkpoint.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #define ARENA_MAX ((size_t)4 << 30)
 
@@ -174,5 +175,50 @@ int cli_record_kernel(struct cli *cli, const struct cli_record_kernel *how)
     replay_sink_file_close(&r.file);
     cli_manifest_close(&r.manifest);
     arena_fini(&r.arena);
+    return status;
+}
+
+/* ---- branches ---- */
+
+struct branching {
+    struct recording r; /* for on_step() */
+    const struct cli_branch_kernel *how;
+    int status;
+};
+
+static enum err run_branch(void *self, struct replay_kernel *session)
+{
+    struct branching *b = self;
+    struct cli_manifest *m = &b->r.manifest;
+    m->session = session;
+    b->status = b->how->manifest ? cli_manifest_publish(m) : CLI_YES;
+    if (!b->status)
+        b->status = cli_manifest_run(m, b->how->invoke);
+    return b->status ? ERR_usage : ERR_ok;
+}
+
+int cli_branch_kernel(struct cli *cli, const struct cli_branch_kernel *how,
+                      const struct trace_source *source, const struct trace_sink *sink,
+                      struct replay_branch_options *branch,
+                      struct replay_branch_report *ret_report)
+{
+    static const char nothing[] = "{}";
+    struct branching b = {.r = {.cli = cli}, .how = how};
+    struct cli_manifest *m = &b.r.manifest;
+    struct bytes json = bytes_of((const uint8_t *)nothing, strlen(nothing));
+    int status = how->manifest ? cli_manifest_open(cli, how->manifest, m)
+                               : cli_manifest_parse(cli, "--invoke", json, m);
+    if (!status) {
+        m->on_step = on_step;
+        m->self = &b.r;
+        m->gas = how->gas;
+        branch->kernel = (struct replay_branch_kernel){.self = &b, .run = run_branch};
+        os_catch_interrupts();
+        replay_branch(source, sink, branch, ret_report);
+        status = b.status;
+        if (!status && !ret_report->err && m->difference_count)
+            status = CLI_NO;
+    }
+    cli_manifest_close(m);
     return status;
 }

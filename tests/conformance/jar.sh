@@ -52,6 +52,32 @@ for name in store calls scheduler writer upgrade evil; do
     done
 done
 
+# Checkpoints change nothing; a part and a branch replay, alone or with their parent.
+for name in calls scheduler; do
+    trace=$work/$name.interp.lks
+    "$lockstep" record --checkpoint 50 kernel "corpus/jar/$name.json" -o "$work/c.lks" \
+        >/dev/null 2>&1 || wrong "$name: --checkpoint"
+    [ "$("$lockstep" id "$work/c.lks")" = "$("$lockstep" id "$trace")" ] ||
+        wrong "$name: --checkpoint gives another identity"
+    "$lockstep" replay --to 90% "$work/c.lks" 2>&1 | grep -q 'from the checkpoint' ||
+        wrong "$name: no checkpoint was used"
+    for at in 20% 50% e:60; do
+        "$lockstep" cut "$trace" "$at.." -o "$work/p.lks" >"$work/out" 2>&1 &&
+            "$lockstep" verify "$work/p.lks" >"$work/out" 2>&1 &&
+            "$lockstep" gas --verify "$work/p.lks" >"$work/out" 2>&1 &&
+            "$lockstep" replay "$work/p.lks" >"$work/out" 2>&1 ||
+            { wrong "$name: cut at $at:"; cat "$work/out"; }
+        "$lockstep" branch "$trace" --at "$at" --manifest "corpus/jar/$name.json" \
+            -o "$work/b.lks" >"$work/out" 2>&1
+        grep -q ': branched at event' "$work/out" &&
+            "$lockstep" replay --parent "$trace" "$work/b.lks" >"$work/out" 2>&1 ||
+            { wrong "$name: branch at $at:"; cat "$work/out"; }
+    done
+done
+"$lockstep" branch "$work/store.interp.lks" --at end --standalone --invoke nobody:0 \
+    -o "$work/n.lks" >"$work/out" 2>&1 && wrong "a branch that names nobody"
+grep -q 'nobody' "$work/out" || wrong "a branch that names nobody says nothing"
+
 # --invoke takes the place of the manifest's steps.
 "$lockstep" record kernel corpus/jar/store.json -o "$work/i.lks" --invoke store:0:7,5 \
     --invoke store:1:7 --json >"$work/out" 2>&1 || wrong "--invoke"
