@@ -413,12 +413,122 @@ static void test_branches(void **state)
     }
 }
 
+/* ---- rings ---- */
+
+/* Segments in memory: one is begun at the second place where that is possible, and the
+ * next at a chosen one; the one between is dropped. */
+struct ring {
+    struct trace_memory segment[3];
+    uint32_t count;
+    uint64_t asked, chosen;
+    struct replay_kernel *session;
+};
+
+static enum err open_segment(void *self, uint32_t number, struct trace_sink *ret_sink)
+{
+    struct ring *ring = self;
+    assert_true(number < countof(ring->segment));
+    trace_memory_init(&ring->segment[number], (size_t)64 << 20);
+    ring->count++;
+    *ret_sink = trace_memory_sink(&ring->segment[number]);
+    return ERR_ok;
+}
+
+static enum err drop_segment(void *self, uint32_t number)
+{
+    (void)self;
+    assert_int_equal(number, 1);
+    return ERR_ok;
+}
+
+static bool ring_checkpoint(void *self, struct buf *payload, uint32_t *ret_record_count)
+{
+    struct ring *ring = self;
+    struct buf ignored;
+    buf_init(&ignored, (size_t)64 << 20);
+    bool can = replay_kernel_checkpoint(ring->session, &ignored, ret_record_count);
+    buf_fini(&ignored);
+    ring->asked += can;
+    return can && (ring->asked == 2 || ring->asked == ring->chosen) &&
+           replay_kernel_checkpoint(ring->session, payload, ret_record_count);
+}
+
+/* What is left of it; false: there are not so many places. */
+static bool record_ring(uint64_t chosen, struct trace_memory *ret)
+{
+    struct ring ring = {.count = 1, .chosen = chosen};
+    const struct trace_ring how_ring = {.self = &ring,
+                                        .size_max = 7, /* a segment whenever it can */
+                                        .open_segment = open_segment,
+                                        .drop_segment = drop_segment,
+                                        .checkpoint = ring_checkpoint};
+    const struct kernel_world how = {.log = PVM_GAS_LOG_LEDGER,
+                                     .depth = 256,
+                                     .flags = KERNEL_TRACE | KERNEL_MEM_DIGEST,
+                                     .ring = &how_ring,
+                                     .session = &ring.session,
+                                     .run = kernel_world_session};
+    struct arena arena;
+    trace_memory_init(&ring.segment[0], (size_t)64 << 20);
+    (void)kernel_world_record(&how, &ring.segment[0]);
+    bool there = ring.count == 3;
+    if (there) {
+        struct bytes bytes[] = {buf_bytes(&ring.segment[0].file),
+                                buf_bytes(&ring.segment[2].file)};
+        const struct trace_source source[] = {trace_bytes_source(&bytes[0]),
+                                              trace_bytes_source(&bytes[1])};
+        arena_init(&arena, (size_t)256 << 20);
+        trace_memory_init(ret, (size_t)64 << 20);
+        struct trace_sink sink = trace_memory_sink(ret);
+        assert_int_equal(trace_join(&arena, source, 2, &sink, NULL), ERR_ok);
+        arena_fini(&arena);
+    }
+    for (uint32_t i = 0; i < ring.count; i++)
+        trace_memory_fini(&ring.segment[i]);
+    return there;
+}
+
+static void test_rings(void **state)
+{
+    (void)state;
+    unsigned count = 0;
+    struct trace_memory left;
+    struct line a, b;
+    open_line(&a, buf_bytes(&whole.file));
+    for (uint64_t chosen = 3; record_ring(chosen, &left); chosen += 3, count++) {
+        struct bytes file = buf_bytes(&left.file);
+        for (size_t i = 0; i < countof(engines); i++) {
+            if (i && !pvm_recomp_available())
+                continue;
+            struct replay_report report = replay_with(file, engines[i]);
+            if (report.class != REPLAY_SAME)
+                fail_msg("ring %llu: %s %s", (unsigned long long)chosen,
+                         replay_class_name(report.class), report.detail);
+            assert_true(report.event_count < event_count);
+        }
+        open_line(&b, file);
+        for (unsigned i = 0; i < 3; i++) {
+            assert_int_equal(replay_timeline_seek(b.timeline, i ? b.debug.guest.end
+                                                                : b.debug.guest.start),
+                             ERR_ok);
+            assert_int_equal(
+                replay_timeline_seek(a.timeline, replay_timeline_now(b.timeline)),
+                ERR_ok);
+            compare_lines(&a, &b);
+        }
+        close_line(&b);
+        trace_memory_fini(&left);
+    }
+    close_line(&a);
+    assert_true(count > 12);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cut_everywhere), cmocka_unit_test(test_cut_again),
         cmocka_unit_test(test_debugger),       cmocka_unit_test(test_forgeries),
-        cmocka_unit_test(test_branches),
+        cmocka_unit_test(test_branches),       cmocka_unit_test(test_rings),
     };
     return cmocka_run_group_tests(tests, record_whole, free_whole);
 }
