@@ -121,6 +121,10 @@ const struct cli_spec cli_spec_record = {
           "record a program that reads a file"},
          {"lockstep record kernel corpus/jar/store.json -o store.lks",
           "record instances of the capability kernel"}},
+    .exclude = {{"raw", "zstd"},
+                {"listen", "connect"},
+                {"checkpoint", "ring"},
+                {"one-by-one", "engine-stress"}},
     .about =
         "Every call of the guest is written with what it read and was answered, and "
         "every gas charge.  Ctrl-C ends the recording at the guest's next block; "
@@ -156,10 +160,10 @@ struct ring {
     struct replay_session *session;
 };
 
-static bool ring_checkpoint(void *self, struct buf *payload, uint32_t *ret_record_count)
+static enum err ring_checkpoint(void *self, trace_ring_put_fn *put, void *to)
 {
     struct ring *ring = self;
-    return replay_session_checkpoint(ring->session, payload, ret_record_count);
+    return replay_session_checkpoint(ring->session, put, to);
 }
 
 struct recording {
@@ -391,8 +395,11 @@ static int record_pc(struct cli *cli, const struct options *options, int argc,
         .log_bytes = options->log_bytes,
         .exit_status = options->exit_status,
         .checkpoint = options->checkpoint,
+        .ring_size = options->ring_size,
     };
     int status = cli_output_check(cli, record.path);
+    if (!status && record.ring_size)
+        status = check_segments(cli, record.path);
     if (status)
         return status;
     return cli_pc_run(cli, &options->pc, &options->guest, &options->fs.fs, &record);

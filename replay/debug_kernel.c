@@ -123,6 +123,7 @@ static const struct replay_guest_ops ops = {
     .time = replay_debug_kernel_time,
     .gas = gas_of,
     .disassemble = disassemble,
+    .frames = replay_debug_kernel_list_frames,
     .code_base = DEBUG_KERNEL_CODE_BASE,
     .code = code,
     .stack = {.depth = replay_debug_kernel_depth,

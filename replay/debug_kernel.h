@@ -245,6 +245,8 @@ enum err replay_debug_kernel_stored(void *self, size_t index,
 
 uint32_t replay_debug_kernel_depth(void *self);
 void replay_debug_kernel_put_frames(void *self, struct buf *text);
+size_t replay_debug_kernel_list_frames(void *self, struct replay_frame *ret_frame,
+                                       size_t max);
 void replay_debug_kernel_put_instance(void *self, struct buf *text);
 
 #endif

@@ -255,7 +255,7 @@ struct world {
     unsigned listed;
 };
 
-static enum err world_open(struct world *w, struct other other)
+static enum err world_open_once(struct world *w, struct other other)
 {
     int pair[2];
     char attachment[20];
@@ -292,6 +292,18 @@ static void world_close(struct world *w)
     arena_fini(&w->arena);
     (void)kill(w->process, SIGKILL);
     assert_int_equal(waitpid(w->process, NULL, 0), w->process);
+}
+
+/* A busy machine may miss a short deadline where nothing is wrong yet: once more. */
+static enum err world_open(struct world *w, struct other other)
+{
+    enum err err = world_open_once(w, other);
+    for (unsigned tries = 0; err == ERR_timeout && other.at > 1 && tries < 100;
+         tries++) {
+        world_close(w);
+        err = world_open_once(w, other);
+    }
+    return err;
 }
 
 static struct bytes text(const char *string)
@@ -623,7 +635,7 @@ static void test_attachments(void **state)
     struct hostfs_remote_options options;
     hostfs_remote_options_init(&options);
     options.node_count_max = 10;
-    options.hello_ns = 30000000;
+    options.hello_ns = UINT64_C(60000000000); /* a busy machine is no timeout */
     arena_init(&arena, 1 << 28);
     v86fs_ids_init(&ids);
     for (unsigned i = 0; i < countof(bad); i++)
@@ -634,6 +646,7 @@ static void test_attachments(void **state)
         ERR_not_found);
     assert_int_equal(hostfs_remote_open(&arena, &options, "exec:exit 1", &ids, &remote),
                      ERR_closed);
+    options.hello_ns = 30000000;
     assert_int_equal(
         hostfs_remote_open(&arena, &options, "exec:exec sleep 5", &ids, &remote),
         ERR_timeout);
