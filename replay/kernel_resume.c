@@ -53,7 +53,8 @@ void replay_kernel_passed(struct replay_kernel *s, const struct pvm_state *runni
 bool replay_kernel_checkpoint(struct replay_kernel *s, struct buf *payload,
                               uint32_t *ret_record_count)
 {
-    struct checkpoint *c = s && s->safe ? malloc(sizeof *c) : NULL;
+    bool can = s && (s->safe || s->idle);
+    struct checkpoint *c = can ? malloc(sizeof *c) : NULL;
     if (!c)
         return false;
     const struct kernel_stand stand = stand_of(s, s->safe);
