@@ -464,10 +464,10 @@ fi
 
 # ---- a reader that goes early, as head does, is told nothing ----
 "$lockstep" record -q -o reader.lks pvm "$bin/fib.pvm" --reg a0=9
-mkfifo pipe
-: <pipe &
+mkfifo reader.pipe
+: <reader.pipe &
 reader=$!
-exec 3>pipe
+exec 3>reader.pipe
 wait "$reader"
 "$lockstep" gas reader.lks >&3 2>err
 got=$?
