@@ -5,42 +5,12 @@
  * machine that can run.
  */
 #include "emu/boot.h"
+#include "tests/fuzz/silent_host.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void console_out(void *self, uint32_t dev, uint8_t byte)
-{
-    (void)self;
-    (void)dev;
-    (void)byte;
-}
-
-static bool input_at(void *self, struct emu_place here, struct emu_place *ret_next,
-                     struct emu_input *ret_input)
-{
-    (void)self;
-    (void)here;
-    (void)ret_next;
-    (void)ret_input;
-    return false;
-}
-
-static bool idle(void *self, uint64_t now, uint64_t deadline, uint64_t *ret_vns)
-{
-    (void)self;
-    (void)now;
-    *ret_vns = deadline;
-    return deadline != EMU_NEVER;
-}
-
-static void event(void *self, const struct emu_event *event)
-{
-    (void)self;
-    (void)event;
-}
 
 static bool is_clean(const struct emu_ram *ram)
 {
@@ -53,7 +23,6 @@ static bool is_clean(const struct emu_ram *ram)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct emu_host host = {NULL, console_out, input_at, idle, event};
     struct emu_pc_config config;
     struct emu_boot_problem problem;
     struct arena arena, scratch;
@@ -66,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     emu_pc_config_init(&config);
     config.ram_size = (1u + data[0] % 8) << 20;
     config.cache_size = 1u << 16;
-    check(emu_pc_create(&arena, &config, &host, &pc) == ERR_ok);
+    check(emu_pc_create(&arena, &config, &silent_host, &pc) == ERR_ok);
     struct emu_boot boot = {.kind = (enum emu_boot_kind)(data[1] % 5),
                             .as_bzimage = data[2] & 1,
                             .kernel = bytes_of(data + 4, size - 4),
