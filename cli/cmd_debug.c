@@ -3,6 +3,7 @@
  * lockstep debug: a recorded run under gdb, forwards and backwards.
  */
 #include "cli/debug_branch.h"
+#include "cli/debug_modules.h"
 #include "cli/debug_open.h"
 #include "cli/debug_serve.h"
 #include "cli/native.h"
@@ -29,6 +30,7 @@ struct options {
     const char *server;
     const char *batch;
     struct cli_list symbols;
+    const char *modules;
     const char *gdb;
     uint64_t memory;
     uint64_t spacing;
@@ -45,6 +47,8 @@ static const struct cli_option option[] = {
                "run gdb's commands in a file, then end"),
     CLI_LIST(struct options, symbols, "symbols", 0, "[N=]ELF",
              "debug information of program N (default 0): OUT.dbg of lockstep link -g"),
+    CLI_STRING(struct options, modules, "modules", 0, "FOLDER",
+               "a pc that runs Linux: names of its modules, from *.ko below a folder"),
     CLI_STRING(struct options, gdb, "gdb", 0, "PROGRAM",
                "the gdb to start (default gdb-multiarch; gdb for a pc)"),
     CLI_SIZE(struct options, memory, "memory", 0, "SIZE", 1 << 20, UINT64_MAX,
@@ -89,7 +93,8 @@ struct session {
     struct replay_gdb *gdb;
     struct cli_native native;
     bool native_tried, native_there;
-    char folder[64], socket[PATH_SIZE], init[PATH_SIZE];
+    struct cli_modules modules;
+    char folder[64], socket[PATH_SIZE], init[PATH_SIZE], module_script[PATH_SIZE];
     uint32_t listing_count; /* programs that may have a listing in the folder */
 };
 
@@ -191,6 +196,13 @@ static enum err branch(void *self, uint64_t icount, const char *path, struct buf
     return cli_debug_branch(s->cli, &s->debug.source, icount, path, text);
 }
 
+static enum err load_modules(void *self, const struct replay_module_list *list,
+                             struct buf *text)
+{
+    struct session *s = self;
+    return cli_modules_load(&s->modules, &s->debug.debug.guest, list, text);
+}
+
 static int open_stub(struct session *s, bool local)
 {
     /* Only gdb that we have started may name files. */
@@ -199,6 +211,7 @@ static int open_stub(struct session *s, bool local)
         .native = native,
         .diff = local ? diff : NULL,
         .branch = local ? branch : NULL,
+        .load_modules = local && s->options->modules ? load_modules : NULL,
         .self = s,
     };
     enum err err = replay_gdb_create(&s->debug.query, &how, &s->gdb);
@@ -332,18 +345,6 @@ static enum err write_listings(struct session *s)
     return ERR_ok;
 }
 
-/* A path as gdb's own parser of words takes it. */
-static void put_quoted(struct buf *text, const char *path)
-{
-    buf_byte(text, '"');
-    for (; *path; path++) {
-        if (*path == '"' || *path == '\\')
-            buf_byte(text, '\\');
-        buf_byte(text, (uint8_t)*path);
-    }
-    buf_byte(text, '"');
-}
-
 /* What gdb shall know of a program's symbols, which are those of program 0. */
 static void put_symbols(const struct session *s, uint32_t number, struct buf *text)
 {
@@ -353,11 +354,30 @@ static void put_symbols(const struct session *s, uint32_t number, struct buf *te
     if (!symbols && number >= s->listing_count)
         return;
     buf_text(text, number ? "add-symbol-file " : "file ");
-    put_quoted(text, symbols ? symbols : elf);
+    cli_modules_put_path(text, symbols ? symbols : elf);
     if (number)
         buf_printf(text, " 0x%" PRIx64,
                    s->debug.debug.guest.ops->code_base * ((uint64_t)number + 1));
     buf_byte(text, '\n');
+}
+
+/* `seek`, and with modules the symbols that belong there. */
+static void put_macros(const struct session *s, struct buf *text)
+{
+    const char *follow = "";
+    if (s->options->modules) {
+        follow = "lockstep-modules\n";
+        buf_printf(text,
+                   "define lockstep-modules\nmonitor modules load\nsource %s\nend\n"
+                   "document lockstep-modules\nThe names of the modules that the "
+                   "guest has loaded here; seek does it itself.\nend\n",
+                   s->module_script);
+    }
+    buf_printf(text,
+               "define seek\nmonitor check $arg0\nstarti $arg0\n%send\n"
+               "document seek\nGo to a position: N, e:N, g:N, out:N, N%%, start, "
+               "end, +N, -N, #NAME.\nend\n",
+               follow);
 }
 
 static enum err write_init(struct session *s)
@@ -365,18 +385,21 @@ static enum err write_init(struct session *s)
     struct buf text;
     buf_init(&text, 65536);
     (void)snprintf(s->init, sizeof s->init, "%s/init.gdb", s->folder);
+    (void)snprintf(s->module_script, sizeof s->module_script, "%s/modules.gdb",
+                   s->folder);
+    s->modules.script = s->module_script;
     /* A seek is a long time without an answer; gdb would give up after six seconds. */
     buf_text(&text, "set remotetimeout 3600\nset confirm off\nset pagination off\n"
-                    "set startup-with-shell off\n"
-                    "define seek\nmonitor check $arg0\nstarti $arg0\nend\n"
-                    "document seek\nGo to a position: N, e:N, g:N, out:N, N%, start, "
-                    "end, +N, -N, #NAME.\nend\n");
+                    "set startup-with-shell off\n");
+    put_macros(s, &text);
     if (s->listing_count)
         buf_printf(&text, "directory %s\n", s->folder);
     put_symbols(s, 0, &text);
     for (uint32_t i = 1; i < LISTING_MAX; i++)
         put_symbols(s, i, &text);
     buf_printf(&text, "target extended-remote %s\n", s->socket);
+    if (s->options->modules)
+        buf_text(&text, "lockstep-modules\n");
     enum err err = text.err ? text.err : os_file_write(s->init, buf_bytes(&text));
     buf_fini(&text);
     return err;
@@ -403,6 +426,7 @@ static void clean_up(struct session *s)
         return;
     (void)!os_unlink(s->socket);
     (void)!os_unlink(s->init);
+    (void)!os_unlink(s->module_script);
     for (uint32_t i = 0; i < 2 * s->listing_count; i++) {
         char path[PATH_SIZE];
         name_listing(s, i / 2, suffix[i % 2], path);
@@ -504,11 +528,23 @@ static int check_symbols(const struct session *s)
     return CLI_YES;
 }
 
+static int open_modules(struct session *s)
+{
+    const char *folder = s->options->modules;
+    if (!folder)
+        return CLI_YES;
+    if (!s->debug.debug.guest.ops->modules)
+        return ui_usage(s->cli, "--modules: only a pc has some");
+    enum err err = cli_modules_open(folder, &s->modules);
+    return err ? ui_fail(s->cli, err, folder) : CLI_YES;
+}
+
 static int check_options(struct cli *cli, const struct options *options, int argc)
 {
-    if (options->server && (options->batch || options->symbols.count || argc > 1))
-        return ui_usage(cli, "--server starts no gdb that --batch, --symbols or "
-                             "arguments could be for");
+    if (options->server &&
+        (options->batch || options->symbols.count || options->modules || argc > 1))
+        return ui_usage(cli, "--server starts no gdb that --batch, --symbols, "
+                             "--modules or arguments could be for");
     if (options->batch && !os_file_exists(options->batch))
         return ui_fail(cli, ERR_not_found, options->batch);
     return CLI_YES;
@@ -531,6 +567,8 @@ int cmd_debug(struct cli *cli, int argc, char **argv)
     status = cli_debug_open(cli, &s.debug, argv[0], &how);
     if (!status)
         status = check_symbols(&s);
+    if (!status)
+        status = open_modules(&s);
     if (!status && s.options->at)
         status = cli_debug_go(&s.debug, s.options->at);
     if (!status)
@@ -540,6 +578,7 @@ int cmd_debug(struct cli *cli, int argc, char **argv)
     replay_gdb_close(s.gdb);
     if (s.native_there)
         cli_native_close(&s.native);
+    cli_modules_close(&s.modules);
     cli_debug_close(&s.debug);
     return status;
 }

@@ -58,11 +58,13 @@ static struct json_object *file_source(const struct dap *dap, uint32_t file)
     return source;
 }
 
+/* Of a caller, whose `pc` is behind a call, the line is that of the call. */
 static void add_frame(const struct dap *dap, struct json_object *list, uint64_t pc)
 {
     char name[32];
-    uint32_t line = dap_listing_line(&dap->listing, pc);
-    const struct dap_row *row = dap_lines_find(&dap->lines, pc);
+    uint64_t at = pc - (json_object_array_length(list) != 0);
+    uint32_t line = dap_listing_line(&dap->listing, at);
+    const struct dap_row *row = dap_lines_find(&dap->lines, at);
     struct json_object *frame = json_object_new_object();
     if (row && row->line)
         line = row->line;
@@ -103,13 +105,44 @@ static void add_callers(const struct dap *dap, struct json_object *list, uint64_
     }
 }
 
+/* Between a callee and its caller in another instance. */
+static void add_label(struct json_object *list, uint32_t depth)
+{
+    char name[48];
+    struct json_object *frame = json_object_new_object();
+    (void)snprintf(name, sizeof name, "called by the instance at depth %" PRIu32,
+                   depth);
+    dap_put_number(frame, "id", DAP_FRAME + (int64_t)json_object_array_length(list));
+    dap_put_text(frame, "name", name);
+    dap_put_number(frame, "line", 0);
+    dap_put_number(frame, "column", 0);
+    dap_put_text(frame, "presentationHint", "label");
+    (void)json_object_array_add(list, frame);
+}
+
+static void add_guest_frames(const struct dap *dap, struct json_object *list)
+{
+    const struct replay_guest *guest = guest_of(dap);
+    struct replay_frame frame[FRAME_MAX];
+    size_t count = guest->ops->frames(guest->self, frame, FRAME_MAX);
+    for (size_t i = 0; i < count; i++) {
+        if (i && frame[i].depth != frame[i - 1].depth)
+            add_label(list, frame[i].depth);
+        add_frame(dap, list, frame[i].pc);
+    }
+}
+
 void dap_stack_trace(struct dap_request *request)
 {
     struct dap *dap = request->dap;
     struct json_object *list = json_object_new_array();
     uint64_t pc = pc_of(dap);
-    add_frame(dap, list, pc);
-    add_callers(dap, list, pc);
+    if (guest_of(dap)->ops->frames) {
+        add_guest_frames(dap, list);
+    } else {
+        add_frame(dap, list, pc);
+        add_callers(dap, list, pc);
+    }
     add_list(request, "stackFrames", list);
     dap_put_number(request->body, "totalFrames",
                    (int64_t)json_object_array_length(list));

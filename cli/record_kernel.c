@@ -7,6 +7,7 @@
 #include "base/os.h"
 #include "cli/manifest.h"
 #include "replay/sink_file.h"
+#include "trace/checkpoint.h"
 
 #include <inttypes.h>
 
@@ -55,6 +56,16 @@ static void on_step(void *self, const struct cli_manifest_step *step)
                  step->differs);
 }
 
+static enum err put_checkpoint(void *self, uint64_t seq,
+                               const struct trace_clock *clock,
+                               const struct trace_base_part *part, size_t part_count)
+{
+    struct recording *r = self;
+    (void)seq; /* it is the writer's */
+    trace_writer_checkpoint(r->writer, clock, part, part_count);
+    return r->how->require ? trace_writer_error(r->writer) : ERR_ok;
+}
+
 static enum err open_trace(struct recording *r)
 {
     TRY(replay_sink_file_open(&r->file, r->how->output, false));
@@ -62,7 +73,10 @@ static enum err open_trace(struct recording *r)
     TRY(trace_writer_create(&r->arena, &sink, &r->how->writer, &r->writer));
     TRY(trace_record_create(&r->arena, r->writer, r->how->require, &r->trace));
     const struct replay_kernel_options options = {
-        .trace = r->trace, .engine = r->how->engine, .interrupted = os_interrupted};
+        .trace = r->trace,
+        .checkpoints = {r->how->checkpoint, put_checkpoint, r},
+        .engine = r->how->engine,
+        .interrupted = os_interrupted};
     return replay_kernel_create(&r->arena, &r->setup, &options, &r->session);
 }
 

@@ -16,6 +16,7 @@ struct cli_record_kernel {
     bool log_reads, log_writes, log_caps;
     struct trace_writer_options writer;
     bool require;
+    uint64_t checkpoint; /* instructions between two of them; 0: none */
     struct replay_engine engine;
 };
 

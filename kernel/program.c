@@ -58,6 +58,15 @@ static size_t program_room(struct kernel *kernel, size_t wanted)
     }
 }
 
+struct pvm_code kernel_image_code(const struct kernel_image *image)
+{
+    return (struct pvm_code){.code = image->code,
+                             .bitmask = image->bitmask.data,
+                             .jump = image->jump.data,
+                             .jump_count = (uint32_t)(image->jump.size / 4),
+                             .jump_width = 4};
+}
+
 enum err kernel_program_take(struct kernel *kernel, const struct hash256 *hash,
                              const struct kernel_image *image,
                              struct program **ret_program)
@@ -76,11 +85,7 @@ enum err kernel_program_take(struct kernel *kernel, const struct hash256 *hash,
         if (p->program)
             program_close(p);
         p->image = *hash;
-        p->code = (struct pvm_code){.code = image->code,
-                                    .bitmask = image->bitmask.data,
-                                    .jump = image->jump.data,
-                                    .jump_count = (uint32_t)(image->jump.size / 4),
-                                    .jump_width = 4};
+        p->code = kernel_image_code(image);
         arena_init(&p->arena, room);
         enum err err = program_create(p, kernel);
         if (err) {

@@ -109,22 +109,30 @@ enum {
 
 /* A place in the code that C must know: an access, or where code asks. */
 struct native_site {
-    uint32_t at;    /* offset of the access, or of the instruction's code */
-    uint32_t next;  /* offset behind the instruction's code */
-    uint32_t pc;    /* EXIT_GOTO: where to go on */
-    uint32_t block; /* number of its block */
+    uint32_t at; /* offset of the access, or of the instruction's code */
+    uint32_t pc; /* EXIT_GOTO: where to go on */
+    union {
+        uint32_t block; /* number of its block */
+        uint32_t call;  /* of a call: of what else is known of it */
+    };
     uint32_t index; /* instructions before it in the block */
-    uint32_t count; /* instructions that its code executes at once */
-    int32_t x;      /* calls: the immediate */
-    uint8_t op;     /* calls: which one; else 0 */
-    uint8_t size;   /* calls: of the instruction */
-    bool ends;      /* calls: the block, in this profile */
-    uint32_t left;  /* calls: visits of the block from it on, if known; else 0 */
+    uint16_t size;  /* bytes from there to behind the instruction's code */
+    uint8_t count;  /* instructions that its code executes at once */
+    uint8_t op;     /* of a call; else 0 */
+};
+
+struct native_call {
+    uint32_t block;
+    int32_t x;     /* the immediate */
+    uint32_t left; /* visits of the block from it on, if known; else 0 */
+    uint8_t size;  /* of the instruction */
+    bool ends;     /* the block, in this profile */
 };
 
 struct native_block {
     uint32_t pc;
-    uint32_t label; /* offset of its gas check */
+    uint32_t label; /* offset of its gas check; until that is there, of the last jump to
+                       it, whose displacement is the offset of the one before, or 0 */
     uint32_t entry; /* offset behind the check */
 };
 
@@ -149,8 +157,9 @@ struct native_unit {
     const uint64_t *hash_factor; /* in the code memory */
     struct native_block *block;
     struct native_site *site;
+    struct native_call *call;
     struct native_place *place; /* options.keep_map */
-    uint32_t block_count, site_count, place_count;
+    uint32_t block_count, site_count, call_count, place_count;
     const uint32_t *rank; /* blocks before each 64 bytes of code */
     void *tables;         /* the reservation that holds all of these */
     size_t tables_size;
@@ -166,17 +175,42 @@ static inline const uint64_t *native_cost(const struct native_unit *unit,
                                             (size_t)block * unit->cost_stride);
 }
 
+static inline uint32_t native_site_block(const struct native_unit *unit,
+                                         const struct native_site *site)
+{
+    return site->op ? unit->call[site->call].block : site->block;
+}
+
+/* Where the code of the instruction behind a site's begins. */
+static inline uint32_t native_site_next(const struct native_site *site)
+{
+    return site->at + site->size;
+}
+
+/* Without an instruction for it that not all CPUs have, and inline. */
+static inline uint32_t native_bit_count(uint64_t word)
+{
+    const uint64_t pairs = 0x5555555555555555, fours = 0x3333333333333333;
+    const uint64_t bytes = 0x0f0f0f0f0f0f0f0f, sum = 0x0101010101010101;
+    word -= word >> 1 & pairs;
+    word = (word & fours) + (word >> 2 & fours);
+    return (uint32_t)(((word + (word >> 4)) & bytes) * sum >> 56);
+}
+
 /* The number of the block that starts at `pc`, which is a block start. */
 static inline uint32_t native_block_at(const struct pvm_program *program, uint32_t pc)
 {
     uint64_t below = program->start[pc / 64] & (((uint64_t)1 << pc % 64) - 1);
-    return program->unit->rank[pc / 64] + (uint32_t)__builtin_popcountll(below);
+    return program->unit->rank[pc / 64] + native_bit_count(below);
 }
 
 /* Guest registers: ra sp t0 t1 t2 s0 s1 a0 a1 a2 a3 a4 a5. */
+#define NATIVE_REG_LIST                                                                \
+    R14, RBP, R10, R11, R12, RBX, R13, RDI, RSI, R8, R9, RAX, NATIVE_REG_LAST
+#define NATIVE_REG_LAST RCX
 #define NATIVE_REG                                                                     \
     {                                                                                  \
-        R14, RBP, R10, R11, R12, RBX, R13, RDI, RSI, R8, R9, RAX, RCX                  \
+        NATIVE_REG_LIST                                                                \
     }
 enum { SCRATCH = RDX, METER = R15, ACC = R15, BASE = R15 };
 
@@ -193,14 +227,8 @@ struct native_insn {
 };
 
 struct native_stub {
-    uint8_t *jump; /* displacement to patch */
+    uint32_t jump; /* offset of the displacement to patch */
     uint32_t exit; /* what the stub tells */
-    uint32_t back; /* 0, or the offset to go on at if unit->flush returns */
-};
-
-struct native_fixup {
-    uint8_t *jump;
-    uint32_t block;
 };
 
 struct native_compiler;
@@ -220,11 +248,11 @@ struct native_compiler {
     uint64_t visits;      /* of the current block, if known; else 0 */
     uint32_t jump_table;  /* address of native table-jump targets */
     const uint8_t *limit; /* of the code memory */
+    const void *site_limit;
+    uint8_t *code_ready, *site_ready; /* pages before these are there */
     native_emit_fn *emitter[256];
     struct native_stub *stub;
     uint32_t stub_count;
-    struct native_fixup *fixup;
-    uint32_t fixup_count;
     bool based;          /* accesses of the current block go by BASE */
     bool joins;          /* the last block ended in a fallthrough */
     bool parts;          /* or in a jump away */

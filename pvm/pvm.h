@@ -546,6 +546,9 @@ struct pvm_recomp_options {
     bool unmetered;
     struct pvm_sandbox *sandbox; /* run there, not in this process; NULL: here */
     bool keep_map;               /* remember what pvm_program_native_range() answers */
+    /* Interpret the first blocks in memory that native code has not seen, where first
+     * stores to pages cost no signals yet. */
+    bool interpret_first;
 };
 
 /* Can this machine and build run recompiled code? */

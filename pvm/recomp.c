@@ -23,23 +23,6 @@ static void drop_unit(struct native_unit *unit)
     os_code_free(unit->memory);
 }
 
-/* Of an instruction: bytes of code, and of the table of sites, that there are surely
- * about.  The pages of those come at once, which takes a fraction of their faults. */
-enum {
-    INSN_NATIVE_LEAST = 8,
-    INSN_SITE_LEAST = sizeof(struct native_site) / 4,
-    POPULATE_INSNS_MIN = 1024, /* below that there are few faults to save */
-};
-
-static void populate(const struct native_compiler *c)
-{
-    size_t count = c->insn_count;
-    if (count < POPULATE_INSNS_MIN)
-        return;
-    os_populate(c->unit->site, count * INSN_SITE_LEAST);
-    os_populate(c->unit->code, count * INSN_NATIVE_LEAST);
-}
-
 /* Compile into memory that was just made; the unit keeps what it needs. */
 static enum err compile(struct native_compiler *c)
 {
@@ -51,7 +34,6 @@ static enum err compile(struct native_compiler *c)
                        unit->memory));
     unit->code = unit->memory->data;
     c->limit = unit->code + unit->memory->size;
-    populate(c);
     if (!pvm_native_compile(c))
         return ERR_nomem;
     TRY(os_code_seal(unit->memory, unit->code_size));

@@ -191,7 +191,7 @@ uint32_t pvm_native_site(struct native_compiler *c, const struct native_insn *i)
         .pc = MUTANT(native_site_pc, c->unit->block[c->block].pc, i->pc),
         .block = c->block,
         .index = c->index + MUTANT(native_site_index, 1, 0),
-        .count = c->count,
+        .count = (uint8_t)c->count,
     };
     return number;
 }
@@ -199,8 +199,8 @@ uint32_t pvm_native_site(struct native_compiler *c, const struct native_insn *i)
 static void add_stub(struct native_compiler *c, uint8_t *jump, enum native_exit exit,
                      uint32_t index)
 {
-    c->stub[c->stub_count++] =
-        (struct native_stub){jump, (uint32_t)exit << EXIT_SHIFT | index, 0};
+    c->stub[c->stub_count++] = (struct native_stub){
+        (uint32_t)(jump - c->unit->code), (uint32_t)exit << EXIT_SHIFT | index};
 }
 
 void pvm_native_ask_if(struct native_compiler *c, const struct native_insn *i,
@@ -225,11 +225,15 @@ static void call(struct native_compiler *c, const struct native_insn *i)
 {
     uint32_t number = pvm_native_site(c, i);
     struct native_site *site = &c->unit->site[number];
-    site->x = (int32_t)MUTANT(native_ecalli_16, (uint16_t)i->x, i->x);
     site->op = i->op;
-    site->size = i->size;
-    site->left = c->visits ? (uint32_t)c->visits - c->index : 0;
-    site->ends = pvm_op_terminates(c->program->config.profile, i->op);
+    site->call = c->unit->call_count++;
+    c->unit->call[site->call] = (struct native_call){
+        .block = c->block,
+        .x = (int32_t)MUTANT(native_ecalli_16, (uint16_t)i->x, i->x),
+        .left = c->visits ? (uint32_t)c->visits - c->index : 0,
+        .size = i->size,
+        .ends = pvm_op_terminates(c->program->config.profile, i->op),
+    };
     leave_with(c, EXIT_CALL, number);
 }
 
@@ -280,7 +284,6 @@ static void meter_test(struct native_compiler *c, unsigned xmm)
         x64_bytes(as, 0x7e0f4866 | (uint64_t)x64_modrm(3, xmm, SCRATCH) << 32, 5);
         x64_alu(as, W64, ALU_OR, SCRATCH, ACC);
         add_stub(c, x64_jcc(as, CC_S), EXIT_GAS, c->block);
-        c->stub[c->stub_count - 1].back = (uint32_t)(as->at - c->unit->code);
     } else { /* movmskpd edx, xmm; test dl, 1 */
         x64_bytes(as, 0x500f66 | (uint64_t)x64_modrm(3, SCRATCH, xmm) << 24, 4);
         x64_bytes(as, 0x01c2f6, 3);
@@ -308,9 +311,20 @@ static void check_logged(struct native_compiler *c)
     x64_mem_absolute(&c->as, ACC, (uint32_t)(uintptr_t)c->unit->hash_factor);
 }
 
+/* Patch the jumps that have been waiting for a place in the code. */
+static void land(struct native_compiler *c, uint32_t jump, uint32_t place)
+{
+    while (jump) {
+        uint8_t *at = c->unit->code + jump;
+        memcpy(&jump, at, 4);
+        x64_patch(at, c->unit->code + place);
+    }
+}
+
 void pvm_native_check(struct native_compiler *c)
 {
     struct native_block *block = &c->unit->block[c->block];
+    uint32_t jump = block->label;
     block->label = (uint32_t)(c->as.at - c->unit->code);
     if (c->unit->options.unmetered) {
         /* nothing */
@@ -333,6 +347,7 @@ void pvm_native_check(struct native_compiler *c)
                  c->block);
     }
     block->entry = (uint32_t)(c->as.at - c->unit->code);
+    land(c, jump, MUTANT(native_forward_free, block->entry, block->label));
 }
 
 /* ---- jumps ---- */
@@ -348,13 +363,15 @@ static bool valid_target(const struct native_compiler *c, int64_t target)
 /* Aim a displacement at a block: now, or when its code is there. */
 static void aim(struct native_compiler *c, uint8_t *jump, uint32_t pc)
 {
-    uint32_t block = native_block_at(c->program, pc);
-    if (block <= c->block)
+    uint32_t number = native_block_at(c->program, pc);
+    struct native_block *block = &c->unit->block[number];
+    if (number <= c->block) {
         x64_patch(jump,
-                  c->unit->code + MUTANT(native_back_free, c->unit->block[block].entry,
-                                         c->unit->block[block].label));
-    else
-        c->fixup[c->fixup_count++] = (struct native_fixup){jump, block};
+                  c->unit->code + MUTANT(native_back_free, block->entry, block->label));
+        return;
+    }
+    memcpy(jump, &block->label, 4);
+    block->label = (uint32_t)(jump - c->unit->code);
 }
 
 /* A jump that is taken with nothing left to do for this instruction. */

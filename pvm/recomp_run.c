@@ -434,26 +434,28 @@ static inline uint64_t visits_left(const struct pvm_engine *e,
                                    const struct native_site *site)
 {
     const struct native_unit *unit = e->program->unit;
-    uint64_t cost = *native_cost(unit, site->block);
+    uint64_t cost = *native_cost(unit, native_site_block(unit, site));
     if (cost == METER_ASK || unit->options.unmetered)
         return pvm_visits_from(e->program, site->pc);
     return (cost & METER_INSN_MASK) - site->index;
 }
 
 /* The exit that a call is. */
-static struct pvm_outcome call_at(const struct native_site *site, const uint64_t *reg)
+static struct pvm_outcome call_at(const struct native_unit *unit,
+                                  const struct native_site *site, const uint64_t *reg)
 {
+    int32_t x = unit->call[site->call].x;
     if (site->op == PVM_OP_ecall)
         return (struct pvm_outcome){
             PVM_EXIT_ECALL, MUTANT(native_ecall_wide, reg[11], (uint32_t)reg[11])};
-    return (struct pvm_outcome){
-        PVM_EXIT_HOST_CALL,
-        MUTANT(native_ecalli_zero, (uint32_t)site->x, (uint64_t)site->x)};
+    return (struct pvm_outcome){PVM_EXIT_HOST_CALL,
+                                MUTANT(native_ecalli_zero, (uint32_t)x, (uint64_t)x)};
 }
 
-static uint32_t behind_call(const struct native_site *site)
+static uint32_t behind_call(const struct native_unit *unit,
+                            const struct native_site *site)
 {
-    return site->pc + MUTANT(native_call_size, 1, site->size);
+    return site->pc + MUTANT(native_call_size, 1, unit->call[site->call].size);
 }
 
 /* End the run at a call; what is left to do with it is what an interpreted one needs.
@@ -461,12 +463,13 @@ static uint32_t behind_call(const struct native_site *site)
 static const uint8_t *leave_at_call(struct pvm_engine *e,
                                     const struct native_site *site)
 {
-    struct pvm_outcome call = call_at(site, e->state.reg);
+    const struct native_unit *unit = e->program->unit;
+    struct pvm_outcome call = call_at(unit, site, e->state.reg);
     e->step_left = visits_left(e, site);
     e->step[0].op = site->op;
     e->step[0].pc = site->pc;
-    e->step[1].pc = behind_call(site);
-    e->site_next = site->next;
+    e->step[1].pc = behind_call(unit, site);
+    e->site_next = native_site_next(site);
     (void)pvm_engine_exit(e, &e->step[0], call.exit, call.arg, true);
     return NULL;
 }
@@ -477,7 +480,7 @@ static const uint8_t *step_site(struct pvm_engine *e, const struct native_site *
     uint64_t left = visits_left(e, site);
     const uint8_t *at = NULL;
     uint32_t pc = site->pc, next = pc;
-    e->site_next = site->next;
+    e->site_next = native_site_next(site);
     for (uint32_t k = 0;
          k < MUTANT(native_step_one, 1, site->count) && next != UINT32_MAX; k++) {
         pc = next;
@@ -487,7 +490,7 @@ static const uint8_t *step_site(struct pvm_engine *e, const struct native_site *
     }
     if (next == UINT32_MAX)
         return at;
-    return go_on(e, unit->code + site->next, next, e->step_left - 1);
+    return go_on(e, unit->code + native_site_next(site), next, e->step_left - 1);
 }
 
 static const uint8_t *answer(struct pvm_engine *e, uint32_t exit)
@@ -605,7 +608,7 @@ static bool take_memory(struct pvm_engine *e, struct native_session *session)
 {
     const struct pvm_sandbox *sandbox = e->program->unit->options.sandbox;
     if (session->mem && session->mem == e->state.mem && !sandbox &&
-        !session->mem->unguardable)
+        !session->mem->unguardable && !session->mem->stale)
         return true;
     struct pvm_mem *mem = memory_of(e);
     session->mem = mem;
@@ -627,11 +630,12 @@ static enum native_result ask_host(struct pvm_engine *e, struct native_session *
                                    struct native_context *context)
 {
     struct pvm_state *s = e->caller;
-    struct pvm_outcome call = call_at(site, s->reg);
-    bool ends = site->ends;
-    uint64_t left = site->left ? site->left : visits_left(e, site);
+    const struct native_call *known = &unit->call[site->call];
+    struct pvm_outcome call = call_at(unit, site, s->reg);
+    bool ends = known->ends;
+    uint64_t left = known->left ? known->left : visits_left(e, site);
     uint64_t ahead = ends ? 0 : left - 1;
-    uint32_t next_pc = behind_call(site);
+    uint32_t next_pc = behind_call(unit, site);
     meter_read(e, unit, context->meter);
     s->gas = gas_true(e);
     s->icount = e->state.icount - ahead;
@@ -642,7 +646,7 @@ static enum native_result ask_host(struct pvm_engine *e, struct native_session *
                              &session->outcome) == PVM_ANSWER_EXIT)
         return NATIVE_ENDED;
     if (s->pc != next_pc || s->charged == ends || s->mem != session->mem ||
-        session->mem->unguardable)
+        session->mem->unguardable || session->mem->stale)
         return NATIVE_MOVED;
     bool same_gas = s->gas == gas_true(e);
     if (!same_gas)
@@ -650,7 +654,7 @@ static enum native_result ask_host(struct pvm_engine *e, struct native_session *
     if (!same_gas || !unit->plain_meter)
         meter_show(e, context);
     context->regs = (uintptr_t)s->reg;
-    context->resume = (uintptr_t)unit->code + site->next;
+    context->resume = (uintptr_t)unit->code + native_site_next(site);
     return NATIVE_EXIT;
 }
 
@@ -683,9 +687,40 @@ static enum native_result enter_and_answer(struct pvm_engine *e,
     return NATIVE_EXIT;
 }
 
+/* A block that is no work to interpret. */
+enum { FIRST_BLOCK_COUNT = 8, FIRST_BLOCK_SIZE = 256 };
+
+static bool is_short_block(const struct pvm_engine *e)
+{
+    const struct native_unit *unit = e->program->unit;
+    if (!pvm_program_block_start(e->program, e->state.pc))
+        return false;
+    uint32_t next = native_block_at(e->program, e->state.pc) + 1;
+    size_t end =
+        next < unit->block_count ? unit->block[next].pc : e->program->code->code.size;
+    return end - e->state.pc <= FIRST_BLOCK_SIZE;
+}
+
+/* Before native code meets memory that is new to it, interpret a few blocks: stores to
+ * the stack and to the first pages of data then need neither signals nor changes of
+ * protection.  False: that was the run. */
+static bool interpret_first(struct pvm_engine *e)
+{
+    const struct pvm_recomp_options *options = &e->program->unit->options;
+    const struct pvm_mem *mem = e->state.mem;
+    if (!options->interpret_first || options->unmetered || !mem || e->state.charged ||
+        (mem->protect && !mem->stale))
+        return true;
+    for (unsigned k = 0; k < FIRST_BLOCK_COUNT && is_short_block(e); k++) {
+        if (!bridge(e))
+            return false;
+    }
+    return true;
+}
+
 enum native_result pvm_native_run(struct pvm_engine *e, struct native_session *session)
 {
-    if (!take_memory(e, session))
+    if (!interpret_first(e) || !take_memory(e, session))
         return NATIVE_EXIT;
     const struct native_unit *unit = e->program->unit;
     struct native_context *context = context_of(session->mem->base);

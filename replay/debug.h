@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "pvm/pvm.h"
+#include "replay/linux_modules.h"
 #include "trace/checkpoint.h"
 
 #include <stdbool.h>
@@ -87,6 +88,13 @@ struct replay_register {
     uint8_t size; /* bytes */
 };
 
+/* A function that is under way. */
+struct replay_frame {
+    uint64_t pc; /* where it goes on, as a code address */
+    uint64_t sp;
+    uint32_t depth; /* of its instance (replay_stack_ops); else 0 */
+};
+
 struct replay_guest_ops {
     const char *name;
     const char *gdb; /* the program that knows its processor */
@@ -133,6 +141,13 @@ struct replay_guest_ops {
          * named).  False: the text does not name any. */
         bool (*restrict_stops)(void *self, const char *text);
     } stack;
+    /* The functions that are under way, the innermost first, through all instances;
+     * answers how many, at most `max`, which is not 0.  NULL: the processor's frame
+     * pointers tell. */
+    size_t (*frames)(void *self, struct replay_frame *ret_frame, size_t max);
+    /* The modules that the system in it has loaded; NULL: no system is known. */
+    enum err (*modules)(void *self, struct arena *arena,
+                        struct replay_module_list *ret_list);
     /* Where an event of the trace stands, when its icount alone does not tell (there
      * are positions inside instructions); NULL: {icount, 0}. */
     struct replay_time (*event_time)(void *self, uint64_t seq, uint64_t icount);

@@ -3,6 +3,7 @@
  * The call stack of a kernel in words.
  */
 #include "replay/debug_kernel.h"
+#include "replay/unwind.h"
 
 #include <inttypes.h>
 
@@ -68,6 +69,25 @@ void replay_debug_kernel_put_frames(void *self, struct buf *text)
         put_frame(g, i, i == depth, text);
     if (!g->frame_count)
         buf_text(text, "no instance\n");
+}
+
+size_t replay_debug_kernel_list_frames(void *self, struct replay_frame *frame,
+                                       size_t max)
+{
+    struct debug_kernel *g = self;
+    size_t count = 0;
+    for (uint32_t i = g->frame_count; i-- > 0 && count < max;) {
+        struct kernel_frame_view view;
+        if (!kernel_frame_look(g->kernel, i, &view) || view.reference)
+            continue;
+        uint32_t prog = replay_debug_kernel_program_of(g, &view.image);
+        struct replay_frame at = {.depth = i};
+        at.pc = DEBUG_KERNEL_CODE_BASE * ((uint64_t)prog + 1) + view.state->pc;
+        if (prog != DEBUG_KERNEL_NO_PROGRAM)
+            count += replay_unwind_list(&g->program[prog].code, PVM_PROFILE_JAVM,
+                                        view.state, at, frame + count, max - count);
+    }
+    return count;
 }
 
 /* Why it does not go on, if it does not. */

@@ -149,6 +149,13 @@ static size_t memory_read(void *self, uint64_t address, uint8_t *data, size_t si
                         size < room ? size : (size_t)room);
 }
 
+static enum err modules(void *self, struct arena *arena,
+                        struct replay_module_list *ret_list)
+{
+    const struct replay_linux_memory memory = {memory_read, self, REPLAY_LINUX_FIRST};
+    return replay_linux_modules(&memory, arena, ret_list);
+}
+
 /* gdb knows the processor. */
 static unsigned disassemble(void *self, uint64_t address, struct buf *text)
 {
@@ -183,6 +190,7 @@ static const struct replay_guest_ops ops = {
     .time = replay_debug_pc_time,
     .gas = gas,
     .disassemble = disassemble,
+    .modules = modules,
     .set_stops = replay_debug_pc_set_stops,
     .run = replay_debug_pc_run,
     .save = replay_debug_pc_save,

@@ -5,6 +5,7 @@
 #include "replay/debug_pvm.h"
 
 #include "replay/checkpoint.h"
+#include "replay/unwind.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -115,6 +116,15 @@ static unsigned disassemble(void *self, uint64_t address, struct buf *text)
         return 0;
     pvm_insn_put_text(&insn, text);
     return insn.size;
+}
+
+static size_t frames(void *self, struct replay_frame *frame, size_t max)
+{
+    struct debug_pvm *g = self;
+    const struct pvm_state *state = &g->session->state;
+    return replay_unwind_list(
+        pvm_program_code(g->program), pvm_program_config(g->program)->profile, state,
+        (struct replay_frame){.pc = DEBUG_PVM_CODE_BASE + state->pc}, frame, max);
 }
 
 static struct replay_time time_of(void *self)
@@ -366,6 +376,7 @@ static const struct replay_guest_ops ops = {
     .time = time_of,
     .gas = gas_of,
     .disassemble = disassemble,
+    .frames = frames,
     .code_base = DEBUG_PVM_CODE_BASE,
     .program = program_of,
     .set_stops = replay_debug_pvm_set_stops,

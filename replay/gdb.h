@@ -26,6 +26,11 @@ struct replay_gdb_options {
     /* Go live from here and record a child; NULL: monitor branch is not there.  The
      * guest that is debugged stays where it is. */
     enum err (*branch)(void *self, uint64_t icount, const char *path, struct buf *text);
+    /* Make gdb's symbols fit the modules that are loaded now: write what it is to do
+     * into the file that the caller has told it of, and append a word to people.
+     * NULL: no modules were given. */
+    enum err (*load_modules)(void *self, const struct replay_module_list *list,
+                             struct buf *text);
     void *self;
 };
 

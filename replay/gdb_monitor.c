@@ -96,6 +96,25 @@ static void do_frames(struct command *c)
         buf_text(c->text, "0: program 0\n");
 }
 
+/* What gdb cannot follow: return addresses that are indices of a table. */
+static void do_backtrace(struct command *c)
+{
+    enum { FRAME_MAX = 256 };
+    struct replay_frame frame[FRAME_MAX];
+    const struct replay_guest *guest = c->gdb->guest;
+    if (!guest->ops->frames) {
+        buf_text(c->text, "gdb itself knows: backtrace\n");
+        return;
+    }
+    size_t count = guest->ops->frames(guest->self, frame, FRAME_MAX);
+    for (size_t i = 0; i < count; i++) {
+        if (i && frame[i].depth != frame[i - 1].depth)
+            buf_text(c->text, "    -- called from another instance\n");
+        buf_printf(c->text, "#%zu 0x%" PRIx64 " sp 0x%" PRIx64 "\n", i, frame[i].pc,
+                   frame[i].sp);
+    }
+}
+
 static void do_instance(struct command *c)
 {
     const struct replay_guest *guest = c->gdb->guest;
@@ -119,6 +138,13 @@ static void do_in(struct command *c)
         buf_text(c->text,
                  "in program:N | depth:N | HASH | any: where stops are heeded; "
                  "HASH is at least 4 digits of an instance, type or image\n");
+}
+
+static void do_modules(struct command *c)
+{
+    enum err err = replay_gdb_put_modules(c->gdb, c->word[0], c->text);
+    if (err)
+        fail(c, err);
 }
 
 static void do_hash(struct command *c)
@@ -493,8 +519,10 @@ static const struct row {
     {"visited", do_visited, "positions left by a seek"},
     {"hash", do_hash, "digest of the whole machine"},
     {"frames", do_frames, "call stack of programs"},
+    {"backtrace", do_backtrace, "functions of a PVM program and their callers"},
     {"instance", do_instance, "the instance that runs: hashes, slots"},
     {"in", do_in, "program:N | depth:N | HASH | any: where stops are heeded"},
+    {"modules", do_modules, "[NAME | load]: of a Linux guest, and where they are"},
     {"diff", do_diff, "FILE: the first event that differs there"},
     {"branch", do_branch, "FILE: go live from here, and record that"},
     {"disas", do_disas, "[PC] [native]: instructions, or the host's code"},

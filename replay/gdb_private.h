@@ -76,4 +76,8 @@ void replay_gdb_go(struct replay_gdb *gdb, const char *position);
 /* monitor commands (gdb_monitor.c), as text. */
 void replay_gdb_monitor(struct replay_gdb *gdb, const char *command, struct buf *text);
 
+/* `monitor modules [NAME | load]` (gdb_modules.c). */
+ERR_MUST_CHECK enum err replay_gdb_put_modules(struct replay_gdb *gdb, const char *word,
+                                               struct buf *text);
+
 #endif

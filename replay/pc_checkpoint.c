@@ -93,6 +93,22 @@ enum err replay_pc_checkpoint_next(struct replay_pc *s)
     return err;
 }
 
+enum err replay_pc_ring_checkpoint(struct replay_pc *s, trace_ring_put_fn *put,
+                                   void *to)
+{
+    if (!s || !s->at_mark)
+        return ERR_ok;
+    struct checkpoint *c = calloc(1, sizeof *c);
+    if (!c)
+        return ERR_nomem;
+    enum err err = replay_pc_checkpoint_take(s, c);
+    if (!err)
+        err = replay_checkpoint_give(c, put, to);
+    replay_checkpoint_fini(c);
+    free(c);
+    return err;
+}
+
 /* ---- restore: hostile ---- */
 
 static void clear_ram(struct emu_ram *ram)

@@ -38,6 +38,7 @@ struct replay_pc {
     struct emu_ram_hash *ram_hash;
     struct buf scratch;
     uint64_t hash_at; /* step of the next state.hash */
+    bool at_mark;     /* at a boundary, writing the state.hash that was due there */
     struct checkpoint_series series;
     enum err err;
     /* Replay: the next input, or the place where the recording was stopped. */

@@ -13,13 +13,14 @@ bad()
 
 # session NAME TRACE [OPTION…]: run the script on stdin.  It ends with status $expect,
 # which is then 0 again; gdb ends with 1 at the first error.
+# $limit: seconds, else 60.
 session()
 {
     name=$1 trace=$2
     shift 2
     cat >script.gdb
     sessions=$((sessions + 1))
-    timeout 60 "$lockstep" debug --batch script.gdb "$@" "$trace" >out 2>&1
+    timeout "${limit:-60}" "$lockstep" debug --batch script.gdb "$@" "$trace" >out 2>&1
     status=$?
     [ "$status" -eq "$expect" ] || bad "status $status"
     expect=0

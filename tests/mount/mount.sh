@@ -104,6 +104,25 @@ case_confine()
     stop
 }
 
+# The server ends while a program still reads a directory; nothing of it may leak.
+case_listing()
+{
+    command -v python3 >/dev/null || skip "no python3"
+    start mem
+    mkdir "$work/m/a" "$work/m/b"
+    mkfifo "$work/ready" "$work/go"
+    python3 -c 'import os, sys
+with os.scandir(sys.argv[1]) as entries:
+    next(entries)
+    open(sys.argv[2], "w").close()
+    open(sys.argv[3]).close()' "$work/m" "$work/ready" "$work/go" &
+    reader=$!
+    : <"$work/ready"
+    stop
+    : >"$work/go"
+    wait $reader || die "the reader: $?"
+}
+
 # Checks of single calls, then random operations on one file.
 case_calls() # EXPECTED SPEC
 {
@@ -498,6 +517,7 @@ sqlite-dir) case_sqlite "dir:$work/d" ;;
 tar) case_tar ;;
 watch) case_watch ;;
 confine) case_confine ;;
+listing) case_listing ;;
 daemon) case_daemon ;;
 bridge) case_bridge "" ;;
 bridge-shm) case_bridge ,shm ;;
