@@ -23,6 +23,7 @@ static bool is_clean(const struct emu_ram *ram)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    const struct emu_host host = silent_host();
     struct emu_pc_config config;
     struct emu_boot_problem problem;
     struct arena arena, scratch;
@@ -35,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     emu_pc_config_init(&config);
     config.ram_size = (1u + data[0] % 8) << 20;
     config.cache_size = 1u << 16;
-    check(emu_pc_create(&arena, &config, &silent_host, &pc) == ERR_ok);
+    check(emu_pc_create(&arena, &config, &host, &pc) == ERR_ok);
     struct emu_boot boot = {.kind = (enum emu_boot_kind)(data[1] % 5),
                             .as_bzimage = data[2] & 1,
                             .kernel = bytes_of(data + 4, size - 4),

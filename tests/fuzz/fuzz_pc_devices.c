@@ -38,7 +38,7 @@ static void event(void *self, const struct emu_event *event)
 
 static void machine_init(struct machine *m, const uint8_t *data, size_t size)
 {
-    struct emu_host host = silent_host;
+    struct emu_host host = silent_host();
     struct v86fs_mem_options mem = {
         .node_count_max = 20, .quota = 1 << 16, .file_size_max = 1 << 20};
     struct v86fs_server_options server;

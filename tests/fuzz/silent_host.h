@@ -43,7 +43,10 @@ static inline void silent_host_event(void *self, const struct emu_event *event)
     (void)event;
 }
 
-static const struct emu_host silent_host = {NULL, silent_host_out, silent_host_input,
-                                            silent_host_idle, silent_host_event};
+static inline struct emu_host silent_host(void)
+{
+    return (struct emu_host){NULL, silent_host_out, silent_host_input, silent_host_idle,
+                             silent_host_event};
+}
 
 #endif
