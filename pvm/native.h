@@ -162,14 +162,15 @@ struct native_unit {
     uint32_t cost_stride; /* bytes between the costs of blocks, at the code's start */
     uint32_t cost_max;    /* the most that an entry asks for, METER_ASK apart */
     uint32_t path_slice;  /* of the context */
-    struct pvm_recomp_options options;
-    bool keeps_path, keeps_hash; /* by the gas log */
-    bool pages_cost;             /* entries test the reserve first */
-    bool plain_meter;            /* of gas alone */
-    bool pairs;                  /* calls and returns are the host's */
-    bool based;                  /* BASE is the base of guest memory */
-    bool table_has_holes;        /* a table jump may lead nowhere */
-    const uint64_t *hash_factor; /* in the code memory */
+    struct pvm_recomp_options options; /* but for what the program alone knows */
+    bool sandboxed;                    /* it runs in a worker */
+    bool keeps_path, keeps_hash;       /* by the gas log */
+    bool pages_cost;                   /* entries test the reserve first */
+    bool plain_meter;                  /* of gas alone */
+    bool pairs;                        /* calls and returns are the host's */
+    bool based;                        /* BASE is the base of guest memory */
+    bool table_has_holes;              /* a table jump may lead nowhere */
+    const uint64_t *hash_factor;       /* in the code memory */
     struct native_block *block;
     struct native_site *site;
     struct native_call *call;
@@ -331,6 +332,9 @@ void pvm_native_check(struct native_compiler *c);
 /* Lay the tables of the program's unit out in a reservation, which is larger than what
  * they will take; with NULL only say how large.  Sets the unit's and c's pointers. */
 size_t pvm_native_tables(struct native_compiler *c, void *reservation);
+
+/* Bytes that the unit takes, without its own struct. */
+size_t pvm_native_bytes(const struct native_unit *unit);
 
 /* Code memory that is enough for all but the strangest programs, in bytes. */
 size_t pvm_native_code_size(const struct native_compiler *c);

@@ -105,6 +105,16 @@ size_t pvm_native_tables(struct native_compiler *c, void *reservation)
     return parts.size;
 }
 
+size_t pvm_native_bytes(const struct native_unit *unit)
+{
+    /* A stub of a block is what is left of compiling. */
+    size_t block = sizeof *unit->block + sizeof(struct native_stub);
+    return unit->memory->size + block * unit->block_count +
+           sizeof *unit->site * unit->site_count +
+           sizeof *unit->call * unit->call_count +
+           sizeof *unit->place * unit->place_count;
+}
+
 static size_t cost_stride(const struct native_unit *unit)
 {
     bool logs = unit->keeps_path || unit->keeps_hash;

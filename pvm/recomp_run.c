@@ -53,7 +53,7 @@ static bool on_fault(void *self, void *ucontext)
 {
     (void)self;
     const struct native_unit *unit = running.unit;
-    if (!unit || unit->options.explicit_checks || unit->options.sandbox)
+    if (!unit || unit->options.explicit_checks || unit->sandboxed)
         return false;
     uint64_t offset = os_fault_ip(ucontext) - (uintptr_t)unit->code;
     uint64_t distance = os_fault_address(ucontext) - (uintptr_t)running.mem->base;
@@ -209,7 +209,7 @@ static void lists_read(struct pvm_engine *e, const uint8_t *area,
 static void stack_begin(const struct native_unit *unit, uint8_t *area,
                         struct native_context *context)
 {
-    uint8_t *end = unit->options.sandbox
+    uint8_t *end = unit->sandboxed
                        ? area + NATIVE_AREA_SIZE
                        : running.mem->base + MEM_GUARDED_SIZE + MEM_STACK_SIZE;
     context->log_rsp = (uintptr_t)end - 8;
@@ -231,7 +231,7 @@ static void context_fill(struct pvm_engine *e, uint8_t *area, const uint8_t *at,
     context->resume = (uintptr_t)at;
     context->base = (uintptr_t)running.mem->base;
     context->regs = (uintptr_t)e->state.reg;
-    if (e->program->unit->options.sandbox) {
+    if (e->program->unit->sandboxed) {
         context->regs = (uintptr_t)area; /* `reg` of the worker's context */
         regs_copy(context->reg, e->state.reg);
     }
@@ -277,7 +277,7 @@ static bool enter_sandbox(struct pvm_engine *e, uint8_t *area, const uint8_t *at
     struct native_context sent = {.exit = 0};
     context_fill(e, area, at, &sent);
     uint64_t fault_ip;
-    if (!pvm_sandbox_enter(unit->options.sandbox, unit, running.mem, &sent, ret_seen,
+    if (!pvm_sandbox_enter(e->program->sandbox, unit, running.mem, &sent, ret_seen,
                            &fault_ip))
         return false;
     if (fault_ip) {
@@ -301,7 +301,7 @@ static uint32_t left_with(struct pvm_engine *e, struct native_context *context,
 {
     const struct native_unit *unit = e->program->unit;
     uint64_t shown = e->gas_shown;
-    if (unit->options.sandbox)
+    if (unit->sandboxed)
         regs_copy(e->state.reg, context->reg);
     if (unit->keeps_hash)
         e->acc = context->acc;
@@ -326,7 +326,7 @@ static uint32_t enter(struct pvm_engine *e, struct native_context *context,
     const struct native_unit *unit = e->program->unit;
     uint8_t *area = (uint8_t *)context;
     struct native_context seen;
-    if (unit->options.sandbox) {
+    if (unit->sandboxed) {
         if (!enter_sandbox(e, area, at, &seen))
             return (uint32_t)EXIT_LOST << EXIT_SHIFT;
         return left_with(e, &seen, area);
@@ -342,7 +342,7 @@ static const uint8_t *bridge(struct pvm_engine *e);
 
 static const uint8_t *lost(struct pvm_engine *e)
 {
-    pvm_sandbox_give_up(e->program->unit->options.sandbox);
+    pvm_sandbox_give_up(e->program->sandbox);
     pvm_engine_exit(e, NULL, PVM_EXIT_LOST, 0, false);
     return NULL;
 }
@@ -351,7 +351,7 @@ static const uint8_t *lost(struct pvm_engine *e)
 static bool is_unpayable(const struct pvm_engine *e, uint8_t op)
 {
     const struct native_unit *unit = e->program->unit;
-    return unit->options.sandbox && unit->pages_cost &&
+    return unit->sandboxed && unit->pages_cost &&
            (pvm_op_info[op].flags & PVM_OP_STORE) &&
            gas_true(e) < pvm_gas_reserve(&e->program->config, 1);
 }
@@ -402,8 +402,9 @@ static const uint8_t *bridge(struct pvm_engine *e)
 /* Has the host refused to protect a page, so that native code has come to its end? */
 static bool is_open(const struct pvm_engine *e)
 {
-    const struct pvm_recomp_options *options = &e->program->unit->options;
-    return running.mem->unguardable && !options->explicit_checks && !options->sandbox;
+    const struct native_unit *unit = e->program->unit;
+    return running.mem->unguardable && !unit->options.explicit_checks &&
+           !unit->sandboxed;
 }
 
 /* The address `at` to go on at, in a paid block at `pc`, of which `ahead` instructions
@@ -551,13 +552,13 @@ static struct pvm_mem *memory_of(struct pvm_engine *e)
     }
     if (!mem)
         mem = no_memory;
-    const struct pvm_recomp_options *options = &e->program->unit->options;
-    if (options->sandbox)
-        return pvm_sandbox_prepare(options->sandbox, e->program->unit, mem,
-                                   !options->explicit_checks)
+    bool explicit_checks = e->program->unit->options.explicit_checks;
+    if (e->program->sandbox)
+        return pvm_sandbox_prepare(e->program->sandbox, e->program->unit, mem,
+                                   !explicit_checks)
                    ? mem
                    : NULL;
-    if (options->explicit_checks)
+    if (explicit_checks)
         return mem;
     if (os_fault_stack_ensure() || !pvm_mem_guard(mem, protect))
         return NULL;
@@ -620,7 +621,7 @@ void pvm_native_end(const struct native_session *session)
  * is none to run on, and all has been done without. */
 static bool take_memory(struct pvm_engine *e, struct native_session *session)
 {
-    const struct pvm_sandbox *sandbox = e->program->unit->options.sandbox;
+    const struct pvm_sandbox *sandbox = e->program->sandbox;
     if (session->mem && session->mem == e->state.mem && !sandbox &&
         !session->mem->unguardable && !session->mem->stale)
         return true;
@@ -738,8 +739,8 @@ enum native_result pvm_native_run(struct pvm_engine *e, struct native_session *s
         return NATIVE_EXIT;
     const struct native_unit *unit = e->program->unit;
     struct native_context *context = context_of(session->mem->base);
-    bool answers = session->host && !unit->options.sandbox &&
-                   !unit->options.unmetered && e->program->log == PVM_GAS_LOG_NONE;
+    bool answers = session->host && !unit->sandboxed && !unit->options.unmetered &&
+                   e->program->log == PVM_GAS_LOG_NONE;
     const uint8_t *at = begin_at(e);
     while (at && !is_open(e)) {
         uint32_t exit = 0;
