@@ -441,16 +441,24 @@ static enum err drop_segment(void *self, uint32_t number)
     return ERR_ok;
 }
 
-static bool ring_checkpoint(void *self, struct buf *payload, uint32_t *ret_record_count)
+static enum err count_checkpoint(void *to, const struct trace_base_part *part,
+                                 size_t part_count)
+{
+    unsigned *count = to;
+    (void)part;
+    *count += part_count != 0;
+    return ERR_ok;
+}
+
+static enum err ring_checkpoint(void *self, trace_ring_put_fn *put, void *to)
 {
     struct ring *ring = self;
-    struct buf ignored;
-    buf_init(&ignored, (size_t)64 << 20);
-    bool can = replay_kernel_checkpoint(ring->session, &ignored, ret_record_count);
-    buf_fini(&ignored);
+    unsigned can = 0;
+    TRY(replay_kernel_ring_checkpoint(ring->session, count_checkpoint, &can));
     ring->asked += can;
-    return can && (ring->asked == 2 || ring->asked == ring->chosen) &&
-           replay_kernel_checkpoint(ring->session, payload, ret_record_count);
+    if (!can || (ring->asked != 2 && ring->asked != ring->chosen))
+        return ERR_ok;
+    return replay_kernel_ring_checkpoint(ring->session, put, to);
 }
 
 /* What is left of it; false: there are not so many places. */
