@@ -90,8 +90,10 @@ struct bench_machine bench_machine_create(struct arena *arena,
     struct bench_machine machine = {.row = row};
     struct pvm_config config = pvm_config_default(way->profile);
     const struct pvm_code *code = &row->container.code;
+    struct pvm_recomp_options options = way->options;
+    options.interpret_first = true; /* as the command line does */
     enum err err = way->native ? pvm_program_recompile(arena, code, &config, way->log,
-                                                       &way->options, &machine.program)
+                                                       &options, &machine.program)
                                : pvm_program_create(arena, code, &config, way->log,
                                                     &machine.program);
     if (err || pvm_engine_create(arena, &machine.engine) ||

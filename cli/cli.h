@@ -143,12 +143,19 @@ struct cli_example {
     const char *text;
 };
 
+/* Where `one` is given, none of `others` may be: one of them would be ignored. */
+struct cli_exclusion {
+    const char *one;    /* an option, without the dashes; NULL ends the table */
+    const char *others; /* options, with a blank between two */
+};
+
 struct cli_spec {
     const struct cli_option *option; /* ends with CLI_END; NULL: none of its own */
     size_t options_size;             /* of the struct that the options fill */
     const void *defaults;            /* such a struct; NULL: all zero */
     struct cli_positional positional[4];
     struct cli_example example[2];
+    struct cli_exclusion exclude[8];
     const char *about;      /* more for the manual: plain paragraphs; may be NULL */
     const char *exit_yes;   /* what status 0 means */
     const char *exit_no;    /* what status 1 means; NULL: never answered */

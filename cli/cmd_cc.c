@@ -47,6 +47,7 @@ const struct cli_spec cli_spec_cc = {
                  "compile and link a program"},
                 {"lockstep cc -g -O1 --flag=-DN=3 -o x.pvm x.c y.c",
                  "with debug information and a macro"}},
+    .exclude = {{"image", "format"}},
     .about =
         "Compiles each source with clang-19 and the flags of docs/guest-c.md, and "
         "links the objects with the guest library.  Objects are written beside the "

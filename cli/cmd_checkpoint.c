@@ -43,6 +43,7 @@ const struct cli_spec cli_spec_checkpoint = {
     .example = {{"lockstep checkpoint run.lks",
                  "make `lockstep debug` jump quickly from the first time on"},
                 {"lockstep checkpoint --remove run.lks", "make the file small again"}},
+    .exclude = {{"remove", "every"}},
     .about =
         "Replays the trace and stores the state of the guest every N instructions.  "
         "`lockstep debug`, `query` and `replay --to` start from the nearest one "

@@ -36,6 +36,7 @@ const struct cli_spec cli_spec_cut = {
                  "keep the second half"},
                 {"lockstep cut run.lks e:1000..+500000 -o part.lks",
                  "keep half a million instructions from event 1000 on"}},
+    .exclude = {{"raw", "zstd"}},
     .about =
         "The part begins with the state of the guest at FROM, or at the last place "
         "before it where a run can be taken up, so it replays without what was "

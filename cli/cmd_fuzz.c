@@ -76,6 +76,7 @@ const struct cli_spec cli_spec_fuzz = {
                  "until Ctrl-C; the same call goes on from there"},
                 {"lockstep fuzz pvm --exhaustive --opcode=div_s_32",
                  "all edge cases of one instruction"}},
+    .exclude = {{"exhaustive", "seed corpus"}},
     .about =
         "Programs are generated from numbers, or are variations of programs that "
         "showed something new; both engines run them, and everything that they show "

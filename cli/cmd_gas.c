@@ -50,6 +50,10 @@ const struct cli_spec cli_spec_gas = {
                  "which functions the gas went to"},
                 {"lockstep gas --collapsed -o fib.folded fib.lks",
                  "input for flamegraph.pl or speedscope"}},
+    .exclude = {{"sum", "by collapsed csv"},
+                {"by", "collapsed"},
+                {"csv", "json collapsed"},
+                {"json", "collapsed output"}},
     .about =
         "Without a form, every charge is listed: its number, the instructions "
         "retired before it, the gas clock behind it, its kind, place and cost.  A "
@@ -212,25 +216,6 @@ static int read_map(struct cli_gas *gas)
     return status;
 }
 
-static int check_options(struct cli_gas *gas)
-{
-    const struct cli_gas_options *o = gas->options;
-    struct cli *cli = gas->cli;
-    unsigned forms = (o->sum ? 1u : 0) + (o->by ? 1u : 0) + (o->collapsed ? 1u : 0);
-    if (forms > 1)
-        return ui_usage(cli, "--sum, --by and --collapsed exclude each other");
-    if (o->csv && cli->json)
-        return ui_usage(cli, "--csv and --json exclude each other");
-    if (o->collapsed && (o->csv || cli->json))
-        return ui_usage(cli,
-                        "--collapsed has a form of its own, without --csv, --json");
-    if (o->sum && o->csv)
-        return ui_usage(cli, "--sum is text or --json");
-    if (o->output && cli->json)
-        return ui_usage(cli, "--json goes to stdout, without -o");
-    return CLI_YES;
-}
-
 static enum err make_profile(struct cli_gas *gas)
 {
     static const unsigned part[] = {
@@ -317,13 +302,10 @@ static void print_verdict(struct cli_gas *gas)
 static int run(struct cli_gas *gas)
 {
     const struct cli_gas_options *o = gas->options;
-    int status = check_options(gas);
-    if (status != CLI_YES)
-        return status;
     enum err err = replay_source_file_open(&gas->file, gas->path);
     if (err)
         return ui_fail(gas->cli, err, gas->path);
-    status = prepare(gas);
+    int status = prepare(gas);
     if (status != CLI_YES)
         return status;
     if (o->output && (err = os_open(o->output, OS_OPEN_CREATE, &gas->out_fd)))

@@ -143,6 +143,23 @@ static void put_wrapped(const char *text, size_t indent, struct buf *buf)
     buf_byte(buf, '\n');
 }
 
+/* "Not together: --raw with --zstd; …".  The caller ends `ret_text`. */
+static void exclusions_text(const struct cli_spec *spec, struct buf *ret_text)
+{
+    buf_init(ret_text, 4096);
+    for (size_t i = 0; i < countof(spec->exclude) && spec->exclude[i].one; i++) {
+        const struct cli_exclusion *row = &spec->exclude[i];
+        buf_printf(ret_text, "%s--%s with", i ? "; " : "Not together: ", row->one);
+        for (const char *other = row->others; *other;) {
+            size_t size = strcspn(other, " ");
+            buf_printf(ret_text, "%s --%.*s", other == row->others ? "" : ",",
+                       (int)size, other);
+            other += size + (other[size] == ' ');
+        }
+    }
+    buf_byte(ret_text, '.');
+}
+
 static void put_option_text(const struct cli_option *o, struct buf *buf)
 {
     size_t start = buf->size;
@@ -169,6 +186,13 @@ void cli_help_put(const struct cli_command *command, struct buf *buf)
     }
     buf_text(buf, "\noptions:\n");
     each_option(spec, put_option_text, buf);
+    if (spec->exclude[0].one) {
+        struct buf text;
+        exclusions_text(spec, &text);
+        buf_byte(buf, '\n');
+        put_wrapped(buf_string(&text), 0, buf);
+        buf_fini(&text);
+    }
     if (spec->about) {
         buf_byte(buf, '\n');
         put_wrapped(spec->about, 0, buf);
@@ -274,6 +298,14 @@ static void put_man(const struct cli_command *command, struct buf *buf)
     }
     buf_text(buf, ".SH OPTIONS\n");
     each_option(spec, put_option_man, buf);
+    if (spec->exclude[0].one) {
+        struct buf text;
+        exclusions_text(spec, &text);
+        buf_text(buf, ".PP\n");
+        put_roff(buf, buf_string(&text));
+        buf_byte(buf, '\n');
+        buf_fini(&text);
+    }
     buf_text(buf, ".SH EXAMPLES\n");
     for (size_t i = 0; i < countof(spec->example); i++) {
         buf_text(buf, ".TP\n.B ");

@@ -32,6 +32,7 @@ const struct cli_spec cli_spec_link = {
                  "make a standard program"},
                 {"lockstep link --map fib.map corpus/pvm/obj/fib.o",
                  "make a raw program, and see where everything went"}},
+    .exclude = {{"image", "format"}},
     .about = "Objects are built for rv64em_zbb_xtheadcondmov, lp64e; docs/guest-c.md "
              "has the command line.  Exports come from PVM_EXPORT and --export; what "
              "they do not reach is dropped.  Export N is entered at pc 5 * N.",

@@ -21,7 +21,7 @@ struct cli_link {
     struct cli_list exports, keep;
     uint64_t stack_size, heap_size;
     uint64_t ro_slot, rw_slot, yield_slot;
-    bool image; /* whatever `format` says */
+    bool image; /* instead of `format`, which is not given then */
     bool debug;
 };
 

@@ -41,6 +41,7 @@ const struct cli_spec cli_spec_mount = {
     .example = {{"lockstep mount mem /mnt", "an empty tree in memory"},
                 {"lockstep mount -f --record=run.lks overlay:rootfs.tar /mnt",
                  "an archive, with changes in memory, and a trace of it all"}},
+    .exclude = {{"raw", "zstd"}},
     .about =
         "Every call of a program becomes a request of the v86fs wire protocol.  "
         "`umount FOLDER` ends the mount, and so does SIGINT or SIGTERM.  " CLI_FS_ABOUT,

@@ -53,6 +53,7 @@ const struct cli_spec cli_spec_nub = {
                  "put caps, children first; prints their hashes"},
                 {"lockstep nub invoke -s kernel.sock HASH:0 1 2 --gas=5000",
                  "run endpoint 0 of an instance with two arguments"}},
+    .exclude = {{"drop", "topup scratch"}},
     .about =
         "put FILE... puts caps in their wire encoding and prints their hashes.  "
         "invoke HASH[:ENDPOINT] [ARG...] runs an instance with up to four numbers.  "

@@ -65,7 +65,7 @@ static const struct cli_option option[] = {
     CLI_SIZE(struct options, ring_size, "ring", 0, "SIZE", 1 << 20, UINT64_MAX,
              "keep the start and about the last SIZE bytes"),
     CLI_U64(struct options, checkpoint, "checkpoint", 0, "N", 1, UINT64_MAX,
-            "pvm, pc: store the state every N instructions, for quick seeks"),
+            "store the state every N instructions, for quick seeks; not v86fs"),
     CLI_U64(struct options, hash_every, "hash", 0, "N", 0, UINT64_MAX,
             "gas between hashes of the machine; 0: none (default 2^24)"),
     CLI_U64(struct options, digest_every, "digest", 0, "N", 0, UINT64_MAX,
@@ -121,6 +121,10 @@ const struct cli_spec cli_spec_record = {
           "record a program that reads a file"},
          {"lockstep record kernel corpus/jar/store.json -o store.lks",
           "record instances of the capability kernel"}},
+    .exclude = {{"raw", "zstd"},
+                {"listen", "connect"},
+                {"checkpoint", "ring"},
+                {"one-by-one", "engine-stress"}},
     .about =
         "Every call of the guest is written with what it read and was answered, and "
         "every gas charge.  Ctrl-C ends the recording at the guest's next block; "
@@ -156,10 +160,10 @@ struct ring {
     struct replay_session *session;
 };
 
-static bool ring_checkpoint(void *self, struct buf *payload, uint32_t *ret_record_count)
+static enum err ring_checkpoint(void *self, trace_ring_put_fn *put, void *to)
 {
     struct ring *ring = self;
-    return replay_session_checkpoint(ring->session, payload, ret_record_count);
+    return replay_session_checkpoint(ring->session, put, to);
 }
 
 struct recording {
@@ -356,8 +360,8 @@ static int record_kernel(struct cli *cli, const struct options *options, int arg
 {
     static const enum pvm_gas_log gas_log[] = {PVM_GAS_LOG_LEDGER, PVM_GAS_LOG_EACH,
                                                PVM_GAS_LOG_SUMMARY};
-    if (options->ring_size || argc > 2)
-        return ui_usage(cli, "a kernel takes a manifest, no ring and no arguments");
+    if (argc > 2)
+        return ui_usage(cli, "a kernel takes a manifest and no arguments");
     return cli_record_kernel(
         cli,
         &(struct cli_record_kernel){
@@ -373,6 +377,8 @@ static int record_kernel(struct cli *cli, const struct options *options, int arg
                        .zstd_level = options->raw ? 0 : (unsigned)options->zstd_level,
                        .sync = options->sync},
             .require = options->require,
+            .ring_size = options->ring_size,
+            .checkpoint = options->checkpoint,
             .engine = *engine});
 }
 
@@ -389,8 +395,11 @@ static int record_pc(struct cli *cli, const struct options *options, int argc,
         .log_bytes = options->log_bytes,
         .exit_status = options->exit_status,
         .checkpoint = options->checkpoint,
+        .ring_size = options->ring_size,
     };
     int status = cli_output_check(cli, record.path);
+    if (!status && record.ring_size)
+        status = check_segments(cli, record.path);
     if (status)
         return status;
     return cli_pc_run(cli, &options->pc, &options->guest, &options->fs.fs, &record);
@@ -408,9 +417,8 @@ int cmd_record(struct cli *cli, int argc, char **argv)
         return record_fs(cli, r.options, argc);
     if (argc < 2)
         return ui_usage(cli, "PROGRAM is missing; try --help");
-    if (r.options->checkpoint && (r.options->ring_size || strcmp(argv[0], "pvm") != 0))
-        return ui_usage(cli,
-                        "--checkpoint is for pvm programs and pcs, without --ring");
+    if (r.options->checkpoint && r.options->ring_size)
+        return ui_usage(cli, "--checkpoint is without --ring, which has its own");
     r.path = r.options->output ? r.options->output : default_output(cli, argv[1]);
     int status = cli_engine_read(cli, &r.options->engine, &r.engine);
     if (!status)

@@ -74,6 +74,10 @@ const struct cli_spec cli_spec_replay = {
     .example = {{"lockstep replay run.lks", "is it still what was recorded?"},
                 {"lockstep replay --to e:12 run.lks",
                  "show the machine before event 12"}},
+    .exclude = {{"raw", "zstd"},
+                {"listen", "connect to from-start output record jobs add-checkpoints"},
+                {"connect", "to from-start output record jobs add-checkpoints"},
+                {"add-checkpoints", "to from-start output record"}},
     .about =
         "A replay needs the trace and nothing else: no program, input file, clock or "
         "terminal.  A trace that is still being written, or whose recorder was "

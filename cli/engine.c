@@ -25,7 +25,8 @@ int cli_engine_read(struct cli *cli, const struct cli_engine_options *options,
                     struct replay_engine *ret_engine)
 {
     struct replay_engine engine = {.kind = options->kind,
-                                   .in_process = options->in_process};
+                                   .in_process = options->in_process,
+                                   .recomp = {.interpret_first = true}};
     const char *at = options->interp_only;
     if (at && options->kind == REPLAY_ENGINE_INTERP)
         return ui_usage(cli,

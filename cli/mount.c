@@ -108,6 +108,7 @@ static int serve(struct cli *cli, struct cli_mount *mount, const char *folder)
             size = serve_request(mount, &request);
     }
     free(request.mem);
+    cli_mount_ops_fini(mount);
     cli_mount_notes_fini(mount);
     if (size < 0) {
         ui_error(cli, "%s: %s", folder, strerror(-size));

@@ -381,7 +381,8 @@ static void do_statfs(fuse_req_t req, fuse_ino_t ino)
 /* ---- directories ---- */
 
 /* An open directory: what was listed when it was read from its start. */
-struct listing {
+struct cli_mount_listing {
+    struct cli_mount_listing *next, **link; /* among the open ones; what names it */
     uint64_t node;
     struct buf entries; /* as in READDIR replies, one behind the other */
     struct buf starts;  /* size_t: where each begins */
@@ -389,37 +390,56 @@ struct listing {
 
 enum { LIST_SIZE_MAX = 1 << 30 };
 
-static struct listing *listing_of(const struct fuse_file_info *file)
+static struct cli_mount_listing *listing_of(const struct fuse_file_info *file)
 {
-    return (struct listing *)(uintptr_t)file->fh;
+    return (struct cli_mount_listing *)(uintptr_t)file->fh;
+}
+
+static void close_listing(struct cli_mount_listing *listing)
+{
+    if (listing->next)
+        listing->next->link = listing->link;
+    *listing->link = listing->next;
+    buf_fini(&listing->entries);
+    buf_fini(&listing->starts);
+    free(listing);
 }
 
 static void do_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 {
-    struct listing *listing = malloc(sizeof *listing);
+    struct cli_mount *mount = mount_of(req);
+    struct cli_mount_listing *listing = malloc(sizeof *listing);
     if (!listing) {
         reply_status(req, ENOMEM);
         return;
     }
-    listing->node = node_of(mount_of(req), ino);
+    listing->node = node_of(mount, ino);
     buf_init(&listing->entries, LIST_SIZE_MAX);
     buf_init(&listing->starts, LIST_SIZE_MAX);
+    listing->next = mount->listings;
+    listing->link = &mount->listings;
+    if (listing->next)
+        listing->next->link = &listing->next;
+    mount->listings = listing;
     file->fh = (uintptr_t)listing;
     if (fuse_reply_open(req, file) == -ENOENT)
-        free(listing);
+        close_listing(listing);
 }
 
 static void do_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 {
-    struct listing *listing = listing_of(file);
     (void)ino;
-    buf_fini(&listing->entries);
-    buf_fini(&listing->starts);
-    free(listing);
+    close_listing(listing_of(file));
     reply_status(req, 0);
 }
 
-static uint32_t add_page(struct listing *listing, struct bytes page)
+void cli_mount_ops_fini(struct cli_mount *mount)
+{
+    while (mount->listings)
+        close_listing(mount->listings);
+}
+
+static uint32_t add_page(struct cli_mount_listing *listing, struct bytes page)
 {
     struct v86fs_dirent entry;
     while (page.size) {
@@ -433,7 +453,7 @@ static uint32_t add_page(struct listing *listing, struct bytes page)
     return listing->entries.err || listing->starts.err ? ENOMEM : 0;
 }
 
-static uint32_t list_all(struct cli_mount *mount, struct listing *listing)
+static uint32_t list_all(struct cli_mount *mount, struct cli_mount_listing *listing)
 {
     uint64_t cookie = 0;
     buf_clear(&listing->entries);
@@ -450,7 +470,7 @@ static uint32_t list_all(struct cli_mount *mount, struct listing *listing)
 }
 
 /* Entry `index` of what a program sees: ".", "..", then the listing. */
-static bool entry_at(const struct listing *listing, size_t index, char *name,
+static bool entry_at(const struct cli_mount_listing *listing, size_t index, char *name,
                      struct stat *ret_stat)
 {
     struct v86fs_dirent entry;
@@ -476,7 +496,7 @@ static bool entry_at(const struct listing *listing, size_t index, char *name,
 static void do_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                        struct fuse_file_info *file)
 {
-    struct listing *listing = listing_of(file);
+    struct cli_mount_listing *listing = listing_of(file);
     char page[65536], name[V86FS_NAME_MAX + 1];
     struct stat stat;
     size_t used = 0;

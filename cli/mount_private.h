@@ -51,6 +51,7 @@ struct cli_mount {
     uint8_t *reply; /* V86FS_FRAME_MAX */
     struct fuse_session *session;
     struct cli_mount_notes notes;
+    struct cli_mount_listing *listings; /* of open directories; see mount_ops.c */
     /* of the last call */
     struct v86fs_answer answer;
     struct bytes tail;
@@ -76,5 +77,8 @@ static inline fuse_ino_t cli_mount_ino(const struct cli_mount *mount, uint64_t n
 }
 
 extern const struct fuse_lowlevel_ops cli_mount_ops;
+
+/* After an unmount: the kernel gives open directories back later, or never. */
+void cli_mount_ops_fini(struct cli_mount *mount);
 
 #endif

@@ -25,12 +25,15 @@ const struct cli_option cli_common_option[] = {
     CLI_END,
 };
 
+enum { OWN_COUNT_MAX = 128, COMMON_COUNT_MAX = 8 };
+
 struct parser {
     struct cli *cli;
     const struct cli_spec *spec;
     struct common common;
     void *options;
     size_t given_max; /* no list can get longer than argv */
+    bool given_own[OWN_COUNT_MAX], given_common[COMMON_COUNT_MAX];
 };
 
 /* ---- numbers and words ------------------------------------------------------------
@@ -143,6 +146,16 @@ static bool is_common(const struct cli_option *option)
 {
     return option >= cli_common_option &&
            option < cli_common_option + countof(cli_common_option);
+}
+
+/* Where it is kept that the option was given. */
+static bool *given(struct parser *parser, const struct cli_option *option)
+{
+    bool common = is_common(option);
+    size_t index =
+        (size_t)(option - (common ? cli_common_option : parser->spec->option));
+    check(index < (size_t)(common ? COMMON_COUNT_MAX : OWN_COUNT_MAX));
+    return common ? &parser->given_common[index] : &parser->given_own[index];
 }
 
 static void *member(struct parser *parser, const struct cli_option *option)
@@ -259,6 +272,7 @@ static bool set(struct parser *parser, const struct cli_option *option,
                 const char *value)
 {
     unsigned index;
+    *given(parser, option) = true;
     switch (option->kind) {
     case CLI_KIND_FLAG:
         *(bool *)member(parser, option) = true;
@@ -381,6 +395,36 @@ static bool parse_all(struct parser *parser, int *argc, char **argv)
     return true;
 }
 
+static bool is_given(struct parser *parser, const char *name, size_t size)
+{
+    const struct cli_option *option = find(parser->spec, name, size, 0);
+    check(option); /* or the table of exclusions has a name that is no option */
+    return *given(parser, option);
+}
+
+/* At most one option of each pair in the table, and not --quiet with --verbose. */
+static bool check_exclusions(struct parser *parser)
+{
+    static const struct cli_exclusion common = {"quiet", "verbose"};
+    const struct cli_exclusion *own = parser->spec->exclude;
+    for (size_t i = 0; i <= countof(parser->spec->exclude); i++) {
+        const struct cli_exclusion *row = i ? &own[i - 1] : &common;
+        if (!row->one)
+            break;
+        bool one = is_given(parser, row->one, strlen(row->one));
+        for (const char *other = row->others; *other;) {
+            size_t size = strcspn(other, " ");
+            if (is_given(parser, other, size) && one) {
+                (void)ui_usage(parser->cli, "--%s and --%.*s exclude each other",
+                               row->one, (int)size, other);
+                return false;
+            }
+            other += size + (other[size] == ' ');
+        }
+    }
+    return true;
+}
+
 static bool count_positional(struct parser *parser, int argc, char **argv)
 {
     unsigned left = (unsigned)argc, used = 0;
@@ -438,7 +482,8 @@ bool cli_parse(struct cli *cli, const struct cli_command *command, int *argc,
         *ret_status = CLI_YES;
         return false;
     }
-    if (!ok || !count_positional(&parser, *argc, argv) || !apply_common(&parser)) {
+    if (!ok || !check_exclusions(&parser) || !count_positional(&parser, *argc, argv) ||
+        !apply_common(&parser)) {
         *ret_status = CLI_USAGE;
         return false;
     }

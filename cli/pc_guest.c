@@ -27,6 +27,12 @@ static const uint32_t feature[] = {EMU_FEATURE_FPU, EMU_FEATURE_PSE, EMU_FEATURE
                                    EMU_FEATURE_MSR, EMU_FEATURE_CX8, EMU_FEATURE_SEP,
                                    EMU_FEATURE_PGE, EMU_FEATURE_CMOV};
 
+/* The files of a ring; `files` is first, so that its functions take this too. */
+struct pc_ring {
+    struct replay_ring_files files;
+    struct cli_pc *pc;
+};
+
 /* A session on its way; dies with close_all(). */
 struct cli_pc {
     struct cli *cli;
@@ -42,6 +48,7 @@ struct cli_pc {
     struct cli_fs_news news;
     struct replay_pc_setup setup;
     struct replay_sink_file file;
+    struct pc_ring ring;
     struct trace_writer *writer;
     struct trace *trace;
     struct replay_pc *session;
@@ -195,17 +202,48 @@ static int open_fs(struct cli_pc *pc, const struct cli_list *specs)
     return err ? ui_fail(pc->cli, err, "--fs") : CLI_YES;
 }
 
+static enum err ring_checkpoint(void *self, trace_ring_put_fn *put, void *to)
+{
+    struct pc_ring *ring = self;
+    return replay_pc_ring_checkpoint(ring->pc->session, put, to);
+}
+
+/* The file, or the first segment of a ring. */
+static enum err open_sink(struct cli_pc *pc, struct trace_sink *ret_sink)
+{
+    if (!pc->record->ring_size) {
+        TRY(replay_sink_file_open(&pc->file, pc->record->path, false));
+        *ret_sink = replay_sink_file(&pc->file);
+        return ERR_ok;
+    }
+    pc->ring.pc = pc;
+    TRY(replay_ring_files_open(&pc->ring.files, pc->record->path));
+    *ret_sink = replay_sink_file(&pc->ring.files.file);
+    return ERR_ok;
+}
+
 static int open_trace(struct cli_pc *pc)
 {
+    const struct cli_pc_record *record = pc->record;
+    const struct trace_ring ring = {.self = &pc->ring,
+                                    .size_max = record->ring_size,
+                                    .open_segment = replay_ring_open_segment,
+                                    .drop_segment = replay_ring_drop_segment,
+                                    .checkpoint = ring_checkpoint};
     const struct trace_writer_options how = {.guest = TRACE_GUEST_PC,
-                                             .zstd_level = pc->record->zstd_level};
-    if (!pc->record->path)
+                                             .zstd_level = record->zstd_level,
+                                             .ring = record->ring_size ? &ring : NULL};
+    struct trace_sink sink;
+    if (!record->path)
         return CLI_YES;
-    enum err err = replay_sink_file_open(&pc->file, pc->record->path, false);
-    if (!err) {
-        struct trace_sink sink = replay_sink_file(&pc->file);
+    if (record->ring_size && record->checkpoint)
+        return ui_usage(pc->cli, "--checkpoint is without --ring");
+    if (record->ring_size && record->ring_size < pc->setup.config.ram_size)
+        return ui_usage(pc->cli, "--ring of a pc is at least --mem: each of its parts "
+                                 "begins with the memory of the machine");
+    enum err err = open_sink(pc, &sink);
+    if (!err)
         err = trace_writer_create(&pc->arena, &sink, &how, &pc->writer);
-    }
     if (!err)
         err = trace_record_create(&pc->arena, pc->writer, true, &pc->trace);
     return err ? ui_fail(pc->cli, err, pc->record->path) : CLI_YES;
@@ -278,6 +316,7 @@ static void close_all(struct cli_pc *pc)
     trace_close(pc->trace);
     trace_writer_abandon(pc->writer);
     replay_sink_file_close(&pc->file);
+    replay_ring_files_close(&pc->ring.files);
     cli_fs_close(&pc->fs);
     os_close(pc->out_fd);
     buf_fini(&pc->kernel);
@@ -371,6 +410,13 @@ static void tell_registers(struct cli *cli, const struct emu_cpu *cpu)
                    undefined->bytes[i][2], undefined->bytes[i][3]);
 }
 
+static enum err join_ring(struct cli_pc *pc, struct hash256 *ret_identity)
+{
+    replay_ring_files_close(&pc->ring.files);
+    TRY(replay_ring_join(&pc->arena, pc->record->path, ret_identity));
+    return replay_sink_file_open(&pc->file, pc->record->path, true);
+}
+
 /* Close the trace and say what is in it. */
 static int finish_trace(struct cli_pc *pc, enum emu_pc_status how)
 {
@@ -384,7 +430,11 @@ static int finish_trace(struct cli_pc *pc, enum emu_pc_status how)
     enum err written = trace_writer_finish(pc->writer, &identity);
     pc->writer = NULL;
     if (!err)
-        err = written ? written : os_size(pc->file.fd, &size);
+        err = written;
+    if (!err && pc->record->ring_size) /* else the segments stay, for `recover` */
+        err = join_ring(pc, &identity);
+    if (!err)
+        err = os_size(pc->file.fd, &size);
     if (err)
         return ui_fail(pc->cli, err, pc->record->path);
     cli_hash_text(&identity, text);
@@ -424,7 +474,8 @@ int cli_pc_run(struct cli *cli, const struct cli_pc_options *options,
                         .record = record,
                         .out_fd = -1,
                         .in_fd = -1,
-                        .file = {.fd = -1}};
+                        .file = {.fd = -1},
+                        .ring.files.file = {.fd = -1}};
     os_catch_interrupts();
     int status = cli_guest_seed(cli, guest, &random, &seed);
     if (random)
@@ -564,7 +615,8 @@ int cli_pc_branch(struct cli *cli, const struct cli_pc_options *options,
                                  .options = options,
                                  .out_fd = -1,
                                  .in_fd = -1,
-                                 .file = {.fd = -1}},
+                                 .file = {.fd = -1},
+                                 .ring.files.file = {.fd = -1}},
                           .specs = fs};
     const struct replay_pc_follow_options follow = cli_pc_follow(&b.pc.fs);
     arena_init(&b.pc.arena, MEMORY_MAX);

@@ -89,6 +89,7 @@ struct cli_pc_record {
     bool log_bytes;      /* requests and replies that could be computed again */
     bool exit_status;    /* answer with the guest's status, as run does */
     uint64_t checkpoint; /* steps between two; 0: none */
+    uint64_t ring_size;  /* keep about the last so many bytes; 0: all */
 };
 
 /* `lockstep run pc` and `lockstep record pc`: all of it.  `guest` has the seed, `fs`

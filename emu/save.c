@@ -4,6 +4,8 @@
  */
 #include "emu/save.h"
 
+#include "base/hash_tree.h"
+
 #include <string.h>
 
 enum part { PART_registers = 1, PART_devices = 2, PART_ALL = 3 };
@@ -324,31 +326,30 @@ struct hash256 emu_pc_hash_devices(const struct emu_pc *pc, struct buf *buf)
 
 struct emu_ram_hash {
     struct emu_ram *ram;
-    struct hash256 *page;
-    uint32_t page_count;
+    struct hash256_tree *tree;
 };
 
+/* Room for all leaves now, so that hashing cannot fail. */
 enum err emu_ram_hash_create(struct arena *arena, struct emu_ram *ram,
                              struct emu_ram_hash **ret_hash)
 {
     struct emu_ram_hash *hash = arena_new(arena, struct emu_ram_hash);
+    uint32_t page_count = ram->size / EMU_PAGE_SIZE;
+    unsigned levels = 0;
     if (!hash)
         return ERR_nomem;
     hash->ram = ram;
-    hash->page_count = ram->size / EMU_PAGE_SIZE;
-    hash->page = arena_new_array(arena, struct hash256, hash->page_count);
-    if (!hash->page)
-        return ERR_nomem;
+    while (1u << levels < page_count)
+        levels++;
     /* RAM began as zeros, and every store since then has marked its page. */
-    static const uint8_t zeros[EMU_PAGE_SIZE];
-    struct hash256 zero = hash256_of(zeros, sizeof zeros);
-    for (uint32_t i = 0; i < hash->page_count; i++)
-        hash->page[i] = zero;
+    TRY(hash256_tree_create(arena, levels, &hash->tree));
+    for (uint32_t page = 0; page < page_count; page += HASH256_TREE_GROUP)
+        TRY(hash256_tree_reserve(hash->tree, page));
     *ret_hash = hash;
     return ERR_ok;
 }
 
-enum { BATCH = 8 };
+enum { BATCH = 64 };
 
 static void hash_batch(struct emu_ram_hash *hash, const uint32_t *pages, size_t count)
 {
@@ -358,14 +359,14 @@ static void hash_batch(struct emu_ram_hash *hash, const uint32_t *pages, size_t 
         data[i] = hash->ram->bytes + (size_t)pages[i] * EMU_PAGE_SIZE;
     hash256_of_many(data, count, EMU_PAGE_SIZE, result);
     for (size_t i = 0; i < count; i++)
-        hash->page[pages[i]] = result[i];
+        hash256_tree_set(hash->tree, pages[i], &result[i]);
 }
 
 struct hash256 emu_ram_hash(struct emu_ram_hash *hash)
 {
     uint32_t pages[BATCH];
     size_t count = 0;
-    for (uint32_t i = 0; i < hash->page_count; i++) {
+    for (uint32_t i = 0; i < hash->ram->size / EMU_PAGE_SIZE; i++) {
         if (!hash->ram->dirty[i])
             continue;
         pages[count++] = i;
@@ -374,16 +375,17 @@ struct hash256 emu_ram_hash(struct emu_ram_hash *hash)
             count = 0;
         }
     }
-    if (count)
-        hash_batch(hash, pages, count);
+    hash_batch(hash, pages, count);
     emu_ram_clear_dirty(hash->ram);
-    return hash256_of(hash->page, hash->page_count * sizeof hash->page[0]);
+    return hash256_tree_root(hash->tree);
 }
 
 struct hash256 emu_pc_hash(const struct emu_pc *pc, struct emu_ram_hash *ram,
                            struct buf *buf)
 {
-    struct hash256 part[3] = {emu_pc_hash_registers(pc, buf),
-                              emu_pc_hash_devices(pc, buf), emu_ram_hash(ram)};
-    return hash256_of(part, sizeof part);
+    const struct hash256 registers = emu_pc_hash_registers(pc, buf),
+                         memory = emu_ram_hash(ram),
+                         access = hash256_of(NULL, 0), /* its pages are all alike */
+        devices = emu_pc_hash_devices(pc, buf);
+    return hash256_of_state(&registers, &memory, &access, &devices);
 }

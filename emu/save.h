@@ -32,16 +32,17 @@ uint64_t emu_pc_diff(const struct emu_pc *pc, struct bytes a, struct bytes b,
 struct hash256 emu_pc_hash_registers(const struct emu_pc *pc, struct buf *buf);
 struct hash256 emu_pc_hash_devices(const struct emu_pc *pc, struct buf *buf);
 
-/* Digests of RAM's pages, kept up to date. */
+/* A Merkle tree over RAM's pages, kept up to date (base/hash_tree.h). */
 struct emu_ram_hash;
 ERR_MUST_CHECK enum err emu_ram_hash_create(struct arena *arena, struct emu_ram *ram,
                                             struct emu_ram_hash **ret_hash);
 
-/* blake2b-256 over the blake2b-256 of each page of RAM (the hole is zeros).  Begins a
- * new interval of dirty tracking. */
+/* The root of the tree (trace-replay.md 7.2; the hole is zeros).  Begins a new interval
+ * of dirty tracking. */
 struct hash256 emu_ram_hash(struct emu_ram_hash *hash);
 
-/* All of it: over the digests of registers, devices and RAM. */
+/* The whole machine (trace-replay.md 7.2).  No page of a pc has access or presence
+ * state, so its access digest is that of no runs. */
 struct hash256 emu_pc_hash(const struct emu_pc *pc, struct emu_ram_hash *ram,
                            struct buf *buf);
 

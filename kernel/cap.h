@@ -101,6 +101,9 @@ struct kernel_mapping {
 struct kernel_mapping kernel_image_mapping(const struct kernel_image *image,
                                            uint32_t i);
 
+/* Its program; borrowed from the image. */
+struct pvm_code kernel_image_code(const struct kernel_image *image);
+
 struct kernel_cnode {
     uint8_t size_log;
     struct kernel_entries entries;

@@ -4,6 +4,7 @@
  */
 #include "kernel/debug.h"
 #include "kernel/internal.h"
+#include "kernel/saved.h"
 
 #include <string.h>
 
@@ -447,6 +448,12 @@ enum err kernel_invoke(struct kernel *kernel, const struct hash256 *instance,
     bool runs;
     TRY(kernel_invoke_begin(kernel, instance, endpoint, args, gas, &runs));
     return finish(kernel, runs, ret_result);
+}
+
+enum err kernel_go_on(struct kernel *kernel, struct kernel_result *ret_result)
+{
+    check(kernel->stack_size && !is_paused(kernel));
+    return finish(kernel, true, ret_result);
 }
 
 static enum kernel_error resume_check(const struct kernel *kernel, uint32_t flags,

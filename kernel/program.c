@@ -8,6 +8,14 @@
 #include "kernel/internal.h"
 
 #define PROGRAM_BYTES_MAX ((size_t)2 << 30)
+#define CODE_CACHE_BYTES_MAX ((size_t)64 << 20)
+
+enum err kernel_programs_begin(struct kernel *kernel, struct arena *arena)
+{
+    if (kernel->host.recomp.cache)
+        return ERR_ok;
+    return pvm_recomp_cache_create(arena, CODE_CACHE_BYTES_MAX, &kernel->code_cache);
+}
 
 static enum err program_create(struct program *p, const struct kernel *kernel)
 {
@@ -15,9 +23,12 @@ static enum err program_create(struct program *p, const struct kernel *kernel)
         kernel->config.engine == KERNEL_ENGINE_RECOMP && pvm_recomp_available();
     const struct kernel_observer *observer = kernel->host.observer;
     enum pvm_gas_log log = observer ? observer->gas_log : PVM_GAS_LOG_NONE;
+    struct pvm_recomp_options options = kernel->host.recomp;
+    if (kernel->code_cache)
+        options.cache = kernel->code_cache;
     if (recompile)
         return pvm_program_recompile(&p->arena, &p->code, &kernel->pvm_config, log,
-                                     &kernel->host.recomp, &p->program);
+                                     &options, &p->program);
     return pvm_program_create(&p->arena, &p->code, &kernel->pvm_config, log,
                               &p->program);
 }
@@ -58,6 +69,15 @@ static size_t program_room(struct kernel *kernel, size_t wanted)
     }
 }
 
+struct pvm_code kernel_image_code(const struct kernel_image *image)
+{
+    return (struct pvm_code){.code = image->code,
+                             .bitmask = image->bitmask.data,
+                             .jump = image->jump.data,
+                             .jump_count = (uint32_t)(image->jump.size / 4),
+                             .jump_width = 4};
+}
+
 enum err kernel_program_take(struct kernel *kernel, const struct hash256 *hash,
                              const struct kernel_image *image,
                              struct program **ret_program)
@@ -76,11 +96,7 @@ enum err kernel_program_take(struct kernel *kernel, const struct hash256 *hash,
         if (p->program)
             program_close(p);
         p->image = *hash;
-        p->code = (struct pvm_code){.code = image->code,
-                                    .bitmask = image->bitmask.data,
-                                    .jump = image->jump.data,
-                                    .jump_count = (uint32_t)(image->jump.size / 4),
-                                    .jump_width = 4};
+        p->code = kernel_image_code(image);
         arena_init(&p->arena, room);
         enum err err = program_create(p, kernel);
         if (err) {
@@ -105,4 +121,5 @@ void kernel_programs_close(struct kernel *kernel)
 {
     for (uint32_t i = 0; i < kernel->program_count; i++)
         program_close(&kernel->program[i]);
+    pvm_recomp_cache_close(kernel->code_cache);
 }

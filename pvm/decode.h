@@ -17,6 +17,10 @@
 /* The longest reach of a read: 3 bytes of head, 4 of X, and 8 where Y begins. */
 enum { DECODE_WINDOW = 24 };
 
+/* Behind an instruction with more bytes of code than this behind its opcode, neither
+ * that nor the bitmask ends in what decoding it reads. */
+enum { DECODE_INNER = 64 };
+
 /* The code from `pc`, which is less than that, with the zeros that follow it. */
 const uint8_t *pvm_code_end(const struct pvm_code *code, uint32_t pc,
                             uint8_t ret_window[DECODE_WINDOW]);
@@ -35,10 +39,23 @@ static inline uint32_t mask_behind(const struct pvm_code *code, uint64_t pc)
     return (uint32_t)(bits >> (first & 7));
 }
 
-static inline uint32_t code_skip(const struct pvm_code *code, uint32_t pc)
+static inline uint32_t mask_skip(uint32_t mask)
 {
     return (uint32_t)__builtin_ctz(
-        mask_behind(code, pc) | 1u << MUTANT(skip_25, PVM_SKIP_MAX + 1, PVM_SKIP_MAX));
+        mask | 1u << MUTANT(skip_25, PVM_SKIP_MAX + 1, PVM_SKIP_MAX));
+}
+
+static inline uint32_t code_skip(const struct pvm_code *code, uint32_t pc)
+{
+    return mask_skip(mask_behind(code, pc));
+}
+
+/* The same with DECODE_INNER bytes behind pc. */
+static inline uint32_t code_skip_inner(const struct pvm_code *code, uint32_t pc)
+{
+    uint64_t bits;
+    memcpy(&bits, code->bitmask + (pc + 1) / 8, 8);
+    return mask_skip((uint32_t)(bits >> (pc + 1) % 8));
 }
 
 static inline unsigned insn_rest(const struct pvm_format_info *format, uint32_t skip)
@@ -86,6 +103,40 @@ static inline int64_t insn_imm(const uint8_t *bytes, unsigned size)
     return size ? (int64_t)(value << (spare & 63)) >> (spare & 63) : 0;
 }
 
+/* X of a plain instruction (struct pvm_op_class), without branches. */
+static inline int64_t insn_plain_x(const struct pvm_op_class *op, uint32_t skip,
+                                   const uint8_t *bytes)
+{
+    uint64_t value;
+    memcpy(&value, bytes + op->head_size, sizeof value);
+    int rest = (int)(skip + 1) - op->head_size;
+    rest = rest < 0 ? 0 : rest < op->x_max ? rest : op->x_max;
+    unsigned spare = 63 - 8 * (unsigned)rest; /* and one more: the CPU shifts by 63 */
+    return (int64_t)(value << 1 << spare) >> 1 >> spare;
+}
+
+/* The immediates of any. */
+struct insn_imms {
+    int64_t x, y, target;
+};
+
+static inline struct insn_imms insn_imms(const struct pvm_format_info *format,
+                                         uint32_t pc, uint32_t skip, uint32_t head,
+                                         const uint8_t *imm)
+{
+    unsigned x_size = insn_x_size(format, skip, head);
+    struct insn_imms imms = {.x = insn_imm(imm, x_size)};
+    if (format->has_y)
+        imms.y = insn_imm(imm + x_size, insn_y_size(format, skip, x_size));
+    if (format->target) { /* the last immediate */
+        imms.target = MUTANT(decode_target_next, (int64_t)pc + 1 + skip, (int64_t)pc) +
+                      (format->has_y ? imms.y : imms.x);
+        imms.x = format->has_y ? imms.x : 0;
+        imms.y = 0;
+    }
+    return imms;
+}
+
 /* pvm_insn_decode(); *ret_head is the first three bytes, as in struct pvm_format_info.
  */
 static inline bool insn_decode(const struct pvm_code *code, enum pvm_profile profile,
@@ -106,9 +157,9 @@ static inline bool insn_decode(const struct pvm_code *code, enum pvm_profile pro
         return false;
     const struct pvm_format_info *format = &pvm_format_info[op->format];
     uint32_t skip = code_skip(code, pc);
-    unsigned x_size = insn_x_size(format, skip, head);
-    const uint8_t *imm = bytes + format->head_size;
-    struct pvm_insn insn = {
+    struct insn_imms imms =
+        insn_imms(format, pc, skip, head, bytes + format->head_size);
+    *ret_insn = (struct pvm_insn){
         .pc = pc,
         .op = (uint8_t)head,
         .size = (uint8_t)(1 + skip),
@@ -116,17 +167,10 @@ static inline bool insn_decode(const struct pvm_code *code, enum pvm_profile pro
         .b = insn_reg(head >> format->b_shift & 15),
         .d = insn_reg(head >> format->d_shift &
                       MUTANT(decode_d_nibble, 15, format->d_mask)),
-        .x = insn_imm(imm, x_size),
+        .x = imms.x,
+        .y = imms.y,
+        .target = imms.target,
     };
-    if (format->has_y)
-        insn.y = insn_imm(imm + x_size, insn_y_size(format, skip, x_size));
-    if (format->target) { /* the last immediate */
-        insn.target = MUTANT(decode_target_next, (int64_t)pc + insn.size, (int64_t)pc) +
-                      (format->has_y ? insn.y : insn.x);
-        insn.x = format->has_y ? insn.x : 0;
-        insn.y = 0;
-    }
-    *ret_insn = insn;
     *ret_head = head;
     return true;
 }

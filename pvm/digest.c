@@ -2,95 +2,26 @@
  *
  * Digests of a machine (trace-replay.md 7.2): a Merkle tree over 2^20 pages of which
  * only dirty paths are hashed again.
- *
- * The tree is cut in the middle: 1024 groups of 1024 pages, each with its own small
- * tree that is allocated when one of its pages first differs from zeros, and one tree
- * over the groups.  Nodes are numbered as in a heap: 1 is the root, 2n and 2n+1 are
- * the children of n, leaves are 1024..2047.
  */
 #include "pvm/mem.h"
 
-#include "base/hash.h"
+#include "base/hash_tree.h"
 
 #include <string.h>
 
-enum { HALF_LEVELS = 10, HALF_LEAVES = 1 << HALF_LEVELS, HALF_NODES = 2 * HALF_LEAVES };
-
-struct half_tree {
-    struct hash256 node[HALF_NODES];
-    uint8_t stale[HALF_NODES]; /* an inner node whose leaves changed */
-};
-
 struct pvm_digest {
-    struct arena *arena;
     struct pvm_mem *mem;
-    struct hash256 zero[2 * HALF_LEVELS + 1]; /* subtree of zero pages by height */
-    struct half_tree top;
-    struct half_tree *group[MEM_GROUP_COUNT];
+    struct hash256_tree *tree;
 };
-
-static struct hash256 hash_pair(const struct hash256 *left, const struct hash256 *right)
-{
-    uint8_t both[2 * HASH256_SIZE];
-    memcpy(both, left->byte, HASH256_SIZE);
-    memcpy(both + HASH256_SIZE, right->byte, HASH256_SIZE);
-    return hash256_of(both, sizeof both);
-}
-
-/* A tree over zero pages whose leaves stand at `height` above the pages. */
-static void tree_init(struct half_tree *tree, const struct hash256 *zero,
-                      unsigned height)
-{
-    for (unsigned n = 1; n < HALF_NODES; n++) {
-        unsigned depth = 31u - (unsigned)__builtin_clz(n);
-        tree->node[n] = zero[height + HALF_LEVELS - depth];
-    }
-}
-
-static void tree_set(struct half_tree *tree, unsigned leaf, const struct hash256 *hash)
-{
-    unsigned n = HALF_LEAVES + leaf;
-    tree->node[n] = *hash;
-    for (n /= 2; n && !tree->stale[n]; n /= 2)
-        tree->stale[n] = 1;
-}
-
-/* Hash the stale nodes again, level by level from the leaves, many at a time: the two
- * children of a node stand side by side and are its message. */
-static const struct hash256 *tree_root(struct half_tree *tree)
-{
-    const uint8_t *message[HALF_LEAVES / 2];
-    struct hash256 hash[HALF_LEAVES / 2];
-    unsigned node[HALF_LEAVES / 2];
-    for (unsigned first = HALF_LEAVES / 2; first; first /= 2) {
-        size_t count = 0;
-        for (unsigned n = first; n < 2 * first; n++) {
-            if (!tree->stale[n])
-                continue;
-            tree->stale[n] = 0;
-            message[count] = tree->node[2 * n].byte;
-            node[count++] = n;
-        }
-        hash256_of_many(message, count, 2 * HASH256_SIZE, hash);
-        for (size_t k = 0; k < count; k++)
-            tree->node[node[k]] = hash[k];
-    }
-    return &tree->node[1];
-}
 
 enum err pvm_digest_create(struct arena *arena, struct pvm_mem *mem,
                            struct pvm_digest **ret_digest)
 {
-    static const uint8_t zero_page[PVM_PAGE_SIZE];
     struct pvm_digest *digest = arena_new(arena, struct pvm_digest);
     if (!digest)
         return ERR_nomem;
-    digest->arena = arena;
     digest->mem = mem;
-    digest->zero[0] = hash256_of(zero_page, sizeof zero_page);
-    for (unsigned i = 1; i < countof(digest->zero); i++)
-        digest->zero[i] = hash_pair(&digest->zero[i - 1], &digest->zero[i - 1]);
-    tree_init(&digest->top, digest->zero, HALF_LEVELS);
+    TRY(hash256_tree_create(arena, HASH256_TREE_LEVELS_MAX, &digest->tree));
     *ret_digest = digest;
     return ERR_ok;
 }
@@ -98,49 +29,41 @@ enum err pvm_digest_create(struct arena *arena, struct pvm_mem *mem,
 /* Take over the hash of a dirty page.  Where native code runs, the first store to a
  * clean page is a signal, which costs more than a hash: a page that has changed stays
  * dirty, so that only those are cleaned that have rested since the last call. */
-static void leaf_refresh(struct pvm_digest *digest, unsigned g, unsigned leaf,
+static void leaf_refresh(struct pvm_digest *digest, uint32_t page,
                          const struct hash256 *hash)
 {
-    struct half_tree *tree = digest->group[g];
-    bool rested = hash256_equal(&tree->node[HALF_LEAVES + leaf], hash);
+    bool rested = hash256_equal(hash256_tree_get(digest->tree, page), hash);
     if (rested || !digest->mem->protect)
-        pvm_mem_clean(digest->mem, g * MEM_GROUP_SIZE + leaf);
+        pvm_mem_clean(digest->mem, page);
     else
-        digest->mem->group_dirty[g] = true;
+        digest->mem->group_dirty[page / MEM_GROUP_SIZE] = true;
     if (!rested)
-        tree_set(tree, leaf, hash);
+        hash256_tree_set(digest->tree, page, hash);
 }
 
 static enum err group_refresh(struct pvm_digest *digest, unsigned g)
 {
     struct pvm_mem *mem = digest->mem;
-    if (!digest->group[g]) {
-        digest->group[g] = arena_new(digest->arena, struct half_tree);
-        if (!digest->group[g])
-            return ERR_nomem;
-        tree_init(digest->group[g], digest->zero, 0);
-    }
     const uint8_t *bytes[MEM_GROUP_SIZE];
     struct hash256 hash[MEM_GROUP_SIZE];
-    unsigned dirty[MEM_GROUP_SIZE];
+    uint32_t dirty[MEM_GROUP_SIZE], first = g * MEM_GROUP_SIZE;
     size_t count = 0;
-    for (unsigned leaf = 0; leaf < MEM_GROUP_SIZE; leaf++) {
-        uint32_t page = g * MEM_GROUP_SIZE + leaf;
+    TRY(hash256_tree_reserve(digest->tree, first));
+    for (uint32_t page = first; page < first + MEM_GROUP_SIZE; page++) {
         if (!(mem->info[page] & MEM_DIRTY))
             continue;
         bytes[count] = pvm_mem_page(mem, page);
         if (bytes[count]) {
-            dirty[count++] = leaf;
+            dirty[count++] = page;
         } else { /* not mapped any more */
             pvm_mem_clean(mem, page);
-            tree_set(digest->group[g], leaf, &digest->zero[0]);
+            hash256_tree_set(digest->tree, page, hash256_tree_zero(digest->tree));
         }
     }
     hash256_of_many(bytes, count, PVM_PAGE_SIZE, hash);
     mem->group_dirty[g] = false;
     for (size_t k = 0; k < count; k++)
-        leaf_refresh(digest, g, dirty[k], &hash[k]);
-    tree_set(&digest->top, g, tree_root(digest->group[g]));
+        leaf_refresh(digest, dirty[k], &hash[k]);
     return ERR_ok;
 }
 
@@ -150,9 +73,12 @@ enum err pvm_digest_memory(struct pvm_digest *digest, struct hash256 *ret_hash)
         if (digest->mem->group_dirty[g])
             TRY(group_refresh(digest, g));
     }
-    *ret_hash = *tree_root(&digest->top);
+    *ret_hash = hash256_tree_root(digest->tree);
     return ERR_ok;
 }
+
+_Static_assert((int)MEM_GROUP_SIZE == (int)HASH256_TREE_GROUP,
+               "one reservation for a group");
 
 static void put_u32(uint8_t *out, uint32_t value)
 {
@@ -209,18 +135,12 @@ static enum err digest_access(const struct pvm_mem *mem, struct hash256 *ret_has
 enum err pvm_digest_machine(struct pvm_digest *digest, const struct pvm_state *state,
                             struct hash256 *ret_hash)
 {
-    static const char label[] = "lockstep.state.1";
     static const uint8_t no_devices[1] = {0x90}; /* an empty msgpack array */
     struct hash256 part[4];
     pvm_state_digest_registers(state, &part[0]);
     TRY(pvm_digest_memory(digest, &part[1]));
     TRY(digest_access(digest->mem, &part[2]));
     part[3] = hash256_of(no_devices, sizeof no_devices);
-    struct bytes pieces[] = {
-        bytes_of(label, sizeof label - 1),    bytes_of(part[0].byte, HASH256_SIZE),
-        bytes_of(part[1].byte, HASH256_SIZE), bytes_of(part[2].byte, HASH256_SIZE),
-        bytes_of(part[3].byte, HASH256_SIZE),
-    };
-    *ret_hash = hash256_of_pieces(pieces, countof(pieces));
+    *ret_hash = hash256_of_state(&part[0], &part[1], &part[2], &part[3]);
     return ERR_ok;
 }

@@ -33,6 +33,8 @@ struct pvm_format_info {
     uint8_t x_size;             /* enum pvm_x_size */
     bool has_y;
     bool target; /* the last immediate is an offset */
+    bool
+        plain; /* there is neither Y nor a target: X alone, and not sized by the head */
     /* The same for the decoder, which looks at the first three bytes as one number, the
      * opcode in its low byte: where registers and the size of X are (24: nowhere). */
     uint8_t a_shift, b_shift, d_shift, d_mask;
@@ -54,15 +56,19 @@ struct pvm_op_class {
     uint8_t ends;     /* pvm_op_terminates(), likewise */
     uint8_t format;
     uint8_t stores; /* 1: it stores to memory */
+    /* For decoding without a look at the format. */
+    uint8_t head_size;
+    bool plain;    /* no Y, no target, and X is what the skip leaves, if there is one */
+    uint8_t x_max; /* of a plain one: at most so many bytes */
+    bool d_first;  /* the low nibble is D, the high one A; not A and B */
 };
 extern const struct pvm_op_class pvm_op_class[256];
 
 static inline bool op_class_ends(const struct pvm_op_class *op,
                                  enum pvm_profile profile)
 {
-    return MUTANT(ends_tj_never, op->ends & 1,
-                  MUTANT(ends_tj_always, op->ends >> 1, op->ends >> profile)) &
-           1;
+    return (op->ends &
+            1u << MUTANT(ends_tj_never, 0, MUTANT(ends_tj_always, 1, profile))) != 0;
 }
 
 static inline bool pvm_op_ends(enum pvm_profile profile, uint8_t op)

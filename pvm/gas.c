@@ -123,12 +123,20 @@ static inline void take_slots(struct pace *pace, unsigned slots)
     pace->used = (full ? 0 : pace->used) + slots;
 }
 
+/* insn_reg() of a nibble. */
+static inline unsigned nibble_reg(uint32_t nibble)
+{
+    static const uint8_t reg[16] = {0, 1, 2,  3,  4,  5,  6,  7,
+                                    8, 9, 10, 11, 12, 12, 12, 12};
+    return MUTANT(decode_reg_mod_13, insn_reg(nibble), reg[nibble]);
+}
+
 /* Without branches on the instruction, as far as that goes: see decode.h. */
 static inline void visit_single_pass(struct gas_meter *meter, struct pace *pace,
                                      const struct pvm_code *code, uint32_t head,
                                      int64_t target)
 {
-    unsigned a = insn_reg(head >> 8 & 15), b = insn_reg(head >> 12 & 15);
+    unsigned a = nibble_reg(head >> 8 & 15), b = nibble_reg(head >> 12 & 15);
     if ((head & 255) == PVM_OP_move_reg) { /* renames: ready when its source is */
         take_slots(pace, MUTANT(gas_move_free, 0, 1));
         meter->done[a] = meter->done[b] + MUTANT(gas_move_cycle, 1, 0);
@@ -137,7 +145,7 @@ static inline void visit_single_pass(struct gas_meter *meter, struct pace *pace,
     }
     const struct cost_row *row = &single_pass[MUTANT(
         gas_trap_unlikely, head & 255 ? head & 255 : PVM_OP_unlikely, head & 255)];
-    unsigned d = insn_reg(head >> 16 & 15);
+    unsigned d = nibble_reg(head >> 16 & 15);
     unsigned src_a = a | row->no_a, src_b = b | row->no_b, src_d = d | row->no_d;
     unsigned nibbles = (head >> 8 & 15) == (head >> 12 & 15);
     unsigned b_is_dst = MUTANT(gas_ov_nibbles, nibbles && !row->no_b, src_b == a);

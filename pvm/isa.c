@@ -28,6 +28,53 @@ const struct pvm_op_info pvm_op_info[256] = {
 #include "pvm/opcodes.def"
 };
 
+/* ---- formats ---- */
+
+/* Where the size of X is written, if it is. */
+enum {
+    SIZE_SHIFT_NONE = 0,
+    SIZE_SHIFT_REST = 0,
+    SIZE_SHIFT_FIXED = 0,
+    SIZE_SHIFT_LOW1 = 8,
+    SIZE_SHIFT_HIGH1 = 12,
+    SIZE_SHIFT_LOW2 = 16,
+};
+
+#define A PVM_ROLE_A
+#define B PVM_ROLE_B
+#define D PVM_ROLE_D
+#define SHIFT(role, low1, high1, byte2)                                                \
+    ((low1) == (role) ? 8 : (high1) == (role) ? 12 : (byte2) == (role) ? 16 : 24)
+
+/* ROW(format, low1, high1, byte2, head_size, x_size, has_y, target) */
+#define FORMATS                                                                        \
+    ROW(NONE, 0, 0, 0, 1, NONE, false, false)                                          \
+    ROW(X, 0, 0, 0, 1, REST, false, false)                                             \
+    ROW(A_X64, A, 0, 0, 2, FIXED, false, false)                                        \
+    ROW(X_Y, 0, 0, 0, 2, LOW1, true, false)                                            \
+    ROW(T, 0, 0, 0, 1, REST, false, true)                                              \
+    ROW(A_X, A, 0, 0, 2, REST, false, false)                                           \
+    ROW(A_X_Y, A, 0, 0, 2, HIGH1, true, false)                                         \
+    ROW(A_X_T, A, 0, 0, 2, HIGH1, true, true)                                          \
+    ROW(D_A, D, A, 0, 2, NONE, false, false)                                           \
+    ROW(A_B_X, A, B, 0, 2, REST, false, false)                                         \
+    ROW(A_B_T, A, B, 0, 2, REST, false, true)                                          \
+    ROW(A_B_X_Y, A, B, 0, 3, LOW2, true, false)                                        \
+    ROW(D_A_B, A, B, D, 3, NONE, false, false)
+
+/* What rows of opcodes take over of their formats. */
+enum {
+#define ROW(name, low1_, high1_, byte2_, head_size_, x_size_, has_y_, target_)         \
+    HEAD_SIZE_##name = head_size_,                                                     \
+    PLAIN_##name = !(has_y_) && !(target_) && PVM_X_##x_size_ <= PVM_X_REST,           \
+    X_MAX_##name = PVM_X_##x_size_ == PVM_X_REST ? 4 : 0,                              \
+    D_FIRST_##name = (low1_) == D,
+    FORMATS
+#undef ROW
+};
+
+/* ---- opcodes ---- */
+
 enum { VECTORS = 1 << PVM_PROFILE_VECTORS, BOTH = VECTORS | 1 << PVM_PROFILE_JAVM };
 
 /* The profiles that assign an opcode, and those in which it ends a block. */
@@ -42,6 +89,10 @@ const struct pvm_op_class pvm_op_class[256] = {
         .ends = ENDS(flags_),                                                          \
         .format = PVM_FORMAT_##format_,                                                \
         .stores = ((flags_)&STORE) != 0,                                               \
+        .head_size = HEAD_SIZE_##format_,                                              \
+        .plain = PLAIN_##format_,                                                      \
+        .x_max = X_MAX_##format_,                                                      \
+        .d_first = D_FIRST_##format_,                                                  \
     },
 #include "pvm/opcodes.def"
 #undef ASSIGNED
@@ -100,23 +151,7 @@ bool pvm_op_terminates(enum pvm_profile profile, uint8_t op)
     return pvm_op_ends(profile, op);
 }
 
-/* Where the size of X is written, if it is. */
-enum {
-    SIZE_SHIFT_NONE = 0,
-    SIZE_SHIFT_REST = 0,
-    SIZE_SHIFT_FIXED = 0,
-    SIZE_SHIFT_LOW1 = 8,
-    SIZE_SHIFT_HIGH1 = 12,
-    SIZE_SHIFT_LOW2 = 16,
-};
-
-/* ROW(format, low1, high1, byte2, head_size, x_size, has_y, target) */
 const struct pvm_format_info pvm_format_info[] = {
-#define A PVM_ROLE_A
-#define B PVM_ROLE_B
-#define D PVM_ROLE_D
-#define SHIFT(role, low1, high1, byte2)                                                \
-    ((low1) == (role) ? 8 : (high1) == (role) ? 12 : (byte2) == (role) ? 16 : 24)
 #define ROW(name, low1_, high1_, byte2_, head_size_, x_size_, has_y_, target_)         \
     [PVM_FORMAT_##name] = {                                                            \
         .low1 = low1_,                                                                 \
@@ -135,23 +170,14 @@ const struct pvm_format_info pvm_format_info[] = {
         .rest_mask = PVM_X_##x_size_ == PVM_X_REST ? 255 : 0,                          \
         .fixed_size = PVM_X_##x_size_ == PVM_X_FIXED ? 8 : 0,                          \
     },
-    ROW(NONE, 0, 0, 0, 1, NONE, false, false) ROW(X, 0, 0, 0, 1, REST, false, false)
-        ROW(A_X64, A, 0, 0, 2, FIXED, false, false) ROW(
-            X_Y, 0, 0, 0, 2, LOW1, true, false) ROW(T, 0, 0, 0, 1, REST, false, true)
-            ROW(A_X, A, 0, 0, 2, REST, false, false)
-                ROW(A_X_Y, A, 0, 0, 2, HIGH1, true, false)
-                    ROW(A_X_T, A, 0, 0, 2, HIGH1, true, true)
-                        ROW(D_A, D, A, 0, 2, NONE, false, false)
-                            ROW(A_B_X, A, B, 0, 2, REST, false, false)
-                                ROW(A_B_T, A, B, 0, 2, REST, false, true)
-                                    ROW(A_B_X_Y, A, B, 0, 3, LOW2, true, false)
-                                        ROW(D_A_B, A, B, D, 3, NONE, false, false)
+    FORMATS
+#undef ROW
+};
 #undef A
 #undef B
 #undef D
 #undef SHIFT
-#undef ROW
-};
+#undef FORMATS
 
 uint64_t pvm_code_jump(const struct pvm_code *code, uint32_t index)
 {

@@ -11,6 +11,7 @@ enum {
     /* The caller's reservation: our struct, page tables, rights, guest, guard, stack.
      */
     OFFSET_INFO = 1 << 20,
+    OFFSET_TOUCHED = 2 << 20,
     OFFSET_SOURCE = 4 << 20,
     OFFSET_BASE = (16 << 20) + MEM_LINE_COUNT,
 };
@@ -35,9 +36,50 @@ struct pvm_mem *pvm_mem_init(void *reservation)
     uint8_t *start = reservation;
     struct pvm_mem *mem = reservation;
     mem->info = start + OFFSET_INFO;
+    mem->touched = (uint64_t *)(void *)(start + OFFSET_TOUCHED);
     mem->source = (const uint8_t **)(void *)(start + OFFSET_SOURCE);
     mem->base = start + OFFSET_BASE;
     return mem;
+}
+
+/* ---- many pages at once, so that zero pages cost next to nothing ---- */
+
+#define EIGHT UINT64_C(0x0101010101010101)
+
+/* Keep these flags of some pages, and set those. */
+static void info_set(struct pvm_mem *mem, uint32_t first, uint32_t count, unsigned keep,
+                     unsigned set)
+{
+    uint8_t *info = mem->info + first, *end = info + count;
+    for (; end - info >= 8; info += 8) {
+        uint64_t eight;
+        memcpy(&eight, info, sizeof eight);
+        eight = (eight & keep * EIGHT) | set * EIGHT;
+        memcpy(info, &eight, sizeof eight);
+    }
+    for (; info < end; info++)
+        *info = (uint8_t)((*info & keep) | set);
+}
+
+/* Where the pages end, from `first` to `end`, that are all alike. */
+static uint32_t alike_until(const struct pvm_mem *mem, uint32_t first, uint32_t end)
+{
+    uint32_t page = first + 1;
+    for (; end - page >= 8; page += 8) {
+        uint64_t eight;
+        memcpy(&eight, mem->info + page, sizeof eight);
+        if (eight != mem->info[first] * EIGHT)
+            break;
+    }
+    while (page < end && mem->info[page] == mem->info[first])
+        page++;
+    return page;
+}
+
+/* The page has something that pvm_mem_reset() must see to. */
+static void page_mark(struct pvm_mem *mem, uint32_t page)
+{
+    mem->touched[page / 64] |= (uint64_t)1 << page % 64;
 }
 
 /* ---- rights ---- */
@@ -78,25 +120,37 @@ static bool set_host(struct pvm_mem *mem, uint32_t first, uint32_t count, unsign
         guard_give_up(mem);
         return false;
     }
-    for (uint32_t page = first; page < first + count; page++)
-        mem->info[page] = (uint8_t)((mem->info[page] & ~(unsigned)MEM_HOST) | host);
+    info_set(mem, first, count, 0xff & ~(unsigned)MEM_HOST, host);
     return true;
 }
 
-/* Bring the protection of some pages up to date, in runs of equal ones. */
-static void guard_update(struct pvm_mem *mem, uint32_t first, uint32_t count)
+/* Does a page lack `host`, or, with `closes`, have more? */
+static bool host_differs(uint8_t info, unsigned host, bool closes)
+{
+    return (host & ~(unsigned)info) || (closes && (info & MEM_HOST) != host);
+}
+
+/* Give some pages the protection that they want, in runs of equal ones; those that have
+ * more lose it only if it `closes`. */
+static void guard_runs(struct pvm_mem *mem, uint32_t first, uint32_t count, bool closes)
 {
     uint32_t end = first + count;
     while (mem->protect && first < end) {
         unsigned host = host_wanted(mem->info[first]);
-        uint32_t run = first;
-        while (run < end && host_wanted(mem->info[run]) == host &&
-               (mem->info[run] & MEM_HOST) != host)
-            run++;
-        if (run > first && !set_host(mem, first, run - first, host))
+        bool differs = host_differs(mem->info[first], host, closes);
+        uint32_t run = alike_until(mem, first, end);
+        while (differs && run < end && host_wanted(mem->info[run]) == host &&
+               host_differs(mem->info[run], host, closes))
+            run = alike_until(mem, run, end);
+        if (differs && !set_host(mem, first, run - first, host))
             return;
-        first = run > first ? run : first + 1;
+        first = run;
     }
+}
+
+static void guard_update(struct pvm_mem *mem, uint32_t first, uint32_t count)
+{
+    guard_runs(mem, first, count, true);
 }
 
 /* We are about to write to pages that the guest may not. */
@@ -119,27 +173,20 @@ void pvm_mem_unguard(struct pvm_mem *mem)
         return;
     (void)mem->protect(mem, mem->base, (size_t)1 << 32, MEM_HOST);
     mem->protect = NULL;
-    for (uint32_t page = 0; page < PVM_PAGE_COUNT; page++)
-        mem->info[page] &= (uint8_t)~MEM_HOST;
+    info_set(mem, 0, PVM_PAGE_COUNT, 0xff & ~(unsigned)MEM_HOST, 0);
 }
 
-/* Bring pages up to date that pvm_mem_reset() left as they were: by now most of them
- * are mapped again, and want what they have. */
+/* Bring pages up to date that pvm_mem_reset() and pvm_mem_map() left as they were: by
+ * now most of them are mapped again, and want what they have. */
 static void guard_stale(struct pvm_mem *mem)
 {
-    const uint64_t host = MEM_HOST * UINT64_C(0x0101010101010101);
     if (!mem->stale)
         return;
     const bool *stale = mem->group_stale;
     while ((stale = memchr(stale, true,
                            (size_t)(mem->group_stale + MEM_GROUP_COUNT - stale)))) {
         uint32_t group = (uint32_t)(stale - mem->group_stale);
-        for (uint32_t i = 0; i < MEM_GROUP_SIZE; i += 8) {
-            uint64_t info;
-            memcpy(&info, mem->info + group * MEM_GROUP_SIZE + i, 8);
-            if (info & host)
-                guard_update(mem, group * MEM_GROUP_SIZE + i, 8);
-        }
+        guard_update(mem, group * MEM_GROUP_SIZE, MEM_GROUP_SIZE);
         mem->group_stale[group] = false;
     }
     mem->stale = false;
@@ -202,6 +249,8 @@ static void rights_update_one(struct pvm_mem *mem, uint32_t page)
     read_on = may_read(next) ? read_on : 0;
     write_on = MUTANT(rights_straddle, true, may_write(next)) ? write_on : 0;
     lines[MEM_PAGE_LINES - 1] = (uint8_t)(read | write | read_on | write_on);
+    if (read)
+        page_mark(mem, page);
     if (mem->watch_count)
         rights_watch(mem, page);
 }
@@ -257,7 +306,7 @@ void pvm_mem_clean(struct pvm_mem *mem, uint32_t page)
 /* The least mapped page in [page, end), or end; eight at a time where none is. */
 static uint32_t next_page_until(const struct pvm_mem *mem, uint32_t page, uint32_t end)
 {
-    const uint64_t access = MEM_ACCESS * UINT64_C(0x0101010101010101);
+    const uint64_t access = MEM_ACCESS * EIGHT;
     while (page < end) {
         uint64_t info;
         if (page % 8 == 0) {
@@ -351,6 +400,40 @@ static enum err range_check(uint32_t start, uint64_t size)
     return ERR_ok;
 }
 
+/* The whole pages of the owner's bytes, which are shared with him. */
+static void map_shared(struct pvm_mem *mem, uint32_t first, uint32_t count,
+                       const uint8_t *bytes)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        mem->source[first + i] = bytes + (size_t)i * PVM_PAGE_SIZE;
+        page_mark(mem, first + i);
+    }
+}
+
+/* Pages of the group may be more open than they want until native code runs: those
+ * that are stored to first need none. */
+static void group_leave(struct pvm_mem *mem, uint32_t group)
+{
+    mem->group_stale[group] |= mem->protect != NULL;
+    mem->stale |= mem->protect != NULL;
+}
+
+/* Note that the pages are mapped, and that the digest has not seen the first `dirty`.
+ */
+static void groups_map(struct pvm_mem *mem, uint32_t first, uint32_t count,
+                       uint32_t dirty)
+{
+    for (uint32_t done = 0; done < count;) {
+        uint32_t group = (first + done) / MEM_GROUP_SIZE;
+        uint32_t run = (group + 1) * MEM_GROUP_SIZE - (first + done);
+        run = run < count - done ? run : count - done;
+        mem->group_mapped[group] = (uint16_t)(mem->group_mapped[group] + run);
+        mem->group_dirty[group] |= done < dirty;
+        group_leave(mem, group);
+        done += run;
+    }
+}
+
 enum err pvm_mem_map(struct pvm_mem *mem, uint32_t start, uint64_t size,
                      enum pvm_access access, struct bytes initial)
 {
@@ -358,40 +441,30 @@ enum err pvm_mem_map(struct pvm_mem *mem, uint32_t start, uint64_t size,
     if (initial.size > size)
         return ERR_pvm_limit;
     uint32_t first = page_of(start), count = (uint32_t)(size / PVM_PAGE_SIZE);
-    for (uint32_t i = 0; i < count; i++) {
-        if (mem->info[first + i] & MEM_ACCESS)
-            return ERR_pvm_overlap;
-    }
-    size_t whole = initial.size / PVM_PAGE_SIZE, rest = initial.size % PVM_PAGE_SIZE;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t page = first + i;
-        mem->info[page] =
-            (uint8_t)(access |
-                      (mem->info[page] &
-                       MUTANT(page_state_kept, MEM_HOST | MEM_WRITTEN, MEM_HOST)));
-        if (i < whole)
-            mem->source[page] = initial.data + (size_t)i * PVM_PAGE_SIZE;
-        else
-            mem->info[page] |= MEM_FILLED; /* zero, as reserved */
-        mem->group_mapped[page / MEM_GROUP_SIZE]++;
-    }
+    if (next_page_until(mem, first, first + count) < first + count)
+        return ERR_pvm_overlap;
+    const unsigned keep = MUTANT(page_state_kept, MEM_HOST | MEM_WRITTEN, MEM_HOST);
+    uint32_t whole = (uint32_t)(initial.size / PVM_PAGE_SIZE);
+    size_t rest = initial.size % PVM_PAGE_SIZE;
+    uint32_t with_contents = whole + (rest != 0);
+    map_shared(mem, first, whole, initial.data);
+    info_set(mem, first, whole, keep, access | MEM_DIRTY);
     if (rest) { /* the owner's bytes end inside this page, so it cannot be shared */
-        guard_open(mem, first + (uint32_t)whole, 1);
-        memcpy(mem->base + start + whole * PVM_PAGE_SIZE,
-               initial.data + whole * PVM_PAGE_SIZE, rest);
-        mem->info[first + whole] |= MEM_CONTENT;
+        guard_open(mem, first + whole, 1);
+        memcpy(mem->base + start + (size_t)whole * PVM_PAGE_SIZE,
+               initial.data + (size_t)whole * PVM_PAGE_SIZE, rest);
+        info_set(mem, first + whole, 1, keep,
+                 access | MEM_FILLED | MEM_CONTENT | MEM_DIRTY);
     }
-    size_t with_contents = whole + (rest != 0);
-    for (uint32_t i = 0; i < count; i++) {
-        if (i < with_contents) /* which the digest has not seen */
-            mem->info[first + i] |= MEM_DIRTY;
-        mem->group_dirty[(first + i) / MEM_GROUP_SIZE] |= initial.size != 0;
-    }
+    info_set(mem, first + with_contents, count - with_contents, keep,
+             access | MEM_FILLED); /* zero, as reserved */
+    groups_map(mem, first, count, with_contents);
     /* Zero pages ask for their rights when they are loaded from: most of a large heap
-     * never is.  The first one's neighbour learns that it is there. */
-    for (uint32_t i = 0; i <= with_contents && i < count; i++)
+     * never is.  The first one's neighbour learns that it is there.  A shared page asks
+     * for its bytes. */
+    for (uint32_t i = whole; i <= with_contents && i < count; i++)
         rights_update(mem, first + i);
-    guard_update(mem, first, count);
+    guard_runs(mem, first, count, false);
     return ERR_ok;
 }
 
@@ -433,30 +506,33 @@ enum err pvm_mem_unmap(struct pvm_mem *mem, uint32_t start, uint64_t size)
     return ERR_ok;
 }
 
-/* A page has rights only while it is mapped. */
+/* Bytes, sources and rights are only where a page has been marked. */
 static void group_reset(struct pvm_mem *mem, uint32_t group)
 {
-    uint32_t first = group * MEM_GROUP_SIZE, end = first + MEM_GROUP_SIZE;
-    for (uint32_t page = next_page_until(mem, first, end); page < end;
-         page = next_page_until(mem, page + 1, end)) {
-        pages_zero(mem, page, page + 1);
-        mem->source[page] = NULL;
-        memset(mem_rights(mem) + (size_t)page * MEM_PAGE_LINES, 0, MEM_PAGE_LINES);
+    uint32_t first = group * MEM_GROUP_SIZE;
+    for (uint32_t page = first; page < first + MEM_GROUP_SIZE; page += 64) {
+        uint64_t left = mem->touched[page / 64];
+        mem->touched[page / 64] = 0;
+        for (; left; left &= left + (left & -left)) { /* the lowest run of marks */
+            uint32_t begin = (uint32_t)__builtin_ctzll(left);
+            uint64_t behind = ~(left >> begin);
+            uint32_t run = behind ? (uint32_t)__builtin_ctzll(behind) : 64;
+            begin += page;
+            pages_zero(mem, begin, begin + run);
+            memset(mem->source + begin, 0, run * sizeof mem->source[0]);
+            memset(mem_rights(mem) + (size_t)begin * MEM_PAGE_LINES, 0,
+                   (size_t)run * MEM_PAGE_LINES);
+        }
     }
-    for (uint32_t page = first; page < end; page += 8) {
-        uint64_t info;
-        memcpy(&info, mem->info + page, 8);
-        info &= MEM_HOST * UINT64_C(0x0101010101010101);
-        memcpy(mem->info + page, &info, 8);
-        mem->group_stale[group] |= info != 0;
-    }
-    mem->stale |= mem->group_stale[group];
+    info_set(mem, first, MEM_GROUP_SIZE, MEM_HOST, 0);
+    group_leave(mem, group);
     mem->group_dirty[group] = false;
     mem->group_mapped[group] = 0;
 }
 
 /* Beyond this, the kernel's work on a new reservation is less than ours on an old one,
- * and keeping it would keep much memory. */
+ * and keeping it would keep much memory.  Zero pages that nobody asked for do not
+ * count. */
 enum { RESET_PAGE_MAX = 1024 };
 
 /* The least group >= `group` with anything to reset, four at a time. */
@@ -475,11 +551,14 @@ static uint32_t next_group_used(const struct pvm_mem *mem, uint32_t group)
 
 bool pvm_mem_reset(struct pvm_mem *mem)
 {
-    uint32_t mapped = 0;
+    uint32_t touched = 0;
     for (uint32_t g = next_group(mem, 0); g < MEM_GROUP_COUNT;
-         g = next_group(mem, g + 1))
-        mapped += mem->group_mapped[g];
-    if (mapped > RESET_PAGE_MAX || mem->unguardable)
+         g = next_group(mem, g + 1)) {
+        for (uint32_t i = 0; i < MEM_GROUP_SIZE / 64; i++)
+            touched += (uint32_t)__builtin_popcountll(
+                mem->touched[g * (MEM_GROUP_SIZE / 64) + i]);
+    }
+    if (touched > RESET_PAGE_MAX || mem->unguardable)
         return false;
     for (uint32_t g = next_group_used(mem, 0); g < MEM_GROUP_COUNT;
          g = next_group_used(mem, g + 1))

@@ -66,10 +66,11 @@ enum { MEM_GROUP_SIZE = 1024, MEM_GROUP_COUNT = PVM_PAGE_COUNT / MEM_GROUP_SIZE 
 struct pvm_mem {
     uint8_t *base;
     uint8_t *info;
+    uint64_t *touched;       /* a bit per page: it may have bytes, a source, rights */
     const uint8_t **source;  /* initial bytes of a page that is not filled; or NULL */
     mem_protect_fn *protect; /* NULL: every page is open to the host's CPU */
     bool unguardable;        /* `protect` has failed once */
-    bool stale;              /* pages are open that pvm_mem_reset() has unmapped */
+    bool stale;              /* the protection of some group is not up to date */
     /* For sandbox.h: the object that this is, 0 for none, and changes; or too many. */
     uint64_t space;
     struct mem_change change[MEM_CHANGE_MAX];
@@ -78,7 +79,8 @@ struct pvm_mem {
     /* Of a debugger: lines that they lie in have no rights, so that accesses ask. */
     const struct pvm_watch *watch;
     size_t watch_count;
-    /* Groups of pages: one is dirty, or stale; the number of mapped ones. */
+    /* Groups of pages: one is dirty, or does not have the protection that it should;
+     * the number of mapped ones. */
     bool group_dirty[MEM_GROUP_COUNT], group_stale[MEM_GROUP_COUNT];
     uint16_t group_mapped[MEM_GROUP_COUNT];
 };

@@ -32,16 +32,18 @@ static uint32_t find_block_starts(const struct pvm_program *program)
             if (pc >= code->code.size)
                 break;
             const struct pvm_op_class *op = &pvm_op_class[code->code.data[pc]];
-            if (MUTANT(starts_everywhere, true, pc <= behind) &&
-                MUTANT(starts_unassigned, true, (op->assigned >> profile & 1) != 0))
-                starts |= word & (0 - word);
-            behind =
-                op_class_ends(op, profile)
-                    ? pc + 1 + MUTANT(starts_skip_25, PVM_SKIP_MAX + 1, PVM_SKIP_MAX)
-                    : MUTANT(starts_sticky, behind, 0);
+            /* No CPU predicts which it is: without branches. */
+            uint32_t is_start =
+                MUTANT(starts_everywhere, true, pc <= behind) &
+                MUTANT(starts_unassigned, 1u, op->assigned >> profile & 1u);
+            starts |= word & (0 - word) & (0 - (uint64_t)is_start);
+            count += is_start;
+            uint32_t end =
+                pc + 1 + MUTANT(starts_skip_25, PVM_SKIP_MAX + 1, PVM_SKIP_MAX);
+            uint32_t ends = 0u - (uint32_t)op_class_ends(op, profile);
+            behind = (end & ends) | (MUTANT(starts_sticky, behind, 0u) & ~ends);
         }
         program->start[at / 8] = starts;
-        count += (uint32_t)__builtin_popcountll(starts);
     }
     return count;
 }

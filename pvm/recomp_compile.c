@@ -6,6 +6,7 @@
  * it stands right behind it.  No walk from a block start runs into the next one: what
  * comes before a start in the code is a terminator (or nothing).
  */
+#include "base/os_code.h"
 #include "pvm/decode.h"
 #include "pvm/gas.h"
 #include "pvm/native.h"
@@ -28,6 +29,12 @@ enum {
      * and costs an instruction.  Long blocks are limited by the latter. */
     BASED_INSNS_MAX = 24,
     INSN_NATIVE_USUAL = 48,
+    /* Pages that will be written come some at once, which takes a fraction of a fault's
+     * time for each; but not for small programs. */
+    POPULATE_INSNS_MIN = 1024,
+    POPULATE_MANY_INSNS_MIN = 16384,
+    POPULATE_SIZE = 16384,
+    POPULATE_MANY_SIZE = 65536,
 };
 
 static uint32_t marked_count(const struct pvm_code *code)
@@ -37,7 +44,7 @@ static uint32_t marked_count(const struct pvm_code *code)
     uint32_t count = 0;
     for (; at + 8 <= size; at += 8) {
         memcpy(&word, code->bitmask + at, 8);
-        count += (uint32_t)__builtin_popcountll(word);
+        count += native_bit_count(word);
     }
     for (; at < size; at++)
         count += (uint32_t)__builtin_popcount(code->bitmask[at]);
@@ -63,8 +70,13 @@ static void fill_rank(const struct pvm_program *program, uint32_t *rank, size_t 
     uint32_t before = 0;
     for (size_t k = 0; k < count; k++) {
         rank[k] = before;
-        before += (uint32_t)__builtin_popcountll(program->start[k]);
+        before += native_bit_count(program->start[k]);
     }
+}
+
+static size_t site_bound(const struct native_compiler *c)
+{
+    return (size_t)SITES_PER_INSN * c->insn_count + 2u * c->unit->block_count;
 }
 
 size_t pvm_native_tables(struct native_compiler *c, void *reservation)
@@ -74,19 +86,33 @@ size_t pvm_native_tables(struct native_compiler *c, void *reservation)
     struct parts parts = {.base = reservation};
     c->insn_count = marked_count(program->code);
     unit->block_count = program->start_count;
-    size_t sites = (size_t)SITES_PER_INSN * c->insn_count + 2u * unit->block_count;
+    size_t sites = site_bound(c);
     size_t words = program->code->code.size / 64 + 1;
     uint32_t *rank = part(&parts, sizeof *rank, words);
     unit->block = part(&parts, sizeof *unit->block, unit->block_count);
-    unit->site = part(&parts, sizeof *unit->site, sites);
     c->stub = part(&parts, sizeof *c->stub, sites);
-    c->fixup = part(&parts, sizeof *c->fixup, c->insn_count);
+    unit->site = part(&parts, sizeof *unit->site, sites);
+    unit->call = part(&parts, sizeof *unit->call, c->insn_count);
     if (unit->options.keep_map)
         unit->place = part(&parts, sizeof *unit->place, c->insn_count);
     unit->rank = rank;
-    if (reservation)
-        fill_rank(program, rank, words);
+    if (!reservation)
+        return parts.size;
+    if (c->insn_count >= POPULATE_INSNS_MIN)
+        os_populate(
+            rank, (size_t)((uint8_t *)(c->stub + unit->block_count) - (uint8_t *)rank));
+    fill_rank(program, rank, words);
     return parts.size;
+}
+
+size_t pvm_native_bytes(const struct native_unit *unit)
+{
+    /* A stub of a block is what is left of compiling. */
+    size_t block = sizeof *unit->block + sizeof(struct native_stub);
+    return unit->memory->size + block * unit->block_count +
+           sizeof *unit->site * unit->site_count +
+           sizeof *unit->call * unit->call_count +
+           sizeof *unit->place * unit->place_count;
 }
 
 static size_t cost_stride(const struct native_unit *unit)
@@ -123,6 +149,7 @@ static void put_cost(struct native_compiler *c, const struct gas_meter *meter,
                                           MUTANT(native_reserve_missing, 0, stores));
     bool logs = unit->keeps_path || unit->keeps_hash;
     cost[0] = meter_cost(need, meter->visits);
+    uint64_t path = unit->keeps_path ? METER_PATH_ONE : 0;
     if (c->check_cost) {
         uint32_t now =
             (uint32_t)(cost[0] == METER_ASK ? METER_PLAIN_ASK
@@ -131,16 +158,27 @@ static void put_cost(struct native_compiler *c, const struct gas_meter *meter,
     }
     if (logs)
         cost[1] = summary_term(PVM_CHARGE_BLOCK, unit->block[c->block].pc, need);
-    if (!unit->pages_cost)
+    if (unit->pages_cost && all > METER_GAS_MAX)
+        cost[0] = METER_ASK; /* then only the slow way tells them apart */
+    if (unit->pages_cost)
+        cost[logs ? 2 : 1] =
+            cost[0] == METER_ASK ? METER_ASK : (all << METER_GAS_SHIFT) + path;
+    if (cost[0] == METER_ASK)
         return;
-    if (all > METER_GAS_MAX) /* then only the slow way tells them apart */
-        cost[0] = METER_ASK;
-    cost[logs ? 2 : 1] = cost[0] == METER_ASK ? METER_ASK : all << METER_GAS_SHIFT;
+    cost[0] += path;
+    unit->cost_max = all > unit->cost_max ? (uint32_t)all : unit->cost_max;
+}
+
+/* As many blocks between two words of outcomes as half of the gas that can be shown
+ * pays for. */
+static uint32_t path_slice(const struct native_unit *unit)
+{
+    uint32_t most = unit->cost_max ? METER_GAS_MAX / 2 / unit->cost_max : 1;
+    most = most ? most : 1;
+    return most < PATH_BLOCKS_MAX ? most : PATH_BLOCKS_MAX;
 }
 
 /* ---- blocks ---- */
-
-static const uint8_t host_reg[PVM_REG_COUNT] = NATIVE_REG;
 
 static void put_places(struct native_compiler *c, const struct native_insn *i)
 {
@@ -153,21 +191,6 @@ static void put_places(struct native_compiler *c, const struct native_insn *i)
         unit->place[unit->place_count++] = (struct native_place){i[k].pc, at, end};
         at = end;
     }
-}
-
-static inline void to_host(const struct pvm_insn *insn, struct native_insn *ret_insn)
-{
-    *ret_insn = (struct native_insn){
-        .op = insn->op,
-        .a = host_reg[insn->a],
-        .b = host_reg[insn->b],
-        .d = host_reg[insn->d],
-        .size = insn->size,
-        .pc = insn->pc,
-        .x = insn->x,
-        .y = insn->y,
-        .target = insn->target,
-    };
 }
 
 /* Emit `count` instructions that stand one behind the other. */
@@ -184,22 +207,50 @@ static void emit_insns(struct native_compiler *c, const struct native_insn *i,
     else
         pvm_native_ask(c, i);
     for (site += MUTANT(native_site_next, 1, 0); site < unit->site_count; site++)
-        unit->site[site].next = (uint32_t)(c->as.at - unit->code);
+        unit->site[site].size =
+            (uint16_t)((uint32_t)(c->as.at - unit->code) - unit->site[site].at);
     if (unit->options.keep_map)
         put_places(c, i);
     c->index += count;
 }
 
 /* Where control goes that leaves the block at its end without a jump. */
-static void flow_off(struct native_compiler *c, const struct pvm_insn *last)
+static void flow_off(struct native_compiler *c, const struct native_insn *last)
 {
     unsigned flags = pvm_op_info[last->op].flags;
     uint32_t next = last->pc + last->size;
-    struct native_insn i = {.pc = last->pc};
     if (flags & (PVM_OP_SINK | PVM_OP_JUMP | PVM_OP_DYN))
         return;
     if (MUTANT(native_flow_on, false, !pvm_program_block_start(c->program, next)))
-        pvm_native_flow_to(c, &i, next);
+        pvm_native_flow_to(c, last, next);
+}
+
+/* See to it that the pages behind `at` are there, up to `limit`.  *ready is where those
+ * that are not begin. */
+static void populate(const struct native_compiler *c, const void *at, const void *limit,
+                     uint8_t **ready)
+{
+    size_t behind = (size_t)((const uint8_t *)limit - *ready);
+    bool many = c->insn_count >= POPULATE_MANY_INSNS_MIN;
+    size_t size = many ? POPULATE_MANY_SIZE : POPULATE_SIZE;
+    if ((const uint8_t *)at > *ready)
+        size += (size_t)((const uint8_t *)at - *ready);
+    if (size > behind)
+        size = behind;
+    if (size && c->insn_count >= POPULATE_INSNS_MIN)
+        os_populate(*ready, size);
+    *ready += size;
+}
+
+static void populate_ahead(struct native_compiler *c)
+{
+    enum { NEAR = 4096 };
+    struct native_unit *unit = c->unit;
+    const uint8_t *site = (const uint8_t *)(unit->site + unit->site_count);
+    if (c->code_ready - c->as.at < NEAR)
+        populate(c, c->as.at, c->limit, &c->code_ready);
+    if (c->site_ready - site < NEAR)
+        populate(c, site, c->site_limit, &c->site_ready);
 }
 
 static bool has_room(const struct native_compiler *c)
@@ -213,54 +264,131 @@ static bool has_room(const struct native_compiler *c)
 enum { WINDOW_SIZE = 64, WINDOW_AHEAD = 12 };
 struct window {
     struct native_insn insn[WINDOW_SIZE];
-    uint32_t first, end;
+    uint32_t end;
     uint32_t head[WINDOW_SIZE];
     uint32_t head_count;
 };
 
-/* Emit all but the last `keep`; false: there is no room. */
+/* Emit all but the last `keep`, which move to the front; false: there is no room. */
 static bool window_emit(struct native_compiler *c, struct window *w, uint32_t keep)
 {
     if (!has_room(c))
         return false;
-    while (w->end - w->first > keep) {
-        const struct native_insn *i = &w->insn[w->first];
-        uint32_t count = pvm_native_fusable(c, i, w->end - w->first);
+    populate_ahead(c);
+    uint32_t first = 0, left = w->end;
+    while (left > keep) {
+        const struct native_insn *i = &w->insn[first];
+        uint32_t count = pvm_native_fusable(c, i, left);
         emit_insns(c, i, count);
-        w->first += count;
+        first += count;
+        left -= count;
     }
-    memmove(w->insn, w->insn + w->first, (w->end - w->first) * sizeof *w->insn);
-    w->end -= w->first;
-    w->first = 0;
+    if (left)
+        memmove(w->insn, w->insn + first, left * sizeof *w->insn);
+    w->end = left;
     return true;
 }
 
-/* Decode from `pc` until the block ends or the window is full, one at least; *ret_last
- * is the last instruction, a trap where there is none.  Answers whether the block has
- * ended. */
+/* By the numbers that an instruction has for registers [2]: what is above 12 is the
+ * last one.  Ranges of an array are no ISO C. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpedantic"
+static const uint8_t host_reg[256] = {NATIVE_REG_LIST,
+                                      [PVM_REG_COUNT... 255] = NATIVE_REG_LAST};
+#pragma GCC diagnostic pop
+
+static inline uint8_t host_of(uint32_t number)
+{
+    return host_reg[MUTANT(decode_reg_mod_13, number % 13, number)];
+}
+
+/* Decode what is marked and not so near to the end of the code that zeros would come
+ * into it.  Registers that the format has not are anything.  False: not assigned. */
+static inline bool decode_inner(const struct pvm_code *code, enum pvm_profile profile,
+                                uint32_t pc, struct native_insn *ret_insn,
+                                uint32_t *ret_head)
+{
+    const uint8_t *bytes = code->code.data + pc;
+    uint32_t head;
+    memcpy(&head, bytes, 4);
+    const struct pvm_op_class *op = &pvm_op_class[head & 255];
+    if (!(op->assigned >> profile & 1))
+        return false;
+    uint32_t skip = code_skip_inner(code, pc);
+    uint8_t low = host_of(bytes[1] & 15), high = host_of(bytes[1] >> 4);
+    uint8_t third = host_of(MUTANT(decode_d_nibble, bytes[2] & 15, bytes[2]));
+    *ret_head = head & 0xffffff;
+    ret_insn->op = (uint8_t)head;
+    ret_insn->a = op->d_first ? high : low;
+    ret_insn->b = high;
+    ret_insn->d = op->d_first ? low : third;
+    ret_insn->size = (uint8_t)(1 + skip);
+    ret_insn->pc = pc;
+    if (op->plain) {
+        ret_insn->x = insn_plain_x(op, skip, bytes);
+        ret_insn->y = ret_insn->target = 0;
+    } else {
+        const struct pvm_format_info *format = &pvm_format_info[op->format];
+        struct insn_imms imms =
+            insn_imms(format, pc, skip, head & 0xffffff, bytes + format->head_size);
+        ret_insn->x = imms.x;
+        ret_insn->y = imms.y;
+        ret_insn->target = imms.target;
+    }
+    return true;
+}
+
+/* The same anywhere. */
+static bool decode_outer(const struct pvm_code *code, enum pvm_profile profile,
+                         uint32_t pc, struct native_insn *ret_insn, uint32_t *ret_head)
+{
+    struct pvm_insn insn;
+    if (!insn_decode(code, profile, pc, &insn, ret_head))
+        return false;
+    *ret_insn = (struct native_insn){
+        .op = insn.op,
+        .a = host_of(insn.a),
+        .b = host_of(insn.b),
+        .d = host_of(insn.d),
+        .size = insn.size,
+        .pc = insn.pc,
+        .x = insn.x,
+        .y = insn.y,
+        .target = insn.target,
+    };
+    return true;
+}
+
+/* Decode from `pc`, which is `marked` or may not be, until the block ends or the window
+ * is full, one at least; a trap where there is no instruction.  Answers whether the
+ * block has ended. */
 static bool window_fill(struct native_compiler *c, struct window *w, uint32_t pc,
-                        uint64_t *stores, struct pvm_insn *ret_last)
+                        bool marked, uint64_t *stores)
 {
     const struct pvm_code *code = c->program->code;
     enum pvm_profile profile = c->program->config.profile;
-    uint64_t store_count = 0;
-    struct pvm_insn insn;
-    uint32_t head;
+    uint64_t size = code->code.size, store_count = 0;
+    struct native_insn *i = &w->insn[w->end];
+    uint32_t *head = &w->head[w->head_count];
     bool ended;
     do {
-        if (!insn_decode(code, profile, pc, &insn, &head)) {
-            insn = (struct pvm_insn){.pc = pc}; /* opcode 0: no emitter */
-            head = 0;
+        bool inner = marked && pc + DECODE_INNER < size;
+        if (inner ? !decode_inner(code, profile, pc, i, head)
+                  : !decode_outer(code, profile, pc, i, head)) {
+            *i = (struct native_insn){.pc = pc}; /* opcode 0: no emitter */
+            *head = 0;
         }
-        const struct pvm_op_class *op = &pvm_op_class[insn.op];
+        const struct pvm_op_class *op = &pvm_op_class[i->op];
         ended = op_class_ends(op, profile);
         store_count += op->stores;
-        w->head[w->head_count++] = head;
-        to_host(&insn, &w->insn[w->end++]);
-        pc += insn.size;
-    } while (w->end < WINDOW_SIZE && !ended);
+        pc += i->size;
+        marked = i->size <= PVM_SKIP_MAX; /* then the skip ended at a mark */
+        i++;
+        head++;
+    } while (i < w->insn + WINDOW_SIZE && !ended);
+    w->end = (uint32_t)(i - w->insn);
+    w->head_count = (uint32_t)(head - w->head);
     *stores += store_count;
-    *ret_last = insn;
     return ended;
 }
 
@@ -281,16 +409,17 @@ static bool compile_block(struct native_compiler *c, uint32_t pc)
 {
     struct gas_meter meter;
     struct window window;
+    struct native_insn last;
     uint64_t stores = 0;
-    struct pvm_insn last;
     bool ended = false, begun = false;
-    window.first = window.end = 0;
+    window.end = 0;
     c->unit->block[c->block].pc = pc;
     c->index = 0;
     pvm_gas_meter_begin(&meter, &c->program->config);
     while (!ended) {
         window.head_count = 0;
-        ended = window_fill(c, &window, pc, &stores, &last);
+        ended = window_fill(c, &window, pc, !begun, &stores);
+        last = window.insn[window.end - 1];
         pc = last.pc + last.size;
         pvm_gas_meter_visit(&meter, c->program->code, window.head, window.head_count,
                             last.target);
@@ -321,22 +450,22 @@ static bool compile_blocks(struct native_compiler *c)
     return true;
 }
 
-static void resolve(struct native_compiler *c)
+/* The ways out, behind all blocks. */
+static void put_stubs(struct native_compiler *c)
 {
     struct native_unit *unit = c->unit;
-    for (uint32_t k = 0; k < c->fixup_count; k++)
-        x64_patch(c->fixup[k].jump,
-                  unit->code + MUTANT(native_forward_free,
-                                      unit->block[c->fixup[k].block].entry,
-                                      unit->block[c->fixup[k].block].label));
     for (uint32_t k = 0; k < c->stub_count; k++) {
-        x64_patch(c->stub[k].jump, c->as.at);
+        const struct native_stub *stub = &c->stub[k];
+        bool flushes = unit->keeps_path && stub->exit >> EXIT_SHIFT == EXIT_GAS;
+        x64_patch(unit->code + stub->jump, c->as.at);
         x64_u8(&c->as, 0xb8 | SCRATCH);
-        x64_u32(&c->as, c->stub[k].exit);
-        if (c->stub[k].back)
+        x64_u32(&c->as, stub->exit);
+        if (flushes) /* and goes on behind the jump if that returns */
             x64_patch(x64_call(&c->as), unit->code + unit->flush);
-        x64_patch(x64_jmp(&c->as),
-                  unit->code + (c->stub[k].back ? c->stub[k].back : unit->leave));
+        uint32_t back = unit->pages_cost /* where nothing has been lowered yet */
+                            ? unit->block[stub->exit & EXIT_INDEX].label
+                            : stub->jump + 4;
+        x64_patch(x64_jmp(&c->as), unit->code + (flushes ? back : unit->leave));
     }
 }
 
@@ -382,10 +511,14 @@ bool pvm_native_compile(struct native_compiler *c)
     unit->table_has_holes = table_has_holes(c->program);
     if (!has_room(c))
         return false;
+    c->code_ready = unit->code;
+    c->site_ready = (uint8_t *)unit->site;
+    c->site_limit = unit->site + site_bound(c);
     pvm_native_frame(c);
     if (!compile_blocks(c))
         return false;
-    resolve(c);
+    unit->path_slice = path_slice(unit);
+    put_stubs(c);
     put_jump_table(c, table);
     unit->code_size = (uint32_t)(c->as.at - unit->code);
     return true;

@@ -129,34 +129,65 @@ static struct place based(struct x64 *as, struct place place)
     return at;
 }
 
-/* op reg, [place] in guest memory, with everything that belongs in front of it; the
- * immediate of a store of one is the caller's. */
-static void guest(struct native_compiler *c, const struct native_insn *first,
-                  struct access access, unsigned reg, struct place place)
+/* Where the compiler shall know what an access looks like. */
+#define SPECIAL static inline __attribute__((always_inline))
+
+/* The instruction alone; `segment` says gs and 32-bit addresses.  What comes in front
+ * of modrm is one word. */
+SPECIAL void put_access(struct x64 *as, const struct access *access, bool segment,
+                        unsigned reg, const struct place *place)
 {
-    struct x64 *as = &c->as;
+    unsigned rm = place->base == NO_BASE ? 0 : place->base;
+    unsigned index = place->indexed ? place->index : 0;
+    unsigned rex =
+        x64_rex_bits(MUTANT(native_access_narrow, W32, access->w), reg, index, rm);
+    bool low = access->byte_reg && reg >= RSP && reg < R8 && !(rm & 8);
+    bool has_prefix = MUTANT(native_access_no_prefix, false, access->prefix != 0);
+    bool has_rex = rex || MUTANT(native_access_high_byte, false, low);
+    unsigned opcode =
+        MUTANT(native_load_i8_zero, access->opcode == 0xbe ? 0xb6 : access->opcode,
+               access->opcode);
+    uint64_t bytes = access->escape ? 0x0f | opcode << 8 : opcode;
+    unsigned size = access->escape ? 2 : 1;
+    bytes = has_rex ? bytes << 8 | 0x40 | rex : bytes;
+    bytes = has_prefix ? bytes << 8 | access->prefix : bytes;
+    size += has_rex + has_prefix;
+    if (segment) {
+        bytes = bytes << 16 | 0x6765;
+        size += MUTANT(native_address_64, 1, 2);
+        bytes = MUTANT(native_address_64, bytes >> 8, bytes);
+    }
+    x64_bytes(as, bytes, size);
+    if (place->base != NO_BASE && !place->indexed)
+        x64_mem(as, reg, place->base, (int32_t)place->x);
+    else
+        put_mem(as, reg, *place);
+}
+
+/* What is not one instruction. */
+static void guest_slow(struct native_compiler *c, const struct native_insn *first,
+                       const struct access *access, unsigned reg, struct place place)
+{
     if (c->unit->options.explicit_checks)
-        check_rights(c, first, access.is_store, access.size, place);
+        check_rights(c, first, access->is_store, access->size, place);
     if (c->based)
-        place = based(as, place);
+        place = based(&c->as, place);
     if (!c->unit->options.explicit_checks)
         (void)pvm_native_site(c, first);
-    unsigned rm = place.base == NO_BASE ? 0 : place.base;
-    unsigned index = place.indexed ? place.index : 0;
-    bool low = access.byte_reg && reg >= RSP && reg < R8 && !(rm & 8);
-    if (!c->based)
-        x64_bytes(as, 0x6765, MUTANT(native_address_64, 1, 2));
-    if (MUTANT(native_access_no_prefix, false, access.prefix != 0))
-        x64_u8(as, access.prefix);
-    if (MUTANT(native_access_high_byte, false, low))
-        x64_u8(as, 0x40);
-    else
-        x64_rex(as, MUTANT(native_access_narrow, W32, access.w), reg, index, rm);
-    if (access.escape)
-        x64_u8(as, 0x0f);
-    x64_u8(as, MUTANT(native_load_i8_zero, access.opcode == 0xbe ? 0xb6 : access.opcode,
-                      access.opcode));
-    put_mem(as, reg, place);
+    put_access(&c->as, access, !c->based, reg, &place);
+}
+
+/* op reg, [place] in guest memory, with everything that belongs in front of it; the
+ * immediate of a store of one is the caller's. */
+SPECIAL void guest(struct native_compiler *c, const struct native_insn *first,
+                   const struct access *access, unsigned reg, const struct place *place)
+{
+    if (c->based || c->unit->options.explicit_checks) {
+        guest_slow(c, first, access, reg, *place);
+        return;
+    }
+    (void)pvm_native_site(c, first);
+    put_access(&c->as, access, true, reg, place);
 }
 
 static const struct access load_u8 = {1, 0, W32, true, 0xb6, false, false};
@@ -177,25 +208,28 @@ static const struct access store_imm_u16 = {2, 0x66, W32, false, 0xc7, false, tr
 static const struct access store_imm_u32 = {4, 0, W32, false, 0xc7, false, true};
 static const struct access store_imm_u64 = {8, 0, W64, false, 0xc7, false, true};
 
-static void load(struct native_compiler *c, const struct native_insn *i,
-                 struct access access, unsigned base)
+SPECIAL void load(struct native_compiler *c, const struct native_insn *i,
+                  const struct access *access, unsigned base)
 {
-    guest(c, i, access, i->a, at(base, i->x));
+    struct place place = at(base, i->x);
+    guest(c, i, access, i->a, &place);
 }
 
-static void store(struct native_compiler *c, const struct native_insn *i,
-                  struct access access, unsigned base)
+SPECIAL void store(struct native_compiler *c, const struct native_insn *i,
+                   const struct access *access, unsigned base)
 {
-    guest(c, i, access, MUTANT(native_store_rax, RAX, i->a), at(base, i->x));
+    struct place place = at(base, i->x);
+    guest(c, i, access, MUTANT(native_store_rax, RAX, i->a), &place);
 }
 
 /* Y fits 32 bits, and the host extends it as the definition does. */
 static void store_imm(struct native_compiler *c, const struct native_insn *i,
-                      struct access access, unsigned base)
+                      const struct access *access, unsigned base)
 {
-    guest(c, i, access, 0, at(base, i->x));
+    struct place place = at(base, i->x);
+    guest(c, i, access, 0, &place);
     x64_u32(&c->as, (uint32_t)MUTANT(native_store_imm_15, i->y & 0x7fff, i->y));
-    c->as.at -= access.size == 1 ? 3 : access.size == 2 ? 2 : 0;
+    c->as.at -= access->size == 1 ? 3 : access->size == 2 ? 2 : 0;
 }
 
 void pvm_native_load_indexed(struct native_compiler *c, const struct native_insn *first,
@@ -207,17 +241,17 @@ void pvm_native_load_indexed(struct native_compiler *c, const struct native_insn
     const struct access *how = access[i->op - PVM_OP_load_ind_u8];
     struct place place = {
         .base = base, .index = index, .scale = scale, .indexed = true, .x = i->x};
-    guest(c, first, *how, i->a, place);
+    guest(c, first, how, i->a, &place);
 }
 
 #define LOAD(type)                                                                     \
     EMIT(load_##type)                                                                  \
     {                                                                                  \
-        load(c, i, load_##type, NO_BASE);                                              \
+        load(c, i, &load_##type, NO_BASE);                                             \
     }                                                                                  \
     EMIT(load_ind_##type)                                                              \
     {                                                                                  \
-        load(c, i, load_##type, i->b);                                                 \
+        load(c, i, &load_##type, i->b);                                                \
     }
 LOAD(u8)
 LOAD(i8)
@@ -231,19 +265,19 @@ LOAD(u64)
 #define STORE(type)                                                                    \
     EMIT(store_##type)                                                                 \
     {                                                                                  \
-        store(c, i, store_##type, NO_BASE);                                            \
+        store(c, i, &store_##type, NO_BASE);                                           \
     }                                                                                  \
     EMIT(store_ind_##type)                                                             \
     {                                                                                  \
-        store(c, i, store_##type, i->b);                                               \
+        store(c, i, &store_##type, i->b);                                              \
     }                                                                                  \
     EMIT(store_imm_##type)                                                             \
     {                                                                                  \
-        store_imm(c, i, store_imm_##type, NO_BASE);                                    \
+        store_imm(c, i, &store_imm_##type, NO_BASE);                                   \
     }                                                                                  \
     EMIT(store_imm_ind_##type)                                                         \
     {                                                                                  \
-        store_imm(c, i, store_imm_##type, i->a);                                       \
+        store_imm(c, i, &store_imm_##type, i->a);                                      \
     }
 STORE(u8)
 STORE(u16)

@@ -67,28 +67,23 @@ struct x64 {
 
 static inline void x64_bytes(struct x64 *as, uint64_t bytes, unsigned size)
 {
-    memcpy(as->at, &bytes, 8);
-    as->at += size;
+    uint8_t *at = as->at; /* what is written may not be taken for this pointer */
+    memcpy(at, &bytes, 8);
+    as->at = at + size;
 }
 
 static inline void x64_u32(struct x64 *as, uint32_t value)
 {
-    memcpy(as->at, &value, 4);
-    as->at += 4;
+    uint8_t *at = as->at;
+    memcpy(at, &value, 4);
+    as->at = at + 4;
 }
 
 static inline void x64_u8(struct x64 *as, unsigned value)
 {
-    *as->at++ = (uint8_t)value;
-}
-
-/* A REX prefix where one is needed. */
-static inline void x64_rex(struct x64 *as, unsigned w, unsigned reg, unsigned index,
-                           unsigned rm)
-{
-    unsigned rex = w | (reg >> 3) << 2 | (index >> 3) << 1 | rm >> 3;
-    *as->at = (uint8_t)(0x40 | rex);
-    as->at += rex != 0;
+    uint8_t *at = as->at;
+    *at = (uint8_t)value;
+    as->at = at + 1;
 }
 
 static inline unsigned x64_modrm(unsigned mod, unsigned reg, unsigned rm)
@@ -96,20 +91,59 @@ static inline unsigned x64_modrm(unsigned mod, unsigned reg, unsigned rm)
     return mod << 6 | (reg & 7) << 3 | (rm & 7);
 }
 
+/* The low bits of a REX prefix; 0: none is needed. */
+static inline unsigned x64_rex_bits(unsigned w, unsigned reg, unsigned index,
+                                    unsigned rm)
+{
+    return w | (reg >> 3) << 2 | (index >> 3) << 1 | rm >> 3;
+}
+
+/* Bytes with a REX prefix in front where one is needed: `at` is read and written once.
+ */
+static inline void x64_put(struct x64 *as, unsigned rex, uint64_t bytes, unsigned size)
+{
+    uint8_t *at = as->at;
+    *at = (uint8_t)(0x40 | rex);
+    at += rex != 0;
+    memcpy(at, &bytes, 8);
+    as->at = at + size;
+}
+
+/* A REX prefix where one is needed. */
+static inline void x64_rex(struct x64 *as, unsigned w, unsigned reg, unsigned index,
+                           unsigned rm)
+{
+    unsigned rex = x64_rex_bits(w, reg, index, rm);
+    uint8_t *at = as->at;
+    *at = (uint8_t)(0x40 | rex);
+    as->at = at + (rex != 0);
+}
+
 /* op reg, rm between registers. */
 static inline void x64_rr(struct x64 *as, unsigned w, unsigned opcode, unsigned reg,
                           unsigned rm)
 {
-    x64_rex(as, w, reg, 0, rm);
-    x64_bytes(as, opcode | x64_modrm(3, reg, rm) << 8, 2);
+    x64_put(as, x64_rex_bits(w, reg, 0, rm), opcode | x64_modrm(3, reg, rm) << 8, 2);
+}
+
+/* The same with an immediate behind it, of one byte where that is enough: `opcode` is
+ * that for one of four, which `to_small` turns into the other. */
+static inline void x64_rr_imm(struct x64 *as, unsigned w, unsigned opcode,
+                              unsigned to_small, unsigned reg, unsigned rm, int32_t imm)
+{
+    bool small = imm == (int8_t)imm;
+    x64_put(as, x64_rex_bits(w, reg, 0, rm),
+            (small ? opcode ^ to_small : opcode) | x64_modrm(3, reg, rm) << 8 |
+                (uint64_t)(uint32_t)imm << 16,
+            small ? 3 : 6);
 }
 
 /* 0f op reg, rm. */
 static inline void x64_0f_rr(struct x64 *as, unsigned w, unsigned opcode, unsigned reg,
                              unsigned rm)
 {
-    x64_rex(as, w, reg, 0, rm);
-    x64_bytes(as, 0x0f | opcode << 8 | x64_modrm(3, reg, rm) << 16, 3);
+    x64_put(as, x64_rex_bits(w, reg, 0, rm),
+            0x0f | opcode << 8 | x64_modrm(3, reg, rm) << 16, 3);
 }
 
 /* f3 0f op reg, rm: popcnt, lzcnt, tzcnt. */
@@ -146,10 +180,7 @@ static inline void x64_alu(struct x64 *as, unsigned w, enum x64_alu op, unsigned
 static inline void x64_alu_imm(struct x64 *as, unsigned w, enum x64_alu op, unsigned d,
                                int32_t imm)
 {
-    bool small = imm == (int8_t)imm;
-    x64_rr(as, w, small ? 0x83 : 0x81, (unsigned)op, d);
-    x64_u32(as, (uint32_t)imm);
-    as->at -= small ? 3 : 0;
+    x64_rr_imm(as, w, 0x81, 0x81 ^ 0x83, (unsigned)op, d, imm);
 }
 
 static inline void x64_test(struct x64 *as, unsigned w, unsigned a, unsigned b)
@@ -163,12 +194,10 @@ static inline void x64_load_imm(struct x64 *as, unsigned d, uint64_t value)
     if (!value) {
         x64_rr(as, W32, 0x33, d, d);
     } else if (value <= UINT32_MAX) {
-        x64_rex(as, W32, 0, 0, d);
-        x64_u8(as, 0xb8 | (d & 7));
-        x64_u32(as, (uint32_t)value);
+        x64_put(as, x64_rex_bits(W32, 0, 0, d), 0xb8 | (d & 7) | value << 8, 5);
     } else if ((int64_t)value == (int32_t)value) {
-        x64_rr(as, W64, 0xc7, 0, d);
-        x64_u32(as, (uint32_t)value);
+        x64_put(as, x64_rex_bits(W64, 0, 0, d),
+                0xc7 | x64_modrm(3, 0, d) << 8 | value << 16, 6);
     } else {
         x64_rex(as, W64, 0, 0, d);
         x64_u8(as, 0xb8 | (d & 7));
@@ -180,8 +209,8 @@ static inline void x64_load_imm(struct x64 *as, unsigned d, uint64_t value)
 static inline void x64_shift_imm(struct x64 *as, unsigned w, unsigned digit, unsigned d,
                                  unsigned amount)
 {
-    x64_rr(as, w, 0xc1, digit, d);
-    x64_u8(as, amount);
+    x64_put(as, x64_rex_bits(w, 0, 0, d),
+            0xc1 | x64_modrm(3, digit, d) << 8 | amount << 16, 3);
 }
 
 /* The same by cl. */
@@ -204,22 +233,17 @@ static inline void x64_imul(struct x64 *as, unsigned w, unsigned d, unsigned s)
 static inline void x64_imul_imm(struct x64 *as, unsigned w, unsigned d, unsigned s,
                                 int32_t imm)
 {
-    bool small = imm == (int8_t)imm;
-    x64_rr(as, w, small ? 0x6b : 0x69, d, s);
-    x64_u32(as, (uint32_t)imm);
-    as->at -= small ? 3 : 0;
+    x64_rr_imm(as, w, 0x69, 0x69 ^ 0x6b, d, s, imm);
 }
 
 static inline void x64_push(struct x64 *as, unsigned r)
 {
-    x64_rex(as, W32, 0, 0, r);
-    x64_u8(as, 0x50 | (r & 7));
+    x64_put(as, x64_rex_bits(W32, 0, 0, r), 0x50 | (r & 7), 1);
 }
 
 static inline void x64_pop(struct x64 *as, unsigned r)
 {
-    x64_rex(as, W32, 0, 0, r);
-    x64_u8(as, 0x58 | (r & 7));
+    x64_put(as, x64_rex_bits(W32, 0, 0, r), 0x58 | (r & 7), 1);
 }
 
 /* d's low byte = condition. */
@@ -298,16 +322,23 @@ static inline void x64_andn(struct x64 *as, unsigned d, unsigned a, unsigned b)
 
 /* ---- memory operands ---- */
 
+/* An opcode of `size` bytes, at most 2, with modrm, sib and displacement for [base +
+ * disp] behind it. */
+static inline void x64_op_mem(struct x64 *as, unsigned rex, unsigned opcode,
+                              unsigned size, unsigned reg, unsigned base, int32_t disp)
+{
+    bool small = disp == (int8_t)disp, sib = (base & 7) == RSP;
+    unsigned mod = disp == 0 && (base & 7) != RBP ? 0u : small ? 1u : 2u;
+    uint64_t tail = (uint64_t)(uint32_t)disp;
+    tail = sib ? tail << 8 | 0x24 : tail;
+    x64_put(as, rex, opcode | (x64_modrm(mod, reg, base) | tail << 8) << 8 * size,
+            size + 1 + sib + mod * mod);
+}
+
 /* The tail of an instruction: modrm, sib, disp32 for [base + disp]. */
 static inline void x64_mem(struct x64 *as, unsigned reg, unsigned base, int32_t disp)
 {
-    bool small = disp == (int8_t)disp;
-    unsigned mod = disp == 0 && (base & 7) != RBP ? 0u : small ? 1u : 2u;
-    x64_u8(as, x64_modrm(mod, reg, base));
-    if ((base & 7) == RSP)
-        x64_u8(as, 0x24);
-    x64_u32(as, (uint32_t)disp);
-    as->at -= mod == 0 ? 4 : mod == 1 ? 3 : 0;
+    x64_op_mem(as, 0, 0, 0, reg, base, disp);
 }
 
 /* For an absolute address of 32 bits (no base, no rip). */
@@ -321,9 +352,7 @@ static inline void x64_mem_absolute(struct x64 *as, unsigned reg, uint32_t addre
 static inline void x64_lea(struct x64 *as, unsigned w, unsigned d, unsigned base,
                            int32_t disp)
 {
-    x64_rex(as, w, d, 0, base);
-    x64_u8(as, 0x8d);
-    x64_mem(as, d, base, disp);
+    x64_op_mem(as, x64_rex_bits(w, d, 0, base), 0x8d, 1, d, base, disp);
 }
 
 /* lea d, [base + index * 2^scale + disp8]; index is not rsp. */
@@ -331,11 +360,10 @@ static inline void x64_lea_index(struct x64 *as, unsigned w, unsigned d, unsigne
                                  unsigned index, unsigned scale, int8_t disp)
 {
     bool plain = disp == 0 && (base & 7) != RBP;
-    x64_rex(as, w, d, index, base);
-    x64_bytes(as,
-              0x8d | x64_modrm(plain ? 0 : 1, d, 4) << 8 |
-                  x64_modrm(scale, index, base) << 16 | (uint64_t)(uint8_t)disp << 24,
-              plain ? 3 : 4);
+    x64_put(as, x64_rex_bits(w, d, index, base),
+            0x8d | x64_modrm(plain ? 0 : 1, d, 4) << 8 |
+                x64_modrm(scale, index, base) << 16 | (uint64_t)(uint8_t)disp << 24,
+            plain ? 3 : 4);
 }
 
 /* ---- jumps; the displacement counts from behind the instruction ---- */

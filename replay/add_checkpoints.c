@@ -66,13 +66,10 @@ static void add(struct adding *a)
 {
     bool pc = a->pc && replay_pc_is_session(a->follow.source);
     struct replay_report *report = &a->report->replay;
-    if (replay_kernel_is(a->follow.source)) {
-        refuse(a, ERR_unsupported,
-               "a trace of the capability kernel, which has no checkpoints");
-        return;
-    }
     if (a->follow.checkpoints.every && pc)
         replay_all_of_pc(a);
+    else if (a->follow.checkpoints.every && replay_kernel_is(a->follow.source))
+        replay_follow_kernel(&a->follow);
     else if (a->follow.checkpoints.every)
         replay_all(a);
     if (report->class != REPLAY_SAME)

@@ -146,29 +146,20 @@ enum err replay_checkpoint_next(struct replay_session *s, const struct pvm_state
     return err;
 }
 
-static bool take_one_part(struct replay_session *session, struct checkpoint *c,
-                          struct buf *payload, uint32_t *ret_record_count)
-{
-    if (replay_checkpoint_take(session, session->safe, c))
-        return false;
-    bool fits = c->part_count == 1;
-    if (fits) {
-        buf_put(payload, c->part[0].data, c->part[0].size);
-        *ret_record_count = c->record_count[0];
-    }
-    replay_checkpoint_fini(c);
-    return fits;
-}
-
-bool replay_session_checkpoint(struct replay_session *session, struct buf *payload,
-                               uint32_t *ret_record_count)
+enum err replay_session_checkpoint(struct replay_session *session,
+                                   trace_ring_put_fn *put, void *to)
 {
     if (!session || !session->safe)
-        return false;
-    struct checkpoint *c = malloc(sizeof *c);
-    bool fits = c && take_one_part(session, c, payload, ret_record_count);
+        return ERR_ok;
+    struct checkpoint *c = calloc(1, sizeof *c);
+    if (!c)
+        return ERR_nomem;
+    enum err err = replay_checkpoint_take(session, session->safe, c);
+    if (!err)
+        err = replay_checkpoint_give(c, put, to);
+    replay_checkpoint_fini(c);
     free(c);
-    return fits;
+    return err;
 }
 
 /* ---- restore: hostile ---- */

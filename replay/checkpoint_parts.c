@@ -73,6 +73,14 @@ void replay_checkpoint_parts(const struct checkpoint *c, struct trace_base_part 
         part[i] = (struct trace_base_part){buf_bytes(&c->part[i]), c->record_count[i]};
 }
 
+enum err replay_checkpoint_give(const struct checkpoint *c, trace_ring_put_fn *put,
+                                void *to)
+{
+    struct trace_base_part part[CHECKPOINT_PART_COUNT];
+    replay_checkpoint_parts(c, part);
+    return put(to, part, c->part_count);
+}
+
 void replay_checkpoint_fini(struct checkpoint *c)
 {
     for (size_t i = 0; i < c->part_count; i++)

@@ -38,6 +38,9 @@ void replay_checkpoint_put_page(struct checkpoint *c, uint32_t page,
 ERR_MUST_CHECK enum err replay_checkpoint_end(struct checkpoint *c);
 /* Its parts, borrowed; room for CHECKPOINT_PART_COUNT. */
 void replay_checkpoint_parts(const struct checkpoint *c, struct trace_base_part *part);
+/* Give them to a ring's writer; what it answers. */
+ERR_MUST_CHECK enum err replay_checkpoint_give(const struct checkpoint *c,
+                                               trace_ring_put_fn *put, void *to);
 void replay_checkpoint_fini(struct checkpoint *c);
 
 /* Checkpoints along one run: a full one, then what differs, as long as all that is not

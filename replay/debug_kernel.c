@@ -137,6 +137,7 @@ static const struct replay_guest_ops ops = {
     .load = replay_debug_kernel_load,
     .drop = replay_debug_kernel_drop,
     .snapshot_memory = replay_debug_kernel_memory,
+    .stored = replay_debug_kernel_stored,
     .hash = replay_debug_kernel_hash,
 };
 
@@ -222,12 +223,17 @@ enum err replay_debug_kernel_open(const struct trace_source *source,
     TRY(trace_reader_open(&g->arena, source, NULL, &fault, &g->reader));
     TRY(read_setup(g, message));
     TRY(create_kernel(g));
-    TRY(replay_debug_kernel_survey(g, debug));
+    TRY(replay_debug_kernel_survey(g, debug, message));
     debug->setup_count = debug->last_seq + 1;
-    if (debug_kernel_ahead(g)) { /* to the first instruction */
+    if (g->place.mode == DEBUG_KERNEL_RUNS) { /* a part that begins in an invocation */
+        debug->setup_count = g->base_seq;
+    } else if (debug_kernel_ahead(g)) { /* to the first instruction */
         TRY(replay_debug_kernel_next(g));
         debug->setup_count = g->request[g->place.request_next - 1].seq + 1;
     }
+    if (trace_checkpoint_list(&g->arena, source, &g->stored))
+        g->stored = (struct trace_checkpoint_list){0}; /* they only save time */
+    debug->guest.stored = g->stored;
     debug->guest.start = replay_debug_kernel_time(g);
     debug->guest.end = g->end;
     return ERR_ok;

@@ -17,6 +17,7 @@
 #include "kernel/debug.h"
 #include "replay/debug.h"
 #include "replay/kernel.h"
+#include "replay/kernel_checkpoint.h"
 #include "replay/pages.h"
 #include "replay/timeline.h"
 
@@ -102,6 +103,10 @@ struct debug_kernel {
     void *memory;
     size_t memory_size;
     struct replay_time end;
+    struct replay_time base; /* of a part of a trace: where it begins, */
+    uint64_t base_seq;       /* and its first event there */
+    struct trace_checkpoint_list stored;
+    uint64_t unknown_count; /* frames whose beginning is not known */
 
     struct debug_kernel_request *request;
     size_t request_count, request_capacity;
@@ -152,9 +157,12 @@ void replay_debug_kernel_close(void *self);
 
 /* ---- debug_kernel_trace.c ---- */
 
-/* Read the whole trace: programs, requests, and where positions begin and end. */
+/* Read the whole trace: programs, requests, and where positions begin and end.  Of a
+ * trace with gaps what is behind the last one can be visited; the kernel then stands
+ * where that begins. */
 ERR_MUST_CHECK enum err replay_debug_kernel_survey(struct debug_kernel *g,
-                                                   struct replay_debug *debug);
+                                                   struct replay_debug *debug,
+                                                   char *message);
 
 /* Is there an invocation to come? */
 static inline bool debug_kernel_ahead(const struct debug_kernel *g)
@@ -214,6 +222,24 @@ void replay_debug_kernel_load(void *self, const struct replay_snapshot *snapshot
 void replay_debug_kernel_drop(void *self, struct replay_snapshot *snapshot);
 uint64_t replay_debug_kernel_memory(void *self);
 enum err replay_debug_kernel_hash(void *self, uint8_t ret_hash[32]);
+
+/* Take the pages that a new frame has written into its image.  ERR_nomem. */
+ERR_MUST_CHECK enum err replay_debug_kernel_read_written(struct debug_kernel *g,
+                                                         uint32_t depth);
+
+/* ---- debug_kernel_stored.c ---- */
+
+/* Stand where a checkpoint says; `ref->seq` is set in any case.  As
+ * replay_kernel_checkpoint_restore(); after an error the kernel stands nowhere until
+ * load(). */
+ERR_MUST_CHECK enum err
+replay_debug_kernel_take(struct debug_kernel *g,
+                         const struct kernel_checkpoint_ref *ref,
+                         struct kernel_stand *ret_stand);
+
+enum err replay_debug_kernel_stored(void *self, size_t index,
+                                    struct replay_snapshot **ret_snapshot,
+                                    struct replay_time *ret_time);
 
 /* ---- debug_kernel_text.c ---- */
 

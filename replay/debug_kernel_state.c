@@ -121,6 +121,21 @@ static void frame_begin(struct debug_kernel *g, uint32_t depth)
         pvm_mem_clean(mem, page);
 }
 
+enum err replay_debug_kernel_read_written(struct debug_kernel *g, uint32_t depth)
+{
+    struct pvm_mem *mem = mem_of(g, depth);
+    uint32_t page = mem ? pvm_mem_next_page(mem, 0) : PVM_PAGE_COUNT;
+    for (; page < PVM_PAGE_COUNT; page = pvm_mem_next_page(mem, page + 1)) {
+        if (!pvm_mem_written(mem, page))
+            continue;
+        note_written(g, page);
+        TRY(replay_pages_set(&g->frame[depth].live, page, pvm_mem_page(mem, page),
+                             FLAG_KNOWN | FLAG_WRITTEN, &g->memory_held));
+    }
+    g->frame[depth].changed = true;
+    return ERR_ok;
+}
+
 void replay_debug_kernel_frame_end(struct debug_kernel *g,
                                    struct debug_kernel_frame *frame)
 {
@@ -173,10 +188,18 @@ static size_t snapshot_size(const struct replay_snapshot *snapshot)
            snapshot->tables.size;
 }
 
-/* Caps stay for ever, and are the same ones whichever way leads to them. */
+/* Caps stay for ever, and are the same ones whichever way leads to them, unless a
+ * checkpoint of the trace lied. */
 static enum err keep_caps(struct debug_kernel *g)
 {
     uint32_t count = kernel_cap_count(g->kernel);
+    for (uint32_t i = 0; i < count && i < g->cap_count; i++) {
+        struct hash256 hash;
+        struct bytes stored;
+        kernel_cap_at(g->kernel, i, &hash, &stored);
+        if (!hash256_equal(&hash, &g->cap[i].hash))
+            return ERR_trace_diverged;
+    }
     if (count > g->cap_capacity) {
         size_t capacity = count < 64 ? 128 : 2 * (size_t)count;
         struct debug_kernel_cap *list = realloc(g->cap, capacity * sizeof *list);

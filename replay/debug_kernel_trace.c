@@ -5,6 +5,10 @@
  */
 #include "replay/debug_kernel.h"
 
+#include "kernel/cap.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +21,7 @@ struct survey {
     bool is_open, active;     /* whether it has */
     struct replay_time begun; /* the last invocation */
     bool any;
+    uint64_t next_seq;
 };
 
 /* Room for one more in a list. */
@@ -161,13 +166,73 @@ static enum err take(struct survey *s)
     }
 }
 
-enum err replay_debug_kernel_survey(struct debug_kernel *g, struct replay_debug *debug)
+/* A program of an image that is in the directory. */
+static enum err add_image(struct debug_kernel *g, const struct hash256 *image)
+{
+    struct debug_kernel_program program = {.image = *image};
+    struct kernel_cap cap;
+    struct bytes wire;
+    if (kernel_get(g->kernel, image, &wire) || kernel_wire_decode(wire, &cap) ||
+        cap.kind != KERNEL_KIND_IMAGE)
+        return ERR_trace_event;
+    /* It stays where it is: no state has fewer caps than this one. */
+    program.code = kernel_image_code(&cap.image);
+    TRY(grow((void **)&g->program, g->program_count, &g->program_capacity,
+             sizeof program));
+    g->program[g->program_count++] = program;
+    return ERR_ok;
+}
+
+/* The programs so far, which a ring does not tell any more. */
+static enum err add_images(struct debug_kernel *g, struct bytes images)
+{
+    for (size_t i = 0; i < images.size / HASH256_SIZE; i++) {
+        struct hash256 image;
+        memcpy(image.byte, images.data + i * HASH256_SIZE, HASH256_SIZE);
+        if (i >= g->program_count)
+            TRY(add_image(g, &image));
+        else if (!hash256_equal(&image, &g->program[i].image))
+            return ERR_trace_event;
+    }
+    return ERR_ok;
+}
+
+/* What was before a gap cannot be visited: begin with the checkpoint behind it. */
+static enum err cross_gap(struct survey *s, char *message)
+{
+    struct debug_kernel *g = s->g;
+    const struct kernel_checkpoint_ref ref = {.source = g->source,
+                                              .seq = s->record.seq};
+    struct kernel_stand stand;
+    g->request_count = g->begin_count = 0;
+    enum err err = replay_debug_kernel_take(g, &ref, &stand);
+    if (!err)
+        err = add_images(g, stand.machine.images);
+    if (err) {
+        (void)snprintf(message, REPLAY_DEBUG_MESSAGE_SIZE,
+                       "the checkpoint in front of event %" PRIu64 ": %s", ref.seq,
+                       err_text(err));
+        return err;
+    }
+    g->base = replay_debug_kernel_time(g);
+    g->base_seq = ref.seq;
+    s->is_open = s->active = false;
+    s->any = stand.machine.begin_count != 0;
+    s->begun = g->place.begun;
+    return ERR_ok;
+}
+
+enum err replay_debug_kernel_survey(struct debug_kernel *g, struct replay_debug *debug,
+                                    char *message)
 {
     struct survey s = {.g = g};
     bool end = false;
     enum err err;
     TRY(trace_reader_seek_seq(g->reader, 0));
     while (!(err = trace_reader_next(g->reader, &s.record, &end)) && !end) {
+        if (s.record.seq != s.next_seq)
+            TRY(cross_gap(&s, message));
+        s.next_seq = s.record.seq + 1;
         err = take(&s);
         if (err)
             break;
@@ -204,7 +269,7 @@ struct replay_time replay_debug_kernel_event_time(void *self, uint64_t seq,
         if (g->request[low].begins && g->request[low].seq < seq)
             return g->request[low].time;
     }
-    return time;
+    return icount == g->base.icount ? g->base : time;
 }
 
 /* ---- serving ---- */

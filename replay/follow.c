@@ -135,12 +135,11 @@ static enum err read_setup(struct follow *f)
     return err;
 }
 
-/* A part of a trace has a checkpoint in the middle, which nobody would write again. */
-static enum err check_copy(struct follow *f, bool quiet)
+enum err replay_follow_check_copy(struct follow *f)
 {
     bool part =
         trace_reader_header(f->reader)->flags & (TRACE_HEADER_CUT | TRACE_HEADER_RING);
-    if (quiet || !part || !f->options->copy)
+    if (!part || !f->options->copy)
         return ERR_ok;
     replay_follow_say(f->report, REPLAY_FAILED,
                       "a part of a trace cannot be recorded again");
@@ -204,7 +203,8 @@ enum err replay_follow_open(struct follow *f, const struct replay_limit *limit,
     arena_init(&f->arena, memory_max ? memory_max : MEMORY_DEFAULT);
     TRY(replay_follow_open_reader(f, &f->reader));
     TRY(read_setup(f));
-    TRY(check_copy(f, quiet));
+    if (!quiet)
+        TRY(replay_follow_check_copy(f));
     trace_reader_close(f->reader);
     f->reader = NULL;
     TRY(replay_follow_open_reader(f, &f->reader));

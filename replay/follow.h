@@ -65,6 +65,15 @@ void replay_follow_diverged(struct follow *f, const struct trace_divergence *own
  * report of `f`. */
 void replay_follow_kernel(struct follow *f);
 
+/* The same up to event `seq`, one of replay_kernel_find_place(); the state there. */
+struct checkpoint;
+ERR_MUST_CHECK enum err replay_follow_kernel_take(struct follow *f, uint64_t seq,
+                                                  struct checkpoint *ret_checkpoint);
+
+/* A part of a trace has a checkpoint in the middle, which nobody would write again:
+ * refuse to copy it, with words in the report.  The reader is open. */
+ERR_MUST_CHECK enum err replay_follow_check_copy(struct follow *f);
+
 /* After a divergence: look for its first instruction; fills report->place. */
 void replay_follow_locate(const struct follow *diverged);
 

@@ -26,9 +26,27 @@ struct replay_kernel_setup {
 /* The default configuration and a ledger. */
 struct replay_kernel_setup replay_kernel_setup_default(void);
 
+struct checkpoint;
+
 struct replay_kernel_options {
     struct trace *trace; /* recording, replaying, or NULL: off.  Borrowed */
     struct trace *copy;  /* recording, takes what a replay produces; NULL */
+    /* The file, for the checkpoints of a part of a trace; NULL: a replay stops there.
+     */
+    const struct trace_source *source;
+    /* Recording: go on in the state of the checkpoint in front of event `resume_seq` of
+     * `source`; nothing is written of the setup.  0: from the start. */
+    uint64_t resume_seq;
+    /* Replay: begin with checkpoint `start_index` of this list; NULL: at the start. */
+    const struct trace_checkpoint_list *start;
+    size_t start_index;
+    /* Taken inside of invocations: behind ecalls and splits, and before a frame runs.
+     */
+    struct replay_checkpoints checkpoints;
+    /* Replay: stop in front of event `take_seq`, where replay_kernel_find_place() says
+     * that it can be taken up, with the state in `take`; 0: do not. */
+    uint64_t take_seq;
+    struct checkpoint *take;
     struct replay_engine engine;
     uint64_t gas_max; /* ERR_limit before more than that could be spent; 0: none */
     uint64_t seq_max; /* replay: stop in front of this event of a request; 0: do not */
@@ -102,6 +120,10 @@ ERR_MUST_CHECK enum err replay_kernel_request(struct replay_kernel *session,
 void replay_kernel_serve(struct kernel *kernel, uint32_t fn, struct bytes payload,
                          struct replay_kernel_answer *ret_answer);
 
+/* After a start with `resume_seq`: the rest of the invocation that was under way, with
+ * its outcome; nothing, when there was none. */
+ERR_MUST_CHECK enum err replay_kernel_go_on(struct replay_kernel *session);
+
 /* The events behind the last request: the state, and session.end with this reason
  * (trace-replay.md 4.1; only 0 has the state). */
 ERR_MUST_CHECK enum err replay_kernel_finish(struct replay_kernel *session,
@@ -115,12 +137,26 @@ ERR_MUST_CHECK enum err replay_kernel_follow(struct replay_kernel *session,
 struct replay_kernel_totals {
     struct trace_clock clock;
     uint64_t ecall_count, invoke_count;
+    uint64_t
+        gap_size; /* events that the trace has left out, or that were passed over */
 };
 struct replay_kernel_totals replay_kernel_totals(const struct replay_kernel *session);
 
 /* After ERR_trace_diverged, where the trace's own words are missing. */
 const struct trace_divergence *
 replay_kernel_divergence(const struct replay_kernel *session);
+
+/* Recording a ring: see struct trace_ring, checkpoint.  ERR_nomem, or what `put`
+ * answers. */
+ERR_MUST_CHECK enum err replay_kernel_ring_checkpoint(struct replay_kernel *session,
+                                                      trace_ring_put_fn *put, void *to);
+
+/* The last place at or before a position where a session can be taken up: *ret_seq is
+ * the event that comes next there.  `icount` and `seq_max` are where the position is.
+ * `reader` stands at its beginning.  What the reader answers. */
+ERR_MUST_CHECK enum err replay_kernel_find_place(struct trace_reader *reader,
+                                                 uint64_t icount, uint64_t seq_max,
+                                                 uint64_t *ret_seq);
 
 /* Does this trace hold a kernel's session?  False also for what cannot be read. */
 bool replay_kernel_is(const struct trace_source *source);

@@ -75,18 +75,35 @@ static void emit_program(struct replay_kernel *s, const struct hash256 *image,
     buf_fini(&blocks);
 }
 
+/* A position of a debugger tells invocations at one icount from each other [ADR 0015].
+ */
+static void note_begin(struct replay_kernel *s, uint64_t icount)
+{
+    if (!s->begins)
+        return;
+    bool again = s->begin_count && s->begun.icount == icount;
+    s->begun.sub = again ? s->begun.sub + 1 : s->begin_count != 0;
+    s->begun.icount = icount;
+    s->begin_count++;
+    s->begins = false;
+}
+
 static void on_run(void *self, uint32_t frame, const struct hash256 *image,
                    const struct pvm_program *program, const struct pvm_state *state)
 {
     struct replay_kernel *s = self;
     s->frame = frame;
     s->prog = image_find(s, image);
-    if (s->prog < image_count(s) || !s->trace)
-        return;
-    buf_put(&s->images, image->byte, HASH256_SIZE);
-    if (s->images.err && !s->err)
-        s->err = s->images.err;
-    emit_program(s, image, program, state);
+    note_begin(s, state->icount);
+    if (s->prog == image_count(s) && s->trace) {
+        buf_put(&s->images, image->byte, HASH256_SIZE);
+        if (s->images.err && !s->err)
+            s->err = s->images.err;
+        s->safe = state;
+        emit_program(s, image, program, state);
+        s->safe = NULL;
+    }
+    replay_kernel_passed(s, state);
 }
 
 static struct trace_list_uuuuu extra_list(struct replay_kernel *s,
@@ -120,6 +137,9 @@ static void on_segment(void *self, const struct pvm_state *state,
         (void)replay_kernel_emit(s, icount, TRACE_ID_pvm_summary, &event);
         return;
     }
+    struct pvm_state entry = *state;
+    entry.charged = false;
+    bool is_safe = segment->end == PVM_SEGMENT_SPLIT_BLOCK;
     struct trace_pvm_segment event = {.frame = s->frame,
                                       .prog = s->prog,
                                       .pc = segment->pc,
@@ -132,7 +152,11 @@ static void on_segment(void *self, const struct pvm_state *state,
                                       .bits = segment->bits,
                                       .targets = segment->targets,
                                       .extra = extra_list(s, segment)};
+    s->safe = is_safe ? &entry : NULL;
     (void)replay_kernel_emit(s, icount, TRACE_ID_pvm_segment, &event);
+    s->safe = NULL;
+    if (is_safe)
+        replay_kernel_passed(s, &entry);
 }
 
 static void on_charge(void *self, const struct pvm_state *state,
@@ -144,8 +168,15 @@ static void on_charge(void *self, const struct pvm_state *state,
                                      .cost = cost,
                                      .pc =
                                          kind == PVM_CHARGE_BLOCK ? where : state->pc};
+    struct pvm_state paid = *state;
+    paid.charged = true;
+    bool is_safe = kind == PVM_CHARGE_BLOCK && state->pc == where;
     spend(s, state->gas);
+    s->safe = is_safe ? &paid : NULL;
     (void)replay_kernel_emit(s, state->icount, TRACE_ID_pvm_charge, &event);
+    s->safe = NULL;
+    if (is_safe)
+        replay_kernel_passed(s, &paid);
 }
 
 /* ---- ecalls ---- */
@@ -311,9 +342,15 @@ static void on_event(void *self, const struct pvm_state *state,
         emit_assist(s, icount, &event->assist[i]);
     for (uint32_t i = 0; is_ecall && i < event->published_count; i++)
         emit_publish(s, icount, &event->published[i]);
-    s->totals.ecall_count += is_ecall;
-    if (is_ecall)
-        emit_ecall(s, icount, event);
+    if (!is_ecall)
+        return;
+    bool goes_on = event->outcome == KERNEL_EVENT_CONTINUE;
+    s->totals.ecall_count++;
+    s->safe = goes_on ? state : NULL;
+    emit_ecall(s, icount, event);
+    s->safe = NULL;
+    if (goes_on)
+        replay_kernel_passed(s, state);
 }
 
 /* ---- ends ---- */
@@ -368,7 +405,9 @@ void replay_kernel_emit_outcome(struct replay_kernel *s)
         if (o->reg[i])
             event.regs.count = i + 1;
     }
+    s->idle = true;
     (void)replay_kernel_emit(s, kernel_icount(s->kernel), TRACE_ID_pvm_outcome, &event);
+    s->idle = false;
 }
 
 void replay_kernel_observe(struct replay_kernel *s)

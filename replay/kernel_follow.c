@@ -10,13 +10,16 @@
 
 #define MEMORY_DEFAULT ((size_t)1 << 30)
 #define EVENT_MEMORY ((size_t)96 << 20)
+/* Instructions that it takes no longer to run than to load a checkpoint. */
+#define SPACING ((uint64_t)1 << 20)
 
 struct kernel_follow {
     struct follow *f;
     struct replay_kernel_setup setup;
     uint64_t stop_seq;    /* 0: at the end */
     uint64_t stop_icount; /* of that event */
-    bool stopped;
+    uint64_t take_seq;    /* of a slice: take the state there; 0 */
+    struct checkpoint *take;
     struct replay_kernel *session;
 };
 
@@ -52,7 +55,8 @@ static enum err first_request(struct follow *f, uint64_t *ret_seq)
         err = trace_reader_next(reader, &record, &end);
     while (!err && !end &&
            (record.kind->id == TRACE_ID_session_begin ||
-            record.kind->id == TRACE_ID_session_config));
+            record.kind->id == TRACE_ID_session_config ||
+            record.kind->id == TRACE_ID_pvm_program)); /* of a part of a trace */
     *ret_seq = err || end ? 0 : record.seq;
     trace_reader_close(reader);
     return err;
@@ -151,11 +155,13 @@ static bool interrupted(void *self)
 static enum err stand_there(struct kernel_follow *k)
 {
     const struct replay_timeline_options how = {
-        .spacing = UINT64_MAX, .interrupted = interrupted, .interrupted_self = k->f};
+        .spacing = SPACING, .interrupted = interrupted, .interrupted_self = k->f};
     struct replay_debug debug;
     struct replay_timeline *timeline;
     char message[REPLAY_DEBUG_MESSAGE_SIZE];
     TRY(replay_debug_open(k->f->source, &debug, message));
+    if (k->f->options->from_start)
+        debug.guest.stored.count = 0;
     enum err err = replay_timeline_create(&debug.guest, &how, &timeline);
     if (!err) {
         err = go_to(k, debug.guest.self, timeline);
@@ -168,22 +174,48 @@ static enum err stand_there(struct kernel_follow *k)
 
 /* ---- the replay ---- */
 
+/* The last checkpoint in front of the event that is stopped at, if there is one. */
+static void choose_start(struct kernel_follow *k, struct replay_kernel_options *options)
+{
+    struct follow *f = k->f;
+    const struct trace_checkpoint_list *list = &f->stored;
+    size_t count = 0;
+    if (!k->stop_seq || f->options->from_start || f->options->copy ||
+        trace_checkpoint_list(&f->arena, f->source, &f->stored))
+        return; /* what is wrong with the file, the replay will say */
+    while (count < list->count && list->ref[count].seq <= k->stop_seq)
+        count++;
+    if (!count)
+        return;
+    options->start = list;
+    options->start_index = count - 1;
+    f->report->started_late = true;
+    f->report->start_icount = list->ref[count - 1].clock.icount;
+}
+
 static enum err open(struct kernel_follow *k)
 {
     struct follow *f = k->f;
     const struct trace_replay_options how = {.memory_max = EVENT_MEMORY};
     TRY(read_setup(k));
     TRY(replay_follow_open_reader(f, &f->reader));
-    enum err err = trace_replay_create(&f->arena, f->reader, &how, &f->trace);
+    enum err err = replay_follow_check_copy(f);
+    if (err)
+        return err;
+    err = trace_replay_create(&f->arena, f->reader, &how, &f->trace);
     if (!err && f->options->copy)
         err = trace_record_create(&f->arena, f->options->copy, true, &f->copy);
-    const struct replay_kernel_options options = {.trace = f->trace,
-                                                  .copy = f->copy,
-                                                  .engine = f->options->engine,
-                                                  .gas_max = f->options->gas_max,
-                                                  .seq_max = k->stop_seq,
-                                                  .interrupted =
-                                                      f->options->interrupted};
+    struct replay_kernel_options options = {.trace = f->trace,
+                                            .copy = f->copy,
+                                            .source = f->source,
+                                            .checkpoints = f->checkpoints,
+                                            .take_seq = k->take_seq,
+                                            .take = k->take,
+                                            .engine = f->options->engine,
+                                            .gas_max = f->options->gas_max,
+                                            .seq_max = k->stop_seq,
+                                            .interrupted = f->options->interrupted};
+    choose_start(k, &options);
     if (!err)
         err = replay_kernel_create(&f->arena, &k->setup, &options, &k->session);
     if (err)
@@ -224,7 +256,7 @@ static void run(struct kernel_follow *k)
     bool stopped;
     enum err err = replay_kernel_follow(k->session, &stopped);
     struct replay_kernel_totals totals = replay_kernel_totals(k->session);
-    report->event_count = trace_seq(f->trace);
+    report->event_count = trace_seq(f->trace) - totals.gap_size;
     report->result.clock = totals.clock;
     report->result.ecall_count = totals.ecall_count;
     if (!stopped) {
@@ -232,26 +264,55 @@ static void run(struct kernel_follow *k)
         return;
     }
     report->class = REPLAY_STOPPED;
-    err = stand_there(k);
+    err = k->take ? ERR_ok : stand_there(k);
     if (err)
         replay_follow_say_error(f, err);
     report->err = err;
 }
 
-void replay_follow_kernel(struct follow *f)
+static void follow(struct kernel_follow *k)
 {
-    struct kernel_follow k = {.f = f};
+    struct follow *f = k->f;
     size_t memory_max = f->options->memory_max;
     arena_init(&f->arena, memory_max ? memory_max : MEMORY_DEFAULT);
-    enum err err = find_stop(&k);
+    enum err err = k->take ? ERR_ok : find_stop(k);
     if (err && !f->report->class)
         replay_follow_say(f->report, REPLAY_DAMAGED, "%s", err_text(err));
     if (!err)
-        err = open(&k);
+        err = open(k);
     if (err)
         f->report->err = err;
     else
-        run(&k);
-    replay_kernel_close(k.session);
+        run(k);
+    replay_kernel_close(k->session);
     replay_follow_close(f);
+}
+
+void replay_follow_kernel(struct follow *f)
+{
+    struct kernel_follow k = {.f = f};
+    const struct replay_report *report = f->report;
+    follow(&k);
+    if (!report->started_late || report->class == REPLAY_STOPPED ||
+        report->class == REPLAY_OPEN || report->err == ERR_interrupted)
+        return;
+    /* What a checkpoint leads to is no evidence against the events. */
+    const struct replay_options *options = f->options;
+    struct replay_options again = *options;
+    struct kernel_follow from_start = {.f = f};
+    again.from_start = true;
+    *f->report = (struct replay_report){0};
+    f->options = &again;
+    follow(&from_start);
+    f->options = options;
+}
+
+enum err replay_follow_kernel_take(struct follow *f, uint64_t seq,
+                                   struct checkpoint *ret_checkpoint)
+{
+    struct kernel_follow k = {.f = f, .take_seq = seq, .take = ret_checkpoint};
+    follow(&k);
+    if (f->report->class == REPLAY_STOPPED)
+        return ERR_ok;
+    return f->report->err ? f->report->err : ERR_trace_end;
 }

@@ -48,6 +48,15 @@ static bool emit(struct replay_kernel *s, enum trace_id id, void *event)
     return replay_kernel_emit(s, kernel_icount(s->kernel), id, event);
 }
 
+/* A request that has been served. */
+static bool emit_served(struct replay_kernel *s, enum trace_id id, void *event)
+{
+    s->idle = true;
+    bool emitted = emit(s, id, event);
+    s->idle = false;
+    return emitted;
+}
+
 static enum err emit_begin(struct replay_kernel *s)
 {
     struct trace_session_begin begin = {.spec = TRACE_SPEC};
@@ -94,7 +103,7 @@ enum err replay_kernel_put(struct replay_kernel *s, struct bytes wire,
                                   .kind = wire.size ? wire.data[0] : 0,
                                   .body = wire,
                                   .status = *ret_status};
-    if (emit(s, TRACE_ID_pvm_put, &event) && !trace_live(s->trace) &&
+    if (emit_served(s, TRACE_ID_pvm_put, &event) && !trace_live(s->trace) &&
         (event.hash.present != put.present ||
          (put.present && !hash256_equal(&event.hash.hash, &hash)))) {
         diverge(s, trace_seq(s->trace) - 1, "pvm.put", "hash");
@@ -135,6 +144,7 @@ enum err replay_kernel_invoke(struct replay_kernel *s,
         return s->err;
     if (!kernel_stack_size(s->kernel)) /* else it is refused */
         s->gas_last = own.gas;
+    s->begins = true;
     enum err err = kernel_invoke(s->kernel, &own.instance, own.endpoint, own.args,
                                  own.gas, ret_result);
     s->totals.invoke_count++;
@@ -156,6 +166,7 @@ enum err replay_kernel_resume(struct replay_kernel *s, bool drop,
                      (drop ? (uint32_t)KERNEL_RESUME_DROP : 0u);
     if (!drop)
         s->gas_last += topup;
+    s->begins = !drop;
     enum err err = kernel_resume(s->kernel, flags, &own, topup, ret_result);
     if (!drop && ret_result->exit_reason == (uint32_t)KERNEL_EXIT_ERROR)
         s->gas_last -= topup; /* refused: nothing was added */
@@ -279,7 +290,7 @@ enum err replay_kernel_request(struct replay_kernel *s, enum replay_kernel_fn fn
                                       .answer = bytes_of(answer.bytes, answer.size)};
     if (payload.size <= sizeof own)
         event.payload = bytes_of(own, payload.size);
-    (void)emit(s, TRACE_ID_pvm_request, &event);
+    (void)emit_served(s, TRACE_ID_pvm_request, &event);
     *ret_answer = answer;
     return s->err;
 }
@@ -376,6 +387,9 @@ static enum err follow_one(struct replay_kernel *s, const struct trace_record *n
         return follow_resume(s);
     case TRACE_ID_pvm_request:
         return follow_request(s);
+    case TRACE_ID_pvm_program:
+        replay_kernel_take_program(s);
+        return s->err;
     case TRACE_ID_pvm_state:
     case TRACE_ID_session_end:
         *ret_more = false;
@@ -390,7 +404,15 @@ static enum err follow_one(struct replay_kernel *s, const struct trace_record *n
 enum err replay_kernel_follow(struct replay_kernel *s, bool *ret_stopped)
 {
     bool more = true;
-    while (more && !s->err && !stops_here(s)) {
+    while (more && (!s->err || s->err == ERR_trace_end) && !stops_here(s)) {
+        if (!replay_kernel_cross_gap(s) && s->err)
+            break;
+        if (s->inside)
+            s->err = replay_kernel_go_on(s);
+        else
+            replay_kernel_passed(s, NULL);
+        if (s->err)
+            continue;
         const struct trace_record *next = trace_peek(s->trace);
         if (!next)
             s->err = trace_error(s->trace) ? trace_error(s->trace) : ERR_trace_end;
@@ -463,7 +485,10 @@ static enum err open(struct replay_kernel *s)
     s->memory_size = kernel_memory_size(&s->setup.config);
     TRY(os_reserve(s->memory_size, &s->memory));
     TRY(kernel_create(s->arena, &s->setup.config, s->memory, &host, &s->kernel));
-    return emit_begin(s);
+    if (!s->options.resume_seq)
+        TRY(emit_begin(s));
+    replay_kernel_start(s);
+    return s->err;
 }
 
 enum err replay_kernel_create(struct arena *arena,
@@ -481,6 +506,7 @@ enum err replay_kernel_create(struct arena *arena,
     buf_init(&s->images, BYTES_MAX);
     buf_init(&s->scratch, BYTES_MAX);
     buf_init(&s->written, BYTES_MAX);
+    replay_series_init(&s->series, &options->checkpoints);
     enum err err = open(s);
     if (err)
         replay_kernel_close(s);
@@ -503,6 +529,7 @@ void replay_kernel_close(struct replay_kernel *session)
     buf_fini(&session->images);
     buf_fini(&session->scratch);
     buf_fini(&session->written);
+    replay_series_fini(&session->series);
 }
 
 struct kernel *replay_kernel_of(struct replay_kernel *session)

@@ -6,6 +6,7 @@
 #define REPLAY_KERNEL_SESSION_H
 
 #include "replay/kernel.h"
+#include "replay/kernel_checkpoint.h"
 
 enum {
     KERNEL_EXTRA_MAX = 2048, /* page charges of one segment (trace-replay.md 5.3) */
@@ -31,7 +32,15 @@ struct replay_kernel {
     struct buf scratch, written; /* bytes of guest memory, of caps */
 
     enum err err; /* the first one; nothing is emitted after it */
-    bool stopped; /* by options.seq_max: that is no error, but err is set */
+    bool stopped; /* where it was to: that is no error, but err is set */
+    /* While an event is written behind which a run can be taken up: the state there. */
+    const struct pvm_state *safe;
+    bool idle;   /* the same behind a request that has been served */
+    bool begins; /* the frame that runs next is an invocation's first, or resumed */
+    bool inside; /* an invocation is under way, which a checkpoint has brought */
+    uint64_t begin_count;     /* invocations and resumptions that have run, */
+    struct trace_clock begun; /* and the last one's icount and sub */
+    struct checkpoint_series series;
     struct replay_kernel_totals totals;
     struct trace_divergence divergence;
 };
@@ -39,6 +48,21 @@ struct replay_kernel {
 /* Write or compare one event at (icount, gas clock); false once there is an error. */
 bool replay_kernel_emit(struct replay_kernel *s, uint64_t icount, enum trace_id id,
                         void *event);
+
+/* The state behind an event, or before a frame's run, from which the session can be
+ * taken up: a checkpoint may be due.  `running` is NULL between invocations. */
+void replay_kernel_passed(struct replay_kernel *s, const struct pvm_state *running);
+
+/* ---- kernel_resume.c: sessions that do not begin at the start ---- */
+
+/* Begin as the options say.  Errors stick to the session. */
+void replay_kernel_start(struct replay_kernel *s);
+
+/* Replay: where the next event is behind a gap, go on from the checkpoint there. */
+bool replay_kernel_cross_gap(struct replay_kernel *s);
+
+/* Replay: the next event is a program that a part of a trace begins with. */
+void replay_kernel_take_program(struct replay_kernel *s);
 
 /* The table of callbacks for the kernel (kernel_events.c). */
 void replay_kernel_observe(struct replay_kernel *s);

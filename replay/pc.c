@@ -415,13 +415,25 @@ struct emu_pc *replay_pc_machine(const struct replay_pc *session)
     return session->pc;
 }
 
+/* What the guest has printed becomes an event of its own. */
+static void end_console(struct replay_pc *s)
+{
+    if (s->options.trace && !s->err)
+        replay_pc_note(s, trace_console_end(s->options.trace));
+    if (s->options.copy && !s->err)
+        replay_pc_note(s, trace_console_end(s->options.copy));
+}
+
 /* What is due at this boundary: the hash first, which a checkpoint counts as done. */
 static void take_marks(struct replay_pc *s)
 {
     uint64_t icount = s->pc->cpu->icount;
     if (s->options.hashes && icount >= s->hash_at) {
-        emit_hash(s);
         s->hash_at = (icount / PC_HASH_EVERY + 1) * PC_HASH_EVERY;
+        end_console(s);
+        s->at_mark = true; /* a ring may begin behind this event */
+        emit_hash(s);
+        s->at_mark = false;
     }
     if (icount >= s->series.next && !s->err)
         replay_pc_note(s, replay_pc_checkpoint_next(s));

@@ -104,6 +104,12 @@ ERR_MUST_CHECK enum err replay_pc_save(struct replay_pc *session, struct buf *ma
 ERR_MUST_CHECK enum err replay_pc_load(struct replay_pc *session, struct bytes machine,
                                        struct bytes around);
 
+/* Recording into a ring: give the state behind the event that is being written to
+ * `put`. Only a state.hash that was due can be the last event before it: behind all
+ * others nothing happens.  NULL is fine. */
+ERR_MUST_CHECK enum err replay_pc_ring_checkpoint(struct replay_pc *session,
+                                                  trace_ring_put_fn *put, void *to);
+
 /* Write or compare the last hash and session.end for a run that ended with `status`. */
 ERR_MUST_CHECK enum err replay_pc_end(struct replay_pc *session,
                                       enum emu_pc_status status);

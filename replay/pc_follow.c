@@ -245,6 +245,49 @@ static enum err cross_gap(struct pc_follow *f)
     return err;
 }
 
+/* What is left of a ring: go on behind the last gap, which is why it was recorded that
+ * way.  *ret_seq 0: nothing is missing. */
+static enum err find_ring(struct pc_follow *f, uint64_t *ret_seq)
+{
+    struct trace_reader *reader;
+    struct trace_record record;
+    uint64_t next = 0;
+    bool end = false;
+    *ret_seq = 0;
+    if (!(trace_reader_header(f->reader)->flags & TRACE_HEADER_RING))
+        return ERR_ok;
+    TRY(trace_reader_open(&f->arena, f->source, NULL, NULL, &reader));
+    while (!trace_reader_next(reader, &record, &end) && !end) {
+        if (record.seq != next)
+            *ret_seq = record.seq;
+        next = record.seq + 1;
+    }
+    trace_reader_close(reader);
+    return ERR_ok;
+}
+
+static enum err cross_ring(struct pc_follow *f)
+{
+    uint64_t seq;
+    TRY(find_ring(f, &seq));
+    if (!seq)
+        return ERR_ok;
+    if (f->copy) {
+        replay_pc_follow_say(f->report, REPLAY_FAILED,
+                             "what is left of a ring cannot be recorded again");
+        return ERR_unsupported;
+    }
+    f->gap_size += seq - trace_seq(f->trace);
+    enum err err = trace_skip(f->trace, seq);
+    if (!err)
+        err = replay_pc_checkpoint_restore(f->session, f->source, seq);
+    if (err)
+        replay_pc_follow_say(f->report,
+                             err == ERR_nomem ? REPLAY_FAILED : REPLAY_DAMAGED,
+                             "its checkpoint: %s", err_text(err));
+    return err;
+}
+
 /* Begin with the last checkpoint in front of a place, if there is one. */
 static enum err start_late(struct pc_follow *f, struct emu_place place)
 {
@@ -269,6 +312,7 @@ static enum err start_late(struct pc_follow *f, struct emu_place place)
 
 static enum err set_stop(struct pc_follow *f)
 {
+    const struct emu_place first = emu_pc_place(replay_pc_machine(f->session));
     struct emu_place place;
     bool end;
     if (f->options->to.kind == REPLAY_AT_END)
@@ -278,7 +322,12 @@ static enum err set_stop(struct pc_follow *f)
         replay_pc_follow_say(f->report, REPLAY_FAILED, "a pc has no gas clock");
     else if (err)
         replay_pc_follow_say(f->report, REPLAY_DAMAGED, "%s", err_text(err));
-    else if (!end) {
+    else if (!end && place.icount && emu_place_before(place, first)) {
+        replay_pc_follow_say(f->report, REPLAY_FAILED,
+                             "what the trace holds begins at icount %" PRIu64,
+                             first.icount);
+        return ERR_not_found;
+    } else if (!end) {
         replay_pc_stop_at(f->session, place);
         return start_late(f, place);
     }
@@ -334,6 +383,7 @@ enum err replay_pc_follow_open(struct pc_follow *f)
     TRY(read_setup(f));
     TRY(open_server(f));
     TRY(open_session(f));
+    TRY(cross_ring(f));
     TRY(cross_gap(f));
     return set_stop(f);
 }

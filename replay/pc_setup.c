@@ -6,6 +6,7 @@
 #include "replay/pc_setup.h"
 
 #include "base/os.h"
+#include "replay/setup.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -347,7 +348,10 @@ enum err replay_pc_setup_read(struct arena *arena, struct trace_reader *reader,
     ret_setup->config.epoch = ret_setup->fs.epoch_ns;
     ret_setup->has_fs = ret_setup->fs.export_count != 0;
     if (r.model != EMU_PC_MODEL)
-        return refuse(&r, REPLAY_OTHER_VERSION, "made by another machine model", "");
+        return replay_refuse(ret_refusal, REPLAY_OTHER_VERSION,
+                             "made by machine model %" PRIu64
+                             "; this lockstep has model %d",
+                             r.model, EMU_PC_MODEL);
     if (!r.image_count)
         return refuse(&r, REPLAY_DAMAGED, "the trace names no kernel", "");
     TRY(check_image(&r, &r.image[0], &ret_setup->boot.kernel));

@@ -211,11 +211,11 @@ const struct pvm_program *replay_session_program(const struct replay_session *se
 bool replay_session_step(struct replay_session *session,
                          struct pvm_outcome *ret_outcome);
 
-/* Recording: the state behind the event that is being written, as a checkpoint of one
- * part (trace-replay.md 2.9).  False: a run cannot be taken up there, or the memory is
- * too large for one part. */
-bool replay_session_checkpoint(struct replay_session *session, struct buf *payload,
-                               uint32_t *ret_record_count);
+/* Recording into a ring: give the state behind the event that is being written to
+ * `put`, or do nothing where a run cannot be taken up (trace-replay.md 2.8).  NULL is
+ * fine. */
+ERR_MUST_CHECK enum err replay_session_checkpoint(struct replay_session *session,
+                                                  trace_ring_put_fn *put, void *to);
 
 /* Unmap, close the program.  NULL is fine. */
 void replay_session_close(struct replay_session *session);

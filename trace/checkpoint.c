@@ -6,7 +6,9 @@
  *   [space, first_page, bytes] ...     space 0: guest memory; whole pages, ascending
  *
  * machine of a PVM program: [registers, access, devices, charged, hash_at,
- * digest_count], of a pc: [state, fs, hash_at, digest_count].
+ * digest_count], of a pc: [state, fs, hash_at, digest_count], of a kernel: [state,
+ * images, caps_size, inside, begin_count, begin_icount, begin_sub, ecall_count,
+ * invoke_count].
  */
 #include "trace/checkpoint.h"
 #include "trace/internal.h"
@@ -63,6 +65,25 @@ void trace_pc_machine_put(struct buf *machine, const struct trace_pc_machine *m)
     trace_pack_bin(&packer, m->fs);
     trace_pack_uint(&packer, m->hash_at);
     trace_pack_uint(&packer, m->digest_count);
+    end_record(machine, &packer);
+}
+
+void trace_kernel_machine_put(struct buf *machine, const struct trace_kernel_machine *m)
+{
+    struct packer packer =
+        begin_record(machine, NUMBERS_SIZE_MAX + m->state.size + m->images.size);
+    if (packer.full)
+        return;
+    trace_pack_array(&packer, 9);
+    trace_pack_bin(&packer, m->state);
+    trace_pack_bin(&packer, m->images);
+    trace_pack_uint(&packer, m->caps_size);
+    trace_pack_uint(&packer, m->inside);
+    trace_pack_uint(&packer, m->begin_count);
+    trace_pack_uint(&packer, m->begin_icount);
+    trace_pack_uint(&packer, m->begin_sub);
+    trace_pack_uint(&packer, m->ecall_count);
+    trace_pack_uint(&packer, m->invoke_count);
     end_record(machine, &packer);
 }
 
@@ -135,6 +156,23 @@ enum err trace_pc_machine_get(struct bytes machine, struct trace_pc_machine *ret
     struct trace_pc_machine m;
     if (!get_array(&wire, 4) || !get_bin(&wire, &m.state) || !get_bin(&wire, &m.fs) ||
         !wire_uint(&wire, &m.hash_at) || !wire_uint(&wire, &m.digest_count) ||
+        wire_left(&wire))
+        return ERR_trace_canonical;
+    *ret = m;
+    return ERR_ok;
+}
+
+enum err trace_kernel_machine_get(struct bytes machine,
+                                  struct trace_kernel_machine *ret)
+{
+    struct wire wire = wire_of(machine);
+    struct trace_kernel_machine m;
+    if (!get_array(&wire, 9) || !get_bin(&wire, &m.state) ||
+        !get_bin(&wire, &m.images) || m.images.size % HASH256_SIZE ||
+        !wire_uint(&wire, &m.caps_size) || !wire_uint(&wire, &m.inside) ||
+        m.inside > 1 || !wire_uint(&wire, &m.begin_count) ||
+        !wire_uint(&wire, &m.begin_icount) || !wire_uint(&wire, &m.begin_sub) ||
+        !wire_uint(&wire, &m.ecall_count) || !wire_uint(&wire, &m.invoke_count) ||
         wire_left(&wire))
         return ERR_trace_canonical;
     *ret = m;

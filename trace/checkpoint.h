@@ -42,10 +42,25 @@ struct trace_pc_machine {
     uint64_t digest_count; /* events since the last register digest */
 };
 
+/* That of a capability kernel.  Its pages are from 0 on the caps, each its size (u32)
+ * and its encoding, and from TRACE_KERNEL_FRAMES on those that frames have written. */
+enum { TRACE_KERNEL_FRAMES = 1 << 19 };
+
+struct trace_kernel_machine {
+    struct bytes state;  /* of kernel_state_save() */
+    struct bytes images; /* hashes of the programs so far, by their number */
+    uint64_t caps_size;  /* bytes of the caps */
+    uint64_t inside;     /* 1: an invocation is under way */
+    uint64_t begin_count, begin_icount, begin_sub; /* invocations, and the last one */
+    uint64_t ecall_count, invoke_count;
+};
+
 /* ---- writing ---- */
 
 /* Append one canonical value each; errors stick to the buffer. */
 void trace_pvm_machine_put(struct buf *machine, const struct trace_pvm_machine *m);
+void trace_kernel_machine_put(struct buf *machine,
+                              const struct trace_kernel_machine *m);
 void trace_pc_machine_put(struct buf *machine, const struct trace_pc_machine *m);
 
 /* Append one canonical record each: the first record, whole pages.  Pages ascend. */
@@ -98,6 +113,8 @@ ERR_MUST_CHECK enum err trace_pvm_machine_get(struct bytes machine,
                                               struct trace_pvm_machine *ret);
 ERR_MUST_CHECK enum err trace_pc_machine_get(struct bytes machine,
                                              struct trace_pc_machine *ret);
+ERR_MUST_CHECK enum err trace_kernel_machine_get(struct bytes machine,
+                                                 struct trace_kernel_machine *ret);
 
 /* Called for the memory of a checkpoint; the bytes live during the call. */
 typedef enum err trace_pages_fn(void *self, uint64_t first_page, struct bytes bytes);

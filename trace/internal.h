@@ -116,7 +116,7 @@ trace_encode_pieces(const struct encoding *encoding, const void *event,
 
 struct blob_table {
     struct buf hashes; /* struct hash256 by number */
-    struct buf slots;  /* open addressing: number + 1, or 0 */
+    struct buf slots;  /* u64, open addressing: number + 1 and a tag, or 0 */
     uint32_t count;
 };
 void trace_blob_table_init(struct blob_table *table);

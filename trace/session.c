@@ -524,6 +524,15 @@ enum err trace_console(struct trace *trace, uint64_t dev, struct bytes data)
     return ERR_ok;
 }
 
+enum err trace_console_end(struct trace *trace)
+{
+    struct session *session = session_of(trace);
+    if (!trace)
+        return ERR_ok;
+    enum err err = flush_console(session);
+    return trace->replaying ? stick(session, err) : err;
+}
+
 struct trace_console_rest trace_console_rest(const struct trace *trace)
 {
     const struct session *session = (const struct session *)trace;

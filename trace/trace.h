@@ -218,6 +218,11 @@ enum trace_sync {
     TRACE_SYNC_EVENT,
 };
 
+/* Take over the chunks of a checkpoint, borrowed during the call. */
+struct trace_base_part;
+typedef enum err trace_ring_put_fn(void *to, const struct trace_base_part *part,
+                                   size_t part_count);
+
 /* Ring recording [2.8].  Segment 0 goes to the writer's own sink. */
 struct trace_ring {
     void *self;
@@ -225,9 +230,10 @@ struct trace_ring {
     /* Begin segment `number` (1, 2, ...); the previous one is complete. */
     enum err (*open_segment)(void *self, uint32_t number, struct trace_sink *ret_sink);
     enum err (*drop_segment)(void *self, uint32_t number);
-    /* Append the checkpoint's canonical records [2.9] for the moment after the last
-     * event.  False: not possible now, ask again behind the next event. */
-    bool (*checkpoint)(void *self, struct buf *payload, uint32_t *ret_record_count);
+    /* Give the checkpoint [2.9] for the moment after the last event to `put`, once, and
+     * answer what it answers.  Without that: not possible now, ask again behind the
+     * next event. */
+    enum err (*checkpoint)(void *self, trace_ring_put_fn *put, void *to);
 };
 
 struct trace_writer_options {
@@ -550,6 +556,9 @@ ERR_MUST_CHECK enum err trace_event(struct trace *trace, enum trace_id id, void 
  * until newline, 256 bytes, the next other event or the end. */
 ERR_MUST_CHECK enum err trace_console(struct trace *trace, uint64_t dev,
                                       struct bytes data);
+
+/* Write, or compare, what trace_console() holds back.  As trace_event(). */
+ERR_MUST_CHECK enum err trace_console_end(struct trace *trace);
 
 /* Bytes that trace_console() holds back, and the clock of the last one; borrowed. */
 struct trace_console_rest {

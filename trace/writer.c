@@ -36,9 +36,8 @@ struct waiting {
 
 /* ---- ring [2.8] ---- */
 
-/* End the segment, start the next with a checkpoint; `payload` has its records. */
-static enum err next_segment(struct trace_writer *writer, struct bytes payload,
-                             uint32_t record_count)
+/* End the segment, open the next and drop those that are too many. */
+static enum err next_segment(struct trace_writer *writer)
 {
     struct tail *tail = &writer->tail;
     struct trace_sink sink;
@@ -58,15 +57,29 @@ static enum err next_segment(struct trace_writer *writer, struct bytes payload,
     writer->segment_raw = 0;
     trace_blob_table_clear(&writer->blobs);
     writer->position.blob_count = 0;
-    struct trace_chunk chunk = {
-        .kind = TRACE_CHUNK_CHECKPOINT,
-        .seq0 = writer->position.seq,
-        .icount0 = writer->position.clock.icount,
-        .icount1 = writer->position.clock.icount,
-        .gas0 = writer->position.clock.gas,
-        .record_count = record_count,
-    };
-    return trace_tail_put_chunk(tail, &chunk, payload, &writer->position.chain);
+    return ERR_ok;
+}
+
+/* The guest has given its checkpoint: it begins the next segment. */
+static enum err begin_segment(void *self, const struct trace_base_part *part,
+                              size_t part_count)
+{
+    struct trace_writer *writer = self;
+    TRY(trace_tail_close(&writer->tail, &writer->position));
+    TRY(next_segment(writer));
+    for (size_t i = 0; i < part_count; i++) {
+        struct trace_chunk chunk = {
+            .kind = TRACE_CHUNK_CHECKPOINT,
+            .seq0 = writer->position.seq,
+            .icount0 = writer->position.clock.icount,
+            .icount1 = writer->position.clock.icount,
+            .gas0 = writer->position.clock.gas,
+            .record_count = part[i].record_count,
+        };
+        TRY(trace_tail_put_chunk(&writer->tail, &chunk, part[i].payload,
+                                 &writer->position.chain));
+    }
+    return trace_tail_open(&writer->tail, &writer->position, TRACE_CHUNK_EPOCH);
 }
 
 /*
@@ -76,23 +89,9 @@ static enum err next_segment(struct trace_writer *writer, struct bytes payload,
  */
 static enum err roll_ring(struct trace_writer *writer)
 {
-    struct buf payload;
-    uint32_t record_count = 0;
     if (writer->segment_raw < writer->ring.size_max / RING_SEGMENT_COUNT)
         return ERR_ok;
-    buf_init(&payload, RAW_SIZE_MAX);
-    enum err err = ERR_ok;
-    if (writer->ring.checkpoint(writer->ring.self, &payload, &record_count)) {
-        err = payload.err;
-        if (!err)
-            err = trace_tail_close(&writer->tail, &writer->position);
-        if (!err)
-            err = next_segment(writer, buf_bytes(&payload), record_count);
-        if (!err)
-            err = trace_tail_open(&writer->tail, &writer->position, TRACE_CHUNK_EPOCH);
-    }
-    buf_fini(&payload);
-    return err;
+    return writer->ring.checkpoint(writer->ring.self, begin_segment, writer);
 }
 
 /* ---- checkpoints between chunks of events [2.9] ---- */

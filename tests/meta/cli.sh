@@ -52,10 +52,43 @@ check_help() # COMMAND
     wide=$(grep -nE '^.{101}' "$tmp/out" | head -n 1)
     [ -z "$wide" ] || complain "lockstep $1 --help: over 100 columns: $wide"
     help=$out
+    check_exclusions "$1"
     call help "$1"
     [ "$out" = "$help" ] || complain "lockstep help $1 is not lockstep $1 --help"
     "$program" "$1" --help >/dev/full 2>/dev/null
     [ $? -eq 125 ] || complain "lockstep $1 --help >/dev/full: status is not 125"
+}
+
+# An option as the help in $tmp/help shows it, with some value: "--zstd=1".
+option_with_value() # NAME
+{
+    shown=$(grep -oE "^ +(-., )?--$1(=[^ ]*|\[=[^ ]*)?( |\$)" "$tmp/help")
+    case $shown in
+    '') complain "--$1 is no option" ;;
+    *\[=*) echo "--$1" ;;
+    *=*\|*) echo "$shown" | sed 's/^.*--/--/;s/|.*//' ;;
+    *=SIZE*) echo "--$1=1M" ;;
+    *=*) echo "--$1=1" ;;
+    *) echo "--$1" ;;
+    esac
+}
+
+# Options that the help says not to give together are refused together.
+check_exclusions() # COMMAND
+{
+    cp "$tmp/out" "$tmp/help"
+    sed -n '/^Not together: /,/^$/p' "$tmp/help" | tr '.\n' '  ' |
+        sed 's/^Not together: //;s/; */\n/g' >"$tmp/exclusions"
+    echo >>"$tmp/exclusions"
+    set -- "$1" 0
+    while read -r one _ others; do
+        for other in $(echo "$others" | tr -d ,); do
+            usage_error "$one and $other exclude each other" "$1" \
+                "$(option_with_value "${other#--}")" "$(option_with_value "${one#--}")"
+            set -- "$1" $(($2 + 1))
+        done
+    done <"$tmp/exclusions"
+    excluded=$((${excluded:-0} + $2))
 }
 
 check_command() # COMMAND
@@ -67,6 +100,7 @@ check_command() # COMMAND
     usage_error "--color is one of auto, always, never" "$1" --color=red
     usage_error "--color needs a value" "$1" --color
     usage_error "--quiet takes no value" "$1" --quiet=1
+    usage_error "--quiet and --verbose exclude each other" "$1" -v -q
     # An empty command line is fine, or a usage error; never a crash.
     call "$1"
     case $status in
@@ -122,6 +156,7 @@ main() # BUILD
         check_command "$command"
     done
     [ -n "$(commands)" ] || complain "no commands found"
+    [ "$excluded" -gt 0 ] || complain "no options exclude each other"
     finish cli
 }
 
@@ -142,7 +177,7 @@ self_test() # BUILD
     here=$root
     new_tree
     mkdir "$tree/cli"
-    grep '^COMMAND(help,' "$here/cli/commands.def" >"$tree/cli/commands.def"
+    grep '^COMMAND(\(help\|link\),' "$here/cli/commands.def" >"$tree/cli/commands.def"
     fake ''
     expect 0 'cli: ok' "$tree"
     fake '[ "$2" = --help ] && exit 1'
@@ -155,6 +190,8 @@ self_test() # BUILD
     expect 1 'status 2, not 129' "$tree"
     fake '[ "$2" = --help ] && { echo "usage: lockstep $1"; exit 0; }'
     expect 1 '0 examples, not 2' "$tree"
+    fake '[ "$1.$3" = link.--image ] && exit 0'
+    expect 1 'link --format=raw --image: status 0, not 129' "$tree"
     fake ''
     echo 'COMMAND(missing, OTHER, "is not there")' >>"$tree/cli/commands.def"
     expect 1 'does not list missing' "$tree"

@@ -10,9 +10,9 @@
 set -eu
 lockstep=$(realpath "$1")
 here=$(realpath "$(dirname "$0")")
-# Without what has no message (link, mkfifo, mknod), other systems' calls (chflags,
-# granular, posix_fallocate) and chown, whose files are mostly about the former.
-subjects='chmod ftruncate mkdir open rename rmdir symlink truncate unlink utimensat'
+# Without what has no message (link, mkfifo, mknod) and other systems' calls (chflags,
+# granular, posix_fallocate).
+subjects='chmod chown ftruncate mkdir open rename rmdir symlink truncate unlink utimensat'
 
 die() { echo "pjdfstest: $*" >&2; exit 125; }
 

@@ -192,11 +192,11 @@ refusals()
 {
     refuses 129 'exclude each other' --sum --by $example
     refuses 129 'exclude each other' --csv --json $example
-    refuses 129 'a form of its own' --collapsed --csv $example
+    refuses 129 'exclude each other' --collapsed --csv $example
     refuses 129 'no position' --from x $example
     refuses 129 'only --to=+N' --from +3 $example
     refuses 129 '--by is one of' --by=color $example
-    refuses 129 'without -o' --json -o x $example
+    refuses 129 '--json and --output exclude each other' --json -o x $example
     refuses 125 'no such file' "$work/nothing.lks"
     refuses 125 'not a lockstep trace' CMakeLists.txt
     refuses 125 'not a map' --map CMakeLists.txt $example

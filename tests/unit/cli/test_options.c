@@ -38,6 +38,7 @@ static const struct cli_spec spec = {
     .options_size = sizeof(struct options),
     .defaults = &(const struct options){.level = 3, .color = GREEN},
     .positional = {{"FILE", 1, 1, "a file"}, {"MORE", 0, 2, "more files"}},
+    .exclude = {{"raw", "level ring"}, {"paint", "json"}},
     .prints_json = true,
 };
 static const struct cli_spec guest_spec = {
@@ -130,11 +131,12 @@ static void test_every_kind(void **unused)
 {
     (void)unused;
     struct result r;
-    parse(&r,
-          "--raw --output=o.lks --level 19 a --ring=10M --paint=blue --log=red,blue "
-          "--keep=x b -k y -kz --json -qv");
+    parse(
+        &r,
+        "--fold=red --output=o.lks --level 19 a --ring=10M --paint=blue --log=red,blue "
+        "--keep=x b -k y -kz -v");
     assert_true(r.run);
-    assert_true(r.options.raw);
+    assert_int_equal(r.options.fold, 1 + RED);
     assert_string_equal(r.options.output, "o.lks");
     assert_int_equal(r.options.level, 19);
     assert_int_equal(r.options.ring, 10 << 20);
@@ -147,7 +149,7 @@ static void test_every_kind(void **unused)
     assert_int_equal(r.argc, 2);
     assert_string_equal(r.argv[0], "a");
     assert_string_equal(r.argv[1], "b");
-    assert_true(r.cli.json && r.cli.quiet && r.cli.verbose);
+    assert_true(r.cli.verbose);
     done(&r);
 }
 
@@ -229,6 +231,25 @@ static void test_refused(void **unused)
     refuse("a -x", "unknown option '-x'");
     refuse("a --rawly", "unknown option '--rawly'");
     refuse("a --ra", "unknown option '--ra'"); /* no abbreviations */
+}
+
+/* What the command excludes is refused in both orders, by letters too, whatever the
+ * values; options beside the pair do not matter. */
+static void test_excluded(void **unused)
+{
+    (void)unused;
+    struct result r;
+    refuse("a --raw --level=3", "--raw and --level exclude each other");
+    refuse("a --level=3 -r", "--raw and --level exclude each other");
+    refuse("a -o x --ring 1 -r", "--raw and --ring exclude each other");
+    refuse("a --json --paint=red", "--paint and --json exclude each other");
+    refuse("a -qv", "--quiet and --verbose exclude each other");
+    parse(&r, "a --level=3 --ring=1 --paint=red -q");
+    assert_true(r.run && r.cli.quiet);
+    done(&r);
+    parse(&r, "a -r --json -o x -v");
+    assert_true(r.run && r.cli.json && r.cli.verbose);
+    done(&r);
 }
 
 static void test_refused_values(void **unused)
@@ -344,9 +365,10 @@ int main(void)
         cmocka_unit_test(test_defaults),        cmocka_unit_test(test_every_kind),
         cmocka_unit_test(test_letters),         cmocka_unit_test(test_dashes),
         cmocka_unit_test(test_guest_arguments), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_refused_values),  cmocka_unit_test(test_no_json),
-        cmocka_unit_test(test_numbers),         cmocka_unit_test(test_distance),
-        cmocka_unit_test(test_random_words),    cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_excluded),        cmocka_unit_test(test_refused_values),
+        cmocka_unit_test(test_no_json),         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_distance),        cmocka_unit_test(test_random_words),
+        cmocka_unit_test(test_choice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -190,11 +190,28 @@ static void ram_is_hashed_by_page(void **state)
     assert_int_equal(emu_ram_hash_create(&arena, pc->ram, &fresh), ERR_ok);
     now = emu_ram_hash(fresh);
     assert_true(hash256_equal(&before, &now));
-    static struct hash256 page[512];
+    static struct hash256 node[512];
     for (unsigned i = 0; i < 512; i++)
-        page[i] = hash256_of(pc->ram->bytes + 4096 * i, 4096);
-    now = hash256_of(page, sizeof page);
+        node[i] = hash256_of(pc->ram->bytes + 4096 * i, 4096);
+    for (unsigned count = 256; count; count /= 2) {
+        for (unsigned i = 0; i < count; i++)
+            node[i] = hash256_of(&node[2 * i], 2 * sizeof *node);
+    }
+    assert_true(hash256_equal(&before, &node[0]));
+    /* The whole machine. */
+    struct buf scratch, whole;
+    buf_init(&scratch, 1 << 20);
+    buf_init(&whole, 1 << 20);
+    now = emu_pc_hash(pc, fresh, &scratch);
+    const struct hash256 part[] = {emu_pc_hash_registers(pc, &scratch), node[0],
+                                   hash256_of("", 0),
+                                   emu_pc_hash_devices(pc, &scratch)};
+    buf_text(&whole, "lockstep.state.1");
+    buf_put(&whole, part, sizeof part);
+    before = hash256_of(whole.data, whole.size);
     assert_true(hash256_equal(&before, &now));
+    buf_fini(&whole);
+    buf_fini(&scratch);
 }
 
 int main(void)

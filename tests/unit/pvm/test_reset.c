@@ -5,7 +5,7 @@
  */
 #include "tests/unit/pvm/machine.h"
 
-enum { OWNERS = 60, ACCESSES = 40, SPOTS = 16 };
+enum { OWNERS = 60, ACCESSES = 40, SPOTS = 16, LARGE = 5000 };
 
 /* Stores a1 at a0, or loads it from there into a2. */
 static const char text[] = "    branch_eq_imm a3, 0, other\n"
@@ -170,6 +170,7 @@ static void test_native(void **unused)
         skip();
     use_again(&(struct pvm_recomp_options){.explicit_checks = false});
     use_again(&(struct pvm_recomp_options){.explicit_checks = true});
+    use_again(&(struct pvm_recomp_options){.interpret_first = true});
 }
 
 static void test_sandboxed(void **unused)
@@ -182,20 +183,30 @@ static void test_sandboxed(void **unused)
     arena_init(&arena, 1 << 20);
     assert_int_equal(pvm_sandbox_create(&arena, NULL, &options.sandbox), ERR_ok);
     use_again(&options);
+    options.interpret_first = true;
+    use_again(&options);
     assert_int_equal(pvm_sandbox_err(options.sandbox), ERR_ok);
     pvm_sandbox_close(options.sandbox);
     arena_fini(&arena);
 }
 
-/* A large one is not worth it, and stays as it is. */
+/* One with many pages in use is not worth it, and stays as it is; zero pages do not
+ * count. */
 static void test_large(void **unused)
 {
     struct machine m;
     (void)unused;
     machine_init(&m, PVM_PROFILE_JAVM, 0, PVM_GAS_LOG_NONE, text);
-    machine_map(&m, 0, 1025, PVM_ACCESS_RW);
+    machine_map(&m, 0, LARGE, PVM_ACCESS_RW);
+    assert_true(pvm_mem_reset(m.mem));
+    assert_int_equal(pvm_mem_access(m.mem, LARGE - 1), PVM_ACCESS_NONE);
+    machine_map(&m, 0, LARGE, PVM_ACCESS_RW);
+    for (uint32_t page = 0; page < 1025; page++)
+        assert_int_equal(pvm_mem_write(m.mem, page * PVM_PAGE_SIZE, "x", 1, NULL),
+                         ERR_ok);
     assert_false(pvm_mem_reset(m.mem));
-    assert_int_equal(pvm_mem_access(m.mem, 1024), PVM_ACCESS_RW);
+    assert_int_equal(pvm_mem_access(m.mem, LARGE - 1), PVM_ACCESS_RW);
+    assert_int_equal(pvm_mem_page(m.mem, 1024)[0], 'x');
     machine_fini(&m);
 }
 

@@ -3,14 +3,9 @@
  * A capability kernel under the debugger: the state at a position is the same whatever
  * way leads there, it is the one that was recorded, and stops are found where stepping
  * finds them.
- *
- * The session has calls, yields, an invocation that runs out of gas and is resumed,
- * traps at first instructions, replaced images, refused requests, and ends in a trap.
  */
-#include "tests/unit/replay/run.h"
+#include "tests/unit/replay/kernel_world.h"
 
-#include "kernel/encode.h"
-#include "replay/kernel.h"
 #include "replay/timeline.h"
 
 #include <string.h>
@@ -19,42 +14,7 @@ enum {
     POSITIONS_MAX = 4000,
     REG_PC = 16,
     REG_A0 = 10,
-    QUOTA = 7,
-    CHILD_SLOT = 9,
-    MARKER_SLOT = 8,
-    CATCHER_SLOT = 5,
-    STORED = 0x2008, /* by the child, in its own memory */
-    MINTED = 0x2000,
-    READ_INTO = 0x3000,
 };
-
-/* Calls the child three times, mints and reads back what it has, yields, replies. */
-static const char parent_text[] = "load_imm s0, 0\nfallthrough\nagain:\n"
-                                  "add_imm_64 s0, s0, 1\nstore_u64 s0, [0x2000]\n"
-                                  "load_imm a0, 9\nload_imm a1, 0\necalli 26\n"
-                                  "store_u64 a0, [0x2010]\nadd_64 s1, s1, a0\n"
-                                  "branch_lt_u_imm s0, 3, again\n"
-                                  "load_imm a0, 0x2000\nload_imm a1, 16\n"
-                                  "load_imm a2, 7\nload_imm a3, 12\necalli 23\n"
-                                  "load_imm a0, 12\nload_imm a1, 0x3000\n"
-                                  "load_imm a2, 16\necalli 22\nload_u64 a4, [0x3010]\n"
-                                  "load_imm a0, 8\necalli 16\nadd_imm_64 a0, s1, 0\n"
-                                  "ecalli 0\n";
-static const char child_text[] = "load_u64 a1, [0x1000]\nadd_imm_64 a1, a1, 3\n"
-                                 "store_u64 a1, [0x1000]\nload_imm s0, 0\nfallthrough\n"
-                                 "more:\nadd_imm_64 s0, s0, 1\nstore_u64 s0, [0x2008]\n"
-                                 "branch_lt_u_imm s0, 5, more\nadd_64 a0, a1, s0\n"
-                                 "ecalli 0\n";
-static const char caller_text[] = "load_imm a0, 9\nload_imm a1, 0\necalli 26\n"
-                                  "add_imm_64 a0, a0, 1\necalli 0\n";
-static const char busy_text[] = "fallthrough\nmore:\nadd_imm_64 s0, s0, 1\n"
-                                "store_u64 s0, [0x2008]\n"
-                                "branch_lt_u_imm s0, 60, more\necalli 0\n";
-static const char trap_text[] = "trap\n";
-static const char before_text[] = "load_imm a0, 10\necalli 17\nload_imm a0, 1\n"
-                                  "ecalli 0\n";
-static const char after_text[] = "load_imm a0, 10\necalli 17\nload_imm a0, 2\n"
-                                 "ecalli 0\n";
 
 static uint64_t seed;
 static struct arena arena;
@@ -64,213 +24,14 @@ static struct trace_source source;
 static struct replay_debug debug;
 static struct replay_timeline *timeline;
 
-/* ---- a recording ---- */
-
-static struct hash256 put(struct replay_kernel *s, struct buf *wire)
-{
-    enum kernel_status status;
-    struct hash256 hash = {{0}};
-    assert_int_equal(wire->err, ERR_ok);
-    assert_int_equal(replay_kernel_put(s, buf_bytes(wire), &status, &hash), ERR_ok);
-    assert_int_equal(status, KERNEL_STATUS_OK);
-    buf_clear(wire);
-    return hash;
-}
-
-static struct hash256 put_image(struct replay_kernel *s, const char *text,
-                                struct buf *wire)
-{
-    struct pvm_code code;
-    const struct kernel_endpoint endpoint = {.entry_pc = 0};
-    /* What an instance keeps when it is settled. */
-    const struct kernel_mapping all_of_it = {
-        .size = 0x4000, .path = {14}, .path_size = 1};
-    assert_int_equal(pvm_code_parse(assemble(&arena, text), &code), ERR_ok);
-    kernel_encode_image(&(struct kernel_image_parts){.code = &code,
-                                                     .endpoint = &endpoint,
-                                                     .endpoint_count = 1,
-                                                     .mapping = &all_of_it,
-                                                     .mapping_count = 1,
-                                                     .has_yield_slot = true,
-                                                     .yield_slot = CATCHER_SLOT},
-                        wire);
-    return put(s, wire);
-}
-
-static struct hash256 put_instance(struct replay_kernel *s, const char *text,
-                                   const struct kernel_entry *entry, uint32_t count,
-                                   struct buf *wire)
-{
-    static const uint8_t content[3] = {100, 1, 0};
-    const struct hash256 chain = {{1}};
-    const struct kernel_overlay overlay = {0x1000, bytes_of(content, sizeof content)};
-    struct hash256 image = put_image(s, text, wire);
-    kernel_encode_cnode(4, entry, count, wire);
-    struct hash256 cnode = put(s, wire);
-    kernel_encode_instance(&(struct kernel_instance_parts){.chain = &chain,
-                                                           .image = &image,
-                                                           .root_cnode = &cnode,
-                                                           .overlay = &overlay,
-                                                           .overlay_count = 1,
-                                                           .mem_size = 0x4000},
-                           wire);
-    return put(s, wire);
-}
-
-static struct replay_kernel_answer request(struct replay_kernel *s,
-                                           enum replay_kernel_fn fn,
-                                           const uint8_t *payload, size_t size)
-{
-    struct replay_kernel_answer answer;
-    assert_int_equal(replay_kernel_request(s, fn, bytes_of(payload, size), &answer),
-                     ERR_ok);
-    assert_int_equal(answer.status, KERNEL_STATUS_OK);
-    return answer;
-}
-
-/* A catcher of this marker and of want of gas. */
-static struct hash256 put_catcher(struct replay_kernel *s, const struct hash256 *marker)
-{
-    struct hash256 catcher, oog = kernel_id("oog_marker");
-    uint8_t packet[72] = {0};
-    struct replay_kernel_answer answer = request(s, REPLAY_KERNEL_NEW_CATCHER, NULL, 0);
-    memcpy(catcher.byte, answer.bytes, sizeof catcher.byte);
-    memcpy(packet + 8, catcher.byte, sizeof catcher.byte);
-    memcpy(packet + 40, marker->byte, sizeof marker->byte);
-    (void)request(s, REPLAY_KERNEL_ADD_CATCHER, packet, sizeof packet);
-    memcpy(packet + 40, oog.byte, sizeof oog.byte);
-    (void)request(s, REPLAY_KERNEL_ADD_CATCHER, packet, sizeof packet);
-    return catcher;
-}
-
-static void seed_quota(struct replay_kernel *s, uint64_t id)
-{
-    uint8_t packet[24] = {0};
-    kernel_u64_put(packet + 8, id);
-    kernel_u64_put(packet + 16, 100000);
-    (void)request(s, REPLAY_KERNEL_SEED_QUOTA, packet, sizeof packet);
-}
-
-static void invoke(struct replay_kernel *s, struct hash256 instance, uint64_t gas,
-                   uint32_t want)
-{
-    struct kernel_result result;
-    const struct replay_kernel_invocation invocation = {.instance = instance,
-                                                        .gas = gas};
-    assert_int_equal(replay_kernel_invoke(s, &invocation, &result), ERR_ok);
-    assert_int_equal(result.exit_reason, want);
-}
-
-static void resume(struct replay_kernel *s, bool drop, const struct hash256 *scratch,
-                   uint64_t gas, uint32_t want)
-{
-    struct kernel_result result;
-    assert_int_equal(replay_kernel_resume(s, drop, scratch, gas, &result), ERR_ok);
-    assert_int_equal(result.exit_reason, want);
-}
-
-static void invocations(struct replay_kernel *s, const struct hash256 *instance,
-                        const struct hash256 *marker)
-{
-    enum { PARENT, CALLER, TRAP, TRAP_CALLER, REPLACED };
-    struct hash256 nobody = {{9}};
-    invoke(s, nobody, 5, (uint32_t)KERNEL_EXIT_ERROR);
-    invoke(s, instance[TRAP], 1000, KERNEL_EXIT_TRAP);
-    invoke(s, instance[PARENT], 100000, KERNEL_EXIT_PAUSED);
-    invoke(s, instance[PARENT], 100000, (uint32_t)KERNEL_EXIT_ERROR);
-    resume(s, false, marker, 5, KERNEL_EXIT_HALT);
-    seed_quota(s, QUOTA + 1);
-    (void)put_catcher(s, &nobody);
-    invoke(s, instance[TRAP_CALLER], 1000, KERNEL_EXIT_TRAP);
-    invoke(s, instance[TRAP], 0, KERNEL_EXIT_OUT_OF_GAS);
-    invoke(s, instance[CALLER], 1500, KERNEL_EXIT_PAUSED);
-    resume(s, false, NULL, 0, KERNEL_EXIT_PAUSED);
-    resume(s, false, NULL, 400, KERNEL_EXIT_PAUSED);
-    resume(s, true, NULL, 0, KERNEL_EXIT_DROPPED);
-    invoke(s, instance[CALLER], 1500, KERNEL_EXIT_PAUSED);
-    resume(s, false, NULL, 1000000, KERNEL_EXIT_HALT);
-    invoke(s, instance[REPLACED], 100000, KERNEL_EXIT_HALT);
-    invoke(s, instance[PARENT], 100000, KERNEL_EXIT_PAUSED);
-    resume(s, false, NULL, 0, KERNEL_EXIT_HALT);
-    invoke(s, instance[TRAP_CALLER], 1000, KERNEL_EXIT_TRAP);
-}
-
-static void session(struct replay_kernel *s)
-{
-    struct buf wire;
-    const struct hash256 type = {{0xab}};
-    buf_init(&wire, 1 << 20);
-    kernel_encode_type(&type, &wire);
-    struct hash256 marker = put(s, &wire);
-    struct hash256 catcher = put_catcher(s, &marker);
-    struct hash256 child = put_instance(s, child_text, NULL, 0, &wire);
-    struct hash256 busy = put_instance(s, busy_text, NULL, 0, &wire);
-    struct hash256 trap = put_instance(s, trap_text, NULL, 0, &wire);
-    struct hash256 after = put_image(s, after_text, &wire);
-    const struct kernel_entry parents[] = {
-        {2, catcher}, {MARKER_SLOT, marker}, {CHILD_SLOT, child}};
-    const struct kernel_entry callers[] = {{CATCHER_SLOT, catcher}, {CHILD_SLOT, busy}};
-    const struct kernel_entry trapped[] = {{CHILD_SLOT, trap}};
-    const struct kernel_entry replaced[] = {{10, after}};
-    const struct kernel_entry catching[] = {
-        {CATCHER_SLOT, catcher}, {MARKER_SLOT, marker}, {CHILD_SLOT, child}};
-    struct hash256 parent = put_instance(s, parent_text, parents, 3, &wire);
-    const struct kernel_entry outer[] = {{CATCHER_SLOT, catcher}, {CHILD_SLOT, parent}};
-    const struct hash256 instance[] = {
-        put_instance(s, caller_text, outer, 2, &wire),
-        put_instance(s, caller_text, callers, 2, &wire),
-        trap,
-        put_instance(s, caller_text, trapped, 1, &wire),
-        put_instance(s, before_text, replaced, 1, &wire),
-    };
-    (void)put_instance(s, parent_text, catching, 3, &wire);
-    seed_quota(s, QUOTA);
-    invocations(s, instance, &marker);
-    buf_fini(&wire);
-}
-
-/* More programs than a kernel of this depth keeps predecoded, and a budget that is no
- * signed number. */
-enum { PROGRAMS = 80, ROUNDS = 2 };
-
-static void session_of_programs(struct replay_kernel *s)
-{
-    struct hash256 instance[PROGRAMS];
-    struct buf wire;
-    char text[80];
-    buf_init(&wire, 1 << 20);
-    for (unsigned i = 0; i < PROGRAMS; i++) {
-        (void)snprintf(text, sizeof text,
-                       "load_imm s0, %u\nstore_u64 s0, [0x2008]\necalli 0\n", i);
-        instance[i] = put_instance(s, text, NULL, 0, &wire);
-    }
-    for (unsigned i = 0; i < ROUNDS * PROGRAMS; i++)
-        invoke(s, instance[i % PROGRAMS], i % 3 ? UINT64_MAX : 1000, KERNEL_EXIT_HALT);
-    invoke(s, put_instance(s, busy_text, NULL, 0, &wire), UINT64_MAX, KERNEL_EXIT_HALT);
-    buf_fini(&wire);
-}
-
 static void record_session(enum pvm_gas_log log, uint32_t depth,
                            void (*run)(struct replay_kernel *s))
 {
-    struct replay_kernel_setup setup = replay_kernel_setup_default();
-    const struct trace_writer_options how = {.guest = TRACE_GUEST_PVM};
-    struct replay_kernel_options options = {.engine = {.kind = REPLAY_ENGINE_INTERP}};
-    struct trace_writer *writer;
-    struct replay_kernel *s;
-    struct trace_sink sink = trace_memory_sink(&memory);
-    setup.gas_log = log;
-    setup.config.flags |= KERNEL_STATEFUL_CHILDREN;
-    setup.config.max_depth = depth;
-    assert_int_equal(trace_writer_create(&arena, &sink, &how, &writer), ERR_ok);
-    assert_int_equal(trace_record_create(&arena, writer, true, &options.trace), ERR_ok);
-    assert_int_equal(replay_kernel_create(&arena, &setup, &options, &s), ERR_ok);
-    run(s);
-    assert_int_equal(replay_kernel_finish(s, 0), ERR_ok);
-    replay_kernel_close(s);
-    trace_close(options.trace);
-    assert_int_equal(trace_writer_finish(writer, NULL), ERR_ok);
-    trace_memory_flush(&memory);
+    const struct kernel_world how = {.log = log,
+                                     .depth = depth,
+                                     .engine = {.kind = REPLAY_ENGINE_INTERP},
+                                     .run = run};
+    (void)kernel_world_record(&how, &memory);
     file = buf_bytes(&memory.file);
     source = trace_bytes_source(&file);
 }
@@ -281,7 +42,7 @@ static int setup_world(void **state)
     seed = test_seed(11);
     arena_init(&arena, (size_t)1 << 30);
     trace_memory_init(&memory, 64 << 20);
-    record_session(PVM_GAS_LOG_LEDGER, 256, session);
+    record_session(PVM_GAS_LOG_LEDGER, 256, kernel_world_session);
     return 0;
 }
 
@@ -471,7 +232,7 @@ static void gas_logs_have_the_same_positions(void **state)
     for (size_t i = 0; i < countof(log); i++) {
         trace_memory_fini(&memory);
         trace_memory_init(&memory, 64 << 20);
-        record_session(log[i], 256, session);
+        record_session(log[i], 256, kernel_world_session);
         take_all();
         assert_int_equal(count, ledger_count);
         assert_memory_equal(all, ledger, count * sizeof all[0]);
@@ -601,8 +362,9 @@ static void breakpoints_are_found_in_every_instance(void **state)
 static void watchpoints_find_stores_and_ecalls(void **state)
 {
     (void)state;
-    const struct replay_watch writes = {STORED + 1, 1, REPLAY_WATCH_WRITE};
-    const struct replay_watch filled = {READ_INTO + 4, 8, REPLAY_WATCH_WRITE};
+    const struct replay_watch writes = {KERNEL_WORLD_STORED + 1, 1, REPLAY_WATCH_WRITE};
+    const struct replay_watch filled = {KERNEL_WORLD_READ_INTO + 4, 8,
+                                        REPLAY_WATCH_WRITE};
     take_all();
     open_timeline(30, 0);
     find_code();
@@ -622,12 +384,12 @@ static void programs_come_and_go(void **state)
 {
     (void)state;
     const uint64_t third = 4 * (UINT64_C(1) << 32);
-    const struct replay_watch writes = {STORED, 8, REPLAY_WATCH_WRITE};
+    const struct replay_watch writes = {KERNEL_WORLD_STORED, 8, REPLAY_WATCH_WRITE};
     trace_memory_fini(&memory);
     trace_memory_init(&memory, 64 << 20);
-    record_session(PVM_GAS_LOG_LEDGER, 1, session_of_programs);
+    record_session(PVM_GAS_LOG_LEDGER, 1, kernel_world_programs);
     take_all();
-    assert_true(count > ROUNDS * PROGRAMS * 4 + 150);
+    assert_true(count > KERNEL_WORLD_RUNS * 4 + 150);
     open_timeline(1000, 0);
     for (unsigned i = 0; i < 60; i++) {
         size_t index = test_random(&seed) % count;
@@ -636,7 +398,8 @@ static void programs_come_and_go(void **state)
         check_picture(index);
     }
     assert_int_equal(replay_timeline_set_stops(timeline, &third, 1, NULL, 0), ERR_ok);
-    assert_int_equal(expect_all(is_third_program, 0), ROUNDS);
+    assert_int_equal(expect_all(is_third_program, 0),
+                     KERNEL_WORLD_RUNS / KERNEL_WORLD_PROGRAMS);
     assert_int_equal(replay_timeline_set_stops(timeline, NULL, 0, &writes, 1), ERR_ok);
     assert_int_equal(replay_timeline_seek(timeline, all[count - 1].time), ERR_ok);
     expect(false, count - 3); /* behind the last store: a branch and a reply */

@@ -4,6 +4,7 @@
  */
 #include "tests/test.h"
 #include "tests/unit/trace/craft.h"
+#include "trace/checkpoint.h"
 
 #include <string.h>
 
@@ -43,19 +44,19 @@ static enum err drop_segment(void *self, uint32_t number)
 }
 
 /* One canonical record: the number of events before it. */
-static bool checkpoint(void *self, struct buf *payload, uint32_t *ret_record_count)
+static enum err checkpoint(void *self, trace_ring_put_fn *put, void *to)
 {
     struct world *world = self;
     uint8_t record[16];
     struct packer packer = {record, record + sizeof record, false};
     if (world->refuse)
-        return false;
+        return ERR_ok;
     trace_pack_array(&packer, 1);
     trace_pack_uint(&packer, world->seq);
-    buf_put(payload, record, (size_t)(packer.at - record));
-    *ret_record_count = 1;
     world->checkpoint_seq = world->seq;
-    return true;
+    const struct trace_base_part part = {bytes_of(record, (size_t)(packer.at - record)),
+                                         1};
+    return put(to, &part, 1);
 }
 
 static void put_event(struct world *world)
