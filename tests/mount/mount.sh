@@ -328,7 +328,7 @@ case_socket() # SPEC OPTIONS
 {
     "$lockstep" record -q -o "$work/t.lks" --fs "$1" --listen "$work/s" v86fs &
     recorder=$!
-    start "remote:unix:$work/s$2"
+    start "remote:unix:$work/s,hello=100$2"
     "$tools/fsx" "$work/m/f" 300
     (cd "$work/m" && mkdir a && echo hello >a/b && [ "$(cat a/b)" = hello ])
     stop
