@@ -111,7 +111,7 @@ enum err replay_pc_ring_checkpoint(struct replay_pc *s, trace_ring_put_fn *put,
 
 /* ---- restore: hostile ---- */
 
-static void clear_ram(struct emu_ram *ram)
+void replay_pc_clear_ram(struct emu_ram *ram)
 {
     static const uint8_t zeros[EMU_PAGE_SIZE];
     for (uint32_t at = 0; at < ram->size; at += EMU_PAGE_SIZE) {
@@ -120,7 +120,7 @@ static void clear_ram(struct emu_ram *ram)
     }
 }
 
-static enum err restore_pages(void *self, uint64_t first, struct bytes bytes)
+enum err replay_pc_restore_pages(void *self, uint64_t first, struct bytes bytes)
 {
     struct emu_ram *ram = self;
     uint64_t count = bytes.size / EMU_PAGE_SIZE, end = ram->size / EMU_PAGE_SIZE;
@@ -162,9 +162,9 @@ enum err replay_pc_checkpoint_restore(struct replay_pc *s,
     struct arena arena;
     struct trace_checkpoint head;
     arena_init(&arena, READ_MEMORY);
-    clear_ram(s->pc->ram);
-    enum err err =
-        trace_checkpoint_read(&arena, source, seq, &head, restore_pages, s->pc->ram);
+    replay_pc_clear_ram(s->pc->ram);
+    enum err err = trace_checkpoint_read(&arena, source, seq, &head,
+                                         replay_pc_restore_pages, s->pc->ram);
     if (!err)
         err = restore(s, &head);
     arena_fini(&arena);
@@ -179,9 +179,9 @@ enum err replay_pc_checkpoint_start(struct replay_pc *s,
     struct arena arena;
     struct trace_checkpoint head;
     arena_init(&arena, READ_MEMORY);
-    clear_ram(s->pc->ram);
+    replay_pc_clear_ram(s->pc->ram);
     enum err err = trace_checkpoint_load(&arena, source, list, index, &head,
-                                         restore_pages, s->pc->ram);
+                                         replay_pc_restore_pages, s->pc->ram);
     if (!err)
         err = restore(s, &head);
     arena_fini(&arena);

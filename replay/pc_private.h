@@ -109,7 +109,19 @@ ERR_MUST_CHECK enum err
 replay_pc_checkpoint_start(struct replay_pc *s, const struct trace_source *source,
                            const struct trace_checkpoint_list *list, size_t index);
 
+/* A checkpoint's pages into RAM (`self`), which is cleared first; trace_pages_fn. */
+void replay_pc_clear_ram(struct emu_ram *ram);
+enum err replay_pc_restore_pages(void *self, uint64_t first, struct bytes bytes);
+
 /* ---- pc_state.c ---- */
+
+/* What the guest had printed that was no event yet; it comes first of what
+ * replay_pc_save() puts around the machine.  False: malformed. */
+struct pc_console_rest {
+    uint64_t dev, icount, sub; /* of the last byte */
+    struct bytes data;         /* borrowed; may be empty */
+};
+bool replay_pc_take_console(struct bytes *around, struct pc_console_rest *ret);
 
 void replay_pc_put(struct buf *buf, uint64_t value, unsigned size);
 bool replay_pc_take(struct bytes *from, unsigned size, uint64_t *ret);

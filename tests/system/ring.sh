@@ -40,6 +40,12 @@ grep -q 'same: [0-9]* instructions' out || complain "replay says $(cat out)"
 "$lockstep" replay --to 20000000 ring.lks 2>err && complain 'replay --to what is gone'
 grep -q 'what the trace holds begins at icount 503316' err || complain "$(cat err)"
 
+# Under the debugger: the last state is the recorded one.
+want=$("$lockstep" dump -q --kind state.hash ring.lks | sed -n '$s/.*hash=//p')
+"$lockstep" query -t end ring.lks hash | grep -q "$want\$" || complain 'query hash'
+"$lockstep" query ring.lks last-write 0x7000,4 | grep -q '^before  3f0d0300' ||
+    complain "last-write: $("$lockstep" query ring.lks last-write 0x7000,4)"
+
 # What is too small, or too much.
 "$lockstep" record --ring=1M pc -k sector --boot boot16 </dev/null 2>err &&
     complain 'a ring smaller than the memory'
