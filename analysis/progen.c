@@ -227,8 +227,8 @@ static uint32_t append_wide_idiom(struct progen *p, uint32_t pc)
                                   PVM_OP_xor};
     uint8_t op = ops[below(p, countof(ops))];
     struct pvm_insn high = three(PVM_OP_mul_upper_u_u, r[3], r[4], r[5]);
-    struct pvm_insn load =
-        with_imm(PVM_OP_load_ind_u64, r[3], chance(p, 70) ? REG_SP : r[0], 0);
+    struct pvm_insn load = with_imm(PVM_OP_load_ind_u64, chance(p, 50) ? r[3] : r[1],
+                                    chance(p, 70) ? REG_SP : r[0], 0);
     struct pvm_insn between = chance(p, 40)   ? load
                               : chance(p, 30) ? three(PVM_OP_move_reg, r[3], r[4], 0)
                                               : high;
@@ -249,8 +249,16 @@ static uint32_t append_wide_idiom(struct progen *p, uint32_t pc)
          three(PVM_OP_add_64, r[4], r[4], r[5]), with_imm(PVM_OP_load_imm, r[5], 0, 5)},
         {with_imm(PVM_OP_set_lt_u_imm, r[6], r[0], (int32_t)value(p)), added, end},
         {with_imm(PVM_OP_shlo_l_imm_64, r[0], r[1], k),
-         with_imm(PVM_OP_shlo_r_imm_64, r[2], r[3], chance(p, 80) ? 64 - k : k),
-         three(PVM_OP_or, r[4], r[0], r[2]), end},
+         with_imm(PVM_OP_shlo_r_imm_64, r[2], r[3], chance(p, 60) ? 64 - k : k),
+         three(PVM_OP_or, r[2], r[0], r[2]), with_imm(PVM_OP_load_imm, r[0], 0, 5)},
+        {with_imm(PVM_OP_rot_r_32_imm, r[0], r[1], k),
+         with_imm(PVM_OP_rot_r_32_imm, r[2], r[3], k),
+         three(PVM_OP_xor, r[4], r[0], chance(p, 60) ? r[2] : r[5])},
+        {with_imm(PVM_OP_rot_r_32_imm, r[0], r[1], k),
+         with_imm(PVM_OP_rot_r_32_imm, r[2], r[3], k),
+         three(PVM_OP_xor, r[2], r[0], r[2]),
+         with_imm(PVM_OP_rot_r_32_imm, r[0], r[1], k / 2),
+         three(PVM_OP_xor, r[2], r[2], r[0]), spill(p, r[0])},
         {with_imm(PVM_OP_shlo_r_imm_64, r[0], r[1], k),
          with_imm(PVM_OP_shlo_l_imm_64, r[2], r[3], 64 - k),
          three(PVM_OP_or, r[4], r[2], r[0]), spill(p, r[0]), spill(p, r[2])},
@@ -266,7 +274,7 @@ static uint32_t append_wide_idiom(struct progen *p, uint32_t pc)
 static uint32_t append_stack_idiom(struct progen *p, uint32_t pc)
 {
     enum { E = 10, F = 9 };
-    int64_t pages = PVM_PAGE_SIZE * ((int64_t)below(p, 9) - 4);
+    int64_t pages = PVM_PAGE_SIZE * (chance(p, 50) ? 4 : (int64_t)below(p, 9) - 4);
     struct pvm_insn carry = three(PVM_OP_set_lt_u, E, 7, 8);
     struct pvm_insn added = three(PVM_OP_add_64, F, F, E);
     struct pvm_insn end = with_imm(PVM_OP_load_imm, E, 0, 5);
@@ -277,12 +285,14 @@ static uint32_t append_stack_idiom(struct progen *p, uint32_t pc)
         with_imm(first, 11, REG_SP, chance(p, 40) ? pages : 8 * (int64_t)below(p, 4));
     struct pvm_insn move =
         with_imm(PVM_OP_add_imm_64, REG_SP, REG_SP, chance(p, 50) ? pages : 8);
-    struct pvm_insn seen = with_imm(last, 11, REG_SP, chance(p, 70) ? 0 : far.x / 2);
+    struct pvm_insn seen =
+        with_imm(last, chance(p, 30) ? E : 11, REG_SP, chance(p, 50) ? 0 : far.x / 2);
+    struct pvm_insn part = {.op = chance(p, 50) ? PVM_OP_fallthrough : PVM_OP_jump,
+                            .target = pc};
     struct pvm_insn idiom[][IDIOM_MAX] = {
         {near, far, carry, added, seen, end},
         {near, move, carry, added, seen, end},
-        {near, {.op = PVM_OP_fallthrough}, carry, added, seen, end},
-        {move, {.op = PVM_OP_fallthrough}, carry, added, seen, end},
+        {near, part, carry, added, seen, end},
     };
     return append_all(p, idiom[below(p, countof(idiom))], pc);
 }

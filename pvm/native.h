@@ -29,6 +29,11 @@
  * call faults and the interpreter makes it, and when it is empty or wrong the jump goes
  * by the table.
  *
+ * Results that nobody can see are not made (recomp_seen.c): overwritten ones, with
+ * nothing in between that may leave the code.  An access near sp, between two of the
+ * block that have succeeded and are a page apart at most, is nothing of that kind.
+ * Carries stay in the carry flag where they can (recomp_carry.c).
+ *
  * The meter is one word of three counts that a block entry lowers in one subtraction:
  *
  *   56..39 shown gas    38..21 blocks that may still be entered    20..0 instructions
@@ -295,6 +300,7 @@ struct native_compiler {
     bool parts; /* or in a jump away */
     struct native_reach readable, writable; /* recomp_seen.c */
     struct native_carry carry;              /* of what is emitted as one now */
+    unsigned dead; /* host registers of which nobody sees what that leaves in them */
     /* At this place of the code the carry flag is flags_sum < flags_summand. */
     const uint8_t *flags_at;
     unsigned flags_sum, flags_summand;
@@ -348,9 +354,12 @@ bool pvm_native_reads(const struct native_insn *i, unsigned r);
 bool pvm_native_is_dead(const struct native_compiler *c, unsigned r,
                         const struct native_insn *i, uint32_t first, uint32_t count);
 
-/* Take note of instructions that are going to be emitted, behind what was noted of the
- * block. */
-void pvm_native_begin_note(struct native_compiler *c);
+/* Can a whole block be waiting for a load, because an address or its branch depends on
+ * one?  False only for loops of one block, with one store at most. */
+bool pvm_native_waits(const struct native_insn *i, uint32_t count);
+
+/* Take note of instructions that are going to be emitted.  The one that ends a block
+ * has all of it forgotten. */
 void pvm_native_note(struct native_compiler *c, const struct native_insn *i,
                      uint32_t count);
 

@@ -51,8 +51,8 @@ static void subtract(struct x64 *as, unsigned w, unsigned d, unsigned a, unsigne
 /* d = 1 if the flags say so, else 0. */
 static void set(struct x64 *as, unsigned cond, unsigned d)
 {
-    x64_setcc(as, cond, SCRATCH);
-    x64_movzx8(as, d, SCRATCH);
+    x64_mov_imm32(as, d, 0); /* keeps the flags */
+    x64_setcc(as, cond, d);
 }
 
 /* The same behind a comparison of two registers, or of one with an immediate; d is
@@ -319,28 +319,17 @@ EMIT(shar_r_imm_64)
     shift_imm(c, i, W64, DIGIT_SAR);
 }
 
-/* a = b rotated right, at once where the CPU can. */
-static void rotate_imm(struct native_compiler *c, const struct native_insn *i,
-                       unsigned w, unsigned amount)
-{
-    if (i->a != i->b && (c->features & OS_CPU_BMI2)) {
-        x64_rorx(&c->as, w, i->a, i->b, amount);
-        return;
-    }
-    if (i->a != i->b)
-        x64_mov(&c->as, i->a, i->b);
-    x64_shift_imm(&c->as, w, DIGIT_ROR, i->a, amount);
-}
-
 EMIT(rot_r_64_imm)
 {
-    rotate_imm(c, i, W64, (unsigned)i->x & 63);
+    x64_rotate_imm(&c->as, c->features & OS_CPU_BMI2, W64, i->a, i->b,
+                   (unsigned)i->x & 63);
 }
 
 EMIT(rot_r_32_imm)
 {
     unsigned right = (unsigned)i->x & 31;
-    rotate_imm(c, i, W32, MUTANT(native_rotate_left, (32 - right) & 31, right));
+    x64_rotate_imm(&c->as, c->features & OS_CPU_BMI2, W32, i->a, i->b,
+                   MUTANT(native_rotate_left, (32 - right) & 31, right));
     x64_movsxd(&c->as, i->a, i->a);
 }
 

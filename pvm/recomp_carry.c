@@ -166,9 +166,7 @@ static void add_with_flags(struct x64 *as, const struct native_insn *i)
 /* d = the carry flag. */
 static void set_carry(struct x64 *as, unsigned d)
 {
-    x64_rex(as, W32, 0, 0, d); /* mov keeps the flags */
-    x64_u8(as, 0xb8 | (d & 7));
-    x64_u32(as, 0);
+    x64_mov_imm32(as, d, 0);
     x64_setcc(as, CC_B, d);
 }
 

@@ -26,7 +26,8 @@ enum {
      * instructions, and its stubs. */
     STEP_NATIVE_MAX = 64 * 256,
     /* Of a block whose accesses go by a register: that makes a load two cycles faster
-     * and costs an instruction.  Long blocks are limited by the latter. */
+     * and costs an instruction.  Long blocks are limited by the latter, and so are
+     * loops that wait for no load. */
     BASED_INSNS_MAX = 24,
     INSN_NATIVE_USUAL = 48,
     /* Pages that will be written come some at once, which takes a fraction of a fault's
@@ -397,7 +398,8 @@ static bool window_fill(struct native_compiler *c, struct window *w, uint32_t pc
 static void begin_block(struct native_compiler *c, const struct window *w,
                         const struct gas_meter *whole)
 {
-    c->based = c->unit->based && whole && w->end <= BASED_INSNS_MAX;
+    c->based = c->unit->based && whole && w->end <= BASED_INSNS_MAX &&
+               pvm_native_waits(w->insn, w->end);
     c->check_size = whole && pvm_gas_meter_need(whole) < INT8_MAX ? 1 : 4;
     c->visits = whole ? whole->visits : 0;
     if (c->joins || c->parts)

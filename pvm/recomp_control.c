@@ -5,6 +5,8 @@
  */
 #include "pvm/native.h"
 
+#include "base/os_code.h"
+
 #include <stddef.h>
 
 #define EMIT(name)                                                                     \
@@ -552,14 +554,24 @@ BRANCHES
 
 /* ---- table jumps ---- */
 
-/* In: edx is the address.  The index is ror32(address, 1) - 1, which is past any table
- * for 0 and odd addresses; entries that are no block start, and whatever else is wrong,
- * have been pointed at code that asks. */
+/* edx = ror32(base + x, 1). */
+static void turn_address(struct native_compiler *c, unsigned base, int32_t x)
+{
+    if (!x && (c->features & OS_CPU_BMI2)) {
+        x64_rorx(&c->as, W32, SCRATCH, base, MUTANT(native_jump_odd_x, 0, 1));
+        return;
+    }
+    x64_lea(&c->as, W32, SCRATCH, base, x);
+    x64_shift_imm(&c->as, W32, MUTANT(native_jump_odd, 5, 1), SCRATCH, 1);
+}
+
+/* In: edx is the address, turned.  The index is ror32(address, 1) - 1, which is past
+ * any table for 0 and odd addresses; entries that are no block start, and whatever else
+ * is wrong, have been pointed at code that asks. */
 static void jump_table(struct native_compiler *c, const struct native_insn *i,
                        bool loads)
 {
     struct x64 *as = &c->as;
-    x64_shift_imm(as, W32, MUTANT(native_jump_odd, 5, 1), SCRATCH, 1);
     x64_alu_imm(as, W32, ALU_SUB, SCRATCH, MUTANT(native_jump_index, 2, 1));
     x64_alu_imm(as, W32, ALU_CMP, SCRATCH, (int32_t)c->program->code->jump_count);
     pvm_native_ask_if(c, i, MUTANT(native_jump_bound, CC_A, CC_AE));
@@ -592,13 +604,13 @@ EMIT(jump_ind)
         x64_u8(&c->as, 0xc3); /* ret */
         return;
     }
-    x64_lea(&c->as, W32, SCRATCH, i->a, (int32_t)i->x);
+    turn_address(c, i->a, (int32_t)i->x);
     jump_table(c, i, false);
 }
 
 EMIT(load_imm_jump_ind)
 {
-    x64_lea(&c->as, W32, SCRATCH, MUTANT(native_jump_ind_a, i->a, i->b), (int32_t)i->y);
+    turn_address(c, MUTANT(native_jump_ind_a, i->a, i->b), (int32_t)i->y);
     jump_table(c, i, true);
 }
 

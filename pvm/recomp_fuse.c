@@ -201,6 +201,68 @@ static void emit_load_op(struct native_compiler *c, const struct native_insn *i)
     pvm_native_combine(c, i, memory_opcode(i[1].op), i[1].d);
 }
 
+/* ---- rotations of 32 bits that are xored ---- */
+
+static bool wrote(const struct native_insn *i, uint32_t count, unsigned r)
+{
+    for (uint32_t k = 0; k < count; k++) {
+        if (pvm_native_written(&i[k]) == r)
+            return true;
+    }
+    return false;
+}
+
+/* Rotations, and xors of their results with each other: all of these are sign-extended,
+ * and nothing of them looks at an upper half, so that it suffices to extend in the end.
+ * Answers how many; 1: not worth it. */
+static uint32_t turns(const struct native_insn *i, uint32_t count)
+{
+    uint32_t k = 1, xors = 0;
+    for (; k < count && k < NATIVE_FUSED_MAX; k++) {
+        bool inner = wrote(i, k, i[k].a) && wrote(i, k, i[k].b);
+        if (i[k].op == PVM_OP_xor && MUTANT(fuse_turns_any, true, inner))
+            xors++;
+        else if (i[k].op != PVM_OP_rot_r_32_imm)
+            break;
+    }
+    return xors ? k : 1;
+}
+
+static void emit_turns(struct native_compiler *c, const struct native_insn *i,
+                       uint32_t count)
+{
+    struct x64 *as = &c->as;
+    for (uint32_t k = 0; k < count; k++) {
+        if (i[k].op == PVM_OP_xor) {
+            unsigned other = i[k].d == i[k].b ? i[k].a : i[k].b;
+            if (i[k].d != i[k].a && i[k].d != i[k].b)
+                x64_mov(as, i[k].d, i[k].a);
+            x64_alu(as, W64, ALU_XOR, i[k].d, other);
+        } else {
+            x64_rotate_imm(as, c->features & OS_CPU_BMI2, W32, i[k].a, i[k].b,
+                           (unsigned)i[k].x & 31);
+        }
+    }
+    for (uint32_t k = 0; k < count; k++) {
+        unsigned r = pvm_native_written(&i[k]);
+        if (!wrote(i, k, r) && !(c->dead >> r & 1))
+            x64_movsxd(as, r, r);
+    }
+}
+
+/* Which of the results nobody sees. */
+static unsigned dead_of(const struct native_compiler *c, const struct native_insn *i,
+                        uint32_t fused, uint32_t count)
+{
+    unsigned dead = 0;
+    for (uint32_t k = 0; k < fused; k++) {
+        unsigned r = pvm_native_written(&i[k]);
+        if (MUTANT(fuse_turns_dead, true, pvm_native_is_dead(c, r, i, fused, count)))
+            dead |= 1u << r;
+    }
+    return dead;
+}
+
 /* ---- choosing ---- */
 
 /* How many neighbours a row matches whose first opcode is that of `i`; 1: none. */
@@ -225,6 +287,11 @@ static uint32_t matched(struct native_compiler *c, const struct native_insn *i,
     case PVM_OP_set_lt_u:
     case PVM_OP_set_lt_u_imm:
         return pvm_native_match_carry(c, i, count);
+    case PVM_OP_rot_r_32_imm: {
+        uint32_t fused = turns(i, count);
+        c->dead = fused > 1 ? dead_of(c, i, fused, count) : 0;
+        return fused;
+    }
     case PVM_OP_load_ind_u64:
         return is_load_op(c, i, count) ? 2 : 1;
     default:
@@ -235,7 +302,6 @@ static uint32_t matched(struct native_compiler *c, const struct native_insn *i,
 uint32_t pvm_native_fusable(struct native_compiler *c, const struct native_insn *i,
                             uint32_t count)
 {
-    pvm_native_begin_note(c);
     c->carry.count = 0;
     if (!c->index)
         c->flags_at = NULL;
@@ -253,6 +319,8 @@ void pvm_native_emit_fused(struct native_compiler *c, const struct native_insn *
 {
     if (c->carry.count)
         pvm_native_emit_carry(c, i);
+    else if (i->op == PVM_OP_rot_r_32_imm)
+        emit_turns(c, i, count);
     else if (count == 3 && i[2].op == PVM_OP_or)
         emit_double_shift(c, i);
     else if (count == 3)

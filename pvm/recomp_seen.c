@@ -81,12 +81,18 @@ static unsigned access_size(const struct native_insn *i)
     }
 }
 
-/* Is it an access by sp? */
-static bool is_by_sp(const struct native_insn *i)
+/* The register in the address of an access. */
+static unsigned address_of(const struct native_insn *i)
 {
     uint8_t format = pvm_op_info[i->op].format;
-    return is_access(i) && ((format == PVM_FORMAT_A_B_X && i->b == SP) ||
-                            (format == PVM_FORMAT_A_X_Y && i->a == SP));
+    return format == PVM_FORMAT_A_B_X   ? i->b
+           : format == PVM_FORMAT_A_X_Y ? i->a
+                                        : NATIVE_NO_REGISTER;
+}
+
+static bool is_by_sp(const struct native_insn *i)
+{
+    return is_access(i) && address_of(i) == SP;
 }
 
 static bool is_within(const struct native_reach *reach, const struct native_insn *i)
@@ -108,18 +114,14 @@ static void extend(struct native_reach *reach, const struct native_insn *i)
     *reach = (struct native_reach){low, end};
 }
 
-void pvm_native_begin_note(struct native_compiler *c)
-{
-    if (MUTANT(fuse_reach_kept, false, !c->index))
-        c->readable = c->writable = (struct native_reach){0, 0};
-}
-
 void pvm_native_note(struct native_compiler *c, const struct native_insn *i,
                      uint32_t count)
 {
+    const unsigned leaves = PVM_OP_T | PVM_OP_TJ | PVM_OP_CALL;
     for (uint32_t k = 0; k < count; k++) {
-        unsigned flags = pvm_op_info[i[k].op].flags;
-        bool stays = !(flags & (PVM_OP_T | PVM_OP_TJ | PVM_OP_CALL));
+        bool stays = !(pvm_op_info[i[k].op].flags & leaves);
+        if (stays && i[k].a != SP && i[k].b != SP && i[k].d != SP)
+            continue; /* most of them */
         if (is_by_sp(&i[k])) {
             extend(&c->readable, &i[k]);
             if (MUTANT(fuse_reach_reads, true, is_store(&i[k])))
@@ -137,10 +139,11 @@ static bool stays(const struct native_compiler *c, const struct native_insn *i,
 {
     unsigned flags = pvm_op_info[i->op].flags;
     unsigned leaves = PVM_OP_T | PVM_OP_TJ | PVM_OP_LOAD | PVM_OP_STORE | PVM_OP_CALL;
-    if (is_by_sp(i) && sp_stays && c->emitter[i->op] &&
-        is_within(is_store(i) ? &c->writable : &c->readable, i))
-        return true;
-    return !(flags & MUTANT(fuse_dead_leaves, PVM_OP_T, leaves)) && c->emitter[i->op];
+    if (!c->emitter[i->op])
+        return false;
+    return !(flags & MUTANT(fuse_dead_leaves, PVM_OP_T, leaves)) ||
+           (sp_stays && is_by_sp(i) &&
+            is_within(is_store(i) ? &c->writable : &c->readable, i));
 }
 
 bool pvm_native_is_dead(const struct native_compiler *c, unsigned r,
@@ -152,6 +155,8 @@ bool pvm_native_is_dead(const struct native_compiler *c, unsigned r,
     for (uint32_t k = 0; k < first; k++)
         sp_stays = sp_stays && pvm_native_written(&i[k]) != SP;
     for (uint32_t k = first; k < end && stays(c, &i[k], sp_stays); k++) {
+        if (i[k].a != r && i[k].b != r && i[k].d != r && i[k].a != SP && i[k].d != SP)
+            continue; /* most of them */
         if (pvm_native_reads(&i[k], r))
             return false;
         if (pvm_native_written(&i[k]) == r)
@@ -159,4 +164,30 @@ bool pvm_native_is_dead(const struct native_compiler *c, unsigned r,
         sp_stays = sp_stays && pvm_native_written(&i[k]) != SP;
     }
     return MUTANT(fuse_dead_at_end, true, false);
+}
+
+/* ---- what waits for a load ---- */
+
+bool pvm_native_waits(const struct native_insn *i, uint32_t count)
+{
+    const struct native_insn *last = &i[count - 1];
+    unsigned loaded = 0, stores = 0;
+    if (!(pvm_op_info[last->op].flags & PVM_OP_COND) || last->target != i->pc)
+        return true;
+    for (uint32_t k = 0; k + 1 < count; k++) {
+        if (pvm_op_info[i[k].op].flags & PVM_OP_LOAD)
+            loaded |= 1u << i[k].a;
+        stores += is_store(&i[k]);
+    }
+    for (uint32_t k = 0; k + 1 < count; k++) {
+        if (is_access(&i[k]) && (loaded >> address_of(&i[k]) & 1))
+            return true;
+        for (unsigned r = 0; r < NATIVE_NO_REGISTER && !is_access(&i[k]); r++) {
+            if ((loaded >> r & 1) && pvm_native_reads(&i[k], r))
+                loaded |= 1u << pvm_native_written(&i[k]);
+        }
+    }
+    return stores > 1 || (loaded >> last->a & 1) ||
+           (pvm_op_info[last->op].format == PVM_FORMAT_A_B_T &&
+            (loaded >> last->b & 1));
 }

@@ -205,6 +205,14 @@ static inline void x64_load_imm(struct x64 *as, unsigned d, uint64_t value)
     }
 }
 
+/* d = an immediate of 32 bits; changes no flags. */
+static inline void x64_mov_imm32(struct x64 *as, unsigned d, uint32_t value)
+{
+    x64_rex(as, W32, 0, 0, d);
+    x64_u8(as, 0xb8 | (d & 7));
+    x64_u32(as, value);
+}
+
 /* Shifts and rotates by an immediate: digit 0 rol, 1 ror, 4 shl, 5 shr, 7 sar. */
 static inline void x64_shift_imm(struct x64 *as, unsigned w, unsigned digit, unsigned d,
                                  unsigned amount)
@@ -306,6 +314,19 @@ static inline void x64_rorx(struct x64 *as, unsigned w, unsigned d, unsigned s,
 {
     x64_vex(as, w, 3, 3, 0xf0, d, 0, s);
     x64_u8(as, amount);
+}
+
+/* d = s rotated right, at once where the CPU can. */
+static inline void x64_rotate_imm(struct x64 *as, bool bmi2, unsigned w, unsigned d,
+                                  unsigned s, unsigned amount)
+{
+    if (d != s && bmi2) {
+        x64_rorx(as, w, d, s, amount);
+        return;
+    }
+    if (d != s)
+        x64_mov(as, d, s);
+    x64_shift_imm(as, w, 1, d, amount);
 }
 
 /* high:low = rdx * s; with high == low the high half stays. */
