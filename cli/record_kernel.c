@@ -23,7 +23,7 @@ struct ring {
 static enum err ring_checkpoint(void *self, trace_ring_put_fn *put, void *to)
 {
     struct ring *ring = self;
-    return replay_kernel_ring_checkpoint(ring->session, put, to);
+    return replay_kernel_checkpoint(ring->session, put, to);
 }
 
 struct recording {

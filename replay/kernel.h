@@ -146,10 +146,11 @@ struct replay_kernel_totals replay_kernel_totals(const struct replay_kernel *ses
 const struct trace_divergence *
 replay_kernel_divergence(const struct replay_kernel *session);
 
-/* Recording a ring: see struct trace_ring, checkpoint.  ERR_nomem, or what `put`
- * answers. */
-ERR_MUST_CHECK enum err replay_kernel_ring_checkpoint(struct replay_kernel *session,
-                                                      trace_ring_put_fn *put, void *to);
+/* Recording into a ring: give the state behind the event that is being written to
+ * `put`, or do nothing where a session cannot be taken up, or is too large to be
+ * (trace-replay.md 2.8).  NULL is fine. */
+ERR_MUST_CHECK enum err replay_kernel_checkpoint(struct replay_kernel *session,
+                                                 trace_ring_put_fn *put, void *to);
 
 /* The last place at or before a position where a session can be taken up: *ret_seq is
  * the event that comes next there.  `icount` and `seq_max` are where the position is.

@@ -50,22 +50,22 @@ void replay_kernel_passed(struct replay_kernel *s, const struct pvm_state *runni
     }
 }
 
-enum err replay_kernel_ring_checkpoint(struct replay_kernel *s, trace_ring_put_fn *put,
-                                       void *to)
+enum err replay_kernel_checkpoint(struct replay_kernel *s, trace_ring_put_fn *put,
+                                  void *to)
 {
     if (!s || (!s->safe && !s->idle))
         return ERR_ok;
-    struct checkpoint *c = malloc(sizeof *c);
+    struct checkpoint *c = calloc(1, sizeof *c);
     if (!c)
         return ERR_nomem;
     const struct kernel_stand stand = stand_of(s, s->safe);
     enum err err = replay_kernel_checkpoint_take(&stand, c);
-    if (!err) {
+    bool cannot = err == ERR_unsupported || err == ERR_limit;
+    if (!err)
         err = replay_checkpoint_give(c, put, to);
-        replay_checkpoint_fini(c);
-    }
+    replay_checkpoint_fini(c);
     free(c);
-    return err == ERR_unsupported ? ERR_ok : err;
+    return cannot ? ERR_ok : err;
 }
 
 /* ---- restore ---- */

@@ -441,24 +441,22 @@ static enum err drop_segment(void *self, uint32_t number)
     return ERR_ok;
 }
 
-static enum err count_checkpoint(void *to, const struct trace_base_part *part,
-                                 size_t part_count)
+static enum err note(void *self, const struct trace_base_part *part, size_t part_count)
 {
-    unsigned *count = to;
     (void)part;
-    *count += part_count != 0;
+    *(bool *)self = part_count > 0;
     return ERR_ok;
 }
 
 static enum err ring_checkpoint(void *self, trace_ring_put_fn *put, void *to)
 {
     struct ring *ring = self;
-    unsigned can = 0;
-    TRY(replay_kernel_ring_checkpoint(ring->session, count_checkpoint, &can));
+    bool can = false;
+    enum err err = replay_kernel_checkpoint(ring->session, note, &can);
     ring->asked += can;
-    if (!can || (ring->asked != 2 && ring->asked != ring->chosen))
-        return ERR_ok;
-    return replay_kernel_ring_checkpoint(ring->session, put, to);
+    if (err || !can || (ring->asked != 2 && ring->asked != ring->chosen))
+        return err;
+    return replay_kernel_checkpoint(ring->session, put, to);
 }
 
 /* What is left of it; false: there are not so many places. */
