@@ -9,6 +9,7 @@
 #include "bench/plugin.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { A0 = 7 };
 
@@ -164,9 +165,17 @@ static void bench_ecalli(struct bench *bench, struct arena *arena)
     bench_machine_close(&m);
 }
 
+/* A program to compile; with a cache, it is there. */
+struct compile {
+    struct bench_program row;
+    struct pvm_recomp_cache *cache;
+};
+
 static void run_compile(void *self, uint64_t *ret_ns)
 {
-    const struct bench_program *row = self;
+    const struct compile *compile = self;
+    const struct bench_program *row = &compile->row;
+    const struct pvm_recomp_options options = {.cache = compile->cache};
     struct pvm_config config = pvm_config_default(PVM_PROFILE_JAVM);
     uint64_t start = os_clock_cpu_ns();
     for (unsigned k = 0; k < COMPILE_REPEATS; k++) {
@@ -174,7 +183,7 @@ static void run_compile(void *self, uint64_t *ret_ns)
         struct arena arena;
         arena_init(&arena, (size_t)1 << 28);
         if (pvm_program_recompile(&arena, &row->container.code, &config,
-                                  PVM_GAS_LOG_NONE, NULL, &program))
+                                  PVM_GAS_LOG_NONE, &options, &program))
             bench_die("%s: cannot be compiled", row->name);
         pvm_program_close(program);
         arena_fini(&arena);
@@ -182,21 +191,67 @@ static void run_compile(void *self, uint64_t *ret_ns)
     *ret_ns = (os_clock_cpu_ns() - start) / COMPILE_REPEATS;
 }
 
-static void bench_compile(struct bench *bench, struct arena *arena, const char *name)
+static void measure_compile(struct bench *bench, struct compile *compile)
 {
-    struct bench_program row = bench_program_load(arena, name, 0);
-    struct bench_variant variant = {.run = run_compile, .self = &row};
+    struct bench_variant variant = {.run = run_compile, .self = compile};
     bench_turns(bench, &variant, 1);
     double us = (double)bench_median(&variant.series) / 1000.0;
-    double kib = (double)row.container.code.code.size / 1024.0;
+    double kib = (double)compile->row.container.code.code.size / 1024.0;
     bool small = kib < 1;
     bench_say(bench,
-              &(struct bench_figure){.workload = name,
+              &(struct bench_figure){.workload = compile->row.name,
                                      .what = small ? "compile" : "compile, per KiB",
                                      .value = small ? us : us / kib,
                                      .unit = "us",
                                      .goal = small ? GOAL_FIXED : GOAL_COMPILE,
                                      .at_most = true});
+}
+
+static void bench_compile(struct bench *bench, struct arena *arena, const char *name)
+{
+    struct compile compile = {.row = bench_program_load(arena, name, 0)};
+    measure_compile(bench, &compile);
+}
+
+/* Append a program's code to another; it is compiled, but not run. */
+static void append_code(const struct pvm_code *from, uint8_t *code, uint8_t *mask,
+                        size_t at)
+{
+    memcpy(code + at, from->code.data, from->code.size);
+    for (uint32_t k = 0; k < from->code.size; k++) {
+        if (pvm_code_marked(from, k))
+            mask[(at + k) / 8] |= (uint8_t)(1 << (at + k) % 8);
+    }
+}
+
+/* As large as the goal wants it: the programs of the corpus, one behind the other.  And
+ * once more, when a cache has it. */
+static void bench_compile_large(struct bench *bench, struct arena *arena)
+{
+    static const char *const name[] = {"ed25519", "secp256k1", "deflate", "mixed",
+                                       "lz",      "blake2b",   "sha256",  "keccak"};
+    enum { SIZE_MAX_CODE = 160 << 10 };
+    uint8_t *code = arena_new_array(arena, uint8_t, SIZE_MAX_CODE);
+    uint8_t *mask = arena_new_array(arena, uint8_t, SIZE_MAX_CODE / 8);
+    struct compile compile = {.row = {.name = "160 KiB"}};
+    size_t size = 0;
+    if (!code || !mask || pvm_recomp_cache_create(arena, 1 << 24, &compile.cache))
+        bench_die("out of memory");
+    for (unsigned k = 0;; k++) {
+        struct bench_program row =
+            bench_program_load(arena, name[k % countof(name)], 0);
+        if (size + row.container.code.code.size > SIZE_MAX_CODE)
+            break;
+        append_code(&row.container.code, code, mask, size);
+        size += row.container.code.code.size;
+    }
+    compile.row.container.code =
+        (struct pvm_code){.code = bytes_of(code, size), .bitmask = mask};
+    struct compile plain = {.row = compile.row};
+    measure_compile(bench, &plain);
+    compile.row.name = "the same, cached";
+    measure_compile(bench, &compile);
+    pvm_recomp_cache_close(compile.cache);
 }
 
 /* A new address space, mapped, run and given back. */
@@ -268,6 +323,7 @@ void bench_costs(struct bench *bench)
     bench_compile(bench, &arena, "empty");
     bench_compile(bench, &arena, "secp256k1");
     bench_compile(bench, &arena, "ed25519");
+    bench_compile_large(bench, &arena);
     bench_instance(bench, &arena, "empty");
     bench_instance(bench, &arena, "sieve");
     arena_fini(&arena);

@@ -5,6 +5,7 @@
 #include "cli/engine.h"
 #include "cli/guest.h"
 #include "cli/pc_guest.h"
+#include "cli/record_kernel.h"
 
 #include "base/os.h"
 #include "replay/branch.h"
@@ -16,7 +17,8 @@ struct options {
     struct cli_guest_options guest;
     struct cli_engine_options engine;
     struct cli_pc_options pc;
-    struct cli_list fs;
+    struct cli_list fs, invoke;
+    const char *manifest;
     const char *output, *at;
     uint64_t zstd_level;
     bool raw;
@@ -43,6 +45,10 @@ static const struct cli_option option[] = {
                             "instead of real ones"),
     CLI_ENGINE_OPTIONS(struct options),
     CLI_PC_WORLD_OPTIONS(struct options),
+    CLI_LIST(struct options, invoke, "invoke", 0, "NAME[:N[:ARG,...]]",
+             "kernel: then invoke endpoint N of an instance, by name or 64 digits"),
+    CLI_STRING(struct options, manifest, "manifest", 0, "FILE",
+               "kernel: publish these caps there, and do the manifest's run"),
     CLI_LIST(struct options, fs, "fs", 0, "[NAME=]SPEC",
              "pc: a tree that was outside of the trace; see lockstep mount --help"),
     CLI_END,
@@ -64,12 +70,15 @@ const struct cli_spec cli_spec_branch = {
         "numbers and clocks.  A PVM program finds the files closed that it had open.  "
         "A "
         "pc goes on with trees that were in memory as they were; those that were "
-        "outside are given again with --fs, and what is in them is looked up anew.\n\n"
+        "outside are given again with --fs, and what is in them is looked up anew.  "
+        "A kernel ends the invocation that is under way, and serves new requests: "
+        "those of --invoke and --manifest, whose config is not looked at.\n\n"
         "To replay a child that is not standalone the parent has to be at hand, in the "
         "folder of the child or as --parent.\n\n"
         "A POSITION is N (instructions), N+S (of a pc: S iterations or nanoseconds of "
         "sleep later), e:N (event), g:N (gas), N%, start or end.",
     .exit_yes = "the child was recorded, whatever the guest did",
+    .exit_no = "kernel: an answer is not what the manifest expects",
     .exit_other = "with --exit-status: the guest's, as for run",
     .prints_json = true,
 };
@@ -124,6 +133,26 @@ static int branch_pvm(struct cli *cli, const struct options *options,
     return status;
 }
 
+static int branch_kernel(struct cli *cli, const struct options *options,
+                         const struct trace_source *source,
+                         const struct trace_sink *sink,
+                         struct replay_branch_options *how)
+{
+    const struct cli_branch_kernel kernel = {.manifest = options->manifest,
+                                             .invoke = &options->invoke,
+                                             .gas = options->guest.gas};
+    struct replay_branch_report report = {.err = ERR_usage};
+    int status = cli_branch_kernel(cli, &kernel, source, sink, how, &report);
+    if (status && status != CLI_NO)
+        return status;
+    if (report.err) {
+        ui_error(cli, "%s: %s", options->output, report.detail);
+        return CLI_UNKNOWN;
+    }
+    print(cli, options->output, "the host's requests are served", &report);
+    return status;
+}
+
 static int branch(struct cli *cli, const struct options *options, const char *from,
                   struct replay_branch_options *how)
 {
@@ -140,10 +169,14 @@ static int branch(struct cli *cli, const struct options *options, const char *fr
     struct trace_source source = replay_source_file(&in);
     struct trace_sink sink = replay_sink_file(&out);
     bool pc = replay_pc_is_session(&source);
-    int status =
-        pc ? cli_pc_branch(cli, &options->pc, &options->fs, options->exit_status,
-                           options->output, &source, &sink, how)
-           : branch_pvm(cli, options, &source, &sink, how);
+    int status;
+    if (pc)
+        status = cli_pc_branch(cli, &options->pc, &options->fs, options->exit_status,
+                               options->output, &source, &sink, how);
+    else if (replay_kernel_is(&source))
+        status = branch_kernel(cli, options, &source, &sink, how);
+    else
+        status = branch_pvm(cli, options, &source, &sink, how);
     uint64_t size = 0;
     (void)!os_size(out.fd, &size);
     replay_sink_file_close(&out);

@@ -6,7 +6,22 @@
 
 #include "base/os.h"
 
+struct options {
+    const char *parent;
+};
+
+static const struct options defaults;
+
+static const struct cli_option option[] = {
+    CLI_STRING(struct options, parent, "parent", 'p', "FILE",
+               "the trace that a child branches from (default: in its folder)"),
+    CLI_END,
+};
+
 const struct cli_spec cli_spec_dap = {
+    .option = option,
+    .options_size = sizeof(struct options),
+    .defaults = &defaults,
     .positional = {{"TRACE", 0, 1, "trace to debug (default: the client says which)"}},
     .example = {{"lockstep dap", "as an editor starts it"},
                 {"lockstep dap run.lks", "where the editor cannot name the trace"}},
@@ -15,7 +30,8 @@ const struct cli_spec cli_spec_dap = {
         "back, continue in both directions, breakpoints on lines, instructions and "
         "data, registers, memory, disassembly.  The client's launch request names the "
         "trace with \"trace\": FILE, unless the command line does, and with "
-        "\"symbols\": OUT.dbg of lockstep link -g the lines of the source.\n\n"
+        "\"symbols\": OUT.dbg of lockstep link -g the lines of the source.  "
+        "\"parent\": FILE is --parent.\n\n"
         "In the debug console: a register ($a0), *ADDRESS for eight bytes, and seek "
         "POSITION (N, g:N, N%, start, end, +N, -N).",
     .exit_yes = "the client has left",
@@ -24,5 +40,6 @@ const struct cli_spec cli_spec_dap = {
 int cmd_dap(struct cli *cli, int argc, char **argv)
 {
     os_catch_interrupts(); /* and a client that is gone is an error, no signal */
-    return dap_run(cli, argc > 0 ? argv[0] : NULL, 0, 1);
+    const struct options *options = cli->options;
+    return dap_run(cli, argc > 0 ? argv[0] : NULL, options->parent, 0, 1);
 }

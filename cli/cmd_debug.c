@@ -27,6 +27,7 @@ enum {
 
 struct options {
     const char *at;
+    const char *parent;
     const char *server;
     const char *batch;
     struct cli_list symbols;
@@ -41,6 +42,8 @@ static const struct options defaults = {.memory = (uint64_t)512 << 20,
 
 static const struct cli_option option[] = {
     CLI_STRING(struct options, at, "at", 't', "POSITION", "begin there"),
+    CLI_STRING(struct options, parent, "parent", 'p', "FILE",
+               "the trace that a child branches from (default: in its folder)"),
     CLI_STRING(struct options, server, "server", 0, "PORT|PATH",
                "start no gdb: wait for clients at 127.0.0.1:PORT, or a socket file"),
     CLI_STRING(struct options, batch, "batch", 0, "SCRIPT",
@@ -564,7 +567,7 @@ int cmd_debug(struct cli *cli, int argc, char **argv)
     int status = check_options(cli, s.options, argc);
     if (status)
         return status;
-    status = cli_debug_open(cli, &s.debug, argv[0], &how);
+    status = cli_debug_open(cli, &s.debug, argv[0], s.options->parent, &how);
     if (!status)
         status = check_symbols(&s);
     if (!status)

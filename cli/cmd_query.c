@@ -12,6 +12,7 @@
 
 struct options {
     const char *at;
+    const char *parent;
     const char *in;
     uint64_t count;
 };
@@ -21,6 +22,8 @@ static const struct options defaults = {.count = 20};
 static const struct cli_option option[] = {
     CLI_STRING(struct options, at, "at", 't', "POSITION",
                "ask there (default: end for last-write and who, else start)"),
+    CLI_STRING(struct options, parent, "parent", 'p', "FILE",
+               "the trace that a child branches from (default: in its folder)"),
     CLI_STRING(struct options, in, "in", 0, "INSTANCE",
                "of a capability kernel: program:N, depth:N, or digits of a hash"),
     CLI_U64(struct options, count, "count", 'n', "N", 1, UINT64_MAX,
@@ -327,7 +330,7 @@ int cmd_query(struct cli *cli, int argc, char **argv)
     if (!chosen)
         return ui_usage(cli, "'%s' is no question; see lockstep query --help", argv[1]);
     os_catch_interrupts();
-    int status = cli_debug_open(cli, &a.debug, argv[0], &how);
+    int status = cli_debug_open(cli, &a.debug, argv[0], options->parent, &how);
     if (!status)
         status = cli_debug_go(&a.debug, options->at ? options->at : chosen->at);
     if (!status && options->in)

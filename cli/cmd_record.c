@@ -360,8 +360,8 @@ static int record_kernel(struct cli *cli, const struct options *options, int arg
 {
     static const enum pvm_gas_log gas_log[] = {PVM_GAS_LOG_LEDGER, PVM_GAS_LOG_EACH,
                                                PVM_GAS_LOG_SUMMARY};
-    if (options->ring_size || argc > 2)
-        return ui_usage(cli, "a kernel takes a manifest, no ring and no arguments");
+    if (argc > 2)
+        return ui_usage(cli, "a kernel takes a manifest and no arguments");
     return cli_record_kernel(
         cli,
         &(struct cli_record_kernel){
@@ -377,6 +377,7 @@ static int record_kernel(struct cli *cli, const struct options *options, int arg
                        .zstd_level = options->raw ? 0 : (unsigned)options->zstd_level,
                        .sync = options->sync},
             .require = options->require,
+            .ring_size = options->ring_size,
             .checkpoint = options->checkpoint,
             .engine = *engine});
 }

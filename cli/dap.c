@@ -93,7 +93,13 @@ static bool interrupted(void *self)
     return dap_interrupted(self);
 }
 
-static const char *open_trace(struct dap *dap, const char *path)
+static void close_source(struct dap *dap)
+{
+    cli_family_close(&dap->family);
+    replay_source_file_close(&dap->file);
+}
+
+static const char *open_trace(struct dap *dap, const char *path, const char *parent)
 {
     static char message[REPLAY_DEBUG_MESSAGE_SIZE];
     struct replay_timeline_options options = {.interrupted = interrupted,
@@ -102,8 +108,9 @@ static const char *open_trace(struct dap *dap, const char *path)
     if (err)
         return err_text(err);
     dap->source = replay_source_file(&dap->file);
-    if (replay_debug_open(&dap->source, &dap->debug, message)) {
-        replay_source_file_close(&dap->file);
+    if (cli_family_open(path, parent, &dap->source, &dap->family, message) ||
+        replay_debug_open(&dap->source, &dap->debug, message)) {
+        close_source(dap);
         return message;
     }
     err = replay_timeline_create(&dap->debug.guest, &options, &dap->timeline);
@@ -119,7 +126,7 @@ static const char *open_trace(struct dap *dap, const char *path)
         replay_timeline_close(dap->timeline);
     dap->timeline = NULL;
     replay_debug_close(&dap->debug);
-    replay_source_file_close(&dap->file);
+    close_source(dap);
     return err_text(err);
 }
 
@@ -130,7 +137,7 @@ static void close_trace(struct dap *dap)
     replay_query_fini(&dap->query);
     replay_timeline_close(dap->timeline);
     replay_debug_close(&dap->debug);
-    replay_source_file_close(&dap->file);
+    close_source(dap);
     dap_listing_free(&dap->listing);
     dap->timeline = NULL;
 }
@@ -224,6 +231,7 @@ static void launch(struct dap_request *request)
     struct dap *dap = request->dap;
     struct json_object *entry = NULL;
     const char *path = dap_text(request->arguments, "trace");
+    const char *parent = dap_text(request->arguments, "parent");
     if (json_object_object_get_ex(request->arguments, "stopOnEntry", &entry))
         dap->stop_on_entry = json_object_get_boolean(entry);
     if (dap->timeline && path)
@@ -233,7 +241,7 @@ static void launch(struct dap_request *request)
     else
         request->error = open_symbols(dap, request->arguments);
     if (!request->error && path)
-        request->error = open_trace(dap, path);
+        request->error = open_trace(dap, path, parent ? parent : dap->parent);
     if (!request->error)
         request->then = send_initialized;
 }
@@ -378,15 +386,15 @@ static int report(struct cli *cli, const struct dap *dap)
     return CLI_UNKNOWN;
 }
 
-int dap_run(struct cli *cli, const char *path, int in, int out)
+int dap_run(struct cli *cli, const char *path, const char *parent, int in, int out)
 {
-    struct dap dap = {.cli = cli, .stop_on_entry = true};
+    struct dap dap = {.cli = cli, .parent = parent, .stop_on_entry = true};
     const char *problem = NULL;
     dap_wire_init(&dap.wire, in, out);
     dap_lines_init(&dap.lines);
     dap.waiting = json_object_new_array();
     if (path)
-        problem = open_trace(&dap, path);
+        problem = open_trace(&dap, path, parent);
     if (problem) {
         ui_error(cli, "%s: %s", path, problem);
         dap.ended = true;

@@ -20,6 +20,7 @@
 
 #include "cli/cli.h"
 #include "cli/dap_lines.h"
+#include "cli/family.h"
 #include "replay/sink_file.h"
 #include "replay/query.h"
 #include "replay/timeline.h"
@@ -138,8 +139,10 @@ struct dap {
     struct dap_wire wire;
     struct json_object *waiting; /* requests that came while the guest ran */
     struct arena arena;
+    const char *parent; /* that the user has named; NULL: none */
     struct replay_source_file file;
     struct trace_source source;
+    struct cli_family family; /* of a child that needs its parent */
     struct replay_debug debug;
     struct replay_timeline *timeline; /* NULL: no trace is open */
     struct replay_query query;
@@ -162,8 +165,8 @@ struct dap_request {
 };
 
 /* Run a session until the client leaves.  `path` NULL: the client says which trace.
- * CLI_YES, or CLI_UNKNOWN after a message. */
-int dap_run(struct cli *cli, const char *path, int in, int out);
+ * `parent` as for cli_family_open().  CLI_YES, or CLI_UNKNOWN after a message. */
+int dap_run(struct cli *cli, const char *path, const char *parent, int in, int out);
 
 /* Has the client something to say that ends a run?  Its requests wait. */
 bool dap_interrupted(struct dap *dap);

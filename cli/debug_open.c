@@ -4,7 +4,7 @@
 #include <inttypes.h>
 
 int cli_debug_open(struct cli *cli, struct cli_debug *d, const char *path,
-                   const struct replay_timeline_options *options)
+                   const char *parent, const struct replay_timeline_options *options)
 {
     char message[REPLAY_DEBUG_MESSAGE_SIZE];
     *d = (struct cli_debug){.cli = cli, .path = path, .file = {.fd = -1}};
@@ -12,7 +12,7 @@ int cli_debug_open(struct cli *cli, struct cli_debug *d, const char *path,
     if (err)
         return ui_fail(cli, err, path);
     d->source = replay_source_file(&d->file);
-    if (cli_family_open(path, NULL, &d->source, &d->family, message)) {
+    if (cli_family_open(path, parent, &d->source, &d->family, message)) {
         ui_error(cli, "%s: %s", path, message);
         return CLI_UNKNOWN;
     }

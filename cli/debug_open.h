@@ -21,10 +21,10 @@ struct cli_debug {
     struct replay_query query;
 };
 
-/* Open all of it; answers CLI_YES, or a status after the error was printed.  Close it
- * in any case.  `d` is where it stays. */
+/* Open all of it, a child with its parent (cli/family.h); answers CLI_YES, or a status
+ * after the error was printed.  Close it in any case.  `d` is where it stays. */
 int cli_debug_open(struct cli *cli, struct cli_debug *d, const char *path,
-                   const struct replay_timeline_options *options);
+                   const char *parent, const struct replay_timeline_options *options);
 void cli_debug_close(struct cli_debug *d);
 
 /* Go to a position, or say why not; CLI_YES, CLI_USAGE or CLI_UNKNOWN. */

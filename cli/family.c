@@ -92,7 +92,7 @@ enum err cli_family_open(const char *path, const char *parent_path,
     else
         (void)snprintf(ret_detail, CLI_FAMILY_DETAIL_SIZE,
                        "it needs its parent, the trace %02x%02x%02x%02x…, in its "
-                       "folder or, to replay it, as --parent",
+                       "folder or as --parent",
                        parent.byte[0], parent.byte[1], parent.byte[2], parent.byte[3]);
     buf_fini(&found);
     if (err)

@@ -10,8 +10,21 @@
 #include "trace/checkpoint.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #define ARENA_MAX ((size_t)4 << 30)
+
+/* The files of a ring; `files` is first, so that its functions take this too. */
+struct ring {
+    struct replay_ring_files files;
+    struct replay_kernel *session;
+};
+
+static enum err ring_checkpoint(void *self, trace_ring_put_fn *put, void *to)
+{
+    struct ring *ring = self;
+    return replay_kernel_checkpoint(ring->session, put, to);
+}
 
 struct recording {
     struct cli *cli;
@@ -20,6 +33,7 @@ struct recording {
     struct cli_manifest manifest;
     struct replay_kernel_setup setup;
     struct replay_sink_file file;
+    struct ring ring;
     struct trace_writer *writer;
     struct trace *trace;
     struct replay_kernel *session;
@@ -66,18 +80,53 @@ static enum err put_checkpoint(void *self, uint64_t seq,
     return r->how->require ? trace_writer_error(r->writer) : ERR_ok;
 }
 
+/* The file, or the first segment of a ring. */
+static enum err open_sink(struct recording *r, struct trace_sink *ret_sink)
+{
+    if (!r->how->ring_size) {
+        TRY(replay_sink_file_open(&r->file, r->how->output, false));
+        *ret_sink = replay_sink_file(&r->file);
+        return ERR_ok;
+    }
+    TRY(replay_ring_files_open(&r->ring.files, r->how->output));
+    *ret_sink = replay_sink_file(&r->ring.files.file);
+    return ERR_ok;
+}
+
 static enum err open_trace(struct recording *r)
 {
-    TRY(replay_sink_file_open(&r->file, r->how->output, false));
-    struct trace_sink sink = replay_sink_file(&r->file);
-    TRY(trace_writer_create(&r->arena, &sink, &r->how->writer, &r->writer));
+    const struct trace_ring ring = {
+        .self = &r->ring,
+        .size_max = r->how->ring_size,
+        .open_segment = replay_ring_open_segment,
+        .drop_segment = replay_ring_drop_segment,
+        .checkpoint = ring_checkpoint,
+    };
+    struct trace_writer_options writer = r->how->writer;
+    struct trace_sink sink;
+    writer.ring = r->how->ring_size ? &ring : NULL;
+    TRY(open_sink(r, &sink));
+    TRY(trace_writer_create(&r->arena, &sink, &writer, &r->writer));
     TRY(trace_record_create(&r->arena, r->writer, r->how->require, &r->trace));
     const struct replay_kernel_options options = {
         .trace = r->trace,
         .checkpoints = {r->how->checkpoint, put_checkpoint, r},
         .engine = r->how->engine,
         .interrupted = os_interrupted};
-    return replay_kernel_create(&r->arena, &r->setup, &options, &r->session);
+    TRY(replay_kernel_create(&r->arena, &r->setup, &options, &r->session));
+    r->ring.session = r->session;
+    return ERR_ok;
+}
+
+/* What is left of a ring becomes one file; after an error the segments stay, for
+ * `recover`. */
+static int join_ring(struct recording *r)
+{
+    replay_ring_files_close(&r->ring.files);
+    enum err err = replay_ring_join(&r->arena, r->how->output, &r->identity);
+    if (!err)
+        err = replay_sink_file_open(&r->file, r->how->output, true);
+    return err ? ui_fail(r->cli, err, r->how->output) : CLI_YES;
 }
 
 /* The trace is closed whatever has happened: what is in it happened too. */
@@ -95,7 +144,7 @@ static int close_trace(struct recording *r, int status)
         if (err && !status)
             status = ui_fail(r->cli, err, r->how->output);
     }
-    return status;
+    return !status && r->how->ring_size ? join_ring(r) : status;
 }
 
 static int print(struct recording *r)
@@ -167,12 +216,59 @@ int cli_record_kernel(struct cli *cli, const struct cli_record_kernel *how)
     struct recording r = {.cli = cli,
                           .how = how,
                           .file = {.fd = -1},
+                          .ring.files.file = {.fd = -1},
                           .setup = replay_kernel_setup_default()};
     arena_init(&r.arena, ARENA_MAX);
     int status = record(&r);
     replay_kernel_close(r.session);
     replay_sink_file_close(&r.file);
+    replay_ring_files_close(&r.ring.files);
     cli_manifest_close(&r.manifest);
     arena_fini(&r.arena);
+    return status;
+}
+
+/* ---- branches ---- */
+
+struct branching {
+    struct recording r; /* for on_step() */
+    const struct cli_branch_kernel *how;
+    int status;
+};
+
+static enum err run_branch(void *self, struct replay_kernel *session)
+{
+    struct branching *b = self;
+    struct cli_manifest *m = &b->r.manifest;
+    m->session = session;
+    b->status = b->how->manifest ? cli_manifest_publish(m) : CLI_YES;
+    if (!b->status)
+        b->status = cli_manifest_run(m, b->how->invoke);
+    return b->status ? ERR_usage : ERR_ok;
+}
+
+int cli_branch_kernel(struct cli *cli, const struct cli_branch_kernel *how,
+                      const struct trace_source *source, const struct trace_sink *sink,
+                      struct replay_branch_options *branch,
+                      struct replay_branch_report *ret_report)
+{
+    static const char nothing[] = "{}";
+    struct branching b = {.r = {.cli = cli}, .how = how};
+    struct cli_manifest *m = &b.r.manifest;
+    struct bytes json = bytes_of((const uint8_t *)nothing, strlen(nothing));
+    int status = how->manifest ? cli_manifest_open(cli, how->manifest, m)
+                               : cli_manifest_parse(cli, "--invoke", json, m);
+    if (!status) {
+        m->on_step = on_step;
+        m->self = &b.r;
+        m->gas = how->gas;
+        branch->kernel = (struct replay_branch_kernel){.self = &b, .run = run_branch};
+        os_catch_interrupts();
+        replay_branch(source, sink, branch, ret_report);
+        status = b.status;
+        if (!status && !ret_report->err && m->difference_count)
+            status = CLI_NO;
+    }
+    cli_manifest_close(m);
     return status;
 }

@@ -33,9 +33,10 @@ void ui_init(struct cli *cli)
 /* ---- stdout ------------------------------------------------------------------------
  */
 
+/* A reader that has gone, such as `head`, knows that it does: no words about that. */
 static void out_lost(struct cli *cli)
 {
-    if (!cli->out_failed)
+    if (!cli->out_failed && errno != EPIPE)
         (void)snprintf(cli->out_error, sizeof cli->out_error, "%s", strerror(errno));
     cli->out_failed = true;
 }
@@ -107,7 +108,8 @@ int ui_fini(struct cli *cli, int status)
         out_lost(cli);
     if (!cli->out_failed)
         return status;
-    ui_error(cli, "standard output: %s", cli->out_error);
+    if (cli->out_error[0])
+        ui_error(cli, "standard output: %s", cli->out_error);
     return status == CLI_USAGE ? status : CLI_UNKNOWN;
 }
 

@@ -14,6 +14,7 @@
 
 enum { JSON_DEPTH_MAX = 32 };
 #define ARENA_SIZE_MAX ((size_t)1 << 28)
+#define CODE_CACHE_SIZE_MAX ((size_t)1 << 24)
 
 enum err cli_vectors_init(struct cli_vectors *v)
 {
@@ -22,6 +23,7 @@ enum err cli_vectors_init(struct cli_vectors *v)
     arena_init(&v->engine_arena, ARENA_SIZE_MAX);
     arena_init(&v->arena, ARENA_SIZE_MAX);
     TRY(pvm_engine_create(&v->engine_arena, &v->engine));
+    TRY(pvm_recomp_cache_create(&v->engine_arena, CODE_CACHE_SIZE_MAX, &v->cache));
     return os_reserve(PVM_MEM_RESERVE_SIZE, &v->reservation);
 }
 
@@ -30,6 +32,8 @@ void cli_vectors_fini(struct cli_vectors *v)
     if (v->reservation)
         os_release(v->reservation, PVM_MEM_RESERVE_SIZE);
     v->reservation = NULL;
+    pvm_recomp_cache_close(v->cache);
+    v->cache = NULL;
     arena_fini(&v->arena);
     arena_fini(&v->engine_arena);
 }

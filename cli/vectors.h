@@ -55,6 +55,7 @@ struct cli_vectors {
     struct arena engine_arena;
     struct arena arena; /* of the case */
     struct pvm_engine *engine;
+    struct pvm_recomp_cache *cache;
     void *reservation;
     const char *file;
     const char *name;

@@ -341,6 +341,7 @@ static bool make_program(struct cli_vectors *v, const struct vectors_case *c,
 {
     struct replay_engine engine = v->tested;
     engine.kind = mode->native ? REPLAY_ENGINE_RECOMP : REPLAY_ENGINE_INTERP;
+    engine.recomp.cache = v->cache;
     if (*program && pvm_program_native(*program) == mode->native &&
         pvm_program_gas_log(*program) == mode->log)
         return true;

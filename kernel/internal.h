@@ -133,6 +133,8 @@ ERR_MUST_CHECK enum err kernel_program_take(struct kernel *kernel,
                                             const struct kernel_image *image,
                                             struct program **ret_program);
 void kernel_program_give(struct program *program);
+ERR_MUST_CHECK enum err kernel_programs_begin(struct kernel *kernel,
+                                              struct arena *arena);
 void kernel_programs_close(struct kernel *kernel);
 
 /* ---- trace records [9.8] ---- */
@@ -230,6 +232,7 @@ struct kernel {
     struct hash256 oog_marker;
     struct program *program;
     uint32_t program_count;
+    struct pvm_recomp_cache *code_cache; /* images with the same code share it */
     uint64_t program_stamp;
     struct pvm_engine *engine;
     struct frame *stack; /* max_depth */

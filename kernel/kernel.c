@@ -144,6 +144,7 @@ enum err kernel_create(struct arena *arena, const struct kernel_config *config,
     if (!k->stack || !k->program || !k->journal.assist)
         return ERR_nomem;
     TRY(pvm_engine_create(arena, &k->engine));
+    TRY(kernel_programs_begin(k, arena));
     (void)lay_out(&k->directory, &k->assist, &k->trace, memory, config);
     k->trace.count_max = config->max_trace_records;
     k->directory.index_mask = index_size(config->max_dir_caps) - 1;

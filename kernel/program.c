@@ -8,6 +8,14 @@
 #include "kernel/internal.h"
 
 #define PROGRAM_BYTES_MAX ((size_t)2 << 30)
+#define CODE_CACHE_BYTES_MAX ((size_t)64 << 20)
+
+enum err kernel_programs_begin(struct kernel *kernel, struct arena *arena)
+{
+    if (kernel->host.recomp.cache)
+        return ERR_ok;
+    return pvm_recomp_cache_create(arena, CODE_CACHE_BYTES_MAX, &kernel->code_cache);
+}
 
 static enum err program_create(struct program *p, const struct kernel *kernel)
 {
@@ -15,9 +23,12 @@ static enum err program_create(struct program *p, const struct kernel *kernel)
         kernel->config.engine == KERNEL_ENGINE_RECOMP && pvm_recomp_available();
     const struct kernel_observer *observer = kernel->host.observer;
     enum pvm_gas_log log = observer ? observer->gas_log : PVM_GAS_LOG_NONE;
+    struct pvm_recomp_options options = kernel->host.recomp;
+    if (kernel->code_cache)
+        options.cache = kernel->code_cache;
     if (recompile)
         return pvm_program_recompile(&p->arena, &p->code, &kernel->pvm_config, log,
-                                     &kernel->host.recomp, &p->program);
+                                     &options, &p->program);
     return pvm_program_create(&p->arena, &p->code, &kernel->pvm_config, log,
                               &p->program);
 }
@@ -110,4 +121,5 @@ void kernel_programs_close(struct kernel *kernel)
 {
     for (uint32_t i = 0; i < kernel->program_count; i++)
         program_close(&kernel->program[i]);
+    pvm_recomp_cache_close(kernel->code_cache);
 }

@@ -65,8 +65,10 @@ struct pvm_program {
     const struct pvm_code *code;
     struct pvm_config config;
     enum pvm_gas_log log;
-    struct native_unit *unit; /* native code: then there are no records */
-    struct record *record;    /* record[0] is a header */
+    struct native_unit *unit;    /* native code: then there are no records */
+    struct pvm_sandbox *sandbox; /* where that runs; NULL: in this process */
+    struct recomp_entry *shared; /* whose unit and `start` it is; NULL: our own */
+    struct record *record;       /* record[0] is a header */
     uint32_t record_count;
     uint32_t *header; /* indices of the header records, ascending */
     uint32_t header_count;

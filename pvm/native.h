@@ -36,13 +36,19 @@
  *
  * The meter is one word of three counts that a block entry lowers in one subtraction:
  *
- *   63..44 shown gas    43..24 blocks that may still be entered    23..0 instructions
+ *   56..39 shown gas    38..21 blocks that may still be entered    20..0 instructions
  *
  * The two lower fields begin full and cannot run out before the gas does: a block costs
  * at least 1 and at least (visits - 4) / 4.  So the subtraction borrows exactly when
  * the shown gas is less than the block's cost.  Without a log the meter is in r15 and
- * the test is `sub r15, [cost]; jb`.  With one, r15 is the accumulator (path bits or
- * rolling hash), and the meter is in xmm0, whose sign tells the same.
+ * the test is `sub r15, [cost]; jb`.  With a rolling hash, that is in r15, and the
+ * meter is in xmm0, whose sign tells the same.
+ *
+ * With a path, the outcomes of branches are shifted into xmm0 below a sentinel, and the
+ * meter in r15 has a fourth field, 63..57: blocks until they are put away, which each
+ * entry lowers, too, so that the same borrow tells when it is time (a block has one
+ * outcome at most).  Gas cannot run out before as long as there is enough of it for the
+ * dearest block so many times; when there is not, each entry looks (emit_flush()).
  *
  * Under gas model 0 a block costs what it counts.  Without a log the meter is then the
  * shown gas alone and the cost an immediate, which is faster (the CPU fuses `sub r15,
@@ -58,12 +64,16 @@
 struct os_code;
 
 enum {
-    METER_GAS_SHIFT = 44,
-    METER_BLOCK_SHIFT = 24,
-    METER_GAS_MAX = (1 << 19) - 1,
-    METER_BLOCK_MASK = (1 << 20) - 1,
-    METER_INSN_MASK = (1 << 24) - 1,
+    METER_PATH_SHIFT = 57,
+    METER_GAS_SHIFT = 39,
+    METER_BLOCK_SHIFT = 21,
+    METER_GAS_MAX = (1 << 18) - 1,
+    METER_BLOCK_MASK = (1 << 18) - 1,
+    METER_INSN_MASK = (1 << 21) - 1,
+    /* Blocks between two words of outcomes: a word holds one more than that. */
+    PATH_BLOCKS_MAX = 62,
 };
+#define METER_PATH_ONE ((uint64_t)1 << METER_PATH_SHIFT)
 
 /* The lower fields when nothing has been counted yet. */
 #define METER_FULL (((uint64_t)1 << METER_GAS_SHIFT) - 1)
@@ -97,10 +107,13 @@ struct native_context {
     uint64_t log_rsp;  /* top of the list of table jumps, which grows downwards */
     uint64_t log_end;  /* where it is full */
     uint64_t log_start;
-    uint64_t path;      /* where the next full accumulator goes */
-    uint64_t path_end;  /* and where the segment is full */
-    uint64_t path_skip; /* the first one begins with the sentinel at this bit */
-    uint64_t base;      /* of guest memory */
+    uint64_t path;       /* where the next word of outcomes goes */
+    uint64_t path_end;   /* and where the list is full */
+    uint64_t path_room;  /* outcomes that the segment still takes */
+    uint64_t path_slice; /* blocks between two words */
+    uint64_t path_low;   /* gas that is enough for so many */
+    uint64_t path_more;  /* more gas can be shown: ask when it is less */
+    uint64_t base;       /* of guest memory */
 };
 
 enum {
@@ -152,14 +165,17 @@ struct native_unit {
     uint32_t enter, leave, flush; /* offsets */
     uint32_t underflow, strayed;  /* of returns; native_unit.pairs */
     uint32_t cost_stride; /* bytes between the costs of blocks, at the code's start */
-    struct pvm_recomp_options options;
-    bool keeps_path, keeps_hash; /* by the gas log */
-    bool pages_cost;             /* entries test the reserve first */
-    bool plain_meter;            /* of gas alone */
-    bool pairs;                  /* calls and returns are the host's */
-    bool based;                  /* BASE is the base of guest memory */
-    bool table_has_holes;        /* a table jump may lead nowhere */
-    const uint64_t *hash_factor; /* in the code memory */
+    uint32_t cost_max;    /* the most that an entry asks for, METER_ASK apart */
+    uint32_t path_slice;  /* of the context */
+    struct pvm_recomp_options options; /* but for what the program alone knows */
+    bool sandboxed;                    /* it runs in a worker */
+    bool keeps_path, keeps_hash;       /* by the gas log */
+    bool pages_cost;                   /* entries test the reserve first */
+    bool plain_meter;                  /* of gas alone */
+    bool pairs;                        /* calls and returns are the host's */
+    bool based;                        /* BASE is the base of guest memory */
+    bool table_has_holes;              /* a table jump may lead nowhere */
+    const uint64_t *hash_factor;       /* in the code memory */
     struct native_block *block;
     struct native_site *site;
     struct native_call *call;
@@ -200,6 +216,12 @@ static inline uint32_t native_bit_count(uint64_t word)
     word -= word >> 1 & pairs;
     word = (word & fours) + (word >> 2 & fours);
     return (uint32_t)(((word + (word >> 4)) & bytes) * sum >> 56);
+}
+
+/* The gas in a word of the meter, or in a cost. */
+static inline uint64_t native_gas_of(uint64_t meter)
+{
+    return meter >> METER_GAS_SHIFT & METER_GAS_MAX;
 }
 
 /* The number of the block that starts at `pc`, which is a block start. */
@@ -369,6 +391,9 @@ void pvm_native_check(struct native_compiler *c);
 /* Lay the tables of the program's unit out in a reservation, which is larger than what
  * they will take; with NULL only say how large.  Sets the unit's and c's pointers. */
 size_t pvm_native_tables(struct native_compiler *c, void *reservation);
+
+/* Bytes that the unit takes, without its own struct. */
+size_t pvm_native_bytes(const struct native_unit *unit);
 
 /* Code memory that is enough for all but the strangest programs, in bytes. */
 size_t pvm_native_code_size(const struct native_compiler *c);

@@ -533,6 +533,31 @@ enum err pvm_sandbox_err(const struct pvm_sandbox *sandbox);
 /* Its process; 0: none. */
 int pvm_sandbox_worker_pid(const struct pvm_sandbox *sandbox);
 
+/*
+ * A cache of native code [10.5]: a program that is there, byte for byte and with the
+ * same configuration, gas log and options, is not compiled again.  Results are the same
+ * with and without.  What was not used for the longest time goes first, but nothing
+ * that is in use; so the size can be exceeded by what is.  Not thread safe, and neither
+ * are the close of its programs.
+ */
+struct pvm_recomp_cache;
+
+/* Dies with the arena, but for what the close gives back.  `size_max`: bytes.
+ * ERR_nomem. */
+ERR_MUST_CHECK enum err pvm_recomp_cache_create(struct arena *arena, size_t size_max,
+                                                struct pvm_recomp_cache **ret_cache);
+
+/* Give its memory back, after its programs were closed; NULL and twice are fine. */
+void pvm_recomp_cache_close(struct pvm_recomp_cache *cache);
+
+struct pvm_recomp_cache_counts {
+    uint64_t hits, misses, evictions;
+    size_t size;    /* bytes now */
+    uint32_t count; /* programs now */
+};
+struct pvm_recomp_cache_counts
+pvm_recomp_cache_counts(const struct pvm_recomp_cache *cache);
+
 struct pvm_recomp_options {
     /* Opcodes whose emitter is switched off: the interpreter executes them (bit op%64
      * of word op/64). */
@@ -549,6 +574,7 @@ struct pvm_recomp_options {
     /* Interpret the first blocks in memory that native code has not seen, where first
      * stores to pages cost no signals yet. */
     bool interpret_first;
+    struct pvm_recomp_cache *cache; /* to take it from, borrowed; NULL: compile */
 };
 
 /* Can this machine and build run recompiled code? */
@@ -557,8 +583,9 @@ bool pvm_recomp_available(void);
 /*
  * The same program for the recompiler: pvm_run() then runs native code, with the same
  * results in every respect.  `options` may be NULL.  The code memory belongs to the
- * program: pvm_program_close() gives it back.  ERR_unsupported where
- * pvm_recomp_available() is false, ERR_nomem also without code memory.
+ * program, or to options->cache: pvm_program_close(), once, gives it back.
+ * ERR_unsupported where pvm_recomp_available() is false, ERR_nomem also without code
+ * memory.
  */
 ERR_MUST_CHECK enum err pvm_program_recompile(struct arena *arena,
                                               const struct pvm_code *code,

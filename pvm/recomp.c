@@ -6,6 +6,7 @@
 #include "base/os.h"
 #include "base/os_code.h"
 #include "pvm/gas.h"
+#include "pvm/recomp_cache.h"
 #include "pvm/sandbox.h"
 
 bool pvm_recomp_available(void)
@@ -30,17 +31,20 @@ static enum err compile(struct native_compiler *c)
     unit->tables_size = pvm_native_tables(c, NULL);
     TRY(os_reserve(unit->tables_size, &unit->tables));
     (void)pvm_native_tables(c, unit->tables);
-    TRY(os_code_create(pvm_native_code_size(c), unit->options.sandbox != NULL,
-                       unit->memory));
+    TRY(os_code_create(pvm_native_code_size(c), unit->sandboxed, unit->memory));
     unit->code = unit->memory->data;
     c->limit = unit->code + unit->memory->size;
     if (!pvm_native_compile(c))
         return ERR_nomem;
     TRY(os_code_seal(unit->memory, unit->code_size));
     unit->id = pvm_sandbox_new_id();
-    return unit->options.explicit_checks || unit->options.sandbox
-               ? ERR_ok
-               : pvm_native_take_faults();
+    return ERR_ok;
+}
+
+enum err pvm_recomp_take_faults(const struct pvm_recomp_options *options)
+{
+    return options->explicit_checks || options->sandbox ? ERR_ok
+                                                        : pvm_native_take_faults();
 }
 
 static void choose_emitters(struct native_compiler *c)
@@ -53,36 +57,41 @@ static void choose_emitters(struct native_compiler *c)
     }
 }
 
-enum err pvm_program_recompile(struct arena *arena, const struct pvm_code *code,
-                               const struct pvm_config *config, enum pvm_gas_log log,
-                               const struct pvm_recomp_options *options,
-                               struct pvm_program **ret_program)
+/* What options, configuration and gas log ask of the code. */
+static void choose_code(struct native_unit *unit, const struct recomp_key *key)
 {
-    if (!pvm_recomp_available())
-        return ERR_unsupported;
-    if (options && options->unmetered &&
-        (gas_charges_pages(config) || log != PVM_GAS_LOG_NONE))
-        return ERR_usage;
+    unit->options = *key->options;
+    unit->options.sandbox = NULL;
+    unit->options.cache = NULL;
+    unit->sandboxed = key->options->sandbox != NULL;
+    unit->keeps_path = key->log == PVM_GAS_LOG_LEDGER;
+    unit->keeps_hash = key->log == PVM_GAS_LOG_SUMMARY;
+    unit->pages_cost = gas_charges_pages(key->config);
+    unit->plain_meter =
+        !unit->keeps_path && !unit->keeps_hash && key->config->model == 0;
+    unit->pairs = !unit->keeps_path && !unit->options.explicit_checks;
+    unit->based = unit->options.unmetered && !unit->options.explicit_checks;
+}
+
+enum err pvm_recomp_make(struct arena *arena, const struct recomp_key *key,
+                         struct pvm_program **ret_program)
+{
     struct pvm_program *program = NULL;
-    TRY(pvm_program_begin(arena, code, config, log, &program));
+    TRY(pvm_program_begin(arena, key->code, key->config, key->log, &program));
     struct native_unit *unit = arena_new(arena, struct native_unit);
     struct os_code *memory = arena_new(arena, struct os_code);
     if (!unit || !memory)
         return ERR_nomem;
     unit->memory = memory;
-    if (options)
-        unit->options = *options;
-    unit->keeps_path = log == PVM_GAS_LOG_LEDGER;
-    unit->keeps_hash = log == PVM_GAS_LOG_SUMMARY;
-    unit->pages_cost = gas_charges_pages(config);
-    unit->plain_meter = !unit->keeps_path && !unit->keeps_hash && config->model == 0;
-    unit->pairs = !unit->keeps_path && !unit->options.explicit_checks;
-    unit->based = unit->options.unmetered && !unit->options.explicit_checks;
+    choose_code(unit, key);
     program->unit = unit;
+    program->sandbox = key->options->sandbox;
     struct native_compiler c = {
         .program = program, .unit = unit, .features = os_cpu_features()};
     choose_emitters(&c);
     enum err err = compile(&c);
+    if (!err)
+        err = pvm_recomp_take_faults(key->options);
     if (err) {
         drop_unit(unit);
         return err;
@@ -91,9 +100,27 @@ enum err pvm_program_recompile(struct arena *arena, const struct pvm_code *code,
     return ERR_ok;
 }
 
+enum err pvm_program_recompile(struct arena *arena, const struct pvm_code *code,
+                               const struct pvm_config *config, enum pvm_gas_log log,
+                               const struct pvm_recomp_options *options,
+                               struct pvm_program **ret_program)
+{
+    static const struct pvm_recomp_options usual;
+    const struct recomp_key key = {code, config, log, options ? options : &usual};
+    if (!pvm_recomp_available())
+        return ERR_unsupported;
+    if (key.options->unmetered &&
+        (gas_charges_pages(config) || log != PVM_GAS_LOG_NONE))
+        return ERR_usage;
+    return key.options->cache ? pvm_recomp_cache_take(arena, &key, ret_program)
+                              : pvm_recomp_make(arena, &key, ret_program);
+}
+
 void pvm_program_close(struct pvm_program *program)
 {
-    if (program && program->unit)
+    if (program && program->shared)
+        pvm_recomp_cache_give(program->shared);
+    else if (program && program->unit)
         drop_unit(program->unit);
 }
 

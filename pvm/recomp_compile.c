@@ -106,6 +106,16 @@ size_t pvm_native_tables(struct native_compiler *c, void *reservation)
     return parts.size;
 }
 
+size_t pvm_native_bytes(const struct native_unit *unit)
+{
+    /* A stub of a block is what is left of compiling. */
+    size_t block = sizeof *unit->block + sizeof(struct native_stub);
+    return unit->memory->size + block * unit->block_count +
+           sizeof *unit->site * unit->site_count +
+           sizeof *unit->call * unit->call_count +
+           sizeof *unit->place * unit->place_count;
+}
+
 static size_t cost_stride(const struct native_unit *unit)
 {
     bool logs = unit->keeps_path || unit->keeps_hash;
@@ -140,6 +150,7 @@ static void put_cost(struct native_compiler *c, const struct gas_meter *meter,
                                           MUTANT(native_reserve_missing, 0, stores));
     bool logs = unit->keeps_path || unit->keeps_hash;
     cost[0] = meter_cost(need, meter->visits);
+    uint64_t path = unit->keeps_path ? METER_PATH_ONE : 0;
     if (c->check_cost) {
         uint32_t now =
             (uint32_t)(cost[0] == METER_ASK ? METER_PLAIN_ASK
@@ -148,11 +159,24 @@ static void put_cost(struct native_compiler *c, const struct gas_meter *meter,
     }
     if (logs)
         cost[1] = summary_term(PVM_CHARGE_BLOCK, unit->block[c->block].pc, need);
-    if (!unit->pages_cost)
+    if (unit->pages_cost && all > METER_GAS_MAX)
+        cost[0] = METER_ASK; /* then only the slow way tells them apart */
+    if (unit->pages_cost)
+        cost[logs ? 2 : 1] =
+            cost[0] == METER_ASK ? METER_ASK : (all << METER_GAS_SHIFT) + path;
+    if (cost[0] == METER_ASK)
         return;
-    if (all > METER_GAS_MAX) /* then only the slow way tells them apart */
-        cost[0] = METER_ASK;
-    cost[logs ? 2 : 1] = cost[0] == METER_ASK ? METER_ASK : all << METER_GAS_SHIFT;
+    cost[0] += path;
+    unit->cost_max = all > unit->cost_max ? (uint32_t)all : unit->cost_max;
+}
+
+/* As many blocks between two words of outcomes as half of the gas that can be shown
+ * pays for. */
+static uint32_t path_slice(const struct native_unit *unit)
+{
+    uint32_t most = unit->cost_max ? METER_GAS_MAX / 2 / unit->cost_max : 1;
+    most = most ? most : 1;
+    return most < PATH_BLOCKS_MAX ? most : PATH_BLOCKS_MAX;
 }
 
 /* ---- blocks ---- */
@@ -440,8 +464,10 @@ static void put_stubs(struct native_compiler *c)
         x64_u32(&c->as, stub->exit);
         if (flushes) /* and goes on behind the jump if that returns */
             x64_patch(x64_call(&c->as), unit->code + unit->flush);
-        x64_patch(x64_jmp(&c->as),
-                  unit->code + (flushes ? stub->jump + 4 : unit->leave));
+        uint32_t back = unit->pages_cost /* where nothing has been lowered yet */
+                            ? unit->block[stub->exit & EXIT_INDEX].label
+                            : stub->jump + 4;
+        x64_patch(x64_jmp(&c->as), unit->code + (flushes ? back : unit->leave));
     }
 }
 
@@ -493,6 +519,7 @@ bool pvm_native_compile(struct native_compiler *c)
     pvm_native_frame(c);
     if (!compile_blocks(c))
         return false;
+    unit->path_slice = path_slice(unit);
     put_stubs(c);
     put_jump_table(c, table);
     unit->code_size = (uint32_t)(c->as.at - unit->code);

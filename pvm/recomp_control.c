@@ -37,7 +37,7 @@ static void context_store(struct x64 *as, unsigned reg, uint32_t at)
 }
 
 /* movq xmm0, gs:[at] and back. */
-static void context_meter(struct x64 *as, bool is_store, uint32_t at)
+static void context_xmm0(struct x64 *as, bool is_store, uint32_t at)
 {
     x64_bytes(as, is_store ? 0xd60f6665 : 0x7e0ff365, 4);
     x64_mem_absolute(as, 0, at);
@@ -71,9 +71,14 @@ static void emit_enter(struct native_compiler *c)
         x64_push(as, saved[k]);
     context_store(as, RSP, CONTEXT(host_rsp));
     context_load(as, RSP, CONTEXT(log_rsp));
-    if (logs(c->unit)) {
-        context_meter(as, false, CONTEXT(meter));
+    if (c->unit->keeps_hash) {
+        context_xmm0(as, false, CONTEXT(meter));
         context_load(as, ACC, CONTEXT(acc));
+    } else if (c->unit->keeps_path) {
+        context_xmm0(as, false, CONTEXT(acc));
+        x64_bytes(as, 0xd2760f66, 4);   /* pcmpeqd xmm2, xmm2 */
+        x64_bytes(as, 0x3fd2730f66, 5); /* psrlq xmm2, 63: one outcome */
+        context_load(as, METER, CONTEXT(meter));
     } else {
         context_load(as, METER, c->unit->based ? CONTEXT(base) : CONTEXT(meter));
     }
@@ -89,12 +94,9 @@ static void emit_leave(struct native_compiler *c)
     struct x64 *as = &c->as;
     context_store(as, SCRATCH, CONTEXT(exit));
     unsigned count = MUTANT(native_leave_12, PVM_REG_COUNT - 1, PVM_REG_COUNT);
-    if (logs(c->unit)) {
-        context_meter(as, true, CONTEXT(meter));
-        context_store(as, ACC, CONTEXT(acc));
-    } else {
-        context_store(as, METER, CONTEXT(meter));
-    }
+    if (logs(c->unit))
+        context_xmm0(as, true, c->unit->keeps_path ? CONTEXT(acc) : CONTEXT(meter));
+    context_store(as, METER, c->unit->keeps_hash ? CONTEXT(acc) : CONTEXT(meter));
     context_load(as, SCRATCH, CONTEXT(regs));
     for (unsigned k = 0; k < count; k++)
         saved_reg(as, 0x89, k);
@@ -105,29 +107,66 @@ static void emit_leave(struct native_compiler *c)
     x64_u8(as, 0xc3);
 }
 
+/* cmp reg, gs:[at] */
+static void context_compare(struct x64 *as, unsigned reg, uint32_t at)
+{
+    context_op(as, W64, 0x3b, reg, at);
+}
+
+/* Put the outcomes away; in rcx: room for more, whose flags say whether there is any.
+ */
+static void put_path(struct x64 *as, uint8_t **ret_list_full)
+{
+    x64_bytes(as, 0xc07e0f4866, 5); /* movq rax, xmm0 */
+    context_load(as, RCX, CONTEXT(path));
+    x64_bytes(as, 0x018948, 3); /* mov [rcx], rax */
+    x64_alu_imm(as, W64, ALU_ADD, RCX, 8);
+    context_store(as, RCX, CONTEXT(path));
+    x64_bytes(as, 0xc0bd0f48, 4); /* bsr rax, rax: their number */
+    x64_bytes(as, 0xc26f0f66, 4); /* movdqa xmm0, xmm2: the sentinel alone */
+    context_compare(as, RCX, CONTEXT(path_end));
+    *ret_list_full = x64_jcc(as, CC_E);
+    context_load(as, RCX, CONTEXT(path_room));
+    x64_alu(as, W64, ALU_SUB, RCX, RAX);
+    context_store(as, RCX, CONTEXT(path_room));
+}
+
 /* A routine of the code, called by the stub of a gas check of a unit that keeps a path:
- * the gas does not suffice, or the accumulator is full.  If only the latter, put it
- * away and return to the block.  In: edx is what to tell C otherwise. */
+ * the gas does not suffice, or it is time to put the outcomes away.  If only the
+ * latter, do so and return.  Then the meter has been lowered, but with page gas, where
+ * the entry tries again.  In: edx is what to tell C otherwise. */
 static void emit_flush(struct native_compiler *c)
 {
     struct x64 *as = &c->as;
-    unsigned meter = c->unit->pages_cost ? 1 : 0;
+    uint8_t *out[4];
     x64_push(as, RAX);
-    x64_bytes(as, 0x500f66 | (uint64_t)x64_modrm(3, RAX, meter) << 24, 4);
-    x64_bytes(as, 0x01a8, 2); /* movmskpd eax, xmm; test al, 1 */
-    uint8_t *poor = x64_jcc_short(as, CC_NE);
-    context_load(as, RAX, CONTEXT(path));
-    x64_rex(as, W64, ACC, 0, RAX);
-    x64_bytes(as, 0x89 | x64_modrm(0, ACC, RAX) << 8, 2); /* mov [rax], acc */
-    x64_load_imm(as, ACC, ACC_EMPTY);
-    x64_alu_imm(as, W64, ALU_ADD, RAX, 8);
-    context_store(as, RAX, CONTEXT(path));
-    context_op(as, W64, 0x3b, RAX, CONTEXT(path_end));
-    uint8_t *full = x64_jcc_short(as, CC_E);
+    x64_push(as, RCX);
+    x64_mov(as, RAX, METER);
+    x64_shift_imm(as, W64, 5, RAX, METER_PATH_SHIFT);
+    x64_alu_imm(as, W32, ALU_CMP, RAX, c->unit->pages_cost ? 0 : 127);
+    out[0] = x64_jcc(as, CC_NE);
+    put_path(as, &out[1]);
+    out[2] = x64_jcc(as, CC_E);
+    context_load(as, RAX, CONTEXT(path_slice)); /* blocks: that, or the room */
+    x64_alu(as, W64, ALU_CMP, RCX, RAX);
+    x64_bytes(as, 0xc1420f48, 4); /* cmovb rax, rcx */
+    x64_mov(as, RCX, METER);
+    x64_shift_imm(as, W64, 4, RCX, 64 - METER_PATH_SHIFT);
+    x64_shift_imm(as, W64, 5, RCX, 64 - METER_PATH_SHIFT + METER_GAS_SHIFT);
+    context_compare(as, RCX, CONTEXT(path_low));
+    uint8_t *rich = x64_jcc_short(as, CC_AE);
+    x64_load_imm(as, RAX, 1);
+    context_compare(as, RAX, CONTEXT(path_more));
+    out[3] = x64_jcc(as, CC_E);
+    x64_patch_short(rich, as->at);
+    x64_shift_imm(as, W64, 4, RAX, METER_PATH_SHIFT);
+    x64_alu(as, W64, ALU_ADD, METER, RAX);
+    x64_pop(as, RCX);
     x64_pop(as, RAX);
     x64_u8(as, 0xc3);
-    x64_patch_short(poor, as->at);
-    x64_patch_short(full, as->at);
+    for (unsigned k = 0; k < 4; k++)
+        x64_patch(out[k], as->at);
+    x64_pop(as, RCX);
     x64_pop(as, RAX);
     x64_lea(as, W64, RSP, RSP, 8);
     x64_patch(x64_jmp(as), c->unit->code + c->unit->leave);
@@ -279,23 +318,16 @@ static void meter_lower(struct native_compiler *c, unsigned xmm, unsigned offset
                      (uint32_t)(uintptr_t)native_cost(c->unit, c->block) + offset);
 }
 
-/* Jump out if xmmN has become negative, or (keeping a path) the accumulator is full:
- * its sentinel has arrived at the top. */
+/* Jump out if xmmN has become negative. */
 static void meter_test(struct native_compiler *c, unsigned xmm)
 {
-    struct x64 *as = &c->as;
-    if (c->unit->keeps_path) { /* movq rdx, xmm; or rdx, acc */
-        x64_bytes(as, 0x7e0f4866 | (uint64_t)x64_modrm(3, xmm, SCRATCH) << 32, 5);
-        x64_alu(as, W64, ALU_OR, SCRATCH, ACC);
-        add_stub(c, x64_jcc(as, CC_S), EXIT_GAS, c->block);
-    } else { /* movmskpd edx, xmm; test dl, 1 */
-        x64_bytes(as, 0x500f66 | (uint64_t)x64_modrm(3, SCRATCH, xmm) << 24, 4);
-        x64_bytes(as, 0x01c2f6, 3);
-        add_stub(c, x64_jcc(as, CC_NE), EXIT_GAS, c->block);
-    }
+    struct x64 *as = &c->as; /* movmskpd edx, xmm; test dl, 1 */
+    x64_bytes(as, 0x500f66 | (uint64_t)x64_modrm(3, SCRATCH, xmm) << 24, 4);
+    x64_bytes(as, 0x01c2f6, 3);
+    add_stub(c, x64_jcc(as, CC_NE), EXIT_GAS, c->block);
 }
 
-static void check_logged(struct native_compiler *c)
+static void check_hashed(struct native_compiler *c)
 {
     if (c->unit->pages_cost) {
         x64_bytes(&c->as, 0xc86f0f66, 4); /* movdqa xmm1, xmm0 */
@@ -306,13 +338,23 @@ static void check_logged(struct native_compiler *c)
         meter_lower(c, 0, 0);
         meter_test(c, 0);
     }
-    if (!c->unit->keeps_hash)
-        return;
     x64_shift_imm(&c->as, W64, 0, ACC, 5);
     cost_op(c, W64, 0x33, ACC, 8);
     x64_rex(&c->as, W64, ACC, 0, 0);
     x64_bytes(&c->as, 0xaf0f, 2);
     x64_mem_absolute(&c->as, ACC, (uint32_t)(uintptr_t)c->unit->hash_factor);
+}
+
+/* Of a unit that keeps a path: unit->flush returns behind the check, or, where it has
+ * lowered nothing yet, to it. */
+static void check_path(struct native_compiler *c)
+{
+    struct x64 *as = &c->as;
+    bool pages = c->unit->pages_cost;
+    cost_op(c, W64, pages ? 0x3b : 0x2b, METER, pages ? 16 : 0); /* cmp, or sub */
+    add_stub(c, x64_jcc(as, CC_B), EXIT_GAS, c->block);
+    if (pages)
+        cost_op(c, W64, 0x2b, METER, 0);
 }
 
 /* Patch the jumps that have been waiting for a place in the code. */
@@ -332,8 +374,10 @@ void pvm_native_check(struct native_compiler *c)
     block->label = (uint32_t)(c->as.at - c->unit->code);
     if (c->unit->options.unmetered) {
         /* nothing */
-    } else if (logs(c->unit)) {
-        check_logged(c);
+    } else if (c->unit->keeps_path) {
+        check_path(c);
+    } else if (c->unit->keeps_hash) {
+        check_hashed(c);
     } else if (c->unit->plain_meter) {
         x64_rr(&c->as, W64, c->check_size == 1 ? 0x83 : 0x81, ALU_SUB, METER);
         c->check_cost = c->as.at;
@@ -434,13 +478,19 @@ EMIT(fallthrough)
     (void)c, (void)i;
 }
 
-/* In front of the comparison of a branch whose path is kept: shift in "taken", which is
- * 0 here (recomp.c turns the bits over), so that the way that is taken has nothing else
- * to do.  There is room, since the gas check of each block sees to that. */
+/* Shift in "taken", which is 0 here (recomp_run.c turns the bits over).  There is room,
+ * since the gas check of each block sees to that. */
+static void path_taken(struct native_compiler *c)
+{
+    x64_bytes(&c->as, 0xc0d40f66, 4); /* paddq xmm0, xmm0 */
+}
+
+/* In front of the comparison of a branch whose path is kept, so that the way that is
+ * taken has nothing else to do. */
 static void guess_taken(struct native_compiler *c, const struct native_insn *i)
 {
     if (c->unit->keeps_path && valid_target(c, i->target))
-        x64_alu(&c->as, W64, ALU_ADD, ACC, ACC);
+        path_taken(c);
 }
 
 /* Behind the comparison. */
@@ -456,8 +506,8 @@ static void branch(struct native_compiler *c, const struct native_insn *i,
     if (!c->unit->keeps_path)
         return;
     if (!valid)
-        x64_alu(as, W64, ALU_ADD, ACC, ACC);
-    x64_alu_imm(as, W64, ALU_XOR, ACC, 1); /* not taken, after all */
+        path_taken(c);
+    x64_bytes(as, 0xc2eb0f66, 4); /* por xmm0, xmm2: not taken, after all */
 }
 
 static void branch_imm(struct native_compiler *c, const struct native_insn *i,

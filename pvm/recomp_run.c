@@ -53,7 +53,7 @@ static bool on_fault(void *self, void *ucontext)
 {
     (void)self;
     const struct native_unit *unit = running.unit;
-    if (!unit || unit->options.explicit_checks || unit->options.sandbox)
+    if (!unit || unit->options.explicit_checks || unit->sandboxed)
         return false;
     uint64_t offset = os_fault_ip(ucontext) - (uintptr_t)unit->code;
     uint64_t distance = os_fault_address(ucontext) - (uintptr_t)running.mem->base;
@@ -87,6 +87,7 @@ static void meter_show(struct pvm_engine *e, struct native_context *context)
     e->gas_hidden += MUTANT(native_hidden_lost, 0, e->gas_shown - shown);
     e->gas_shown = shown;
     context->meter = plain ? shown : shown << METER_GAS_SHIFT | METER_FULL;
+    context->path_more = shown == METER_GAS_MAX;
 }
 
 static inline void meter_read(struct pvm_engine *e, const struct native_unit *unit,
@@ -97,7 +98,7 @@ static inline void meter_read(struct pvm_engine *e, const struct native_unit *un
         e->gas_shown = meter;
         return;
     }
-    e->gas_shown = meter >> METER_GAS_SHIFT;
+    e->gas_shown = native_gas_of(meter);
     e->segment.n += METER_BLOCK_MASK - (meter >> METER_BLOCK_SHIFT & METER_BLOCK_MASK);
     e->state.icount += METER_INSN_MASK - (meter & METER_INSN_MASK);
 }
@@ -108,47 +109,66 @@ static uint64_t taken_back(const struct native_unit *unit, uint32_t block)
     uint64_t cost = *native_cost(unit, block);
     if (!unit->plain_meter)
         return cost;
-    return cost == METER_ASK ? METER_PLAIN_ASK : cost >> METER_GAS_SHIFT;
+    return cost == METER_ASK ? METER_PLAIN_ASK : native_gas_of(cost);
 }
 
-enum { WORD_OUTCOMES = 63 }; /* with the sentinel in front */
+/* Outcomes that the segment still takes. */
+static uint32_t path_room(const struct pvm_engine *e)
+{
+    uint32_t used = e->segment.bits_size * 8 + pending_outcomes(e->acc);
+    return used < SEGMENT_BITS_MAX ? SEGMENT_BITS_MAX - used : 0;
+}
 
 /* The lists that code fills: table jumps, as many as the segment still takes, less the
  * last one, which the interpreter makes, because it ends the segment; and words of
- * WORD_OUTCOMES branch outcomes, the first with as many less as it takes for the last
- * one to end where the segment is full. */
+ * branch outcomes.  The first of these is due behind the block in progress where there
+ * is little gas; no later than when the segment may be full. */
 static void lists_begin(const struct pvm_engine *e, uint8_t *area,
                         struct native_context *context)
 {
     const struct segment *seg = &e->segment;
+    const struct native_unit *unit = e->program->unit;
     uint32_t room =
         seg->full ? 0 : (uint32_t)SEGMENT_TARGETS_MAX - 1 - seg->target_count;
-    uint32_t outcomes =
-        SEGMENT_BITS_MAX - seg->bits_size * 8 - pending_outcomes(e->acc);
-    uint32_t words = (outcomes + WORD_OUTCOMES - 1) / WORD_OUTCOMES;
     context->log_end = (uintptr_t)(area + NATIVE_LOG_OFFSET);
     context->log_start = context->log_end + 8 * (uint64_t)room;
     context->log_rsp = context->log_start;
     context->path = (uintptr_t)(area + NATIVE_PATH_OFFSET);
-    context->path_end = context->path + 8 * (uint64_t)words;
-    context->path_skip = words * WORD_OUTCOMES - outcomes;
-    context->acc = (uint64_t)1 << context->path_skip;
+    context->path_end = (uintptr_t)(area + NATIVE_AREA_SIZE);
+    context->path_room = path_room(e);
+    context->path_slice = unit->path_slice;
+    context->path_low = (uint64_t)unit->path_slice * unit->cost_max;
+    context->acc = ACC_EMPTY;
+    uint64_t blocks = context->path_room < context->path_slice ? context->path_room
+                                                               : context->path_slice;
+    if (blocks && e->gas_shown >= context->path_low)
+        context->meter += (blocks - 1) << METER_PATH_SHIFT;
 }
 
-/* Append the outcomes of a word, in which 0 is taken. */
-static void put_outcomes(struct pvm_engine *e, uint64_t word, uint32_t skip)
+/* Append the outcomes of some words, in which 0 is taken: not more than there is room
+ * for, whoever says. */
+static void words_read(struct pvm_engine *e, const uint64_t *word, const uint64_t *end)
 {
-    uint32_t count = pending_outcomes(word) - skip;
-    uint32_t room = 64 - pending_outcomes(e->acc);
-    uint64_t bits = ~word & (((uint64_t)1 << count) - 1);
-    if (count < room) {
-        e->acc = e->acc << count | bits;
-        return;
+    uint64_t acc = e->acc;
+    uint32_t pending = pending_outcomes(acc), most = path_room(e);
+    for (; word < end; word++) {
+        uint64_t now = *word;
+        uint32_t count = pending_outcomes(now | 1);
+        count = count < most ? count : most;
+        most -= count;
+        uint64_t bits = ~now & (((uint64_t)1 << count) - 1);
+        if (pending + count < 64) {
+            acc = acc << count | bits;
+            pending += count;
+            continue;
+        }
+        uint32_t rest = pending + count - 64;
+        /* (By up to 64, in two steps.) */
+        pvm_segment_put_bits(e, acc << (63 - pending) << 1 | bits >> rest);
+        acc = (uint64_t)1 << rest | (bits & (((uint64_t)1 << rest) - 1));
+        pending = rest;
     }
-    uint32_t rest = count - room;
-    uint64_t group = room == 64 ? bits >> rest : e->acc << room | bits >> rest;
-    e->acc = (uint64_t)1 << rest | (bits & (((uint64_t)1 << rest) - 1));
-    pvm_segment_put_bits(e, group);
+    e->acc = acc;
 }
 
 /* Table jumps, pushed downwards, a word each.  Four at a time: there may be as many as
@@ -177,14 +197,11 @@ static void targets_read(struct segment *seg, const struct native_context *conte
 static void lists_read(struct pvm_engine *e, const uint8_t *area,
                        const struct native_context *context)
 {
-    const uint64_t full = (uint64_t)1 << WORD_OUTCOMES;
     const uint64_t *word = (const uint64_t *)(const void *)(area + NATIVE_PATH_OFFSET);
     const uint64_t *end = (const uint64_t *)(uintptr_t)context->path;
-    uint32_t skip = (uint32_t)context->path_skip;
     targets_read(&e->segment, context);
-    for (; word < end; word++, skip = 0) /* words of the list are full, whoever says */
-        put_outcomes(e, *word | full, skip);
-    put_outcomes(e, context->acc, skip);
+    words_read(e, word, end);
+    words_read(e, &context->acc, &context->acc + 1);
 }
 
 /* An empty stack of calls: at its bottom the address of what returns without a call are
@@ -192,7 +209,7 @@ static void lists_read(struct pvm_engine *e, const uint8_t *area,
 static void stack_begin(const struct native_unit *unit, uint8_t *area,
                         struct native_context *context)
 {
-    uint8_t *end = unit->options.sandbox
+    uint8_t *end = unit->sandboxed
                        ? area + NATIVE_AREA_SIZE
                        : running.mem->base + MEM_GUARDED_SIZE + MEM_STACK_SIZE;
     context->log_rsp = (uintptr_t)end - 8;
@@ -214,7 +231,7 @@ static void context_fill(struct pvm_engine *e, uint8_t *area, const uint8_t *at,
     context->resume = (uintptr_t)at;
     context->base = (uintptr_t)running.mem->base;
     context->regs = (uintptr_t)e->state.reg;
-    if (e->program->unit->options.sandbox) {
+    if (e->program->unit->sandboxed) {
         context->regs = (uintptr_t)area; /* `reg` of the worker's context */
         regs_copy(context->reg, e->state.reg);
     }
@@ -234,11 +251,7 @@ static bool are_possible_lists(const struct pvm_engine *e, uint32_t kind,
         seen->path < sent->path || seen->path > sent->path_end ||
         (seen->path - sent->path) % 8 != 0)
         return false;
-    /* The accumulator: its sentinel, below it what has not been put away. */
-    bool begun = seen->path != sent->path;
-    if (seen->path == sent->path_end)
-        return seen->acc == 1;
-    return seen->acc >= (begun ? 1 : (uint64_t)1 << sent->path_skip);
+    return seen->acc != 0; /* its sentinel */
 }
 
 /* Could code of ours have left with this?  Whatever a worker says must not lead the C
@@ -264,7 +277,7 @@ static bool enter_sandbox(struct pvm_engine *e, uint8_t *area, const uint8_t *at
     struct native_context sent = {.exit = 0};
     context_fill(e, area, at, &sent);
     uint64_t fault_ip;
-    if (!pvm_sandbox_enter(unit->options.sandbox, unit, running.mem, &sent, ret_seen,
+    if (!pvm_sandbox_enter(e->program->sandbox, unit, running.mem, &sent, ret_seen,
                            &fault_ip))
         return false;
     if (fault_ip) {
@@ -278,7 +291,6 @@ static bool enter_sandbox(struct pvm_engine *e, uint8_t *area, const uint8_t *at
     if (!is_possible(e, &sent, ret_seen))
         return false;
     ret_seen->log_start = sent.log_start;
-    ret_seen->path_skip = sent.path_skip;
     return true;
 }
 
@@ -289,7 +301,7 @@ static uint32_t left_with(struct pvm_engine *e, struct native_context *context,
 {
     const struct native_unit *unit = e->program->unit;
     uint64_t shown = e->gas_shown;
-    if (unit->options.sandbox)
+    if (unit->sandboxed)
         regs_copy(e->state.reg, context->reg);
     if (unit->keeps_hash)
         e->acc = context->acc;
@@ -300,9 +312,11 @@ static uint32_t left_with(struct pvm_engine *e, struct native_context *context,
         context->meter +=
             MUTANT(native_gas_taken, 0, taken_back(unit, exit & EXIT_INDEX));
     meter_read(e, unit, context->meter);
+    if (e->gas_shown > shown)
+        return (uint32_t)EXIT_LOST << EXIT_SHIFT;
     if (unit->keeps_path)
         lists_read(e, area, context);
-    return e->gas_shown <= shown ? exit : (uint32_t)EXIT_LOST << EXIT_SHIFT;
+    return exit;
 }
 
 /* Run native code from `at` until it asks; answers as left_with(). */
@@ -312,7 +326,7 @@ static uint32_t enter(struct pvm_engine *e, struct native_context *context,
     const struct native_unit *unit = e->program->unit;
     uint8_t *area = (uint8_t *)context;
     struct native_context seen;
-    if (unit->options.sandbox) {
+    if (unit->sandboxed) {
         if (!enter_sandbox(e, area, at, &seen))
             return (uint32_t)EXIT_LOST << EXIT_SHIFT;
         return left_with(e, &seen, area);
@@ -328,7 +342,7 @@ static const uint8_t *bridge(struct pvm_engine *e);
 
 static const uint8_t *lost(struct pvm_engine *e)
 {
-    pvm_sandbox_give_up(e->program->unit->options.sandbox);
+    pvm_sandbox_give_up(e->program->sandbox);
     pvm_engine_exit(e, NULL, PVM_EXIT_LOST, 0, false);
     return NULL;
 }
@@ -337,7 +351,7 @@ static const uint8_t *lost(struct pvm_engine *e)
 static bool is_unpayable(const struct pvm_engine *e, uint8_t op)
 {
     const struct native_unit *unit = e->program->unit;
-    return unit->options.sandbox && unit->pages_cost &&
+    return unit->sandboxed && unit->pages_cost &&
            (pvm_op_info[op].flags & PVM_OP_STORE) &&
            gas_true(e) < pvm_gas_reserve(&e->program->config, 1);
 }
@@ -388,8 +402,9 @@ static const uint8_t *bridge(struct pvm_engine *e)
 /* Has the host refused to protect a page, so that native code has come to its end? */
 static bool is_open(const struct pvm_engine *e)
 {
-    const struct pvm_recomp_options *options = &e->program->unit->options;
-    return running.mem->unguardable && !options->explicit_checks && !options->sandbox;
+    const struct native_unit *unit = e->program->unit;
+    return running.mem->unguardable && !unit->options.explicit_checks &&
+           !unit->sandboxed;
 }
 
 /* The address `at` to go on at, in a paid block at `pc`, of which `ahead` instructions
@@ -414,15 +429,15 @@ static const uint8_t *pay(struct pvm_engine *e, uint32_t number)
     struct block_entry entry = {
         .block = block->pc,
         .visit_count = cost[0] & METER_INSN_MASK,
-        .need = cost[0] >> METER_GAS_SHIFT,
-        .need_reserve = cost[0] >> METER_GAS_SHIFT,
+        .need = native_gas_of(cost[0]),
+        .need_reserve = native_gas_of(cost[0]),
     };
     if (cost[0] == METER_ASK)
         entry = pvm_block_entry(e->program, block->pc,
                                 pvm_visits_from(e->program, block->pc));
     else if (unit->pages_cost)
         entry.need_reserve =
-            cost[unit->keeps_path || unit->keeps_hash ? 2 : 1] >> METER_GAS_SHIFT;
+            native_gas_of(cost[unit->keeps_path || unit->keeps_hash ? 2 : 1]);
     if (!pvm_pay_block(e, &entry, block->pc))
         return NULL;
     uint32_t behind = MUTANT(native_pays_twice, block->label, block->entry);
@@ -537,13 +552,13 @@ static struct pvm_mem *memory_of(struct pvm_engine *e)
     }
     if (!mem)
         mem = no_memory;
-    const struct pvm_recomp_options *options = &e->program->unit->options;
-    if (options->sandbox)
-        return pvm_sandbox_prepare(options->sandbox, e->program->unit, mem,
-                                   !options->explicit_checks)
+    bool explicit_checks = e->program->unit->options.explicit_checks;
+    if (e->program->sandbox)
+        return pvm_sandbox_prepare(e->program->sandbox, e->program->unit, mem,
+                                   !explicit_checks)
                    ? mem
                    : NULL;
-    if (options->explicit_checks)
+    if (explicit_checks)
         return mem;
     if (os_fault_stack_ensure() || !pvm_mem_guard(mem, protect))
         return NULL;
@@ -606,7 +621,7 @@ void pvm_native_end(const struct native_session *session)
  * is none to run on, and all has been done without. */
 static bool take_memory(struct pvm_engine *e, struct native_session *session)
 {
-    const struct pvm_sandbox *sandbox = e->program->unit->options.sandbox;
+    const struct pvm_sandbox *sandbox = e->program->sandbox;
     if (session->mem && session->mem == e->state.mem && !sandbox &&
         !session->mem->unguardable && !session->mem->stale)
         return true;
@@ -724,8 +739,8 @@ enum native_result pvm_native_run(struct pvm_engine *e, struct native_session *s
         return NATIVE_EXIT;
     const struct native_unit *unit = e->program->unit;
     struct native_context *context = context_of(session->mem->base);
-    bool answers = session->host && !unit->options.sandbox &&
-                   !unit->options.unmetered && e->program->log == PVM_GAS_LOG_NONE;
+    bool answers = session->host && !unit->sandboxed && !unit->options.unmetered &&
+                   e->program->log == PVM_GAS_LOG_NONE;
     const uint8_t *at = begin_at(e);
     while (at && !is_open(e)) {
         uint32_t exit = 0;

@@ -6,6 +6,7 @@
  */
 #include "replay/branch.h"
 
+#include "replay/kernel.h"
 #include "replay/pc_follow.h"
 #include "replay/slice.h"
 
@@ -152,6 +153,64 @@ static enum err branch_pvm(struct branch *b)
     return err;
 }
 
+/* ---- a kernel ---- */
+
+static enum err read_kernel_setup(struct branch *b, struct replay_kernel_setup *setup)
+{
+    struct trace_reader *reader;
+    struct replay_refusal refusal = {0};
+    TRY(trace_reader_open(&b->arena, b->source, NULL, NULL, &reader));
+    enum err err = replay_kernel_setup_read(&b->arena, reader, setup, &refusal);
+    trace_reader_close(reader);
+    if (refusal.text[0])
+        say(b, (enum replay_class)refusal.class, refusal.text);
+    return err;
+}
+
+static enum err run_kernel(struct branch *b, const struct replay_kernel_setup *setup)
+{
+    const struct replay_branch_kernel *live = &b->options->kernel;
+    struct bytes prefix = buf_bytes(&b->prefix.file);
+    const struct trace_source source = trace_bytes_source(&prefix);
+    const struct replay_kernel_options how = {.trace = b->trace,
+                                              .source = &source,
+                                              .resume_seq = b->slice.first_seq,
+                                              .engine = b->options->engine,
+                                              .interrupted = b->options->interrupted};
+    struct replay_kernel *session;
+    TRY(replay_kernel_create(&b->arena, setup, &how, &session));
+    enum err err = replay_kernel_go_on(session);
+    if (!err && live->run)
+        err = live->run(live->self, session);
+    if (!err)
+        err = replay_kernel_finish(session, 0);
+    struct replay_kernel_totals totals = replay_kernel_totals(session);
+    b->report->result.clock = b->report->end = totals.clock;
+    b->report->result.ecall_count = totals.ecall_count;
+    replay_kernel_close(session);
+    return err;
+}
+
+static enum err branch_kernel(struct branch *b)
+{
+    struct replay_kernel_setup setup;
+    trace_memory_init(&b->prefix, PREFIX_SIZE_MAX);
+    b->slice.engine = b->options->engine;
+    enum err err = replay_slice_take(&b->slice, &b->options->at);
+    if (err)
+        say(b, b->slice.class, b->slice.detail);
+    if (!err)
+        err = read_kernel_setup(b, &setup);
+    if (!err)
+        err = put_prefix(b);
+    if (!err)
+        err = create_child(b);
+    if (!err)
+        err = run_kernel(b, &setup);
+    trace_memory_fini(&b->prefix);
+    return err;
+}
+
 /* ---- a pc ---- */
 
 /* What is printed and no event yet is the child's. */
@@ -214,7 +273,7 @@ static enum err branch_pc(struct branch *b)
     return err;
 }
 
-/* ---- both ---- */
+/* ---- all ---- */
 
 void replay_branch(const struct trace_source *source, const struct trace_sink *sink,
                    const struct replay_branch_options *options,
@@ -232,8 +291,9 @@ void replay_branch(const struct trace_source *source, const struct trace_sink *s
     if (err == ERR_trace_truncated)
         say(&b, REPLAY_OPEN, "the trace is not finished; recover it first");
     bool pc = !err && options->pc && replay_pc_is_session(source);
+    bool kernel = !err && !pc && replay_kernel_is(source);
     if (!err)
-        err = pc ? branch_pc(&b) : branch_pvm(&b);
+        err = pc ? branch_pc(&b) : kernel ? branch_kernel(&b) : branch_pvm(&b);
     err = finish_child(&b, err);
     ret_report->err = err;
     if (err)

@@ -24,6 +24,14 @@ struct replay_branch_pc {
     uint64_t insns_max; /* end behind so many steps since the parent's start */
 };
 
+/* The live host of a kernel: its requests from the branch on, when the invocation that
+ * was under way there is over; NULL: none. */
+struct replay_kernel;
+struct replay_branch_kernel {
+    void *self;
+    enum err (*run)(void *self, struct replay_kernel *session);
+};
+
 struct replay_branch_options {
     struct replay_position at;
     bool standalone;
@@ -36,6 +44,7 @@ struct replay_branch_options {
     /* A pc: how to replay the parent, and who answers then. */
     const struct replay_pc_follow_options *pc;
     struct replay_branch_pc live;
+    struct replay_branch_kernel kernel;
 };
 
 struct replay_branch_report {
@@ -47,7 +56,7 @@ struct replay_branch_report {
     struct trace_clock from; /* of the guest at the branch */
     uint64_t event_count;    /* of the child's own */
     struct trace_clock end;
-    /* A PVM program: */
+    /* A PVM program; of a kernel clock and ecalls: */
     struct replay_result result;
     struct pvm_state state; /* at the end; `mem` is NULL */
     /* A pc: */
@@ -57,10 +66,10 @@ struct replay_branch_report {
 };
 
 /*
- * Branch a finished trace: of a PVM program at the last place at or before `at` where a
- * run can be taken up (as for replay_cut), and files that the guest had open there are
- * closed to it; of a pc exactly there.  After an error the sink holds nothing of use,
- * or, if the guest has run, what a killed recorder leaves.
+ * Branch a finished trace: of a PVM program or a kernel at the last place at or before
+ * `at` where a run can be taken up (as for replay_cut), and files that the program had
+ * open there are closed to it; of a pc exactly there.  After an error the sink holds
+ * nothing of use, or, if the guest has run, what a killed recorder leaves.
  */
 void replay_branch(const struct trace_source *source, const struct trace_sink *sink,
                    const struct replay_branch_options *options,

@@ -289,18 +289,28 @@ static enum err take_record(struct debug_pc *g, const struct trace_record *recor
     return replay_debug_pc_expect(g, record);
 }
 
-/* Read all events from the first one behind the setup, which is `record`. */
+/* Forget what is in front of a gap. */
+static void forget(struct debug_pc *g)
+{
+    g->input_count = g->reply_count = g->derived_count = 0;
+    buf_clear(&g->output);
+}
+
+/* Read all events from the first one behind the setup, which is `record`.  Of a trace
+ * with gaps, a part or what is left of a ring, we take what is behind the last one. */
 static enum err survey(struct debug_pc *g, struct replay_debug *debug,
                        struct trace_record record, char *message)
 {
     enum err err = ERR_ok;
     bool end = false;
     debug->setup_count = record.seq;
-    uint64_t next = record.seq;
+    uint64_t next = g->setup_end;
     do {
-        if (record.seq != next++)
-            return refuse(message, "its beginning is not in the trace, which the "
-                                   "debugger of pc needs");
+        if (record.seq != next) {
+            g->gap_seq = record.seq;
+            forget(g);
+        }
+        next = record.seq + 1;
         TRY(take_record(g, &record, message));
         g->end = (struct replay_time){record.clock.icount, record.clock.sub};
         debug->last_seq = record.seq;
@@ -326,12 +336,34 @@ static enum err read_setup(struct debug_pc *g, struct trace_record *ret_next,
     return err;
 }
 
+/* The events of the setup have no gaps; *next is the one behind them, read again. */
+static enum err count_setup(struct debug_pc *g, struct trace_record *next)
+{
+    const uint64_t seq = next->seq;
+    bool end = false;
+    TRY(trace_reader_seek_seq(g->reader, 0));
+    for (g->setup_end = 0;; g->setup_end++) {
+        TRY(trace_reader_next(g->reader, next, &end));
+        if (end)
+            return ERR_trace_end;
+        if (next->seq == seq)
+            return ERR_ok;
+    }
+}
+
 static enum err create(struct debug_pc *g, char *message)
 {
     struct emu_boot_problem problem = {0};
     enum err err = replay_debug_pc_create(g, &problem);
     if (err == ERR_image)
         (void)snprintf(message, MESSAGE, "%s %" PRIu64, problem.text, problem.value);
+    if (err || !g->gap_seq)
+        return err;
+    err = replay_debug_pc_cross_gap(g);
+    if (err)
+        (void)snprintf(message, MESSAGE,
+                       "the checkpoint in front of event %" PRIu64 ": %s", g->gap_seq,
+                       err_text(err));
     return err;
 }
 
@@ -373,8 +405,10 @@ enum err replay_debug_pc_open(const struct trace_source *source,
     buf_init(&g->output, OUTPUT_SIZE_MAX);
     TRY(trace_reader_open(&g->arena, source, NULL, &fault, &g->reader));
     TRY(read_setup(g, &next, message));
+    TRY(count_setup(g, &next));
     TRY(survey(g, debug, next, message));
     TRY(create(g, message));
+    debug->guest.start = replay_debug_pc_time(g);
     debug->guest.end = g->end;
     return ERR_ok;
 }

@@ -52,6 +52,8 @@ struct debug_pc {
     struct emu_pc *pc;
     struct v86fs_virtio *fs;
     struct replay_time end;
+    uint64_t setup_end; /* number of the event behind the setup, if none is missing */
+    uint64_t gap_seq;   /* first event behind a gap; 0: none is missing */
     struct buf scratch;
 
     struct debug_pc_input *input;
@@ -98,6 +100,10 @@ enum err replay_debug_pc_save(void *self, struct replay_snapshot **ret_snapshot,
 void replay_debug_pc_load(void *self, const struct replay_snapshot *snapshot);
 void replay_debug_pc_drop(void *self, struct replay_snapshot *snapshot);
 enum err replay_debug_pc_hash(void *self, uint8_t ret_hash[32]);
+
+/* The state in front of event `gap_seq`, from its checkpoint.  ERR_trace_event when it
+ * makes no sense, and trace_checkpoint_read's. */
+ERR_MUST_CHECK enum err replay_debug_pc_cross_gap(struct debug_pc *g);
 
 /* ---- debug_pc_fs.c ---- */
 

@@ -5,6 +5,8 @@
  */
 #include "replay/debug_pc.h"
 
+#include "replay/pc_private.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,4 +123,52 @@ enum err replay_debug_pc_hash(void *self, uint8_t ret_hash[32])
     }
     arena_fini(&arena);
     return err;
+}
+
+/* ---- from a checkpoint in the trace: hostile ---- */
+
+/* What was printed, and is an event only behind the gap, is behind us. */
+static bool pass_console(struct debug_pc *g, struct bytes around)
+{
+    struct pc_console_rest rest;
+    if (!replay_pc_take_console(&around, &rest))
+        return false;
+    for (size_t i = 0; i < rest.data.size; i++) {
+        if (!replay_debug_pc_fits_output(g, (uint32_t)rest.dev, rest.data.data[i]))
+            return false;
+    }
+    return true;
+}
+
+static enum err take_over(struct debug_pc *g, const struct pc_pages *pages,
+                          const struct trace_checkpoint *head)
+{
+    struct trace_pc_machine machine;
+    struct bytes around;
+    struct hash256 hash;
+    char field[64];
+    TRY(trace_pc_machine_get(head->machine, &machine));
+    if (!replay_pc_pages_around(pages, &machine, &around) || !pass_console(g, around) ||
+        emu_pc_load(g->pc, machine.state, field, sizeof field) || g->err)
+        return ERR_trace_event;
+    struct replay_time now = replay_debug_pc_time(g);
+    if (now.icount != head->clock.icount || now.sub != head->clock.sub)
+        return ERR_trace_event;
+    if (replay_time_compare(g->end, now) < 0)
+        g->end = now;
+    TRY(replay_debug_pc_hash(g, hash.byte));
+    return hash256_equal(&hash, &head->state_hash) ? ERR_ok : ERR_trace_event;
+}
+
+enum err replay_debug_pc_cross_gap(struct debug_pc *g)
+{
+    struct trace_checkpoint head;
+    struct pc_pages pages;
+    replay_pc_pages_init(&pages, g->pc->ram);
+    enum err err = trace_checkpoint_read(&g->arena, g->source, g->gap_seq, &head,
+                                         replay_pc_pages_take, &pages);
+    if (!err)
+        err = take_over(g, &pages, &head);
+    replay_pc_pages_fini(&pages);
+    return err == ERR_not_found || err == ERR_trace_canonical ? ERR_trace_event : err;
 }

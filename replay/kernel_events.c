@@ -405,7 +405,9 @@ void replay_kernel_emit_outcome(struct replay_kernel *s)
         if (o->reg[i])
             event.regs.count = i + 1;
     }
+    s->idle = true;
     (void)replay_kernel_emit(s, kernel_icount(s->kernel), TRACE_ID_pvm_outcome, &event);
+    s->idle = false;
 }
 
 void replay_kernel_observe(struct replay_kernel *s)

@@ -48,6 +48,15 @@ static bool emit(struct replay_kernel *s, enum trace_id id, void *event)
     return replay_kernel_emit(s, kernel_icount(s->kernel), id, event);
 }
 
+/* A request that has been served. */
+static bool emit_served(struct replay_kernel *s, enum trace_id id, void *event)
+{
+    s->idle = true;
+    bool emitted = emit(s, id, event);
+    s->idle = false;
+    return emitted;
+}
+
 static enum err emit_begin(struct replay_kernel *s)
 {
     struct trace_session_begin begin = {.spec = TRACE_SPEC};
@@ -94,7 +103,7 @@ enum err replay_kernel_put(struct replay_kernel *s, struct bytes wire,
                                   .kind = wire.size ? wire.data[0] : 0,
                                   .body = wire,
                                   .status = *ret_status};
-    if (emit(s, TRACE_ID_pvm_put, &event) && !trace_live(s->trace) &&
+    if (emit_served(s, TRACE_ID_pvm_put, &event) && !trace_live(s->trace) &&
         (event.hash.present != put.present ||
          (put.present && !hash256_equal(&event.hash.hash, &hash)))) {
         diverge(s, trace_seq(s->trace) - 1, "pvm.put", "hash");
@@ -281,7 +290,7 @@ enum err replay_kernel_request(struct replay_kernel *s, enum replay_kernel_fn fn
                                       .answer = bytes_of(answer.bytes, answer.size)};
     if (payload.size <= sizeof own)
         event.payload = bytes_of(own, payload.size);
-    (void)emit(s, TRACE_ID_pvm_request, &event);
+    (void)emit_served(s, TRACE_ID_pvm_request, &event);
     *ret_answer = answer;
     return s->err;
 }

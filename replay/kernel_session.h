@@ -35,6 +35,7 @@ struct replay_kernel {
     bool stopped; /* where it was to: that is no error, but err is set */
     /* While an event is written behind which a run can be taken up: the state there. */
     const struct pvm_state *safe;
+    bool idle;   /* the same behind a request that has been served */
     bool begins; /* the frame that runs next is an invocation's first, or resumed */
     bool inside; /* an invocation is under way, which a checkpoint has brought */
     uint64_t begin_count;     /* invocations and resumptions that have run, */

@@ -109,7 +109,30 @@ ERR_MUST_CHECK enum err
 replay_pc_checkpoint_start(struct replay_pc *s, const struct trace_source *source,
                            const struct trace_checkpoint_list *list, size_t index);
 
+/* The pages of a checkpoint on their way: into RAM, which is cleared first, and what is
+ * around the machine. */
+struct pc_pages {
+    struct emu_ram *ram;
+    struct buf around;
+};
+void replay_pc_pages_init(struct pc_pages *pages, struct emu_ram *ram);
+void replay_pc_pages_fini(struct pc_pages *pages);
+enum err replay_pc_pages_take(void *pages, uint64_t first, struct bytes bytes);
+
+/* What is around the machine, borrowed from both; false: it is not all there. */
+bool replay_pc_pages_around(const struct pc_pages *pages,
+                            const struct trace_pc_machine *machine,
+                            struct bytes *ret_around);
+
 /* ---- pc_state.c ---- */
+
+/* What the guest had printed that was no event yet; it comes first of what
+ * replay_pc_save() puts around the machine.  False: malformed. */
+struct pc_console_rest {
+    uint64_t dev, icount, sub; /* of the last byte */
+    struct bytes data;         /* borrowed; may be empty */
+};
+bool replay_pc_take_console(struct bytes *around, struct pc_console_rest *ret);
 
 void replay_pc_put(struct buf *buf, uint64_t value, unsigned size);
 bool replay_pc_take(struct bytes *from, unsigned size, uint64_t *ret);

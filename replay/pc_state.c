@@ -52,27 +52,39 @@ enum err replay_pc_save(struct replay_pc *s, struct buf *machine, struct buf *ar
 
 /* ---- load ---- */
 
+bool replay_pc_take_console(struct bytes *around, struct pc_console_rest *ret)
+{
+    uint64_t size;
+    *ret = (struct pc_console_rest){0};
+    if (!replay_pc_take(around, 2, &size) || size >= CONSOLE_REST_MAX)
+        return false;
+    if (!size)
+        return true;
+    if (!replay_pc_take(around, 4, &ret->dev) ||
+        !replay_pc_take(around, 8, &ret->icount) ||
+        !replay_pc_take(around, 8, &ret->sub) || size > around->size)
+        return false;
+    ret->data = bytes_of(around->data, (size_t)size);
+    *around = bytes_of(around->data + size, around->size - (size_t)size);
+    return true;
+}
+
 /* The bytes are printed again, for an event that is still to come. */
 static enum err load_console(struct replay_pc *s, struct bytes *around)
 {
-    uint64_t size, dev, icount, sub;
-    if (!replay_pc_take(around, 2, &size) || size >= CONSOLE_REST_MAX)
+    struct pc_console_rest rest;
+    if (!replay_pc_take_console(around, &rest))
         return ERR_state;
-    if (!size)
+    if (!rest.data.size)
         return ERR_ok;
-    if (!replay_pc_take(around, 4, &dev) || !replay_pc_take(around, 8, &icount) ||
-        !replay_pc_take(around, 8, &sub) || size > around->size)
-        return ERR_state;
-    struct bytes data = bytes_of(around->data, (size_t)size);
-    *around = bytes_of(around->data + size, around->size - (size_t)size);
     struct trace *session[] = {s->options.trace, s->options.copy};
     for (unsigned i = 0; i < countof(session); i++) {
         struct trace *trace = session[i];
         if (!trace)
             continue;
         struct trace_clock clock = trace->clock;
-        trace->clock = (struct trace_clock){.icount = icount, .sub = sub};
-        TRY(trace_console(trace, dev, data));
+        trace->clock = (struct trace_clock){.icount = rest.icount, .sub = rest.sub};
+        TRY(trace_console(trace, rest.dev, rest.data));
         trace->clock = clock;
     }
     return ERR_ok;

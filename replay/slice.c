@@ -133,16 +133,59 @@ static enum err take_pc(struct slice *slice, const struct replay_position *at)
     return err;
 }
 
+/* ---- of a kernel ---- */
+
+static enum err find_place(struct slice *slice, const struct replay_position *at,
+                           uint64_t *ret_seq)
+{
+    struct arena arena;
+    struct trace_reader *reader;
+    struct trace_clock clock;
+    uint64_t seq;
+    if (at->sub) {
+        replay_slice_say(slice, REPLAY_FAILED,
+                         "give an invocation of the kernel by its event, e:N");
+        return ERR_usage;
+    }
+    TRY(locate(slice, at, &seq, &clock));
+    bool ahead = at->kind == REPLAY_AT_ICOUNT && at->value > clock.icount;
+    slice->icount = ahead ? at->value : clock.icount;
+    arena_init(&arena, SLICE_MEMORY);
+    enum err err = trace_reader_open(&arena, slice->source, NULL, NULL, &reader);
+    if (!err) {
+        err = replay_kernel_find_place(reader, slice->icount, seq, ret_seq);
+        trace_reader_close(reader);
+    }
+    arena_fini(&arena);
+    return err;
+}
+
+static enum err take_kernel(struct slice *slice, const struct replay_position *at)
+{
+    struct replay_report report = {0};
+    const struct replay_options options = {.engine = slice->engine,
+                                           .interrupted = slice->interrupted};
+    struct follow f = {.source = slice->source, .options = &options, .report = &report};
+    TRY(find_place(slice, at, &slice->first_seq));
+    enum err err = replay_follow_kernel_take(&f, slice->first_seq, &slice->checkpoint);
+    if (err)
+        replay_slice_say(slice, report.class,
+                         report.detail[0] ? report.detail
+                         : err == ERR_trace_diverged
+                             ? "the trace diverges before that position"
+                             : err_text(err));
+    slice->from = report.result.clock;
+    return err;
+}
+
 enum err replay_slice_take(struct slice *slice, const struct replay_position *at)
 {
-    if (replay_kernel_is(slice->source)) {
-        replay_slice_say(slice, REPLAY_FAILED,
-                         "a trace of the capability kernel, which has no parts yet");
-        return ERR_unsupported;
-    }
     bool pc = slice->pc && replay_pc_is_session(slice->source);
     slice->guest = pc ? TRACE_GUEST_PC : TRACE_GUEST_PVM;
-    enum err err = pc ? take_pc(slice, at) : take_pvm(slice, at);
+    slice->kernel = !pc && replay_kernel_is(slice->source);
+    enum err err = pc              ? take_pc(slice, at)
+                   : slice->kernel ? take_kernel(slice, at)
+                                   : take_pvm(slice, at);
     if (err)
         replay_slice_say(slice, REPLAY_FAILED, err_text(err));
     return err;
@@ -188,9 +231,14 @@ enum err replay_slice_put_setup(struct slice *slice, struct trace_reader *reader
         if (end)
             return ERR_trace_end;
         started |= !sets_up(record.kind->id);
-        if (!started && writer)
-            TRY(replay_slice_copy_event(reader, &record, writer));
         slice->before = record.clock;
+        /* Programs of a kernel come when they first run: all that have, in front of
+         * what has been charged. */
+        bool program = slice->kernel && record.kind->id == TRACE_ID_pvm_program;
+        if (program)
+            record.clock = (struct trace_clock){.icount = 0};
+        if ((!started || program) && writer)
+            TRY(replay_slice_copy_event(reader, &record, writer));
         if (record.seq + 1 >= slice->first_seq)
             return ERR_ok;
     } while (true);

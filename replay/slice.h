@@ -19,7 +19,9 @@ struct slice {
     const struct trace_source *source;
     bool (*interrupted)(void);
     const struct replay_pc_follow_options *pc; /* how to replay a pc; NULL: not */
+    struct replay_engine engine;               /* of a kernel's replay */
     enum trace_guest guest;
+    bool kernel;     /* a session of the capability kernel */
     uint64_t icount; /* that was asked for */
     struct checkpoint checkpoint;
     uint64_t first_seq;        /* of the event that comes next */

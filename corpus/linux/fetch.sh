@@ -141,7 +141,7 @@ unpack()
 # link to it expects it.
 unpack_more()
 {
-    rm -rf "$more/sysroot" "$more/programs" "$more/9p"
+    rm -rf "$more/sysroot" "$more/programs" "$more/9p" "$more/virtiofs"
     mkdir -p "$more/sysroot" "$more/all" "$more/programs/bin" "$more/programs/lib"
     for deb in "$more/pkgs"/*.deb; do
         case ${deb##*/} in
@@ -154,13 +154,17 @@ unpack_more()
         cp -L "$(find "$more/all" -name "$library" | head -n 1)" "$more/programs/lib/"
     done
     rm -rf "$more/all"
-    # The peer that v86fs is measured against in QEMU.
+    # The peers that v86fs is measured against in QEMU.
     mkdir -p "$more/9p/lib/9p"
     release=$(cat "$folder/release")
     kernel=./lib/modules/$release/kernel
     dpkg-deb --fsys-tarfile "$pkgs"/linux-image-*.deb | tar -x -C "$more/9p/lib/9p" \
         --strip-components=7 "$kernel/fs/netfs/netfs.ko" "$kernel/fs/fscache/fscache.ko" \
         "$kernel/net/9p/9pnet.ko" "$kernel/net/9p/9pnet_virtio.ko" "$kernel/fs/9p/9p.ko"
+    mkdir -p "$more/virtiofs/lib/virtiofs"
+    dpkg-deb --fsys-tarfile "$pkgs"/linux-image-*.deb |
+        tar -x -C "$more/virtiofs/lib/virtiofs" --strip-components=7 \
+            "$kernel/fs/fuse/fuse.ko" "$kernel/fs/fuse/virtiofs.ko"
 }
 
 fetch_more()
@@ -186,7 +190,8 @@ if ! complete "$more/pkgs"; then
         mkdir -p "$more"
         [ "$offline" = --offline ] || : >"$more/refused"
     fi
-elif [ ! -e "$more/9p/lib/9p/9p.ko" ] || [ ! -d "$more/sysroot" ]; then
+elif [ ! -e "$more/9p/lib/9p/9p.ko" ] || [ ! -d "$more/sysroot" ] ||
+    [ ! -e "$more/virtiofs/lib/virtiofs/virtiofs.ko" ]; then
     unpack_more
 fi
 printf 'guest: Linux %s\n' "$(cat "$folder/release")"

@@ -52,6 +52,44 @@ for name in store calls scheduler writer upgrade evil; do
     done
 done
 
+# Checkpoints change nothing; a part and a branch replay, alone or with their parent.
+for name in calls scheduler; do
+    trace=$work/$name.interp.lks
+    "$lockstep" record --checkpoint 50 kernel "corpus/jar/$name.json" -o "$work/c.lks" \
+        >/dev/null 2>&1 || wrong "$name: --checkpoint"
+    [ "$("$lockstep" id "$work/c.lks")" = "$("$lockstep" id "$trace")" ] ||
+        wrong "$name: --checkpoint gives another identity"
+    "$lockstep" replay --to 90% "$work/c.lks" 2>&1 | grep -q 'from the checkpoint' ||
+        wrong "$name: no checkpoint was used"
+    for at in 20% 50% e:60; do
+        "$lockstep" cut "$trace" "$at.." -o "$work/p.lks" >"$work/out" 2>&1 &&
+            "$lockstep" verify "$work/p.lks" >"$work/out" 2>&1 &&
+            "$lockstep" gas --verify "$work/p.lks" >"$work/out" 2>&1 &&
+            "$lockstep" replay "$work/p.lks" >"$work/out" 2>&1 ||
+            { wrong "$name: cut at $at:"; cat "$work/out"; }
+        "$lockstep" branch "$trace" --at "$at" --manifest "corpus/jar/$name.json" \
+            -o "$work/b.lks" >"$work/out" 2>&1
+        grep -q ': branched at event' "$work/out" &&
+            "$lockstep" replay --parent "$trace" "$work/b.lks" >"$work/out" 2>&1 ||
+            { wrong "$name: branch at $at:"; cat "$work/out"; }
+    done
+done
+# What is left of a ring.
+"$lockstep" record --ring 1M --raw --gas-log each --gas 1000000 kernel \
+    corpus/jar/evil.json --invoke evil:0:40 --invoke evil:0:40 --invoke evil:0:40 \
+    --invoke evil:2 -o "$work/r.lks" >"$work/out" 2>&1 || { wrong ring:; cat "$work/out"; }
+"$lockstep" info "$work/r.lks" | grep -q 'guest pvm, ring' || wrong "ring: not one"
+for engine in $engines; do
+    "$lockstep" replay --engine "$engine" "$work/r.lks" >"$work/out" 2>&1 ||
+        { wrong "ring: replay by $engine:"; cat "$work/out"; }
+done
+"$lockstep" query -t start "$work/r.lks" hash >"$work/out" 2>&1
+grep -q '^icount 0 ' "$work/out" && wrong "ring: nothing was dropped"
+grep -q '^icount ' "$work/out" || { wrong "ring: no state"; cat "$work/out"; }
+"$lockstep" branch "$work/store.interp.lks" --at end --standalone --invoke nobody:0 \
+    -o "$work/n.lks" >"$work/out" 2>&1 && wrong "a branch that names nobody"
+grep -q 'nobody' "$work/out" || wrong "a branch that names nobody says nothing"
+
 # --invoke takes the place of the manifest's steps.
 "$lockstep" record kernel corpus/jar/store.json -o "$work/i.lks" --invoke store:0:7,5 \
     --invoke store:1:7 --json >"$work/out" 2>&1 || wrong "--invoke"
@@ -67,9 +105,9 @@ grep -q 'at icount 59111 ' "$work/to.interp" || wrong "replay --to: $(cat "$work
     wrong "replay --to: the engines differ"
 
 # What is not possible says so.
-"$lockstep" cut "$work/i.lks" 5..9 -o "$work/cut.lks" >"$work/out" 2>&1 &&
+"$lockstep" cut "$work/i.lks" 5+1..9 -o "$work/cut.lks" >"$work/out" 2>&1 &&
     wrong "cut makes a part of it"
-grep -q 'which has no parts yet' "$work/out" || wrong "cut: $(cat "$work/out")"
+grep -q 'by its event' "$work/out" || wrong "cut: $(cat "$work/out")"
 echo '{"caps": [{"name": "x", "cnode": {"3": "nobody"}}]}' >"$work/bad.json"
 "$lockstep" record kernel "$work/bad.json" -o "$work/bad.lks" >"$work/out" 2>&1 &&
     wrong "a bad manifest is taken"

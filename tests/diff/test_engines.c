@@ -43,6 +43,7 @@ struct bench {
     const char *bad;
     enum pvm_exit first_exit; /* of the present program */
     struct pvm_sandbox *sandbox;
+    struct pvm_recomp_cache *cache; /* a small one: programs come and go */
 };
 
 static struct bench bench;
@@ -174,6 +175,7 @@ static struct pvm_program *make_program(const struct mode *mode, enum pvm_gas_lo
     struct pvm_program *program = NULL;
     struct pvm_recomp_options options = mode->options;
     options.sandbox = mode->sandboxed ? bench.sandbox : NULL;
+    options.cache = bench.cache;
     if (mode->native)
         check(!pvm_program_recompile(&bench.scratch, &bench.code, &bench.c.config, log,
                                      &options, &program));
@@ -411,6 +413,7 @@ static int setup(void **unused)
     check(!os_reserve(PVM_MEM_RESERVE_SIZE, &bench.reservation));
     bench.mem = pvm_mem_init(bench.reservation);
     check(!pvm_engine_create(&bench.arena, &bench.engine));
+    check(!pvm_recomp_cache_create(&bench.arena, 1 << 18, &bench.cache));
     if (pvm_recomp_available())
         check(!pvm_sandbox_create(&bench.arena, NULL, &bench.sandbox));
     return 0;
@@ -420,6 +423,7 @@ static int teardown(void **unused)
 {
     (void)unused;
     os_release(bench.reservation, PVM_MEM_RESERVE_SIZE);
+    pvm_recomp_cache_close(bench.cache);
     pvm_sandbox_close(bench.sandbox);
     arena_fini(&bench.arena);
     return 0;

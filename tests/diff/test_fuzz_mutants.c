@@ -120,7 +120,7 @@ static void test_hang(void **unused)
 {
     (void)unused;
     hang_ns = 1000 * MILLISECOND;
-    search(PVM_MUTANT_native_fault_entry, false, 0, FINDINGS_HANG);
+    search(PVM_MUTANT_native_back_free, false, 0, FINDINGS_HANG);
     for (unsigned i = 0; i < FINDINGS_HANG; i++)
         assert_int_equal(found.group[i], ANALYSIS_HANG);
     reduce(ANALYSIS_HANG, 400, 1); /* no time: that it shows alone is what counts */

@@ -5,42 +5,12 @@
  * machine that can run.
  */
 #include "emu/boot.h"
+#include "tests/fuzz/silent_host.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void console_out(void *self, uint32_t dev, uint8_t byte)
-{
-    (void)self;
-    (void)dev;
-    (void)byte;
-}
-
-static bool input_at(void *self, struct emu_place here, struct emu_place *ret_next,
-                     struct emu_input *ret_input)
-{
-    (void)self;
-    (void)here;
-    (void)ret_next;
-    (void)ret_input;
-    return false;
-}
-
-static bool idle(void *self, uint64_t now, uint64_t deadline, uint64_t *ret_vns)
-{
-    (void)self;
-    (void)now;
-    *ret_vns = deadline;
-    return deadline != EMU_NEVER;
-}
-
-static void event(void *self, const struct emu_event *event)
-{
-    (void)self;
-    (void)event;
-}
 
 static bool is_clean(const struct emu_ram *ram)
 {
@@ -53,7 +23,7 @@ static bool is_clean(const struct emu_ram *ram)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct emu_host host = {NULL, console_out, input_at, idle, event};
+    const struct emu_host host = silent_host();
     struct emu_pc_config config;
     struct emu_boot_problem problem;
     struct arena arena, scratch;

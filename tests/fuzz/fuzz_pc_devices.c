@@ -9,6 +9,7 @@
  * same script gives the same state twice.
  */
 #include "emu/save.h"
+#include "tests/fuzz/silent_host.h"
 #include "v86fs/virtio_v86fs.h"
 
 #include <stdlib.h>
@@ -28,31 +29,6 @@ struct machine {
     struct bytes left;
 };
 
-static void console_out(void *self, uint32_t dev, uint8_t byte)
-{
-    (void)self;
-    (void)dev;
-    (void)byte;
-}
-
-static bool input_at(void *self, struct emu_place here, struct emu_place *ret_next,
-                     struct emu_input *ret_input)
-{
-    (void)self;
-    (void)here;
-    (void)ret_next;
-    (void)ret_input;
-    return false;
-}
-
-static bool idle(void *self, uint64_t now, uint64_t deadline, uint64_t *ret_vns)
-{
-    (void)self;
-    (void)now;
-    *ret_vns = deadline;
-    return false;
-}
-
 static void event(void *self, const struct emu_event *event)
 {
     (void)self;
@@ -62,7 +38,7 @@ static void event(void *self, const struct emu_event *event)
 
 static void machine_init(struct machine *m, const uint8_t *data, size_t size)
 {
-    const struct emu_host host = {m, console_out, input_at, idle, event};
+    struct emu_host host = silent_host();
     struct v86fs_mem_options mem = {
         .node_count_max = 20, .quota = 1 << 16, .file_size_max = 1 << 20};
     struct v86fs_server_options server;
@@ -71,6 +47,7 @@ static void machine_init(struct machine *m, const uint8_t *data, size_t size)
     struct v86fs_mem *tree;
     uint64_t root;
     *m = (struct machine){.left = bytes_of(data, size)};
+    host.event = event;
     arena_init(&m->arena, (size_t)64 << 20);
     emu_pc_config_init(&config);
     config.ram_size = 1u << 20;

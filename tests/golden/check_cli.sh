@@ -3,36 +3,8 @@
 #
 # check_cli.sh LOCKSTEP: the choice of engines as it is typed, and lockstep check on
 # folders.  What a difference looks like is in tests/unit/cli/test_check_print.c.
-set -u
-LC_ALL=C
-export LC_ALL
-lockstep=$1
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+. "$(dirname "$0")/cli_lib.sh"
 fib=corpus/pvm/bin/fib.pvm
-passed=0
-failed=0
-
-complain()
-{
-    failed=$((failed + 1))
-    echo "$*"
-    head -n 3 "$dir/out" "$dir/err"
-}
-
-# run STATUS ARG…: lockstep's stdout in $dir/out, stderr in $dir/err.
-run()
-{
-    want=$1
-    shift
-    "$lockstep" "$@" >"$dir/out" 2>"$dir/err" </dev/null
-    got=$?
-    passed=$((passed + 1))
-    [ "$got" = "$want" ] || complain "lockstep $*: exit status $got, not $want"
-}
-
-# says out|err WORDS: that stream of the last run has them.
-says() { grep -qF -e "$2" "$dir/$1" || complain "no '$2' on $1"; }
 
 # ---- --engine and --interp-only ----
 for command in run record; do

@@ -3,38 +3,11 @@
 #
 # nub_cli.sh LOCKSTEP: lockstep serve and lockstep nub as they are typed: answers,
 # statuses, messages, a worker that is killed, signals, and the trace of it all.
-set -u
-LC_ALL=C
-export LC_ALL
-lockstep=$1
-dir=$(mktemp -d)
+. "$(dirname "$0")/cli_lib.sh"
 server=
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$dir"' EXIT
 socket=$dir/kernel.sock
 caps=corpus/kernel/load42
-passed=0
-failed=0
-
-complain()
-{
-    failed=$((failed + 1))
-    echo "$*"
-    head -n 3 "$dir/out" "$dir/err"
-}
-
-# run STATUS ARG…: lockstep's stdout in $dir/out, stderr in $dir/err.
-run()
-{
-    want=$1
-    shift
-    "$lockstep" "$@" >"$dir/out" 2>"$dir/err" </dev/null
-    got=$?
-    passed=$((passed + 1))
-    [ "$got" = "$want" ] || complain "lockstep $*: exit status $got, not $want"
-}
-
-# says out|err WORDS: that stream of the last run has them.
-says() { grep -qF -e "$2" "$dir/$1" || complain "no '$2' on $1"; }
 
 nub() # STATUS ARG…
 {

@@ -377,6 +377,7 @@ wait_for()
         sleep 0.05
     done
 }
+"$lockstep" record -q -o reader.lks pvm "$bin/fib.pvm" --reg a0=9
 mkfifo pipe
 "$lockstep" record -q --raw -o kill.lks --stdin pipe --clock=1000 --seed=7 \
     pvm "$bin/guess.pvm" >/dev/null 2>&1 &
@@ -460,6 +461,18 @@ EOF
 else
     echo 'trace_cli: SKIPPED the check of JSON: there is no python3'
 fi
+
+# ---- a reader that goes early, as head does, is told nothing ----
+"$lockstep" record -q -o reader.lks pvm "$bin/fib.pvm" --reg a0=9
+mkfifo reader.pipe
+: <reader.pipe &
+reader=$!
+exec 3>reader.pipe
+wait "$reader"
+"$lockstep" gas reader.lks >&3 2>err
+got=$?
+exec 3>&-
+[ "$got" = 125 ] && [ ! -s err ] && good || bad "nobody reads: status $got, $(cat err)"
 
 echo "trace_cli: $passed passed, $failed failed"
 [ "$failed" = 0 ]

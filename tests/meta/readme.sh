@@ -1,18 +1,47 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# readme.sh BUILD: what README.md, docs/check.md and docs/nub.md tell people to type
-# works.  Blocks that begin with ```sh are run in a tree that has the corpus and this build; lines
+# readme.sh BUILD: what README.md and the pages below tell people to type works.  Blocks
+# that begin with ```sh are run in a tree that has the corpus and this build; lines
 # `./dev …` are only checked to name a command of ./dev.  A line that ends with
-# `# STATUS N` must exit so.
+# `# status N` must exit so.
 . "$(dirname "$0")/lib.sh"
 
-# The lines of all sh blocks, without comments, as commands that check their status.
+# What docs/guest-c.md needs; a machine without leaves that page out, and says so.
+has_compiler()
+{
+    command -v clang-19 >/dev/null && command -v gdb-multiarch >/dev/null
+}
+
+pages()
+{
+    for page in README.md docs/check.md docs/gas.md docs/nub.md docs/record-replay.md; do
+        [ ! -e "$root/$page" ] || echo "$root/$page"
+    done
+    if [ -e "$root/docs/guest-c.md" ] && has_compiler; then
+        echo "$root/docs/guest-c.md"
+    fi
+}
+
+block() # LANGUAGE PAGE
+{
+    sed -n "/^\`\`\`$1\$/,/^\`\`\`\$/p" "$2" | grep -v '^```'
+}
+
+# The lines of all sh blocks; a line that is continued is one.
 extract()
 {
-    for page in README.md docs/check.md docs/nub.md; do
-        [ ! -e "$root/$page" ] ||
-            sed -n '/^```sh$/,/^```$/p' "$root/$page" | grep -v '^```'
+    pages | while read -r page; do
+        block sh "$page" | sed -e ':more' -e '/\\$/{N;s/\\\n *//;b more' -e '}'
+    done
+}
+
+# Blocks of C that begin with their name in a comment, as files in FOLDER.
+write_sources() # FOLDER
+{
+    pages | while read -r page; do
+        source=$(block c "$page" | sed -n 's|^/\* \([a-z]*\.c\) \*/$|\1|p')
+        [ -z "$source" ] || block c "$page" >"$1/$source"
     done
 }
 
@@ -43,6 +72,8 @@ main() # BUILD
     mkdir -p "$tmp/tree/build"
     ln -s "$build" "$tmp/tree/build/release"
     ln -s "$root/corpus" "$tmp/tree/corpus"
+    write_sources "$tmp/tree"
+    has_compiler || echo "readme: SKIPPED docs/guest-c.md: no clang-19 or gdb-multiarch"
     check_dev
     script_of >"$tmp/script"
     [ -s "$tmp/script" ] || complain "README.md has no commands"
@@ -69,6 +100,15 @@ self_test() # BUILD
     printf '```sh\nlockstep check nothing.pvm\n```\n' | plant docs/check.md
     expect 1 'VIOLATION: status 125: lockstep check nothing.pvm' "$1"
     rm "$tree/docs/check.md"
+    printf '```sh\ntrue && \\\n    false\n```\n' | plant docs/gas.md
+    expect 1 'VIOLATION: status 1: true && false' "$1"
+    rm "$tree/docs/gas.md"
+    if has_compiler; then
+        printf '```c\n/* a.c */\nint a;\n```\n```sh\ngrep -q b a.c\n```\n' |
+            plant docs/guest-c.md
+        expect 1 'VIOLATION: status 1: grep -q b a.c' "$1"
+        rm "$tree/docs/guest-c.md"
+    fi
     printf '```sh\n./dev nothing\ntrue\n```\n' | plant README.md
     expect 1 './dev nothing: no such command' "$1"
     finish readme-self-test

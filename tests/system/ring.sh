@@ -14,10 +14,10 @@ complain()
     echo "ring.sh: $*" >&2
 }
 
-# A boot sector: 200,000 times 256 steps of nothing, a byte to port 80 and one counted in
+# A boot sector: 140,000 times 256 steps of nothing, a byte to port 80 and one counted in
 # memory; every 256 times a '.' for the console.  Then exit with 5.
 for byte in 31 db  b9 00 01  e2 fe  89 d8  e6 80  43  66 ff 06 00 70 \
-    84 db  75 06  ba f8 03  b0 2e  ee  66 81 3e 00 70 40 0d 03 00  72 dc \
+    84 db  75 06  ba f8 03  b0 2e  ee  66 81 3e 00 70 e0 22 02 00  72 dc \
     b0 05 e6 f4; do
     printf "\\$(printf %03o "0x$byte")"
 done >sector
@@ -38,7 +38,13 @@ sector' ] || complain "files: $(ls)"
 grep -q 'same: [0-9]* instructions' out || complain "replay says $(cat out)"
 "$lockstep" replay --to 99% ring.lks | grep -q 'at icount' || complain 'replay --to'
 "$lockstep" replay --to 20000000 ring.lks 2>err && complain 'replay --to what is gone'
-grep -q 'what the trace holds begins at icount 503316' err || complain "$(cat err)"
+grep -q 'what the trace holds begins at icount 335544' err || complain "$(cat err)"
+
+# Under the debugger: the last state is the recorded one.
+want=$("$lockstep" dump -q --kind state.hash ring.lks | sed -n '$s/.*hash=//p')
+"$lockstep" query -t end ring.lks hash | grep -q "$want\$" || complain 'query hash'
+"$lockstep" query ring.lks last-write 0x7000,4 | grep -q '^before  df220200' ||
+    complain "last-write: $("$lockstep" query ring.lks last-write 0x7000,4)"
 
 # What is too small, or too much.
 "$lockstep" record --ring=1M pc -k sector --boot boot16 </dev/null 2>err &&

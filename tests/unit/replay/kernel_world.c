@@ -238,7 +238,8 @@ struct hash256 kernel_world_record(const struct kernel_world *how,
                                    struct trace_memory *memory)
 {
     struct replay_kernel_setup setup = replay_kernel_setup_default();
-    const struct trace_writer_options writing = {.guest = TRACE_GUEST_PVM};
+    const struct trace_writer_options writing = {.guest = TRACE_GUEST_PVM,
+                                                 .ring = how->ring};
     struct replay_kernel_options options = {.engine = how->engine};
     struct hash256 identity;
     struct arena own;
@@ -254,6 +255,8 @@ struct hash256 kernel_world_record(const struct kernel_world *how,
     options.checkpoints =
         (struct replay_checkpoints){how->checkpoint, put_checkpoint, writer};
     assert_int_equal(replay_kernel_create(&own, &setup, &options, &s), ERR_ok);
+    if (how->session)
+        *how->session = s;
     how->run(s);
     assert_int_equal(replay_kernel_finish(s, 0), ERR_ok);
     replay_kernel_close(s);

@@ -27,7 +27,9 @@ struct kernel_world {
     enum pvm_gas_log log;
     uint32_t depth, flags; /* of the kernel, besides STATEFUL_CHILDREN */
     struct replay_engine engine;
-    uint64_t checkpoint; /* instructions between two of them; 0: none */
+    uint64_t checkpoint;            /* instructions between two of them; 0: none */
+    const struct trace_ring *ring;  /* NULL: one file */
+    struct replay_kernel **session; /* gets the session while it runs; NULL */
     void (*run)(struct replay_kernel *s);
 };
 
