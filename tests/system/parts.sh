@@ -74,7 +74,8 @@ grep -q 'not its parent' err || complain "wrong parent: $(cat err)"
 message() { printf 'Content-Length: %d\r\n\r\n%s' ${#1} "$1"; }
 {
     message '{"seq":1,"type":"request","command":"initialize","arguments":{}}'
-    message '{"seq":2,"type":"request","command":"launch","arguments":{"trace":"child.lks","parent":"away/whole.lks"}}'
+    arguments='{"trace":"child.lks","parent":"away/whole.lks"}'
+    message '{"seq":2,"type":"request","command":"launch","arguments":'"$arguments}"
     message '{"seq":3,"type":"request","command":"disconnect"}'
 } | "$lockstep" dap >out 2>err || complain "dap: $(cat err)"
 grep -q '"event":"initialized"' out || complain "dap: $(cat out)"

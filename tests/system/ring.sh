@@ -14,8 +14,8 @@ complain()
     echo "ring.sh: $*" >&2
 }
 
-# A boot sector: 140,000 times 256 steps of nothing, a byte to port 80 and one counted in
-# memory; every 256 times a '.' for the console.  Then exit with 5.
+# A boot sector: 140,000 times 256 steps of nothing, a byte to port 80 and one counted
+# in memory; every 256 times a '.' for the console.  Then exit with 5.
 for byte in 31 db  b9 00 01  e2 fe  89 d8  e6 80  43  66 ff 06 00 70 \
     84 db  75 06  ba f8 03  b0 2e  ee  66 81 3e 00 70 e0 22 02 00  72 dc \
     b0 05 e6 f4; do
