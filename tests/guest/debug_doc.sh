@@ -65,7 +65,7 @@ section "$root/docs/debug.md" 'A session: the file that could not be made' >page
 block gdb <page | sed -n 's/^(gdb) //p' >look.gdb
 commands >commands.sh
 [ -s look.gdb ] && [ -s commands.sh ] || fail "the page has no session"
-timeout 100 sh -e commands.sh >output 2>&1 ||
+timeout 600 sh -e commands.sh >output 2>&1 ||
     fail "status $?: $(cat output)"
 plain <output >shown
 agrees console
