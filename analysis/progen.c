@@ -188,6 +188,105 @@ static int64_t table_address(struct progen *p)
     return 2 + 2 * (int64_t)below(p, ANALYSIS_CASE_JUMP_MAX);
 }
 
+enum { IDIOM_MAX = 6, REG_SP = 1 };
+
+static uint32_t append_all(struct progen *p, const struct pvm_insn *insn, uint32_t pc)
+{
+    uint32_t size = 0;
+    for (unsigned n = 0; n < IDIOM_MAX && insn[n].op; n++)
+        size += append(p, &insn[n], pc + size);
+    return size;
+}
+
+/* A load or store of a register near sp, or some pages away, or rarely anywhere. */
+static struct pvm_insn spill(struct progen *p, unsigned r)
+{
+    bool loads = chance(p, 50);
+    int64_t at = 8 * (int64_t)below(p, 4) - 8;
+    uint8_t op = (uint8_t)(loads ? PVM_OP_load_ind_u64 : PVM_OP_store_ind_u64);
+    if (chance(p, 30))
+        at += PVM_PAGE_SIZE * ((int64_t)below(p, 5) - 2);
+    else if (chance(p, 5))
+        at = (int32_t)address(p);
+    if (chance(p, 20))
+        op = (uint8_t)((loads ? PVM_OP_load_ind_u8 : PVM_OP_store_ind_u8) +
+                       below(p, loads ? 7 : 4));
+    return with_imm(op, r, chance(p, 90) ? REG_SP : r, at);
+}
+
+/* The same where carries are made and used, words are shifted, and results go to the
+ * stack. */
+static uint32_t append_wide_idiom(struct progen *p, uint32_t pc)
+{
+    unsigned r[8];
+    for (unsigned k = 0; k < countof(r); k++)
+        r[k] = 7 + (unsigned)below(p, 5);
+    int64_t k = 1 + (int64_t)below(p, 63);
+    uint8_t use = chance(p, 70) ? PVM_OP_add_64 : PVM_OP_sub_64;
+    static const uint8_t ops[] = {PVM_OP_add_64, PVM_OP_sub_64, PVM_OP_and, PVM_OP_or,
+                                  PVM_OP_xor};
+    uint8_t op = ops[below(p, countof(ops))];
+    struct pvm_insn high = three(PVM_OP_mul_upper_u_u, r[3], r[4], r[5]);
+    struct pvm_insn load =
+        with_imm(PVM_OP_load_ind_u64, r[3], chance(p, 70) ? REG_SP : r[0], 0);
+    struct pvm_insn between = chance(p, 40)   ? load
+                              : chance(p, 30) ? three(PVM_OP_move_reg, r[3], r[4], 0)
+                                              : high;
+    struct pvm_insn sum = three(PVM_OP_add_64, r[0], r[1], r[2]);
+    struct pvm_insn carry =
+        three(PVM_OP_set_lt_u, r[6], r[0], chance(p, 50) ? r[1] : r[2]);
+    struct pvm_insn added = three(use, r[7], chance(p, 50) ? r[3] : r[7], r[6]);
+    struct pvm_insn again = three(PVM_OP_set_lt_u, r[5], r[7], r[3]);
+    struct pvm_insn end =
+        chance(p, 70) ? with_imm(PVM_OP_load_imm, r[6], 0, 5) : spill(p, r[6]);
+    struct pvm_insn idiom[][IDIOM_MAX] = {
+        {sum, carry, between, added, end},
+        {sum, carry, between, added, end},
+        {three(PVM_OP_mul_64, r[0], r[4], r[5]), sum, carry, high, added, end},
+        {carry, added, again, three(PVM_OP_add_64, r[4], r[4], r[5]), end},
+        {carry, three(PVM_OP_add_64, r[6], r[3], r[6]), between,
+         three(PVM_OP_set_lt_u, r[5], r[6], r[3]),
+         three(PVM_OP_add_64, r[4], r[4], r[5]), with_imm(PVM_OP_load_imm, r[5], 0, 5)},
+        {with_imm(PVM_OP_set_lt_u_imm, r[6], r[0], (int32_t)value(p)), added, end},
+        {with_imm(PVM_OP_shlo_l_imm_64, r[0], r[1], k),
+         with_imm(PVM_OP_shlo_r_imm_64, r[2], r[3], chance(p, 80) ? 64 - k : k),
+         three(PVM_OP_or, r[4], r[0], r[2]), end},
+        {with_imm(PVM_OP_shlo_r_imm_64, r[0], r[1], k),
+         with_imm(PVM_OP_shlo_l_imm_64, r[2], r[3], 64 - k),
+         three(PVM_OP_or, r[4], r[2], r[0]), spill(p, r[0]), spill(p, r[2])},
+        {with_imm(PVM_OP_load_ind_u64, r[0], REG_SP, 0),
+         chance(p, 50) ? three(op, r[1], r[1], r[0]) : three(op, r[1], r[0], r[1]),
+         chance(p, 50) ? with_imm(PVM_OP_load_imm, r[0], 0, 5) : spill(p, r[0])},
+    };
+    return append_all(p, idiom[below(p, countof(idiom))], pc);
+}
+
+/* A carry that only an access near sp shows, behind others by the same sp, or by one
+ * that has moved. */
+static uint32_t append_stack_idiom(struct progen *p, uint32_t pc)
+{
+    enum { E = 10, F = 9 };
+    int64_t pages = PVM_PAGE_SIZE * ((int64_t)below(p, 9) - 4);
+    struct pvm_insn carry = three(PVM_OP_set_lt_u, E, 7, 8);
+    struct pvm_insn added = three(PVM_OP_add_64, F, F, E);
+    struct pvm_insn end = with_imm(PVM_OP_load_imm, E, 0, 5);
+    uint8_t first = chance(p, 50) ? PVM_OP_load_ind_u64 : PVM_OP_store_ind_u64;
+    uint8_t last = chance(p, 30) ? PVM_OP_load_ind_u64 : PVM_OP_store_ind_u64;
+    struct pvm_insn near = with_imm(first, 11, REG_SP, 0);
+    struct pvm_insn far =
+        with_imm(first, 11, REG_SP, chance(p, 40) ? pages : 8 * (int64_t)below(p, 4));
+    struct pvm_insn move =
+        with_imm(PVM_OP_add_imm_64, REG_SP, REG_SP, chance(p, 50) ? pages : 8);
+    struct pvm_insn seen = with_imm(last, 11, REG_SP, chance(p, 70) ? 0 : far.x / 2);
+    struct pvm_insn idiom[][IDIOM_MAX] = {
+        {near, far, carry, added, seen, end},
+        {near, move, carry, added, seen, end},
+        {near, {.op = PVM_OP_fallthrough}, carry, added, seen, end},
+        {move, {.op = PVM_OP_fallthrough}, carry, added, seen, end},
+    };
+    return append_all(p, idiom[below(p, countof(idiom))], pc);
+}
+
 /* Neighbours that a recompiler may emit as one, on few registers, so that now and then
  * they only look so. */
 static uint32_t append_idiom(struct progen *p, uint32_t pc)
@@ -199,7 +298,7 @@ static uint32_t append_idiom(struct progen *p, uint32_t pc)
     int64_t k = ks[below(p, countof(ks))];
     uint8_t right = chance(p, 50) ? PVM_OP_shlo_r_imm_64 : PVM_OP_shar_r_imm_64;
     uint8_t load = (uint8_t)(PVM_OP_load_ind_u8 + below(p, 7));
-    struct pvm_insn idiom[][3] = {
+    struct pvm_insn idiom[][IDIOM_MAX] = {
         {three(PVM_OP_add_64, r[0], r[1], r[2]),
          three(PVM_OP_set_lt_u, r[3], r[0], chance(p, 50) ? r[1] : r[2]),
          chance(p, 50) ? three(PVM_OP_add_64, r[4], r[3], r[5])
@@ -229,11 +328,7 @@ static uint32_t append_idiom(struct progen *p, uint32_t pc)
         {with_imm(PVM_OP_add_imm_64, 0, 0, chance(p, 50) ? 2 : -2),
          with_imm(PVM_OP_jump_ind, 0, 0, 0)},
     };
-    const struct pvm_insn *chosen = idiom[below(p, countof(idiom))];
-    uint32_t size = 0;
-    for (unsigned n = 0; n < 3 && chosen[n].op; n++)
-        size += append(p, &chosen[n], pc + size);
-    return size;
+    return append_all(p, idiom[below(p, countof(idiom))], pc);
 }
 
 /* Let most jumps land on block starts. */
@@ -287,8 +382,12 @@ static void make_code(struct progen *p)
     uint32_t size = 0, want = 1 + (uint32_t)below(p, chance(p, 5) ? 300 : 40);
     for (uint32_t i = 0; i < want; i++) {
         struct pvm_insn insn = pick_insn(p, size);
-        size +=
-            p->tight && chance(p, 60) ? append_idiom(p, size) : append(p, &insn, size);
+        if (!p->tight || chance(p, 40))
+            size += append(p, &insn, size);
+        else
+            size += chance(p, 40)   ? append_idiom(p, size)
+                    : chance(p, 60) ? append_wide_idiom(p, size)
+                                    : append_stack_idiom(p, size);
     }
     c->code_size = size;
     c->jump_count = (uint32_t)below(p, ANALYSIS_CASE_JUMP_MAX + 1);
@@ -467,10 +566,12 @@ void analysis_progen_make(struct analysis_case *c, uint64_t seed)
     make_unusual(&p);
     if (chance(&p, 10) && c->code_size)
         c->pc = (uint32_t)below(&p, c->code_size + 2);
-    for (unsigned r = 0; r < PVM_REG_COUNT; r++)
-        c->reg[r] = chance(&p, 10)   ? PVM_HALT_ADDRESS
-                    : chance(&p, 40) ? address(&p)
-                                     : value(&p);
+    for (unsigned r = 0; r < PVM_REG_COUNT; r++) {
+        bool is_stack = p.tight && r == REG_SP;
+        c->reg[r] = chance(&p, 10)                   ? PVM_HALT_ADDRESS
+                    : chance(&p, is_stack ? 90 : 40) ? address(&p)
+                                                     : value(&p);
+    }
     make_gas(&p);
     make_way(&p);
 }

@@ -172,6 +172,11 @@ void bench_costs(struct bench *bench);
 void bench_record(struct bench *bench);
 void bench_trace(struct bench *bench);
 void bench_debug(struct bench *bench);
+/* Parts of it: how long Ctrl-C takes, in a trace of guest pvm and in a boot. */
+struct trace_source;
+void bench_interrupt_program(struct bench *bench, const char *workload,
+                             const struct trace_source *source);
+void bench_interrupt_boot(struct bench *bench);
 void bench_worker(struct bench *bench);
 void bench_nub(struct bench *bench);
 void bench_kernel(struct bench *bench);

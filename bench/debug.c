@@ -267,6 +267,8 @@ void bench_debug(struct bench *bench)
     steps(bench, &w);
     questions(bench, &w);
     close_work(&w);
+    bench_interrupt_program(bench, "lz", &w.source);
+    bench_interrupt_boot(bench);
     trace_memory_fini(&w.memory);
     arena_fini(&w.arena);
 }

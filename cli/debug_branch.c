@@ -5,6 +5,7 @@
 
 #include "base/os.h"
 #include "replay/branch.h"
+#include "replay/kernel.h"
 #include "replay/sink_file.h"
 
 #include <inttypes.h>
@@ -47,7 +48,7 @@ enum err cli_debug_branch(struct cli *cli, const struct trace_source *source,
                                                    .discard = true};
     struct cli_guest guest;
     struct replay_sink_file file;
-    if (replay_pc_is_session(source)) {
+    if (replay_pc_is_session(source) || replay_kernel_is(source)) {
         buf_printf(text, "use: lockstep branch TRACE --at %" PRIu64 " -o %s\n", icount,
                    path);
         return ERR_ok;

@@ -100,13 +100,14 @@ static enum err open_remote(struct cli_fs *fs, struct cli_fs_export *export)
     struct hostfs_remote_options options;
     hostfs_remote_options_init(&options);
     options.request_ns = export->spec.timeout_s * 1000000000;
+    options.hello_ns = export->spec.hello_s * 1000000000;
     options.on_death = export->spec.on_death;
     options.shared = export->spec.shared;
     options.mounts = export->spec.mounts;
     options.note = on_note;
     options.told = on_told;
     options.self = fs;
-    if (export->spec.timeout_s > 86400)
+    if (export->spec.timeout_s > 86400 || export->spec.hello_s > 86400)
         return ERR_limit;
     TRY(hostfs_remote_open(&fs->arena, &options, export->spec.path, &fs->ids,
                            &export->remote));

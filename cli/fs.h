@@ -36,6 +36,7 @@ struct cli_fs_spec {
     struct hostfs_image_options image;
     struct hostfs_dir_options dir;
     uint64_t timeout_s; /* for an answer of remote */
+    uint64_t hello_s;   /* to reach it and be greeted */
     enum hostfs_death on_death;
     bool shared, mounts; /* of remote */
 };
@@ -56,7 +57,8 @@ struct cli_fs_spec {
     "images; for directories umask=OCTAL, names=N, entries=N, host-times, "            \
     "special-bits, trust-host, safe-symlinks, refuse-links, no-fsync, and for dir: "   \
     "watch (tell of changes that others make); for other processes "                   \
-    "timeout=SECONDS, on-death=fail, pause or restart, shm (offer shared memory), "    \
+    "timeout=SECONDS, hello=SECONDS, on-death=fail, pause or restart, shm (offer "     \
+    "shared memory), "                                                                 \
     "mounts (let it ask for mounts).  In a path, \\, is a comma.\n\n"                  \
     "Where the system has Landlock (Linux 5.19), a process that serves directories "   \
     "gives up all other files first; see --confine."

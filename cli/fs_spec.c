@@ -58,6 +58,7 @@ static const struct option_row {
     {"safe-symlinks", OF_DIR, OPTION_FLAG, AT(dir.safe_symlinks)},
     {"refuse-links", OF_DIR, OPTION_FLAG, AT(dir.refuse_links)},
     {"timeout", OF_REMOTE, OPTION_SIZE, AT(timeout_s)},
+    {"hello", OF_REMOTE, OPTION_SIZE, AT(hello_s)},
     {"on-death", OF_REMOTE, OPTION_DEATH, AT(on_death)},
     {"shm", OF_REMOTE, OPTION_FLAG, AT(shared)},
     {"mounts", OF_REMOTE, OPTION_FLAG, AT(mounts)},
@@ -73,7 +74,8 @@ static void spec_init(struct cli_fs_spec *spec)
                                  .path = "",
                                  .quota = mem.quota,
                                  .node_count_max = mem.node_count_max,
-                                 .timeout_s = 30};
+                                 .timeout_s = 30,
+                                 .hello_s = 5};
     hostfs_image_options_init(&spec->image);
     hostfs_dir_options_init(&spec->dir);
 }

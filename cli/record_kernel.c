@@ -20,10 +20,10 @@ struct ring {
     struct replay_kernel *session;
 };
 
-static bool ring_checkpoint(void *self, struct buf *payload, uint32_t *ret_record_count)
+static enum err ring_checkpoint(void *self, trace_ring_put_fn *put, void *to)
 {
     struct ring *ring = self;
-    return replay_kernel_checkpoint(ring->session, payload, ret_record_count);
+    return replay_kernel_checkpoint(ring->session, put, to);
 }
 
 struct recording {

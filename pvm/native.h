@@ -253,6 +253,21 @@ struct native_stub {
     uint32_t exit; /* what the stub tells */
 };
 
+/* Bytes from sp, low..end, whose pages accesses of the current block have met; empty:
+ * low == end. */
+struct native_reach {
+    int64_t low, end;
+};
+
+/* Instructions that recomp_carry.c emits as one: which of them makes a carry and which
+ * uses it (0: none), and a load (0: none) that goes first. */
+struct native_carry {
+    uint32_t count; /* of the instructions; 0: there is nothing like that */
+    uint32_t made, use, load;
+    bool sum;     /* the first one adds, and the next one tells the carry */
+    bool product; /* the first one and the one behind the carry multiply the same */
+};
+
 struct native_compiler;
 typedef void native_emit_fn(struct native_compiler *c, const struct native_insn *i);
 
@@ -275,9 +290,14 @@ struct native_compiler {
     native_emit_fn *emitter[256];
     struct native_stub *stub;
     uint32_t stub_count;
-    bool based;          /* accesses of the current block go by BASE */
-    bool joins;          /* the last block ended in a fallthrough */
-    bool parts;          /* or in a jump away */
+    bool based; /* accesses of the current block go by BASE */
+    bool joins; /* the last block ended in a fallthrough */
+    bool parts; /* or in a jump away */
+    struct native_reach readable, writable; /* recomp_seen.c */
+    struct native_carry carry;              /* of what is emitted as one now */
+    /* At this place of the code the carry flag is flags_sum < flags_summand. */
+    const uint8_t *flags_at;
+    unsigned flags_sum, flags_summand;
     uint32_t insn_count; /* marked positions: a bound on instructions */
 };
 
@@ -292,17 +312,47 @@ void pvm_native_memory_emitters(native_emit_fn *emitter[256]);
 void pvm_native_load_indexed(struct native_compiler *c, const struct native_insn *first,
                              const struct native_insn *i, unsigned base, unsigned index,
                              unsigned scale);
+
+/* A load_ind by `i`, which is one of those that c->count says, from `first` on. */
+void pvm_native_load(struct native_compiler *c, const struct native_insn *first,
+                     const struct native_insn *i);
+
+/* Both of `i`, a load_ind_u64 and what computes with its result: `opcode` d, [...]. */
+void pvm_native_combine(struct native_compiler *c, const struct native_insn *i,
+                        unsigned opcode, unsigned d);
 void pvm_native_control_emitters(native_emit_fn *emitter[256]);
 
 /* How many of the `count` instructions at `i`, which stand one behind the other in a
  * block, can be emitted as one: 1..NATIVE_FUSED_MAX.  The more there are to look at,
  * the better: whether a result is still needed is told by those behind.  And emit that
  * many, if more than 1. */
-enum { NATIVE_FUSED_MAX = 3 };
-uint32_t pvm_native_fusable(const struct native_compiler *c,
-                            const struct native_insn *i, uint32_t count);
+enum { NATIVE_FUSED_MAX = 7 };
+uint32_t pvm_native_fusable(struct native_compiler *c, const struct native_insn *i,
+                            uint32_t count);
 void pvm_native_emit_fused(struct native_compiler *c, const struct native_insn *i,
                            uint32_t count);
+
+/* The same for what has to do with carries; matching sets c->carry. */
+uint32_t pvm_native_match_carry(struct native_compiler *c, const struct native_insn *i,
+                                uint32_t count);
+void pvm_native_emit_carry(struct native_compiler *c, const struct native_insn *i);
+
+/* Of an instruction that computes or is an access: the register it writes, and does it
+ * read r? */
+enum { NATIVE_NO_REGISTER = 16 };
+unsigned pvm_native_written(const struct native_insn *i);
+bool pvm_native_reads(const struct native_insn *i, unsigned r);
+
+/* Is r overwritten, behind the first `first` of `count` instructions, before anybody
+ * can see it?  False where the window ends, or what is looked at. */
+bool pvm_native_is_dead(const struct native_compiler *c, unsigned r,
+                        const struct native_insn *i, uint32_t first, uint32_t count);
+
+/* Take note of instructions that are going to be emitted, behind what was noted of the
+ * block. */
+void pvm_native_begin_note(struct native_compiler *c);
+void pvm_native_note(struct native_compiler *c, const struct native_insn *i,
+                     uint32_t count);
 
 /* A site for `i` at the current place; answers its number.  It ends where the emitter
  * of the instruction ends. */

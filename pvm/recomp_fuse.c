@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Instructions that are emitted as one [10.9].
+ * Instructions that are emitted as one [10.9]; those with carries are in
+ * recomp_carry.c.
  *
  * A row matches two or three neighbours in a block whose intermediate result nobody can
  * see: it is overwritten by the last of them, or the host makes it as well.  What may
@@ -10,58 +11,6 @@
 #include "pvm/native.h"
 
 #include "base/os_code.h"
-
-/* ---- what others see of a register ---- */
-
-/* Can nothing leave the code at `i`, and is it emitted? */
-static bool only_computes(const struct native_compiler *c, const struct native_insn *i)
-{
-    unsigned flags = pvm_op_info[i->op].flags;
-    unsigned leaves = PVM_OP_T | PVM_OP_TJ | PVM_OP_LOAD | PVM_OP_STORE | PVM_OP_CALL;
-    return !(flags & MUTANT(fuse_dead_leaves, PVM_OP_T, leaves)) && c->emitter[i->op];
-}
-
-static bool is_cmov(uint8_t op)
-{
-    return op == PVM_OP_cmov_iz || op == PVM_OP_cmov_nz || op == PVM_OP_cmov_iz_imm ||
-           op == PVM_OP_cmov_nz_imm;
-}
-
-/* Of an instruction that only computes: the register it writes, and does it read r? */
-static unsigned written(const struct native_insn *i)
-{
-    uint8_t format = pvm_op_info[i->op].format;
-    return format == PVM_FORMAT_D_A || format == PVM_FORMAT_D_A_B ? i->d : i->a;
-}
-
-static bool reads(const struct native_insn *i, unsigned r)
-{
-    if (MUTANT(fuse_cmov_reads, false, is_cmov(i->op)) && written(i) == r)
-        return true;
-    switch (pvm_op_info[i->op].format) {
-    case PVM_FORMAT_D_A:
-        return i->a == r;
-    case PVM_FORMAT_A_B_X:
-        return i->b == r;
-    case PVM_FORMAT_D_A_B:
-        return i->a == r || i->b == r;
-    default:
-        return false;
-    }
-}
-
-/* Is r overwritten before anybody can see it?  False where the window ends. */
-static bool is_dead(const struct native_compiler *c, unsigned r,
-                    const struct native_insn *i, uint32_t count)
-{
-    for (uint32_t k = 0; k < count && only_computes(c, &i[k]); k++) {
-        if (reads(&i[k], r))
-            return false;
-        if (written(&i[k]) == r)
-            return true;
-    }
-    return MUTANT(fuse_dead_at_end, true, false);
-}
 
 /* ---- x << k, + y ---- */
 
@@ -88,27 +37,32 @@ static void emit_scaled_add(struct native_compiler *c, const struct native_insn 
                   0);
 }
 
-/* ---- a load whose address is a sum, and replaces it ---- */
+/* ---- a load whose address is a sum that nobody else sees ---- */
 
 static bool is_load_ind(const struct native_insn *i)
 {
     return i->op >= PVM_OP_load_ind_u8 && i->op <= PVM_OP_load_ind_u64;
 }
 
-static bool replaces(const struct native_insn *load, unsigned t)
+/* Is i[at] a load by t, the last to see it? */
+static bool is_last_use(const struct native_compiler *c, unsigned t,
+                        const struct native_insn *i, uint32_t at, uint32_t count)
 {
-    return is_load_ind(load) && load->b == t &&
-           MUTANT(fuse_load_any, true, load->a == t);
+    return is_load_ind(&i[at]) && i[at].b == t &&
+           (MUTANT(fuse_load_any, true, i[at].a == t) ||
+            pvm_native_is_dead(c, t, i, at + 1, count));
 }
 
-static bool is_add_load(const struct native_insn *i)
+static bool is_add_load(const struct native_compiler *c, const struct native_insn *i,
+                        uint32_t count)
 {
-    return i[0].op == PVM_OP_add_64 && replaces(&i[1], i[0].d);
+    return i[0].op == PVM_OP_add_64 && is_last_use(c, i[0].d, i, 1, count);
 }
 
-static bool is_scaled_load(const struct native_insn *i)
+static bool is_scaled_load(const struct native_compiler *c, const struct native_insn *i,
+                           uint32_t count)
 {
-    return is_scaled_add(i) && replaces(&i[2], i[0].a);
+    return count >= 3 && is_scaled_add(i) && is_last_use(c, i[0].a, i, 2, count);
 }
 
 /* ---- constants in two steps ---- */
@@ -175,130 +129,138 @@ static void emit_product(struct native_compiler *c, const struct native_insn *i)
     x64_mulx(&c->as, low_first ? i[1].d : i[0].d, low_first ? i[0].d : i[1].d, i[0].b);
 }
 
-/* ---- a sum and its carry ---- */
+/* ---- a shift of two words ---- */
 
-/* d = a + b; e = d < a (or b, if that still is what it was). */
-static bool is_carry(const struct native_insn *i)
+/* t = x << k; u = y >> 64 - k (or the other way round); d = t | u; t and u are not
+ * seen, but for d. */
+static bool is_double_shift(const struct native_compiler *c,
+                            const struct native_insn *i, uint32_t count)
 {
-    if (i[0].op != PVM_OP_add_64 || i[1].op != PVM_OP_set_lt_u || i[1].a != i[0].d ||
-        i[1].d == i[0].d)
+    bool left = i[0].op == PVM_OP_shlo_l_imm_64 && i[1].op == PVM_OP_shlo_r_imm_64;
+    bool right = i[0].op == PVM_OP_shlo_r_imm_64 && i[1].op == PVM_OP_shlo_l_imm_64;
+    unsigned t = i[0].a, u = i[1].a;
+    if (count < 3 || !(left || right) || i[2].op != PVM_OP_or || t == u ||
+        MUTANT(fuse_shift_alias, false, i[1].b == t))
         return false;
-    unsigned other = i[1].b;
-    return MUTANT(fuse_carry_alias, true, other != i[0].d) &&
-           (MUTANT(fuse_carry_any, true, other == i[0].a || other == i[0].b));
+    bool both = (i[2].a == t && i[2].b == u) || (i[2].a == u && i[2].b == t);
+    bool whole = MUTANT(fuse_shift_any, true,
+                        (i[0].x & 63) && (i[0].x & 63) + (i[1].x & 63) == 64);
+    return both && whole && (i[2].d == t || pvm_native_is_dead(c, t, i, 3, count)) &&
+           (i[2].d == u || pvm_native_is_dead(c, u, i, 3, count));
 }
 
-/* d = a + b, with the carry in the flags. */
-static void add_with_flags(struct x64 *as, const struct native_insn *i)
+static void emit_double_shift(struct native_compiler *c, const struct native_insn *i)
 {
-    if (i->d == i->b) {
-        x64_alu(as, W64, ALU_ADD, i->d, i->a);
-        return;
+    struct x64 *as = &c->as;
+    const struct native_insn *high = i[0].op == PVM_OP_shlo_l_imm_64 ? &i[0] : &i[1];
+    const struct native_insn *low = high == &i[0] ? &i[1] : &i[0];
+    unsigned d = i[2].d;
+    bool shrd = d == low->b;
+    if (!shrd && d != high->b)
+        x64_mov(as, d, high->b);
+    x64_0f_rr(as, W64, shrd ? 0xac : 0xa4, shrd ? high->b : low->b, d);
+    x64_u8(as, (unsigned)(shrd ? low : high)->x & 63);
+}
+
+/* ---- a load that is an operand and nothing else ---- */
+
+/* The opcode of op r64, m64; 0: none. */
+static unsigned memory_opcode(uint8_t op)
+{
+    switch (op) {
+    case PVM_OP_add_64:
+        return 0x03;
+    case PVM_OP_sub_64:
+        return 0x2b;
+    case PVM_OP_and:
+        return 0x23;
+    case PVM_OP_or:
+        return 0x0b;
+    case PVM_OP_xor:
+        return 0x33;
+    default:
+        return 0;
     }
-    if (i->d != i->a)
-        x64_mov(as, i->d, i->a);
-    x64_alu(as, W64, ALU_ADD, i->d, i->b);
 }
 
-/* d = the carry flag. */
-static void set_carry(struct x64 *as, unsigned d)
+/* t = u64[...]; d = d op t, and t is not seen again. */
+static bool is_load_op(const struct native_compiler *c, const struct native_insn *i,
+                       uint32_t count)
 {
-    x64_rex(as, W32, 0, 0, d); /* mov keeps the flags */
-    x64_u8(as, 0xb8 | (d & 7));
-    x64_u32(as, 0);
-    x64_setcc(as, CC_B, d);
-}
-
-static void emit_carry(struct native_compiler *c, const struct native_insn *i)
-{
-    add_with_flags(&c->as, i);
-    set_carry(&c->as, i[1].d);
-}
-
-/* The carry is added to g: f = e + g, and e is not seen again. */
-static bool is_carry_add(const struct native_compiler *c, const struct native_insn *i,
-                         uint32_t count)
-{
-    unsigned e = i[1].d;
-    if (!is_carry(i) || i[2].op != PVM_OP_add_64 || (i[2].a == e) == (i[2].b == e))
+    unsigned t = i[0].a, d = i[1].d;
+    if (i[0].op != PVM_OP_load_ind_u64 || !memory_opcode(i[1].op) || d == t)
         return false;
-    return i[2].d == e ||
-           MUTANT(fuse_carry_seen, true, is_dead(c, e, i + 3, count - 3));
+    bool joins = i[1].a == d && i[1].b == t;
+    bool turned = i[1].op != PVM_OP_sub_64 && i[1].a == t && i[1].b == d;
+    return (joins || MUTANT(fuse_load_minuend, i[1].a == t && i[1].b == d, turned)) &&
+           MUTANT(fuse_operand_seen, true, pvm_native_is_dead(c, t, i, 2, count));
 }
 
-static void emit_carry_add(struct native_compiler *c, const struct native_insn *i)
+static void emit_load_op(struct native_compiler *c, const struct native_insn *i)
 {
-    unsigned f = i[2].d, g = summand(&i[2], i[1].d);
-    add_with_flags(&c->as, i);
-    if (f != g)
-        x64_mov(&c->as, f, g);
-    x64_rr(&c->as, W64, 0x83, 2, f); /* adc f, 0 */
-    x64_u8(&c->as, 0);
-}
-
-/* ---- a difference and its borrow ---- */
-
-/* e = a < b; d = a - b. */
-static bool is_borrow(const struct native_insn *i)
-{
-    return i[0].op == PVM_OP_set_lt_u && i[1].op == PVM_OP_sub_64 &&
-           MUTANT(fuse_borrow_minuend, true, i[0].a == i[1].a) && i[0].b == i[1].b &&
-           i[0].d != i[0].a && i[0].d != i[0].b &&
-           MUTANT(fuse_borrow_alias, true, i[1].d != i[0].b) && i[1].d != i[0].d;
-}
-
-static void emit_borrow(struct native_compiler *c, const struct native_insn *i)
-{
-    if (i[1].d != i[1].a)
-        x64_mov(&c->as, i[1].d, i[1].a);
-    x64_alu(&c->as, W64, ALU_SUB, i[1].d, i[1].b);
-    set_carry(&c->as, i[0].d);
+    pvm_native_combine(c, i, memory_opcode(i[1].op), i[1].d);
 }
 
 /* ---- choosing ---- */
 
 /* How many neighbours a row matches whose first opcode is that of `i`; 1: none. */
-static uint32_t matched(const struct native_compiler *c, const struct native_insn *i,
+static uint32_t matched(struct native_compiler *c, const struct native_insn *i,
                         uint32_t count)
 {
     switch (i->op) {
     case PVM_OP_shlo_l_imm_64:
-        if (count >= 3 && is_scaled_load(i) && c->emitter[i[2].op])
+        if (is_scaled_load(c, i, count) || is_double_shift(c, i, count))
             return 3;
         return is_scaled_add(i) || is_extension(i) ? 2 : 1;
+    case PVM_OP_shlo_r_imm_64:
+        return is_double_shift(c, i, count) ? 3 : 1;
     case PVM_OP_add_64:
-        if (count >= 3 && is_carry_add(c, i, count) && c->emitter[i[2].op])
-            return 3;
-        return is_add_load(i) || is_carry(i) ? 2 : 1;
+        return is_add_load(c, i, count) ? 2 : pvm_native_match_carry(c, i, count);
     case PVM_OP_load_imm:
         return is_constant(i) ? 2 : 1;
     case PVM_OP_mul_64:
+        return is_product(c, i) ? 2 : pvm_native_match_carry(c, i, count);
     case PVM_OP_mul_upper_u_u:
         return is_product(c, i) ? 2 : 1;
     case PVM_OP_set_lt_u:
-        return is_borrow(i) ? 2 : 1;
+    case PVM_OP_set_lt_u_imm:
+        return pvm_native_match_carry(c, i, count);
+    case PVM_OP_load_ind_u64:
+        return is_load_op(c, i, count) ? 2 : 1;
     default:
         return 1;
     }
 }
 
-uint32_t pvm_native_fusable(const struct native_compiler *c,
-                            const struct native_insn *i, uint32_t count)
+uint32_t pvm_native_fusable(struct native_compiler *c, const struct native_insn *i,
+                            uint32_t count)
 {
+    pvm_native_begin_note(c);
+    c->carry.count = 0;
+    if (!c->index)
+        c->flags_at = NULL;
     uint32_t fused = count < 2 ? 1 : matched(c, i, count);
-    bool native = fused == 1 || (c->emitter[i[0].op] && c->emitter[i[1].op]);
-    return native ? fused : 1;
+    for (uint32_t k = 0; k < fused && fused > 1; k++) {
+        if (!c->emitter[i[k].op])
+            fused = 1;
+    }
+    pvm_native_note(c, i, fused);
+    return fused;
 }
 
 void pvm_native_emit_fused(struct native_compiler *c, const struct native_insn *i,
                            uint32_t count)
 {
-    if (count == 3 && is_carry(i))
-        emit_carry_add(c, i);
+    if (c->carry.count)
+        pvm_native_emit_carry(c, i);
+    else if (count == 3 && i[2].op == PVM_OP_or)
+        emit_double_shift(c, i);
     else if (count == 3)
         pvm_native_load_indexed(c, i, &i[2], summand(&i[1], i[0].a), i[0].b,
                                 (unsigned)i[0].x);
-    else if (is_add_load(i))
+    else if (i->op == PVM_OP_load_ind_u64)
+        emit_load_op(c, i);
+    else if (i->op == PVM_OP_add_64)
         pvm_native_load_indexed(c, i, &i[1], i[0].a, i[0].b, 0);
     else if (is_scaled_add(i))
         emit_scaled_add(c, i);
@@ -306,10 +268,6 @@ void pvm_native_emit_fused(struct native_compiler *c, const struct native_insn *
         emit_constant(c, i);
     else if (is_extension(i))
         emit_extension(c, i);
-    else if (is_carry(i))
-        emit_carry(c, i);
-    else if (is_borrow(i))
-        emit_borrow(c, i);
     else
         emit_product(c, i);
 }

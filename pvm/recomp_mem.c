@@ -232,16 +232,36 @@ static void store_imm(struct native_compiler *c, const struct native_insn *i,
     c->as.at -= access->size == 1 ? 3 : access->size == 2 ? 2 : 0;
 }
 
+static const struct access *load_by(uint8_t op)
+{
+    static const struct access *const access[] = {
+        &load_u8, &load_i8, &load_u16, &load_i16, &load_u32, &load_i32, &load_u64};
+    return access[op - PVM_OP_load_ind_u8];
+}
+
+void pvm_native_load(struct native_compiler *c, const struct native_insn *first,
+                     const struct native_insn *i)
+{
+    struct place place = at(i->b, i->x);
+    guest(c, first, load_by(i->op), i->a, &place);
+}
+
 void pvm_native_load_indexed(struct native_compiler *c, const struct native_insn *first,
                              const struct native_insn *i, unsigned base, unsigned index,
                              unsigned scale)
 {
-    static const struct access *const access[] = {
-        &load_u8, &load_i8, &load_u16, &load_i16, &load_u32, &load_i32, &load_u64};
-    const struct access *how = access[i->op - PVM_OP_load_ind_u8];
     struct place place = {
         .base = base, .index = index, .scale = scale, .indexed = true, .x = i->x};
-    guest(c, first, how, i->a, &place);
+    guest(c, first, load_by(i->op), i->a, &place);
+}
+
+void pvm_native_combine(struct native_compiler *c, const struct native_insn *i,
+                        unsigned opcode, unsigned d)
+{
+    struct access how = load_u64;
+    struct place place = at(i->b, i->x);
+    how.opcode = (uint8_t)opcode;
+    guest(c, i, &how, d, &place);
 }
 
 #define LOAD(type)                                                                     \

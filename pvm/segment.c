@@ -62,8 +62,16 @@ void pvm_segment_target(struct pvm_engine *e, uint32_t index)
     }
 }
 
+/* One or two bytes, as is the rule, without a branch: which of them is anybody's guess.
+ * (The second is written in any case; there is room.) */
 static uint8_t *put_leb128(uint8_t *at, uint32_t value)
 {
+    if (value < 1 << 14) {
+        uint32_t more = value >= 0x80;
+        at[0] = (uint8_t)((value & 0x7f) | more << 7);
+        at[1] = (uint8_t)(value >> 7);
+        return at + 1 + more;
+    }
     while (value >= 0x80) {
         *at++ = (uint8_t)(value | 0x80);
         value >>= 7;
@@ -107,7 +115,8 @@ static size_t pack_targets(struct segment *seg)
         uint32_t small = pack_small(seg->target + i, seg->target_count - i, at);
         at += small;
         i += small;
-        if (i < seg->target_count)
+        uint32_t left = seg->target_count - i, end = i + (left < 16 ? left : 16);
+        while (i < end)
             at = put_leb128(at, seg->target[i++]);
     }
     return (size_t)(at - seg->leb);

@@ -180,7 +180,7 @@ static enum err run_kernel(struct branch *b, const struct replay_kernel_setup *s
     struct replay_kernel *session;
     TRY(replay_kernel_create(&b->arena, setup, &how, &session));
     enum err err = replay_kernel_go_on(session);
-    if (!err)
+    if (!err && live->run)
         err = live->run(live->self, session);
     if (!err)
         err = replay_kernel_finish(session, 0);

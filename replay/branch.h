@@ -25,7 +25,7 @@ struct replay_branch_pc {
 };
 
 /* The live host of a kernel: its requests from the branch on, when the invocation that
- * was under way there is over. */
+ * was under way there is over; NULL: none. */
 struct replay_kernel;
 struct replay_branch_kernel {
     void *self;

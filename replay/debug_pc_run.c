@@ -252,14 +252,20 @@ static void go(struct debug_pc *g, struct replay_time target, bool breaks, bool 
     }
 }
 
-/* Go back to the beginning of the run, and to `time` heeding nothing. */
-static void go_again(struct debug_pc *g, const struct replay_snapshot *from,
+/* Go back to the beginning of the run, and to `time` heeding nothing.  False: it was
+ * interrupted on the way. */
+static bool go_again(struct debug_pc *g, const struct replay_snapshot *from,
                      struct replay_time time)
 {
     replay_debug_pc_load(g, from);
     g->err = ERR_ok;
-    if (before(replay_debug_pc_time(g), time))
-        go(g, time, false, false);
+    g->polls = false;
+    if (!before(replay_debug_pc_time(g), time))
+        return true;
+    g->polls = true;
+    go(g, time, false, false);
+    g->polls = false;
+    return g->kind != REPLAY_STOP_INTERRUPT;
 }
 
 /* An access was met in the slice behind `boundary`: to the place in front of it, which
@@ -269,20 +275,25 @@ static void find_access(struct debug_pc *g, const struct replay_snapshot *from,
 {
     static const uint64_t width[] = {STRETCH, 0};
     struct replay_time now = g->boundary;
-    g->polls = false;
-    for (size_t i = 0; i < countof(width); i++) {
-        go_again(g, from, now);
-        do {
+    bool there = true;
+    for (size_t i = 0; there && i < countof(width); i++) {
+        there = go_again(g, from, now);
+        while (there) {
             now = replay_debug_pc_time(g);
             go(g, (struct replay_time){now.icount + width[i], now.sub + 1}, false,
                true);
-        } while (!g->hit.met && !g->err);
-        check(g->hit.met);
+            if (g->hit.met || g->err)
+                break;
+        }
+        check(!there || g->hit.met);
     }
-    stop->kind = REPLAY_STOP_WATCH;
-    stop->address = g->hit.address;
-    stop->access = g->watch_access[g->hit.index];
-    go_again(g, from, now);
+    struct emu_watch_hit hit = g->hit;
+    there = there && go_again(g, from, now);
+    stop->kind = there ? REPLAY_STOP_WATCH : REPLAY_STOP_INTERRUPT;
+    if (there) {
+        stop->address = hit.address;
+        stop->access = g->watch_access[hit.index];
+    }
 }
 
 static enum err run_from(struct debug_pc *g, const struct replay_until *until,
@@ -303,7 +314,7 @@ static enum err run_from(struct debug_pc *g, const struct replay_until *until,
     enum err err = g->err;
     if (err) {
         struct replay_time time = g->err_time;
-        go_again(g, from, time);
+        (void)go_again(g, from, time);
     }
     return err;
 }

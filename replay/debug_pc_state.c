@@ -140,13 +140,15 @@ static bool pass_console(struct debug_pc *g, struct bytes around)
     return true;
 }
 
-static enum err take_over(struct debug_pc *g, const struct trace_checkpoint *head)
+static enum err take_over(struct debug_pc *g, const struct pc_pages *pages,
+                          const struct trace_checkpoint *head)
 {
     struct trace_pc_machine machine;
+    struct bytes around;
     struct hash256 hash;
     char field[64];
     TRY(trace_pc_machine_get(head->machine, &machine));
-    if (!pass_console(g, machine.fs) ||
+    if (!replay_pc_pages_around(pages, &machine, &around) || !pass_console(g, around) ||
         emu_pc_load(g->pc, machine.state, field, sizeof field) || g->err)
         return ERR_trace_event;
     struct replay_time now = replay_debug_pc_time(g);
@@ -161,10 +163,12 @@ static enum err take_over(struct debug_pc *g, const struct trace_checkpoint *hea
 enum err replay_debug_pc_cross_gap(struct debug_pc *g)
 {
     struct trace_checkpoint head;
-    replay_pc_clear_ram(g->pc->ram);
+    struct pc_pages pages;
+    replay_pc_pages_init(&pages, g->pc->ram);
     enum err err = trace_checkpoint_read(&g->arena, g->source, g->gap_seq, &head,
-                                         replay_pc_restore_pages, g->pc->ram);
+                                         replay_pc_pages_take, &pages);
     if (!err)
-        err = take_over(g, &head);
+        err = take_over(g, &pages, &head);
+    replay_pc_pages_fini(&pages);
     return err == ERR_not_found || err == ERR_trace_canonical ? ERR_trace_event : err;
 }

@@ -134,27 +134,33 @@ void replay_gdb_send_stop(struct replay_gdb *gdb)
 
 /* ---- running ---- */
 
-/* The nearest ibreak or event that a run must not pass, or `limit`. */
-static struct replay_time nearest(struct replay_gdb *gdb, struct replay_time limit,
-                                  bool backward)
+/* Bring `limit` to a place that a run must not pass, if that is closer. */
+static void bound(struct replay_time now, uint64_t icount, bool backward,
+                  struct replay_time *limit)
+{
+    struct replay_time at = {.icount = icount};
+    int behind = replay_time_compare(at, now);
+    int closer = replay_time_compare(at, *limit);
+    if (backward ? behind < 0 && closer > 0 : behind > 0 && closer < 0)
+        *limit = at;
+}
+
+/* The nearest ibreak or event, or `limit`.  ERR_interrupted: long traces are searched.
+ */
+static enum err find_nearest(struct replay_gdb *gdb, bool backward,
+                             struct replay_time *limit)
 {
     struct replay_time now = replay_timeline_now(gdb->timeline);
     uint64_t event;
-    for (size_t i = 0; i <= gdb->icount_count; i++) {
-        struct replay_time at;
-        if (i < gdb->icount_count)
-            at = (struct replay_time){.icount = gdb->icount[i]};
-        else if (gdb->pattern[0] && !replay_query_next(gdb->query, now.icount, backward,
-                                                       gdb->pattern, &event))
-            at = (struct replay_time){.icount = event};
-        else
-            continue;
-        int behind = replay_time_compare(at, now);
-        int closer = replay_time_compare(at, limit);
-        if (backward ? behind < 0 && closer > 0 : behind > 0 && closer < 0)
-            limit = at;
-    }
-    return limit;
+    for (size_t i = 0; i < gdb->icount_count; i++)
+        bound(now, gdb->icount[i], backward, limit);
+    if (!gdb->pattern[0])
+        return ERR_ok;
+    enum err err =
+        replay_query_next(gdb->query, now.icount, backward, gdb->pattern, &event);
+    if (!err)
+        bound(now, event, backward, limit);
+    return err == ERR_interrupted ? err : ERR_ok;
 }
 
 /* Does gdb have to hear of accesses in single steps?  It keeps the value that it saw
@@ -216,12 +222,13 @@ static enum err run(struct replay_gdb *gdb, bool backward)
         gdb->reported.kind == REPLAY_STOP_WATCH &&
         replay_time_compare(gdb->reported.time, now) == 0 && gdb->backward == backward;
     struct replay_time edge = backward ? gdb->fence : REPLAY_TIME_NEVER;
-    const struct replay_run how = {
-        .limit = nearest(gdb, edge, backward),
+    struct replay_run how = {
+        .limit = edge,
         .pass_watch = accessed,
         .accept = accept,
         .accept_self = gdb,
     };
+    TRY(find_nearest(gdb, backward, &how.limit));
     TRY(set_stops(gdb));
     TRY((backward ? replay_timeline_backward : replay_timeline_forward)(
         gdb->timeline, &how, &gdb->reported_end, &gdb->reported));

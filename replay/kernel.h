@@ -146,11 +146,11 @@ struct replay_kernel_totals replay_kernel_totals(const struct replay_kernel *ses
 const struct trace_divergence *
 replay_kernel_divergence(const struct replay_kernel *session);
 
-/* Recording: the state behind the event that is being written, as a checkpoint of one
- * part (trace-replay.md 2.9).  False: a run cannot be taken up there, or it is too
- * large. */
-bool replay_kernel_checkpoint(struct replay_kernel *session, struct buf *payload,
-                              uint32_t *ret_record_count);
+/* Recording into a ring: give the state behind the event that is being written to
+ * `put`, or do nothing where a session cannot be taken up, or is too large to be
+ * (trace-replay.md 2.8).  NULL is fine. */
+ERR_MUST_CHECK enum err replay_kernel_checkpoint(struct replay_kernel *session,
+                                                 trace_ring_put_fn *put, void *to);
 
 /* The last place at or before a position where a session can be taken up: *ret_seq is
  * the event that comes next there.  `icount` and `seq_max` are where the position is.

@@ -50,24 +50,22 @@ void replay_kernel_passed(struct replay_kernel *s, const struct pvm_state *runni
     }
 }
 
-bool replay_kernel_checkpoint(struct replay_kernel *s, struct buf *payload,
-                              uint32_t *ret_record_count)
+enum err replay_kernel_checkpoint(struct replay_kernel *s, trace_ring_put_fn *put,
+                                  void *to)
 {
-    bool can = s && (s->safe || s->idle);
-    struct checkpoint *c = can ? malloc(sizeof *c) : NULL;
+    if (!s || (!s->safe && !s->idle))
+        return ERR_ok;
+    struct checkpoint *c = calloc(1, sizeof *c);
     if (!c)
-        return false;
+        return ERR_nomem;
     const struct kernel_stand stand = stand_of(s, s->safe);
-    bool taken = !replay_kernel_checkpoint_take(&stand, c);
-    bool fits = taken && c->part_count == 1;
-    if (fits) {
-        buf_put(payload, c->part[0].data, c->part[0].size);
-        *ret_record_count = c->record_count[0];
-    }
-    if (taken)
-        replay_checkpoint_fini(c);
+    enum err err = replay_kernel_checkpoint_take(&stand, c);
+    bool cannot = err == ERR_unsupported || err == ERR_limit;
+    if (!err)
+        err = replay_checkpoint_give(c, put, to);
+    replay_checkpoint_fini(c);
     free(c);
-    return fits;
+    return cannot ? ERR_ok : err;
 }
 
 /* ---- restore ---- */

@@ -109,9 +109,20 @@ ERR_MUST_CHECK enum err
 replay_pc_checkpoint_start(struct replay_pc *s, const struct trace_source *source,
                            const struct trace_checkpoint_list *list, size_t index);
 
-/* A checkpoint's pages into RAM (`self`), which is cleared first; trace_pages_fn. */
-void replay_pc_clear_ram(struct emu_ram *ram);
-enum err replay_pc_restore_pages(void *self, uint64_t first, struct bytes bytes);
+/* The pages of a checkpoint on their way: into RAM, which is cleared first, and what is
+ * around the machine. */
+struct pc_pages {
+    struct emu_ram *ram;
+    struct buf around;
+};
+void replay_pc_pages_init(struct pc_pages *pages, struct emu_ram *ram);
+void replay_pc_pages_fini(struct pc_pages *pages);
+enum err replay_pc_pages_take(void *pages, uint64_t first, struct bytes bytes);
+
+/* What is around the machine, borrowed from both; false: it is not all there. */
+bool replay_pc_pages_around(const struct pc_pages *pages,
+                            const struct trace_pc_machine *machine,
+                            struct bytes *ret_around);
 
 /* ---- pc_state.c ---- */
 

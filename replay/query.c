@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Between two looks for an interrupt; an event takes a microsecond. */
+enum { READS_PER_POLL = 1024 };
 enum { LINE_SIZE_MAX = 400, VALUE_SIZE_MAX = 64 };
 
 /* ---- names ---- */
@@ -105,6 +107,9 @@ void replay_query_fini(struct replay_query *query)
 static enum err next(struct replay_query *query, struct trace_record *ret_record)
 {
     bool end;
+    if (++query->read_count % READS_PER_POLL == 0 &&
+        replay_timeline_interrupted(query->timeline))
+        return ERR_interrupted;
     TRY(trace_reader_next(query->reader, ret_record, &end));
     return end || ret_record->seq > query->debug->last_seq ? ERR_not_found : ERR_ok;
 }

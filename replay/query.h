@@ -23,6 +23,7 @@ struct replay_query {
         struct replay_time time;
     } * name;
     size_t name_count;
+    uint64_t read_count; /* events */
 };
 enum { REPLAY_NAME_COUNT_MAX = 1000 };
 

@@ -81,11 +81,12 @@ static enum err ask(struct replay_query *query, const struct search *search,
     struct replay_time now = replay_timeline_now(t);
     bool found = false;
     *ret_answer = (struct replay_answer){0};
+    TRY(replay_timeline_mark(t));
     enum err err = run(query, search, &found);
     if (!err && found)
         err = observe(query, address, size, ret_answer);
     enum err cleared = replay_timeline_set_stops(t, NULL, 0, NULL, 0);
-    enum err back = err == ERR_interrupted ? ERR_ok : replay_timeline_seek(t, now);
+    enum err back = replay_timeline_return(t, now);
     return err ? err : cleared ? cleared : back;
 }
 

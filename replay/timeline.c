@@ -298,7 +298,8 @@ enum err replay_timeline_step(struct replay_timeline *t, bool *ret_moved)
     struct replay_until until = {.time = {.icount = now.icount + 1}, .gas = UINT64_MAX};
     if (t->guest.ops->has_sub)
         until.time = (struct replay_time){now.icount, now.sub + 1};
-    return replay_tl_run(t, &until, &stop);
+    TRY(replay_tl_run(t, &until, &stop));
+    return stop.kind == REPLAY_STOP_INTERRUPT ? ERR_interrupted : ERR_ok;
 }
 
 /* Run from the position to the last one before `now`. */
@@ -307,6 +308,11 @@ static enum err run_to_last_before(struct replay_timeline *t, struct replay_time
 {
     uint64_t steps = 0;
     bool moved = true;
+    if (now.sub) { /* inside a `rep`, of maybe millions of iterations */
+        TRY(replay_timeline_seek(t, (struct replay_time){now.icount, now.sub - 1}));
+        if (before(replay_tl_now(t), now))
+            return ERR_ok;
+    }
     TRY(replay_timeline_seek(t, from));
     /* A guest with positions inside instructions may have several on the way. */
     while (before(replay_tl_now(t), now) && moved) {
@@ -353,6 +359,25 @@ enum err replay_timeline_keep(struct replay_timeline *t)
     TRY(replay_tl_save(t));
     t->list[replay_tl_find(t, replay_tl_now(t))].kept = true;
     return ERR_ok;
+}
+
+enum err replay_timeline_mark(struct replay_timeline *t)
+{
+    return replay_tl_save(t);
+}
+
+enum err replay_timeline_return(struct replay_timeline *t, struct replay_time to)
+{
+    bool (*interrupted)(void *self) = t->interrupted;
+    t->interrupted = NULL;
+    enum err err = replay_timeline_seek(t, to);
+    t->interrupted = interrupted;
+    return err;
+}
+
+bool replay_timeline_interrupted(const struct replay_timeline *t)
+{
+    return t->interrupted && t->interrupted(t->interrupted_self);
 }
 
 /* ---- questions and life ---- */

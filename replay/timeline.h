@@ -103,7 +103,17 @@ ERR_MUST_CHECK enum err replay_timeline_backward(struct replay_timeline *t,
                                                  enum replay_end_kind *ret_end,
                                                  struct replay_stop *ret_stop);
 
-/* One position forwards or backwards, heeding nothing.  False: there is none. */
+/* Take a snapshot here, and come back to it whatever the client wants: for a question
+ * that must not move the guest.  ERR_nomem; as replay_timeline_seek(). */
+ERR_MUST_CHECK enum err replay_timeline_mark(struct replay_timeline *t);
+ERR_MUST_CHECK enum err replay_timeline_return(struct replay_timeline *t,
+                                               struct replay_time to);
+
+/* Does the client want what is under way to end? */
+bool replay_timeline_interrupted(const struct replay_timeline *t);
+
+/* One position forwards or backwards, heeding nothing.  False: there is none.
+ * ERR_interrupted: it is somewhere on the way. */
 ERR_MUST_CHECK enum err replay_timeline_step(struct replay_timeline *t,
                                              bool *ret_moved);
 ERR_MUST_CHECK enum err replay_timeline_step_back(struct replay_timeline *t,

@@ -49,6 +49,16 @@ static enum err pass_access(struct replay_timeline *t, struct replay_stop *stop)
     return ERR_ok;
 }
 
+/* The client wants the run to end, here. */
+static enum err break_off(const struct replay_timeline *t,
+                          enum replay_end_kind *ret_end, struct replay_stop *ret_stop)
+{
+    *ret_end = REPLAY_AT_BROKEN;
+    *ret_stop =
+        (struct replay_stop){.kind = REPLAY_STOP_INTERRUPT, .time = replay_tl_now(t)};
+    return ERR_ok;
+}
+
 enum err replay_timeline_forward(struct replay_timeline *t,
                                  const struct replay_run *run,
                                  enum replay_end_kind *ret_end,
@@ -68,14 +78,15 @@ enum err replay_timeline_forward(struct replay_timeline *t,
     } while (!accepts(run, ret_stop));
     switch (ret_stop->kind) {
     case REPLAY_STOP_INTERRUPT:
-        *ret_end = REPLAY_AT_BROKEN;
-        return ERR_ok;
+        return break_off(t, ret_end, ret_stop);
     case REPLAY_STOP_TIME:
         *ret_end = before(run->limit, t->end) ? REPLAY_AT_LIMIT : REPLAY_AT_EDGE;
         return ERR_ok;
-    case REPLAY_STOP_WATCH:
+    case REPLAY_STOP_WATCH: {
         *ret_end = REPLAY_AT_STOP;
-        return t->guest.ops->watch_before ? ERR_ok : pass_access(t, ret_stop);
+        enum err err = t->guest.ops->watch_before ? ERR_ok : pass_access(t, ret_stop);
+        return err == ERR_interrupted ? break_off(t, ret_end, ret_stop) : err;
+    }
     case REPLAY_STOP_BREAK:
     default:
         *ret_end = REPLAY_AT_STOP;
@@ -204,14 +215,12 @@ enum err replay_timeline_backward(struct replay_timeline *t,
     *ret_stop = (struct replay_stop){0};
     if (t->break_count || t->watch_count)
         err = search(t, run, now, limit, &found, ret_stop);
-    if (err == ERR_interrupted) {
-        *ret_end = REPLAY_AT_BROKEN;
-        ret_stop->time = replay_tl_now(t);
-        return ERR_ok;
-    }
-    TRY(err);
-    if (!found)
+    if (!err && !found)
         ret_stop->time = limit;
+    if (!err)
+        err = replay_timeline_seek(t, ret_stop->time);
+    if (err == ERR_interrupted)
+        return break_off(t, ret_end, ret_stop);
     *ret_end = found ? REPLAY_AT_STOP : fenced ? REPLAY_AT_LIMIT : REPLAY_AT_EDGE;
-    return replay_timeline_seek(t, ret_stop->time);
+    return err;
 }

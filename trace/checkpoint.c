@@ -6,8 +6,8 @@
  *   [space, first_page, bytes] ...     space 0: guest memory; whole pages, ascending
  *
  * machine of a PVM program: [registers, access, devices, charged, hash_at,
- * digest_count], of a pc: [state, fs, hash_at, digest_count], of a kernel: [state,
- * images, caps_size, inside, begin_count, begin_icount, begin_sub, ecall_count,
+ * digest_count], of a pc: [state, fs, hash_at, digest_count, paged], of a kernel:
+ * [state, images, caps_size, inside, begin_count, begin_icount, begin_sub, ecall_count,
  * invoke_count].
  */
 #include "trace/checkpoint.h"
@@ -60,11 +60,12 @@ void trace_pc_machine_put(struct buf *machine, const struct trace_pc_machine *m)
         begin_record(machine, NUMBERS_SIZE_MAX + m->state.size + m->fs.size);
     if (packer.full)
         return;
-    trace_pack_array(&packer, 4);
+    trace_pack_array(&packer, 5);
     trace_pack_bin(&packer, m->state);
     trace_pack_bin(&packer, m->fs);
     trace_pack_uint(&packer, m->hash_at);
     trace_pack_uint(&packer, m->digest_count);
+    trace_pack_uint(&packer, m->paged);
     end_record(machine, &packer);
 }
 
@@ -154,9 +155,9 @@ enum err trace_pc_machine_get(struct bytes machine, struct trace_pc_machine *ret
 {
     struct wire wire = wire_of(machine);
     struct trace_pc_machine m;
-    if (!get_array(&wire, 4) || !get_bin(&wire, &m.state) || !get_bin(&wire, &m.fs) ||
+    if (!get_array(&wire, 5) || !get_bin(&wire, &m.state) || !get_bin(&wire, &m.fs) ||
         !wire_uint(&wire, &m.hash_at) || !wire_uint(&wire, &m.digest_count) ||
-        wire_left(&wire))
+        !wire_uint(&wire, &m.paged) || (m.paged && m.fs.size) || wire_left(&wire))
         return ERR_trace_canonical;
     *ret = m;
     return ERR_ok;

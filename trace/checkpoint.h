@@ -34,12 +34,16 @@ struct trace_pvm_machine {
     uint64_t digest_count;  /* events since the last register digest */
 };
 
-/* That of a pc: the processor with its devices, and the device of file trees. */
+/* That of a pc: the processor with its devices, and what is around them.  That is in
+ * pages from TRACE_PC_AROUND on when it is large, filled up with zeros. */
+enum { TRACE_PC_AROUND = 1 << 19 };
+
 struct trace_pc_machine {
     struct bytes state;    /* of emu_pc_save() */
-    struct bytes fs;       /* of the file device; empty: there is none */
+    struct bytes fs;       /* what is around it; empty: nothing, or it is in pages */
     uint64_t hash_at;      /* icount of the next whole-machine hash */
     uint64_t digest_count; /* events since the last register digest */
+    uint64_t paged;        /* bytes in pages */
 };
 
 /* That of a capability kernel.  Its pages are from 0 on the caps, each its size (u32)

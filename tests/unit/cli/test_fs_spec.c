@@ -52,12 +52,14 @@ static void test_kinds(void **state)
     assert_int_equal(spec.dir.umask_bits, 0);
     assert_int_equal(spec.quota, 2 << 20);
     assert_int_equal(good("overlay:x").kind, CLI_FS_OVERLAY);
-    spec = good("remote:exec:serve -x,on-death=restart,shm,timeout=7");
+    spec = good("remote:exec:serve -x,on-death=restart,shm,timeout=7,hello=8");
     assert_int_equal(spec.kind, CLI_FS_REMOTE);
     assert_string_equal(spec.path, "exec:serve -x");
     assert_int_equal(spec.on_death, HOSTFS_DEATH_RESTART);
     assert_true(spec.shared && !spec.mounts);
     assert_int_equal(spec.timeout_s, 7);
+    assert_int_equal(spec.hello_s, 8);
+    assert_int_equal(good("remote:unix:s").hello_s, 5);
     assert_int_equal(good("remote:fd:3,on-death=pause").on_death, HOSTFS_DEATH_PAUSE);
     assert_true(good("dir:x,watch").dir.watch);
     spec = good("dir:a\\,ro\\,b\\c,ro,trust-host");

@@ -495,6 +495,64 @@ static void interrupts_are_heard_soon(void **state)
     close_timeline();
 }
 
+/* Yes from question number `polls_left` on; 0: never. */
+static uint64_t polls_left;
+static bool asked_enough(void *self)
+{
+    (void)self;
+    if (!polls_left)
+        return false;
+    if (polls_left > 1)
+        polls_left--;
+    return polls_left == 1;
+}
+
+static struct replay_time last_count(bool *ret_broken)
+{
+    const struct replay_run run = {0};
+    enum replay_end_kind end;
+    struct replay_stop stop;
+    assert_int_equal(replay_timeline_backward(timeline, &run, &end, &stop), ERR_ok);
+    *ret_broken = end == REPLAY_AT_BROKEN;
+    assert_true(*ret_broken || end == REPLAY_AT_STOP);
+    return stop.time;
+}
+
+/* Wherever the search for an access is cut short, the next one finds it. */
+static void interrupted_searches_do_no_harm(void **state)
+{
+    static const struct replay_watch watch = {COUNTER, 1, REPLAY_WATCH_WRITE};
+    const struct replay_timeline_options how = {.interrupted = asked_enough,
+                                                .spacing = 200};
+    struct replay_time want = {0};
+    char message[REPLAY_DEBUG_MESSAGE_SIZE];
+    bool broken = true, moved;
+    unsigned cut = 0;
+    (void)state;
+    for (uint64_t at = 0; broken || at < 2; at += 1 + at / 2) {
+        if (replay_debug_open(&source, &debug, message))
+            fail_msg("%s", message);
+        assert_int_equal(replay_timeline_create(&debug.guest, &how, &timeline), ERR_ok);
+        polls_left = 0;
+        assert_int_equal(replay_timeline_seek(timeline, REPLAY_TIME_NEVER), ERR_ok);
+        assert_int_equal(replay_timeline_set_stops(timeline, NULL, 0, &watch, 1),
+                         ERR_ok);
+        polls_left = at;
+        struct replay_time got = last_count(&broken);
+        cut += broken;
+        assert_true(!broken ||
+                    replay_timeline_step(timeline, &moved) == ERR_interrupted);
+        polls_left = 0;
+        assert_int_equal(replay_timeline_seek(timeline, REPLAY_TIME_NEVER), ERR_ok);
+        if (broken)
+            got = last_count(&moved);
+        want = at ? want : got;
+        assert_int_equal(replay_time_compare(got, want), 0);
+        close_timeline();
+    }
+    assert_true(cut > 3);
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup_world, teardown_world)
@@ -503,6 +561,7 @@ int main(void)
         T(stops_are_found),
         T(divergence_is_reported),
         T(interrupts_are_heard_soon),
+        T(interrupted_searches_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -282,6 +282,15 @@ static void test_interrupt(void **state)
     b.poll_left = 2;
     check_says(&b, "bc", "T02");
     check_says(&b, "bc", "replaylog:begin;");
+    /* A question that is cut short has not moved the guest either. */
+    check_says(&b, "c", "replaylog:end;");
+    struct replay_time now = replay_timeline_now(b.timeline);
+    for (unsigned polls = 1; polls < 6; polls++) {
+        b.poll_left = polls;
+        (void)ask(&b, "qRcmd,6c6173742d777269746520307832303830302c34");
+        assert_int_equal(b.poll_left, 0);
+        assert_int_equal(replay_time_compare(replay_timeline_now(b.timeline), now), 0);
+    }
     end(&b);
 }
 

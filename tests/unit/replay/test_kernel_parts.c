@@ -441,16 +441,22 @@ static enum err drop_segment(void *self, uint32_t number)
     return ERR_ok;
 }
 
-static bool ring_checkpoint(void *self, struct buf *payload, uint32_t *ret_record_count)
+static enum err note(void *self, const struct trace_base_part *part, size_t part_count)
+{
+    (void)part;
+    *(bool *)self = part_count > 0;
+    return ERR_ok;
+}
+
+static enum err ring_checkpoint(void *self, trace_ring_put_fn *put, void *to)
 {
     struct ring *ring = self;
-    struct buf ignored;
-    buf_init(&ignored, (size_t)64 << 20);
-    bool can = replay_kernel_checkpoint(ring->session, &ignored, ret_record_count);
-    buf_fini(&ignored);
+    bool can = false;
+    enum err err = replay_kernel_checkpoint(ring->session, note, &can);
     ring->asked += can;
-    return can && (ring->asked == 2 || ring->asked == ring->chosen) &&
-           replay_kernel_checkpoint(ring->session, payload, ret_record_count);
+    if (err || !can || (ring->asked != 2 && ring->asked != ring->chosen))
+        return err;
+    return replay_kernel_checkpoint(ring->session, put, to);
 }
 
 /* What is left of it; false: there are not so many places. */
