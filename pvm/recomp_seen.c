@@ -116,6 +116,10 @@ void pvm_native_note(struct native_compiler *c, const struct native_insn *i,
                      uint32_t count)
 {
     for (uint32_t k = 0; k < count; k++) {
+        unsigned flags = pvm_op_info[i[k].op].flags;
+        bool stays = !(flags & (PVM_OP_T | PVM_OP_TJ | PVM_OP_CALL));
+        if (stays && i[k].a != SP && i[k].b != SP && i[k].d != SP)
+            continue; /* most have nothing to do with it */
         if (is_by_sp(&i[k])) {
             extend(&c->readable, &i[k]);
             if (MUTANT(fuse_reach_reads, true, is_store(&i[k])))
