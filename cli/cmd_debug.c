@@ -6,6 +6,7 @@
 #include "cli/debug_modules.h"
 #include "cli/debug_open.h"
 #include "cli/debug_serve.h"
+#include "cli/debug_symbols.h"
 #include "cli/native.h"
 
 #include "base/os.h"
@@ -32,6 +33,7 @@ struct options {
     const char *batch;
     struct cli_list symbols;
     const char *modules;
+    bool no_kallsyms;
     const char *gdb;
     uint64_t memory;
     uint64_t spacing;
@@ -52,6 +54,8 @@ static const struct cli_option option[] = {
              "debug information of program N (default 0): OUT.dbg of lockstep link -g"),
     CLI_STRING(struct options, modules, "modules", 0, "FOLDER",
                "a pc that runs Linux: names of its modules, from *.ko below a folder"),
+    CLI_FLAG(struct options, no_kallsyms, "no-kallsyms", 0,
+             "a pc that runs Linux: not the names that its kernel has itself"),
     CLI_STRING(struct options, gdb, "gdb", 0, "PROGRAM",
                "the gdb to start (default gdb-multiarch; gdb for a pc)"),
     CLI_SIZE(struct options, memory, "memory", 0, "SIZE", 1 << 20, UINT64_MAX,
@@ -97,7 +101,10 @@ struct session {
     struct cli_native native;
     bool native_tried, native_there;
     struct cli_modules modules;
+    bool wants_kallsyms;
+    struct buf kallsyms; /* an ELF file; empty: not found yet */
     char folder[64], socket[PATH_SIZE], init[PATH_SIZE], module_script[PATH_SIZE];
+    char kallsyms_elf[PATH_SIZE], kallsyms_script[PATH_SIZE];
     uint32_t listing_count; /* programs that may have a listing in the folder */
 };
 
@@ -206,6 +213,21 @@ static enum err load_modules(void *self, const struct replay_module_list *list,
     return cli_modules_load(&s->modules, &s->debug.debug.guest, list, text);
 }
 
+/* Once: a kernel stays where it is. */
+static enum err load_symbols(void *self, const struct replay_symbol_list *list,
+                             struct buf *text)
+{
+    struct session *s = self;
+    char script[PATH_SIZE + 16] = "";
+    if (!s->kallsyms.size && list->count) {
+        TRY(cli_symbols_put(list, &s->kallsyms));
+        TRY(os_file_write(s->kallsyms_elf, buf_bytes(&s->kallsyms)));
+        (void)snprintf(script, sizeof script, "symbol-file %s\n", s->kallsyms_elf);
+        buf_printf(text, "%zu symbols of the kernel\n", list->count);
+    }
+    return os_file_write(s->kallsyms_script, bytes_of(script, strlen(script)));
+}
+
 static int open_stub(struct session *s, bool local)
 {
     /* Only gdb that we have started may name files. */
@@ -215,6 +237,7 @@ static int open_stub(struct session *s, bool local)
         .diff = local ? diff : NULL,
         .branch = local ? branch : NULL,
         .load_modules = local && s->options->modules ? load_modules : NULL,
+        .load_symbols = local && s->wants_kallsyms ? load_symbols : NULL,
         .self = s,
     };
     enum err err = replay_gdb_create(&s->debug.query, &how, &s->gdb);
@@ -364,23 +387,37 @@ static void put_symbols(const struct session *s, uint32_t number, struct buf *te
     buf_byte(text, '\n');
 }
 
-/* `seek`, and with modules the symbols that belong there. */
+/* `seek`, and with it the symbols that belong there. */
 static void put_macros(const struct session *s, struct buf *text)
 {
-    const char *follow = "";
-    if (s->options->modules) {
-        follow = "lockstep-modules\n";
+    bool kallsyms = s->wants_kallsyms && !s->kallsyms.size;
+    if (s->options->modules)
         buf_printf(text,
                    "define lockstep-modules\nmonitor modules load\nsource %s\nend\n"
                    "document lockstep-modules\nThe names of the modules that the "
                    "guest has loaded here; seek does it itself.\nend\n",
                    s->module_script);
-    }
+    if (kallsyms)
+        buf_printf(text,
+                   "define lockstep-kallsyms\nmonitor kallsyms load\nsource %s\nend\n"
+                   "document lockstep-kallsyms\nThe names that the kernel has itself, "
+                   "if it runs here; seek does it itself.\nend\n",
+                   s->kallsyms_script);
     buf_printf(text,
-               "define seek\nmonitor check $arg0\nstarti $arg0\n%send\n"
+               "define seek\nmonitor check $arg0\nstarti $arg0\n%s%send\n"
                "document seek\nGo to a position: N, e:N, g:N, out:N, N%%, start, "
                "end, +N, -N, #NAME.\nend\n",
-               follow);
+               kallsyms ? "lockstep-kallsyms\n" : "",
+               s->options->modules ? "lockstep-modules\n" : "");
+}
+
+/* The kernel's own symbols, if they were found. */
+static enum err put_kallsyms(struct session *s, struct buf *text)
+{
+    if (!s->kallsyms.size)
+        return ERR_ok;
+    buf_printf(text, "symbol-file %s\n", s->kallsyms_elf);
+    return os_file_write(s->kallsyms_elf, buf_bytes(&s->kallsyms));
 }
 
 static enum err write_init(struct session *s)
@@ -389,6 +426,10 @@ static enum err write_init(struct session *s)
     buf_init(&text, 65536);
     (void)snprintf(s->init, sizeof s->init, "%s/init.gdb", s->folder);
     (void)snprintf(s->module_script, sizeof s->module_script, "%s/modules.gdb",
+                   s->folder);
+    (void)snprintf(s->kallsyms_script, sizeof s->kallsyms_script, "%s/kallsyms.gdb",
+                   s->folder);
+    (void)snprintf(s->kallsyms_elf, sizeof s->kallsyms_elf, "%s/kallsyms.elf",
                    s->folder);
     s->modules.script = s->module_script;
     /* A seek is a long time without an answer; gdb would give up after six seconds. */
@@ -400,10 +441,12 @@ static enum err write_init(struct session *s)
     put_symbols(s, 0, &text);
     for (uint32_t i = 1; i < LISTING_MAX; i++)
         put_symbols(s, i, &text);
+    enum err err = put_kallsyms(s, &text);
     buf_printf(&text, "target extended-remote %s\n", s->socket);
     if (s->options->modules)
         buf_text(&text, "lockstep-modules\n");
-    enum err err = text.err ? text.err : os_file_write(s->init, buf_bytes(&text));
+    if (!err)
+        err = text.err ? text.err : os_file_write(s->init, buf_bytes(&text));
     buf_fini(&text);
     return err;
 }
@@ -430,6 +473,8 @@ static void clean_up(struct session *s)
     (void)!os_unlink(s->socket);
     (void)!os_unlink(s->init);
     (void)!os_unlink(s->module_script);
+    (void)!os_unlink(s->kallsyms_script);
+    (void)!os_unlink(s->kallsyms_elf);
     for (uint32_t i = 0; i < 2 * s->listing_count; i++) {
         char path[PATH_SIZE];
         name_listing(s, i / 2, suffix[i % 2], path);
@@ -542,6 +587,20 @@ static int open_modules(struct session *s)
     return err ? ui_fail(s->cli, err, folder) : CLI_YES;
 }
 
+/* Symbols from a file are better than the kernel's own. */
+static int find_kallsyms(struct session *s)
+{
+    const struct options *o = s->options;
+    bool is_there = s->debug.debug.guest.ops->symbols != NULL;
+    if (o->no_kallsyms && !is_there)
+        return ui_usage(s->cli, "--no-kallsyms: only a pc has some");
+    s->wants_kallsyms = is_there && !o->no_kallsyms && !o->server && !o->symbols.count;
+    if (!s->wants_kallsyms)
+        return CLI_YES;
+    enum err err = cli_symbols_find(s->debug.timeline, &s->kallsyms);
+    return err ? ui_fail(s->cli, err, s->debug.path) : CLI_YES;
+}
+
 static int check_options(struct cli *cli, const struct options *options, int argc)
 {
     if (options->server &&
@@ -567,6 +626,7 @@ int cmd_debug(struct cli *cli, int argc, char **argv)
     int status = check_options(cli, s.options, argc);
     if (status)
         return status;
+    buf_init(&s.kallsyms, SYMBOL_SIZE_MAX);
     status = cli_debug_open(cli, &s.debug, argv[0], s.options->parent, &how);
     if (!status)
         status = check_symbols(&s);
@@ -575,12 +635,15 @@ int cmd_debug(struct cli *cli, int argc, char **argv)
     if (!status && s.options->at)
         status = cli_debug_go(&s.debug, s.options->at);
     if (!status)
+        status = find_kallsyms(&s);
+    if (!status)
         status = open_stub(&s, !s.options->server);
     if (!status)
         status = s.options->server ? server(&s) : with_gdb(&s, argc - 1, argv + 1);
     replay_gdb_close(s.gdb);
     if (s.native_there)
         cli_native_close(&s.native);
+    buf_fini(&s.kallsyms);
     cli_modules_close(&s.modules);
     cli_debug_close(&s.debug);
     return status;

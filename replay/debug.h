@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "pvm/pvm.h"
 #include "replay/linux_modules.h"
+#include "replay/linux_symbols.h"
 #include "trace/checkpoint.h"
 
 #include <stdbool.h>
@@ -148,6 +149,9 @@ struct replay_guest_ops {
     /* The modules that the system in it has loaded; NULL: no system is known. */
     enum err (*modules)(void *self, struct arena *arena,
                         struct replay_module_list *ret_list);
+    /* The symbols of its kernel, at this moment; NULL: no system is known. */
+    enum err (*symbols)(void *self, struct arena *arena,
+                        struct replay_symbol_list *ret_list);
     /* Where an event of the trace stands, when its icount alone does not tell (there
      * are positions inside instructions); NULL: {icount, 0}. */
     struct replay_time (*event_time)(void *self, uint64_t seq, uint64_t icount);

@@ -156,6 +156,13 @@ static enum err modules(void *self, struct arena *arena,
     return replay_linux_modules(&memory, arena, ret_list);
 }
 
+static enum err symbols(void *self, struct arena *arena,
+                        struct replay_symbol_list *ret_list)
+{
+    const struct replay_linux_memory memory = {memory_read, self, REPLAY_LINUX_FIRST};
+    return replay_linux_symbols(&memory, arena, ret_list);
+}
+
 /* gdb knows the processor. */
 static unsigned disassemble(void *self, uint64_t address, struct buf *text)
 {
@@ -191,6 +198,7 @@ static const struct replay_guest_ops ops = {
     .gas = gas,
     .disassemble = disassemble,
     .modules = modules,
+    .symbols = symbols,
     .set_stops = replay_debug_pc_set_stops,
     .run = replay_debug_pc_run,
     .save = replay_debug_pc_save,

@@ -147,6 +147,13 @@ static void do_modules(struct command *c)
         fail(c, err);
 }
 
+static void do_kallsyms(struct command *c)
+{
+    enum err err = replay_gdb_put_symbols(c->gdb, c->word[0], c->text);
+    if (err)
+        fail(c, err);
+}
+
 static void do_hash(struct command *c)
 {
     uint8_t hash[32];
@@ -522,6 +529,7 @@ static const struct row {
     {"backtrace", do_backtrace, "functions of a PVM program and their callers"},
     {"instance", do_instance, "the instance that runs: hashes, slots"},
     {"in", do_in, "program:N | depth:N | HASH | any: where stops are heeded"},
+    {"kallsyms", do_kallsyms, "[NAME | load]: the symbols of a Linux guest's kernel"},
     {"modules", do_modules, "[NAME | load]: of a Linux guest, and where they are"},
     {"diff", do_diff, "FILE: the first event that differs there"},
     {"branch", do_branch, "FILE: go live from here, and record that"},

@@ -80,4 +80,8 @@ void replay_gdb_monitor(struct replay_gdb *gdb, const char *command, struct buf 
 ERR_MUST_CHECK enum err replay_gdb_put_modules(struct replay_gdb *gdb, const char *word,
                                                struct buf *text);
 
+/* `monitor kallsyms [NAME | load]` (gdb_symbols.c). */
+ERR_MUST_CHECK enum err replay_gdb_put_symbols(struct replay_gdb *gdb, const char *word,
+                                               struct buf *text);
+
 #endif
