@@ -8,8 +8,9 @@
 #define SYMBOLS_SIZE_MAX ((size_t)256 << 20)
 #define NAMES_SIZE_MAX ((size_t)128 << 20)
 
-/* Instructions: a kernel of Debian is unpacked after some 10^8. */
-#define FIRST_LOOK ((uint64_t)32 << 20)
+/* Instructions.  A kernel that was loaded as it is maps itself at once; one that
+ * unpacks itself does so after some 10^8. */
+#define FIRST_LOOK ((uint64_t)1 << 20)
 #define LAST_LOOK ((uint64_t)2 << 30)
 
 /* ---- the file ---- */
@@ -212,7 +213,10 @@ enum err cli_symbols_find(struct replay_timeline *timeline, struct buf *elf)
 {
     const struct replay_guest *guest = replay_timeline_guest(timeline);
     struct replay_time back = replay_timeline_now(timeline);
-    enum err err = look(guest, elf);
+    enum err err = ERR_ok;
+    /* In front of the first instruction there is nothing to be found. */
+    if (replay_time_compare(back, guest->start) > 0)
+        err = look(guest, elf);
     if (err || elf->size)
         return err;
     for (uint64_t at = FIRST_LOOK; !err && !elf->size && at <= LAST_LOOK; at *= 2) {

@@ -521,11 +521,14 @@ size_t emu_cpu_peek(const struct emu_cpu *cpu, uint32_t linear, void *ret_data,
                     size_t size)
 {
     uint8_t *to = ret_data;
-    for (size_t i = 0; i < size; i++) {
-        uint32_t physical;
-        if (!emu_cpu_translate(cpu, linear + (uint32_t)i, &physical))
-            return i;
-        emu_ram_read(cpu->ram, physical, to + i, 1);
+    for (size_t done = 0; done < size;) {
+        uint32_t physical, at = linear + (uint32_t)done;
+        size_t piece = EMU_PAGE_SIZE - (at & ~PAGE_MASK);
+        if (!emu_cpu_translate(cpu, at, &physical))
+            return done;
+        piece = piece < size - done ? piece : size - done;
+        emu_ram_read(cpu->ram, physical, to + done, piece);
+        done += piece;
     }
     return size;
 }
