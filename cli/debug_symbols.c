@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* The list, and what has to be looked at for it. */
-#define SYMBOLS_SIZE_MAX ((size_t)256 << 20)
+#define SYMBOLS_SIZE_MAX ((size_t)512 << 20)
 #define NAMES_SIZE_MAX ((size_t)128 << 20)
 
 /* Instructions.  A kernel that was loaded as it is maps itself at once; one that

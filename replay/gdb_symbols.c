@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* The list, and what has to be looked at for it. */
-#define SYMBOLS_SIZE_MAX ((size_t)256 << 20)
+#define SYMBOLS_SIZE_MAX ((size_t)512 << 20)
 
 enum { SHOWN_MAX = 100 }; /* symbols of one name: static functions */
 

@@ -12,7 +12,7 @@ enum {
     INDEX_SIZE = TOKEN_COUNT * 2,
     DIGITS_SIZE = 20,
     SUSPECT_MAX = 4096, /* places with ten digits that are looked at */
-    TABLE_MAX = 16,     /* tables of tokens whose neighbours are looked at */
+    TABLE_MAX = 4,      /* tables of tokens whose neighbours are looked at */
     BLOCK = 256,        /* names from one marker to the next */
     BLOCK_SIZE_MIN = 2 * BLOCK,
     BLOCK_SIZE_MAX = (2 + REPLAY_SYMBOL_NAME_SIZE) * BLOCK,
@@ -35,7 +35,7 @@ struct search {
     /* The memory in front of the tokens, up to them, in whole words.  Offsets are
      * within it. */
     uint8_t *window;
-    size_t window_size;
+    size_t window_size, window_room;
     size_t names;
     uint32_t count;
     size_t text_size;
@@ -117,21 +117,29 @@ static bool read_tokens(struct search *s, uint32_t digits)
 
 /* ---- names ---- */
 
-/* As much of the memory in front of the tokens as there is. */
-static void read_window(struct search *s)
+/* Bytes that can be read in front of the tokens, by whole pages. */
+static size_t measure_window(const struct search *s)
 {
-    s->window_size = 0;
-    while (s->window_size < WINDOW_SIZE_MAX) {
-        uint32_t end = s->tokens - (uint32_t)s->window_size;
-        uint32_t size = end % PAGE ? end % PAGE : PAGE;
-        size_t room = WINDOW_SIZE_MAX - s->window_size;
-        size = size < room ? size : (uint32_t)room;
-        uint8_t *to = s->window + room - size;
-        if (end < s->memory->first + size || !read_all(s, end - size, to, size))
-            break;
-        s->window_size += size;
+    uint32_t start = s->tokens & ~(uint32_t)(PAGE - 1);
+    uint8_t byte;
+    while (start >= s->memory->first + PAGE &&
+           s->tokens - start <= WINDOW_SIZE_MAX - PAGE &&
+           read_all(s, start - PAGE, &byte, 1))
+        start -= PAGE;
+    return s->tokens - start;
+}
+
+static enum err read_window(struct search *s)
+{
+    size_t size = measure_window(s);
+    if (size > s->window_room) {
+        s->window = arena_alloc(s->arena, size, 1);
+        s->window_room = s->window ? size : 0;
     }
-    memmove(s->window, s->window + WINDOW_SIZE_MAX - s->window_size, s->window_size);
+    bool there = size <= s->window_room &&
+                 read_all(s, s->tokens - (uint32_t)size, s->window, size);
+    s->window_size = there ? size : 0;
+    return size <= s->window_room ? ERR_ok : ERR_nomem;
 }
 
 /* The length of the name at `*at`, which goes behind that; 0: it does not end in the
@@ -253,7 +261,12 @@ static bool read_addresses(struct search *s, uint32_t at)
         if (i && s->address[i] < s->address[i - 1])
             return false;
     }
-    return true;
+    return s->address[s->count - 1] > s->address[0];
+}
+
+static bool read_words(struct search *s, uint32_t at)
+{
+    return read_addresses(s, at) && s->address[s->count - 1] >= s->memory->first;
 }
 
 /* Offsets from a base, which is at `base_at`. */
@@ -321,9 +334,9 @@ static bool find_addresses(struct search *s, unsigned layout)
     case 1:
         return read_offsets(s, s->behind, s->behind + size);
     case 2:
-        return read_addresses(s, names - 4 - size);
+        return read_words(s, names - 4 - size);
     default:
-        return read_addresses(s, s->behind);
+        return read_words(s, s->behind);
     }
 }
 
@@ -353,11 +366,7 @@ static enum err look(struct search *s, uint32_t digits, unsigned *tables,
     if (!read_tokens(s, digits))
         return ERR_ok;
     ++*tables;
-    if (!s->window)
-        s->window = arena_alloc(s->arena, WINDOW_SIZE_MAX, 1);
-    if (!s->window)
-        return ERR_nomem;
-    read_window(s);
+    TRY(read_window(s));
     return find_table(s) ? list_symbols(s, ret_list) : ERR_ok;
 }
 
@@ -394,6 +403,7 @@ enum err replay_linux_symbols(const struct replay_linux_memory *memory,
     s->memory = memory;
     s->arena = arena;
     s->window = NULL;
+    s->window_room = 0;
     s->steps = STEP_MAX;
     *ret_list = (struct replay_symbol_list){0};
     return find(s, ret_list);

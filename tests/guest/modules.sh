@@ -3,8 +3,9 @@
 #
 # modules.sh LOCKSTEP: gdb over a recorded boot of Linux knows the names of the module
 # v86fs without being told where it is: going backwards, going forwards from before it
-# was loaded, and while it is being loaded.  Run in the source root; without gdb or a
-# guest the status is 77 (skipped).
+# was loaded, and while it is being loaded.  It knows those of the kernel from the
+# kernel's own table.  Run in the source root; without gdb or a guest the status is 77
+# (skipped).
 set -u
 LC_ALL=C
 export LC_ALL
@@ -64,5 +65,54 @@ monitor modules load
 END
 says 'v86fs.ko is not what the guest has loaded: another build'
 says_not 'add symbol table'
+
+# The kernel's own names, from before it has mapped itself.  By them, a call and its
+# return are where the kernel's code has them.
+session kernel boot.lks <<'END'
+monitor kallsyms
+break vfs_read
+continue
+info symbol $pc
+x/2i $pc
+backtrace 2
+monitor kallsyms vfs_read
+monitor kallsyms no_such_name
+monitor kallsyms
+info symbol &_etext
+info symbol (char *)&_etext + 0x100
+break do_exit
+continue
+seek end
+delete
+break vfs_read
+reverse-continue
+p/x $eip == (unsigned)&vfs_read
+delete
+seek start
+break start_kernel
+continue
+reverse-stepi
+info symbol $pc
+END
+says '^no symbols are found here' '^Breakpoint 1 at 0xc1' \
+    '^Breakpoint 1, 0xc1[0-9a-f]* in vfs_read' '^vfs_read in section .text' \
+    '^=> 0xc1[0-9a-f]* <vfs_read>:' '^#1  0xc1[0-9a-f]* in ksys_read' \
+    '^0xc1[0-9a-f]* T vfs_read' '^there is no symbol no_such_name here' \
+    '^[0-9]* symbols, 0xc1000000 to 0xc1' '^No symbol matches' \
+    '^Breakpoint 2, 0xc1[0-9a-f]* in do_exit' \
+    '^Breakpoint 3, 0xc1[0-9a-f]* in vfs_read' '= 0x1$' \
+    '^Breakpoint 4, 0xc1[0-9a-f]* in start_kernel' \
+    '^i386_start_kernel + [0-9]* in section .init.text'
+
+# Not where they are not wanted, and not beside those of a file.
+session without boot.lks --no-kallsyms <<'END'
+monitor kallsyms load
+break vfs_read
+END
+says 'gdb is not told' 'No symbol table is loaded'
+session file boot.lks --symbols "$guest/v86fs.ko" <<'END'
+break vfs_read
+END
+says 'Function "vfs_read" not defined'
 
 finish modules.sh

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Hostile memory of a guest: the input is a piece of it.  Whatever is taken for the
+ * kernel's symbols has names that fit, ascends, and becomes a file of a size that its
+ * parts say.
+ */
+#include "cli/debug_symbols.h"
+
+#include "base/err.h"
+
+#include <elf.h>
+#include <string.h>
+
+#define BASE UINT32_C(0xff000000)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static size_t read_bytes(void *self, uint64_t address, uint8_t *ret_data, size_t size)
+{
+    const struct bytes *memory = self;
+    if (address < BASE || address - BASE >= memory->size)
+        return 0;
+    size_t there = memory->size - (size_t)(address - BASE);
+    size = size < there ? size : there;
+    memcpy(ret_data, memory->data + (address - BASE), size);
+    return size;
+}
+
+static void look(const struct replay_symbol_list *list, size_t index)
+{
+    const struct replay_symbol *symbol = &list->item[index];
+    size_t length = strnlen(symbol->name, REPLAY_SYMBOL_NAME_SIZE);
+    check(length && length < REPLAY_SYMBOL_NAME_SIZE);
+    check(symbol->address >= BASE);
+    check(!index || symbol->address >= symbol[-1].address);
+    for (size_t i = 0; i < length; i++)
+        check(symbol->name[i] > ' ' && symbol->name[i] <= '~');
+}
+
+/* Each symbol of the file is in its section. */
+static void check_file(struct bytes file, size_t count)
+{
+    Elf32_Ehdr elf;
+    check(file.size >= sizeof elf);
+    memcpy(&elf, file.data, sizeof elf);
+    Elf32_Shdr section[6];
+    check(elf.e_shnum == countof(section));
+    memcpy(section, file.data + elf.e_shoff, sizeof section);
+    const Elf32_Shdr *table = &section[3], *names = &section[4];
+    check(table->sh_size == (count + 1) * sizeof(Elf32_Sym));
+    check((uint64_t)section[5].sh_offset + section[5].sh_size == file.size);
+    for (size_t i = 0; i <= count; i++) {
+        Elf32_Sym symbol;
+        memcpy(&symbol, file.data + table->sh_offset + i * sizeof symbol,
+               sizeof symbol);
+        check(symbol.st_name < names->sh_size);
+        if (!i || symbol.st_shndx == SHN_ABS)
+            continue;
+        const Elf32_Shdr *own = &section[symbol.st_shndx];
+        check(symbol.st_value >= own->sh_addr);
+        check(symbol.st_value - own->sh_addr <= own->sh_size);
+        check(symbol.st_size <= own->sh_size - (symbol.st_value - own->sh_addr));
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct bytes own = bytes_of(data, size);
+    const struct replay_linux_memory memory = {read_bytes, &own, BASE};
+    struct replay_symbol_list list;
+    struct arena arena;
+    struct buf file;
+    arena_init(&arena, (size_t)64 << 20);
+    buf_init(&file, (size_t)64 << 20);
+    if (!replay_linux_symbols(&memory, &arena, &list) && list.count) {
+        check(list.count <= REPLAY_SYMBOL_MAX);
+        for (size_t i = 0; i < list.count; i++)
+            look(&list, i);
+        if (!cli_symbols_put(&list, &file))
+            check_file(buf_bytes(&file), list.count);
+    }
+    buf_fini(&file);
+    arena_fini(&arena);
+    return 0;
+}
