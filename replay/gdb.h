@@ -31,7 +31,8 @@ struct replay_gdb_options {
      * NULL: no modules were given. */
     enum err (*load_modules)(void *self, const struct replay_module_list *list,
                              struct buf *text);
-    /* Let gdb know the kernel's own symbols, in the same way.  NULL: it is not there. */
+    /* Let gdb know the kernel's own symbols, in the same way.  NULL: it is not there.
+     */
     enum err (*load_symbols)(void *self, const struct replay_symbol_list *list,
                              struct buf *text);
     void *self;
