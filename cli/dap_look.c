@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum { MEMORY_MAX = 1 << 16, DISASSEMBLE_MAX = 4096, FRAME_MAX = 64 };
+enum { NAME_SIZE_MAX = 2048 };
 
 static const struct replay_guest *guest_of(const struct dap *dap)
 {
@@ -58,19 +59,30 @@ static struct json_object *file_source(const struct dap *dap, uint32_t file)
     return source;
 }
 
+/* The function; without symbols, the address. */
+static void put_frame_name(const struct dap *dap, struct json_object *frame,
+                           uint64_t pc, bool is_caller)
+{
+    struct buf name;
+    buf_init(&name, NAME_SIZE_MAX);
+    if (!cli_names_put(&dap->names, pc, is_caller, &name))
+        buf_printf(&name, "0x%" PRIx64, pc);
+    dap_put_text(frame, "name", buf_string(&name));
+    buf_fini(&name);
+}
+
 /* Of a caller, whose `pc` is behind a call, the line is that of the call. */
 static void add_frame(const struct dap *dap, struct json_object *list, uint64_t pc)
 {
-    char name[32];
-    uint64_t at = pc - (json_object_array_length(list) != 0);
+    bool is_caller = json_object_array_length(list) != 0;
+    uint64_t at = pc - is_caller;
     uint32_t line = dap_listing_line(&dap->listing, at);
     const struct dap_row *row = dap_lines_find(&dap->lines, at);
     struct json_object *frame = json_object_new_object();
     if (row && row->line)
         line = row->line;
-    (void)snprintf(name, sizeof name, "0x%" PRIx64, pc);
     dap_put_number(frame, "id", DAP_FRAME + (int64_t)json_object_array_length(list));
-    dap_put_text(frame, "name", name);
+    put_frame_name(dap, frame, pc, is_caller);
     dap_put_number(frame, "line", line);
     dap_put_number(frame, "column", line ? 1 : 0);
     dap_put_address(frame, "instructionPointerReference", pc);

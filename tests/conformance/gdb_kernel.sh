@@ -291,10 +291,12 @@ continue
 p sum
 reverse-continue
 p sum
+monitor backtrace
 monitor who 0x200000019
 monitor next-read 0x20000,8
 END
-says 'Hardware watchpoint 2: sum' 'Old value = 5' 'New value = ' 'last: icount' 'next: icount'
+says 'Hardware watchpoint 2: sum' 'Old value = 5' 'New value = ' 'last: icount' 'next: icount' \
+    '^#0 0x2000000[0-9a-f]* sp 0x[0-9a-f]* in add+0x' '^#[1-9] 0x1000000[0-9a-f]* .* in run+0x'
 
 # ---- code that changes ----
 

@@ -334,6 +334,10 @@ event 1 '"hitBreakpointIds":[1]'
 frame_line 6 35
 frame_line 8 36
 frame_line 10 24
+answer 3 '"name":"0x100000000"'
+answer 6 '"name":"start"'
+answer 10 '"name":"leaf"'
+answer 10 '"name":"start+0xf"'
 frame_line 12 36
 frame_line 14 24
 frame_line 16 36
@@ -431,7 +435,7 @@ ask disconnect
 session 0
 answer 1 'cannot be read'
 answer 2 'is no OUT.dbg'
-answer 3 'has no line table'
+answer 3 'has no lines and names'
 
 # ---- what cannot be ----
 ask stackTrace
