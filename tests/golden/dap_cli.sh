@@ -188,6 +188,7 @@ answer 14 '"line":'$((first + 1))','
 behind=$(sed -n "$((call + 1))s/^@\([0-9]*\):.*/\1/p" "$dir/listing")
 answer 14 '"line":'"$call"','
 answer 14 '"instructionPointerReference":"'"$(printf 0x1%08x "$behind")"'"'
+answer 14 '"name":"'"$(printf 0x1%08x+ "$(sed -n "${first}s/^@\([0-9]*\):.*/\1/p" "$dir/listing")")"
 answer 14 '"totalFrames":2'
 answer 16 '"line":'$((call + 1))','
 answer 17 '"id":4097'
