@@ -53,7 +53,8 @@ monitor frames
 monitor instance
 monitor backtrace
 END
-says '^#0 0x200000000 sp 0x' '^    -- called from another instance' '^#1 0x1000000[0-9a-f]* sp 0x'
+says '^#0 0x200000000 sp 0x' '^    -- called from another instance' \
+    '^#1 0x1000000[0-9a-f]* sp 0x.* in 0x1000000[0-9a-f]*+0x'
 says 'slot 10 ' 'stops are for any instance' '= 0x100000000' '= 1000000000000000' \
     '> 1: instance .* program 1 pc 0x0 (0x200000000), called through slot 20' \
     '  0: instance .* program 0 pc 0x[0-9a-f]* .*, called by the host' '  slot 0 '
