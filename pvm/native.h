@@ -363,7 +363,20 @@ bool pvm_native_waits(const struct native_insn *i, uint32_t count);
 
 /* A site for `i` at the current place; answers its number.  It ends where the emitter
  * of the instruction ends. */
-uint32_t pvm_native_site(struct native_compiler *c, const struct native_insn *i);
+static inline uint32_t native_site(struct native_compiler *c,
+                                   const struct native_insn *i)
+{
+    struct native_unit *unit = c->unit;
+    uint32_t number = unit->site_count++;
+    unit->site[number] = (struct native_site){
+        .at = (uint32_t)(c->as.at - unit->code),
+        .pc = MUTANT(native_site_pc, unit->block[c->block].pc, i->pc),
+        .block = c->block,
+        .index = c->index + MUTANT(native_site_index, 1, 0),
+        .count = (uint8_t)c->count,
+    };
+    return number;
+}
 
 /* A conditional jump out to the stub that has the interpreter execute `i`. */
 void pvm_native_ask_if(struct native_compiler *c, const struct native_insn *i,
