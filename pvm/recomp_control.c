@@ -217,7 +217,8 @@ void pvm_native_frame(struct native_compiler *c)
     c->unit->leave = (uint32_t)(c->as.at - c->unit->code);
     emit_leave(c);
     c->unit->flush = (uint32_t)(c->as.at - c->unit->code);
-    emit_flush(c);
+    if (c->unit->keeps_path)
+        emit_flush(c);
     if (c->unit->pairs)
         emit_returns(c);
 }
