@@ -213,7 +213,7 @@ static inline void emit_insns(struct native_compiler *c, const struct native_ins
             (uint16_t)((uint32_t)(c->as.at - unit->code) - unit->site[site].at);
     if (unit->options.keep_map)
         put_places(c, i);
-    c->index += c->count;
+    c->index += count;
 }
 
 /* Where control goes that leaves the block at its end without a jump. */
@@ -284,9 +284,10 @@ static NOINLINE bool window_emit(struct native_compiler *c, struct window *w,
     const struct native_insn *i = w->insn;
     uint32_t left = w->end;
     while (left > keep) {
-        emit_insns(c, i, native_fusable(c, i, left));
-        i += c->count;
-        left -= c->count;
+        uint32_t count = native_fusable(c, i, left);
+        emit_insns(c, i, count);
+        i += count;
+        left -= count;
     }
     if (left)
         memmove(w->insn, i, left * sizeof *w->insn);

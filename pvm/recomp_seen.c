@@ -24,16 +24,13 @@ static bool is_store(const struct native_insn *i)
  * at registers there.
  */
 
-static inline bool is_within(const struct native_reach *reach,
-                             const struct native_insn *i)
+static bool is_within(const struct native_reach *reach, const struct native_insn *i)
 {
     return i->x >= reach->low && i->x + native_role(i)->access_size <= reach->end;
 }
 
-static inline void extend(struct native_reach *reach, const struct native_insn *i)
+static void extend(struct native_reach *reach, const struct native_insn *i)
 {
-    if (is_within(reach, i))
-        return; /* most are */
     int64_t low = i->x, end = i->x + native_role(i)->access_size;
     if (reach->low < reach->end) {
         low = low < reach->low ? low : reach->low;
