@@ -305,8 +305,9 @@ struct native_compiler {
     bool based; /* accesses of the current block go by BASE */
     bool joins; /* the last block ended in a fallthrough */
     bool parts; /* or in a jump away */
-    struct native_reach readable, writable; /* recomp_seen.c */
-    struct native_carry carry;              /* of what is emitted as one now */
+    struct native_reach readable, writable; /* recomp_seen.c; before this one: */
+    const struct native_insn *noted;
+    struct native_carry carry; /* of what is emitted as one now */
     unsigned dead; /* host registers of which nobody sees what that leaves in them */
     /* At this place of the code the carry flag is flags_sum < flags_summand. */
     const uint8_t *flags_at;
@@ -336,8 +337,8 @@ void pvm_native_combine(struct native_compiler *c, const struct native_insn *i,
 void pvm_native_control_emitters(native_emit_fn *emitter[256]);
 
 /* How many of the `count` (2 at least) instructions at `i` a row of recomp_fuse.c
- * matches, and take note of them; 1: none.  native_fusable() of recomp_role.h asks.
- * And emit that many, if more than 1. */
+ * matches; 1: none.  native_fusable() of recomp_role.h asks.  And emit that many, if
+ * more than 1. */
 enum { NATIVE_FUSED_MAX = 7 };
 uint32_t pvm_native_match(struct native_compiler *c, const struct native_insn *i,
                           uint32_t count);
@@ -354,7 +355,7 @@ enum { NATIVE_NO_REGISTER = 16 };
 
 /* Is r overwritten, behind the first `first` of `count` instructions, before anybody
  * can see it?  False where the window ends, or what is looked at. */
-bool pvm_native_is_dead(const struct native_compiler *c, unsigned r,
+bool pvm_native_is_dead(struct native_compiler *c, unsigned r,
                         const struct native_insn *i, uint32_t first, uint32_t count);
 
 /* Can a whole block be waiting for a load, because an address or its branch depends on

@@ -289,8 +289,11 @@ static NOINLINE bool window_emit(struct native_compiler *c, struct window *w,
         i += count;
         left -= count;
     }
-    if (left)
+    if (left) {
+        pvm_native_note(c, i);
         memmove(w->insn, i, left * sizeof *w->insn);
+        c->noted = w->insn;
+    }
     w->end = left;
     return true;
 }
@@ -453,6 +456,7 @@ static bool compile_block(struct native_compiler *c, uint32_t pc)
     c->index = 0;
     c->flags_at = NULL;
     c->readable = c->writable = (struct native_reach){0, 0};
+    c->noted = window.insn;
     pvm_gas_meter_begin(&meter, &c->program->config);
     while (!ended) {
         window.head_count = 0;

@@ -245,16 +245,23 @@ static void leave_with(struct native_compiler *c, enum native_exit exit, uint32_
     x64_patch(x64_jmp(&c->as), c->unit->code + c->unit->leave);
 }
 
-void pvm_native_ask(struct native_compiler *c, const struct native_insn *i)
+/* Somebody else acts: behind `i` nothing is known of the stack. */
+static void forget_stack(struct native_compiler *c, const struct native_insn *i)
 {
     c->readable = c->writable = (struct native_reach){0, 0};
+    c->noted = i + c->count;
+}
+
+void pvm_native_ask(struct native_compiler *c, const struct native_insn *i)
+{
+    forget_stack(c, i);
     leave_with(c, EXIT_STEP, native_site(c, i));
 }
 
 static void call(struct native_compiler *c, const struct native_insn *i)
 {
     uint32_t number = native_site(c, i);
-    c->readable = c->writable = (struct native_reach){0, 0}; /* the host may unmap */
+    forget_stack(c, i); /* the host may unmap */
     struct native_site *site = &c->unit->site[number];
     site->op = i->op;
     site->call = c->unit->call_count++;

@@ -40,7 +40,7 @@ static void emit_scaled_add(struct native_compiler *c, const struct native_insn 
 /* ---- a load whose address is a sum that nobody else sees ---- */
 
 /* Is i[at] a load by t, the last to see it? */
-static bool is_last_use(const struct native_compiler *c, unsigned t,
+static bool is_last_use(struct native_compiler *c, unsigned t,
                         const struct native_insn *i, uint32_t at, uint32_t count)
 {
     return native_is_load_ind(&i[at]) && i[at].b == t &&
@@ -48,13 +48,13 @@ static bool is_last_use(const struct native_compiler *c, unsigned t,
             pvm_native_is_dead(c, t, i, at + 1, count));
 }
 
-static bool is_add_load(const struct native_compiler *c, const struct native_insn *i,
+static bool is_add_load(struct native_compiler *c, const struct native_insn *i,
                         uint32_t count)
 {
     return i[0].op == PVM_OP_add_64 && is_last_use(c, i[0].d, i, 1, count);
 }
 
-static bool is_scaled_load(const struct native_compiler *c, const struct native_insn *i,
+static bool is_scaled_load(struct native_compiler *c, const struct native_insn *i,
                            uint32_t count)
 {
     return count >= 3 && is_scaled_add(i) && is_last_use(c, i[0].a, i, 2, count);
@@ -106,7 +106,7 @@ static void emit_extension(struct native_compiler *c, const struct native_insn *
 
 /* ---- both halves of a product ---- */
 
-static bool is_product(const struct native_compiler *c, const struct native_insn *i)
+static bool is_product(struct native_compiler *c, const struct native_insn *i)
 {
     bool low_first = i[0].op == PVM_OP_mul_64 && i[1].op == PVM_OP_mul_upper_u_u;
     bool high_first = i[0].op == PVM_OP_mul_upper_u_u && i[1].op == PVM_OP_mul_64;
@@ -128,8 +128,8 @@ static void emit_product(struct native_compiler *c, const struct native_insn *i)
 
 /* t = x << k; u = y >> 64 - k (or the other way round); d = t | u; t and u are not
  * seen, but for d. */
-static bool is_double_shift(const struct native_compiler *c,
-                            const struct native_insn *i, uint32_t count)
+static bool is_double_shift(struct native_compiler *c, const struct native_insn *i,
+                            uint32_t count)
 {
     bool left = i[0].op == PVM_OP_shlo_l_imm_64 && i[1].op == PVM_OP_shlo_r_imm_64;
     bool right = i[0].op == PVM_OP_shlo_r_imm_64 && i[1].op == PVM_OP_shlo_l_imm_64;
@@ -179,7 +179,7 @@ static unsigned memory_opcode(uint8_t op)
 }
 
 /* t = u64[...]; d = d op t, and t is not seen again. */
-static bool is_load_op(const struct native_compiler *c, const struct native_insn *i,
+static bool is_load_op(struct native_compiler *c, const struct native_insn *i,
                        uint32_t count)
 {
     unsigned t = i[0].a, d = i[1].d;
@@ -246,7 +246,7 @@ static void emit_turns(struct native_compiler *c, const struct native_insn *i,
 }
 
 /* Which of the results nobody sees. */
-static unsigned dead_of(const struct native_compiler *c, const struct native_insn *i,
+static unsigned dead_of(struct native_compiler *c, const struct native_insn *i,
                         uint32_t fused, uint32_t count)
 {
     unsigned dead = 0;
@@ -303,8 +303,6 @@ uint32_t pvm_native_match(struct native_compiler *c, const struct native_insn *i
         if (!c->emitter[i[k].op])
             fused = 1;
     }
-    for (uint32_t k = 0; k < fused; k++)
-        pvm_native_note(c, &i[k]);
     return fused;
 }
 

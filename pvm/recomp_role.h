@@ -94,9 +94,10 @@ static inline bool native_is_load_ind(const struct native_insn *i)
     return i->op >= PVM_OP_load_ind_u8 && i->op <= PVM_OP_load_ind_u64;
 }
 
-/* Take note of an instruction that is going to be emitted and has to do with sp.  A
+/* Take note of what emitted instructions before `end`, which is in the window, had to
+ * do with sp: when somebody asks, which is seldom, and before the window moves.  A
  * block, what the interpreter executes, and a call begin anew. */
-void pvm_native_note(struct native_compiler *c, const struct native_insn *i);
+void pvm_native_note(struct native_compiler *c, const struct native_insn *end);
 
 /* Does it write sp, or access by sp?  Of the three bytes that are its registers one is
  * 0 then, when SP is taken away; not_sp has a bit where that does not matter, and a
@@ -119,8 +120,6 @@ static inline uint32_t native_fusable(struct native_compiler *c,
     uint32_t fused = 1;
     if (count > 1 && (native_role(i)->begins & native_role(&i[1])->follows))
         fused = pvm_native_match(c, i, count);
-    else if (native_meets_sp(i))
-        pvm_native_note(c, i);
     return fused;
 }
 

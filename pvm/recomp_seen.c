@@ -43,7 +43,7 @@ static void extend(struct native_reach *reach, const struct native_insn *i)
     *reach = (struct native_reach){low, end};
 }
 
-void pvm_native_note(struct native_compiler *c, const struct native_insn *i)
+static void note(struct native_compiler *c, const struct native_insn *i)
 {
     if (native_address(i) == SP) {
         extend(&c->readable, i);
@@ -54,21 +54,34 @@ void pvm_native_note(struct native_compiler *c, const struct native_insn *i)
         c->readable = c->writable = (struct native_reach){0, 0};
 }
 
+void pvm_native_note(struct native_compiler *c, const struct native_insn *end)
+{
+    for (; c->noted < end; c->noted++) {
+        if (native_meets_sp(c->noted))
+            note(c, c->noted);
+    }
+}
+
 /* Can nothing leave the code at `i`, so that somebody sees registers, and is it
- * emitted?  `sp_stays`: sp is what it was. */
-static bool stays(const struct native_compiler *c, const struct native_insn *i,
-                  bool sp_stays)
+ * emitted?  `sp_stays`: sp is what it was before `first`, up to where the stack is
+ * known.
+ */
+static bool stays(struct native_compiler *c, const struct native_insn *first,
+                  const struct native_insn *i, bool sp_stays)
 {
     unsigned flags = native_role(i)->flags;
     unsigned leaves = PVM_OP_T | PVM_OP_TJ | PVM_OP_LOAD | PVM_OP_STORE | PVM_OP_CALL;
     if (!c->emitter[i->op])
         return false;
-    return !(flags & MUTANT(fuse_dead_leaves, PVM_OP_T, leaves)) ||
-           (sp_stays && native_address(i) == SP &&
-            is_within(is_store(i) ? &c->writable : &c->readable, i));
+    if (!(flags & MUTANT(fuse_dead_leaves, PVM_OP_T, leaves)))
+        return true;
+    if (!sp_stays || native_address(i) != SP)
+        return false;
+    pvm_native_note(c, first);
+    return is_within(is_store(i) ? &c->writable : &c->readable, i);
 }
 
-bool pvm_native_is_dead(const struct native_compiler *c, unsigned r,
+bool pvm_native_is_dead(struct native_compiler *c, unsigned r,
                         const struct native_insn *i, uint32_t first, uint32_t count)
 {
     enum { LOOK_MAX = 16 };
@@ -76,7 +89,7 @@ bool pvm_native_is_dead(const struct native_compiler *c, unsigned r,
     bool sp_stays = true;
     for (uint32_t k = 0; k < first; k++)
         sp_stays = sp_stays && native_written(&i[k]) != SP;
-    for (uint32_t k = first; k < end && stays(c, &i[k], sp_stays); k++) {
+    for (uint32_t k = first; k < end && stays(c, i, &i[k], sp_stays); k++) {
         if (i[k].a != r && i[k].b != r && i[k].d != r && i[k].a != SP && i[k].d != SP)
             continue; /* most of them */
         if (native_reads(&i[k], r))
