@@ -171,9 +171,10 @@ struct analysis_gas_fault {
 /*
  * Read the trace to its end (or to `to`) and tell every charge.  ERR_trace_ledger: the
  * ledger contradicts itself or the program, *ret_fault says where; ERR_interrupted: the
- * visitor had enough; ERR_unsupported: see `list`, or a program that is an image; else
- * the reader's errors, pvm_code_parse's, nomem.  *ret_totals is filled as far as the
- * walk came, *ret_fault on errors.
+ * visitor had enough; ERR_unsupported: see `list`, a program that is an image, or
+ * single charges of a kernel, which do not name their program; else the reader's
+ * errors, pvm_code_parse's, nomem.  *ret_totals is filled as far as the walk came,
+ * *ret_fault on errors.
  */
 ERR_MUST_CHECK enum err analysis_gas_walk(struct arena *arena,
                                           struct trace_reader *reader,

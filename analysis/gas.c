@@ -29,6 +29,7 @@ struct walk {
     struct analysis_program *current;
 
     bool ranged;
+    bool is_kernel;  /* whose programs call each other */
     bool begun;      /* icount and gas are known */
     bool resumed;    /* the next segment begins behind a gap */
     uint64_t seq;    /* of the next event */
@@ -403,6 +404,11 @@ static enum err on_charge(struct walk *w, const struct trace_record *record)
     struct trace_pvm_charge e;
     TRY(trace_decode_pvm_charge(w->reader, record, &w->event, &e));
     w->totals->forms |= ANALYSIS_GAS_EACH;
+    if (w->is_kernel) { /* only segments and summaries have numbers of programs */
+        w->fault->text = "the charges of a kernel do not say which program pays; "
+                         "record it with --gas-log=ledger";
+        return ERR_unsupported;
+    }
     if (e.kind >= ANALYSIS_CHARGE_OPERATION)
         return wrong(w, "a charge of another kind");
     if (!w->current)
@@ -459,6 +465,8 @@ static enum err on_config(struct walk *w, const struct trace_record *record)
 {
     struct trace_session_config event;
     TRY(trace_decode_session_config(w->reader, record, &w->event, &event));
+    if (event.key && strcmp(event.key, "pvm.kernel") == 0)
+        w->is_kernel = true;
     if (!event.key || strcmp(event.key, "gas") != 0 || !event.value)
         return ERR_ok;
     const char *copy = arena_copy(w->arena, event.value, strlen(event.value) + 1);

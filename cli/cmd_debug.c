@@ -7,6 +7,7 @@
 #include "cli/debug_open.h"
 #include "cli/debug_serve.h"
 #include "cli/debug_symbols.h"
+#include "cli/names.h"
 #include "cli/native.h"
 
 #include "base/os.h"
@@ -104,7 +105,8 @@ struct session {
     bool native_tried, native_there;
     struct cli_modules modules;
     bool wants_kallsyms;
-    struct buf kallsyms; /* an ELF file; empty: not found yet */
+    struct buf kallsyms;    /* an ELF file; empty: not found yet */
+    struct cli_names names; /* of the functions of PVM programs */
     char folder[64], socket[PATH_SIZE], init[PATH_SIZE], module_script[PATH_SIZE];
     char kallsyms_elf[PATH_SIZE], kallsyms_script[PATH_SIZE];
     uint32_t listing_count; /* programs that may have a listing in the folder */
@@ -230,12 +232,19 @@ static enum err load_symbols(void *self, const struct replay_symbol_list *list,
     return os_file_write(s->kallsyms_script, bytes_of(script, strlen(script)));
 }
 
+static bool name_function(void *self, uint64_t pc, bool is_caller, struct buf *text)
+{
+    const struct session *s = self;
+    return cli_names_put(&s->names, pc, is_caller, text);
+}
+
 static int open_stub(struct session *s, bool local)
 {
     /* Only gdb that we have started may name files. */
     const struct replay_gdb_options how = {
         .save_bookmark = local ? save_bookmark : NULL,
         .native = native,
+        .name = name_function,
         .diff = local ? diff : NULL,
         .branch = local ? branch : NULL,
         .load_modules = local && s->options->modules ? load_modules : NULL,
@@ -557,8 +566,19 @@ static int with_gdb(struct session *s, int argc, char **argv)
     return status;
 }
 
+/* The names of frames in `monitor backtrace`.  A file without any is gdb's
+ * to complain about. */
+static void read_names(struct session *s, const char *file, uint32_t number)
+{
+    struct buf elf;
+    buf_init(&elf, SYMBOL_SIZE_MAX);
+    if (s->debug.debug.guest.ops->frames && !os_file_read(file, &elf))
+        (void)!cli_names_add(&s->names, buf_bytes(&elf), number);
+    buf_fini(&elf);
+}
+
 /* Files that are there and fit the guest, one for each program. */
-static int check_symbols(const struct session *s)
+static int check_symbols(struct session *s)
 {
     const struct cli_list *list = &s->options->symbols;
     bool many = s->debug.debug.guest.ops->code != NULL;
@@ -574,6 +594,7 @@ static int check_symbols(const struct session *s)
         if (symbols_of(s, number) != file)
             return ui_usage(s->cli, "--symbols: two files for program %" PRIu32,
                             number);
+        read_names(s, file, number);
     }
     return CLI_YES;
 }
@@ -629,6 +650,7 @@ int cmd_debug(struct cli *cli, int argc, char **argv)
     if (status)
         return status;
     buf_init(&s.kallsyms, SYMBOL_SIZE_MAX);
+    cli_names_init(&s.names);
     status = cli_debug_open(cli, &s.debug, argv[0], s.options->parent, &how);
     if (!status)
         status = check_symbols(&s);
@@ -647,6 +669,7 @@ int cmd_debug(struct cli *cli, int argc, char **argv)
         cli_native_close(&s.native);
     buf_fini(&s.kallsyms);
     cli_modules_close(&s.modules);
+    cli_names_free(&s.names);
     cli_debug_close(&s.debug);
     return status;
 }

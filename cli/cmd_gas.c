@@ -163,7 +163,8 @@ static int walk_failed(struct cli_gas *gas, enum err err)
                  "only --sum and --verify",
                  gas->path);
     else
-        ui_error(cli, "%s: event %llu: %s", gas->path, seq, err_text(err));
+        ui_error(cli, "%s: event %llu: %s", gas->path, seq,
+                 gas->fault.text ? gas->fault.text : err_text(err));
     return CLI_UNKNOWN;
 }
 

@@ -146,6 +146,14 @@ static void close_trace(struct dap *dap)
 
 enum { SYMBOL_SIZE_MAX = 1 << 26, PROGRAM_MAX = 100 };
 
+static void forget_symbols(struct dap *dap)
+{
+    dap_lines_free(&dap->lines);
+    dap_lines_init(&dap->lines);
+    cli_names_free(&dap->names);
+    cli_names_init(&dap->names);
+}
+
 /* What one file says about the code of a program. */
 static const char *add_symbols(struct dap *dap, const char *path, uint32_t program,
                                const char *root)
@@ -166,10 +174,13 @@ static const char *add_symbols(struct dap *dap, const char *path, uint32_t progr
         err = folder.err ? folder.err
                          : dap_lines_add(&dap->lines, buf_bytes(&elf), program,
                                          buf_string(&folder));
+    if (!err)
+        err = cli_names_add(&dap->names, buf_bytes(&elf), program);
     if (err && !problem)
-        problem = err == ERR_not_found ? "\"symbols\" has no line table: link with -g"
-                  : err == ERR_usage   ? "\"symbols\" is no OUT.dbg of lockstep link -g"
-                                       : err_text(err);
+        problem = err == ERR_not_found
+                      ? "\"symbols\" has no lines and names: link with -g"
+                  : err == ERR_usage ? "\"symbols\" is no OUT.dbg of lockstep link -g"
+                                     : err_text(err);
     buf_fini(&elf);
     buf_fini(&folder);
     return problem;
@@ -181,8 +192,7 @@ static const char *open_symbols(struct dap *dap, struct json_object *arguments)
     struct json_object *list = NULL;
     const char *problem = NULL, *root = dap_text(arguments, "sourceRoot");
     const char *path = dap_text(arguments, "symbols");
-    dap_lines_free(&dap->lines);
-    dap_lines_init(&dap->lines);
+    forget_symbols(dap);
     if (path)
         problem = add_symbols(dap, path, 0, root);
     (void)json_object_object_get_ex(arguments, "symbols", &list);
@@ -195,10 +205,8 @@ static const char *open_symbols(struct dap *dap, struct json_object *arguments)
         else if (path && *path)
             problem = add_symbols(dap, path, (uint32_t)k, root);
     }
-    if (problem) {
-        dap_lines_free(&dap->lines);
-        dap_lines_init(&dap->lines);
-    }
+    if (problem)
+        forget_symbols(dap);
     return problem;
 }
 
@@ -392,6 +400,7 @@ int dap_run(struct cli *cli, const char *path, const char *parent, int in, int o
     const char *problem = NULL;
     dap_wire_init(&dap.wire, in, out);
     dap_lines_init(&dap.lines);
+    cli_names_init(&dap.names);
     dap.waiting = json_object_new_array();
     if (path)
         problem = open_trace(&dap, path, parent);
@@ -409,6 +418,7 @@ int dap_run(struct cli *cli, const char *path, const char *parent, int in, int o
     close_trace(&dap);
     dap_stops_free(&dap.stops);
     dap_lines_free(&dap.lines);
+    cli_names_free(&dap.names);
     json_object_put(dap.waiting);
     dap_wire_fini(&dap.wire);
     return status;

@@ -21,6 +21,7 @@
 #include "cli/cli.h"
 #include "cli/dap_lines.h"
 #include "cli/family.h"
+#include "cli/names.h"
 #include "replay/sink_file.h"
 #include "replay/query.h"
 #include "replay/timeline.h"
@@ -148,6 +149,7 @@ struct dap {
     struct replay_query query;
     struct dap_listing listing;
     struct dap_lines lines; /* empty: no debug information was given */
+    struct cli_names names; /* likewise */
     struct dap_stops stops;
     bool stop_on_entry;
     bool ended; /* disconnect */

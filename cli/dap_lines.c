@@ -5,12 +5,12 @@
  */
 #include "cli/dap_lines.h"
 
+#include "cli/elf64.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    ELF_HEADER_SIZE = 64,
-    SECTION_SIZE = 64,
     FILE_MAX = 4096,
     UNIT_FILE_MAX = 65536,
     ROWS_SIZE_MAX = 1 << 28,
@@ -79,53 +79,6 @@ static struct cursor take_part(struct cursor *c, uint64_t size)
     part = (struct cursor){.data = bytes_of(c->data.data + c->at, (size_t)size)};
     c->at += size;
     return part;
-}
-
-/* ---- the section ---- */
-
-static uint64_t field(struct bytes data, uint64_t at, unsigned size)
-{
-    struct cursor c = {.data = data, .at = at < data.size ? at : data.size};
-    return take(&c, size);
-}
-
-static bool part_of(struct bytes elf, uint64_t offset, uint64_t size,
-                    struct bytes *ret_part)
-{
-    if (offset > elf.size || size > elf.size - offset)
-        return false;
-    *ret_part = bytes_of(elf.data + offset, (size_t)size);
-    return true;
-}
-
-static bool section_at(struct bytes elf, uint64_t index, struct bytes *ret_header)
-{
-    uint64_t table = field(elf, 40, 8);
-    return table <= elf.size &&
-           part_of(elf, table + index * SECTION_SIZE, SECTION_SIZE, ret_header);
-}
-
-static enum err find_lines(struct bytes elf, struct bytes *ret_lines)
-{
-    static const uint8_t magic[] = {0x7f, 'E', 'L', 'F', 2, 1};
-    struct bytes header, names;
-    if (elf.size < ELF_HEADER_SIZE || memcmp(elf.data, magic, sizeof magic) != 0 ||
-        !section_at(elf, field(elf, 62, 2), &header) ||
-        !part_of(elf, field(header, 24, 8), field(header, 32, 8), &names))
-        return ERR_usage;
-    uint64_t count = field(elf, 60, 2);
-    for (uint64_t i = 1; i < count; i++) {
-        if (!section_at(elf, i, &header))
-            return ERR_usage;
-        struct cursor name = {.data = names, .at = field(header, 0, 4)};
-        name.bad = name.at >= names.size;
-        const char *text = take_text(&name);
-        if (text && strcmp(text, ".debug_line") == 0)
-            return part_of(elf, field(header, 24, 8), field(header, 32, 8), ret_lines)
-                       ? ERR_ok
-                       : ERR_usage;
-    }
-    return ERR_not_found;
 }
 
 /* ---- names ---- */
@@ -405,7 +358,7 @@ enum err dap_lines_add(struct dap_lines *lines, struct bytes elf, uint32_t progr
                        const char *root)
 {
     struct bytes section;
-    TRY(find_lines(elf, &section));
+    TRY(cli_elf64_section(elf, ".debug_line", &section));
     struct cursor c = {.data = section};
     enum err err = ERR_ok;
     while (!err && !c.bad && c.at < section.size) {

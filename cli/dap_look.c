@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum { MEMORY_MAX = 1 << 16, DISASSEMBLE_MAX = 4096, FRAME_MAX = 64 };
+enum { NAME_SIZE_MAX = 2048 };
 
 static const struct replay_guest *guest_of(const struct dap *dap)
 {
@@ -58,19 +59,36 @@ static struct json_object *file_source(const struct dap *dap, uint32_t file)
     return source;
 }
 
-/* Of a caller, whose `pc` is behind a call, the line is that of the call. */
-static void add_frame(const struct dap *dap, struct json_object *list, uint64_t pc)
+/* The function; without symbols, where it begins; else the address. */
+static void put_frame_name(const struct dap *dap, struct json_object *frame,
+                           uint64_t pc, uint64_t entry, bool is_caller)
 {
-    char name[32];
-    uint64_t at = pc - (json_object_array_length(list) != 0);
+    struct buf name;
+    buf_init(&name, NAME_SIZE_MAX);
+    if (!cli_names_put(&dap->names, pc, is_caller, &name)) {
+        bool is_known = entry && entry < pc;
+        buf_printf(&name, "0x%" PRIx64, is_known ? entry : pc);
+        if (is_known)
+            buf_printf(&name, "+0x%" PRIx64, pc - entry);
+    }
+    dap_put_text(frame, "name", buf_string(&name));
+    buf_fini(&name);
+}
+
+/* Of a caller, whose `pc` is behind a call, the line is that of the call.  `entry` is
+ * where the function begins, or 0. */
+static void add_frame(const struct dap *dap, struct json_object *list, uint64_t pc,
+                      uint64_t entry)
+{
+    bool is_caller = json_object_array_length(list) != 0;
+    uint64_t at = pc - is_caller;
     uint32_t line = dap_listing_line(&dap->listing, at);
     const struct dap_row *row = dap_lines_find(&dap->lines, at);
     struct json_object *frame = json_object_new_object();
     if (row && row->line)
         line = row->line;
-    (void)snprintf(name, sizeof name, "0x%" PRIx64, pc);
     dap_put_number(frame, "id", DAP_FRAME + (int64_t)json_object_array_length(list));
-    dap_put_text(frame, "name", name);
+    put_frame_name(dap, frame, pc, entry, is_caller);
     dap_put_number(frame, "line", line);
     dap_put_number(frame, "column", line ? 1 : 0);
     dap_put_address(frame, "instructionPointerReference", pc);
@@ -95,10 +113,10 @@ static void add_callers(const struct dap *dap, struct json_object *list, uint64_
     bool is_push = (code & 0xff) == 0x55, is_move = (code & 0xffff) == 0xe589;
     if ((is_push || is_move) &&
         dap_memory_number(dap, stack + (is_move ? 4 : 0), 4, &caller))
-        add_frame(dap, list, caller);
+        add_frame(dap, list, caller, 0);
     while (json_object_array_length(list) < FRAME_MAX && frame >= stack && frame &&
            dap_memory_number(dap, frame + 4, 4, &caller) && caller) {
-        add_frame(dap, list, caller);
+        add_frame(dap, list, caller, 0);
         stack = frame + 8;
         if (!dap_memory_number(dap, frame, 4, &frame))
             return;
@@ -128,7 +146,7 @@ static void add_guest_frames(const struct dap *dap, struct json_object *list)
     for (size_t i = 0; i < count; i++) {
         if (i && frame[i].depth != frame[i - 1].depth)
             add_label(list, frame[i].depth);
-        add_frame(dap, list, frame[i].pc);
+        add_frame(dap, list, frame[i].pc, frame[i].entry);
     }
 }
 
@@ -140,7 +158,7 @@ void dap_stack_trace(struct dap_request *request)
     if (guest_of(dap)->ops->frames) {
         add_guest_frames(dap, list);
     } else {
-        add_frame(dap, list, pc);
+        add_frame(dap, list, pc, 0);
         add_callers(dap, list, pc);
     }
     add_list(request, "stackFrames", list);

@@ -51,10 +51,10 @@ static inline uint32_t code_skip(const struct pvm_code *code, uint32_t pc)
 }
 
 /* The same with DECODE_INNER bytes behind pc. */
-static inline uint32_t code_skip_inner(const struct pvm_code *code, uint32_t pc)
+static inline uint32_t code_skip_inner(const uint8_t *bitmask, uint32_t pc)
 {
     uint64_t bits;
-    memcpy(&bits, code->bitmask + (pc + 1) / 8, 8);
+    memcpy(&bits, bitmask + (pc + 1) / 8, 8);
     return mask_skip((uint32_t)(bits >> (pc + 1) % 8));
 }
 
@@ -109,9 +109,8 @@ static inline int64_t insn_plain_x(const struct pvm_op_class *op, uint32_t skip,
 {
     uint64_t value;
     memcpy(&value, bytes + op->head_size, sizeof value);
-    int rest = (int)(skip + 1) - op->head_size;
-    rest = rest < 0 ? 0 : rest < op->x_max ? rest : op->x_max;
-    unsigned spare = 63 - 8 * (unsigned)rest; /* and one more: the CPU shifts by 63 */
+    /* And one more bit: the CPU shifts by 63 at most. */
+    unsigned spare = pvm_plain_spare[op->x_row][skip];
     return (int64_t)(value << 1 << spare) >> 1 >> spare;
 }
 

@@ -59,10 +59,15 @@ struct pvm_op_class {
     /* For decoding without a look at the format. */
     uint8_t head_size;
     bool plain;    /* no Y, no target, and X is what the skip leaves, if there is one */
-    uint8_t x_max; /* of a plain one: at most so many bytes */
-    bool d_first;  /* the low nibble is D, the high one A; not A and B */
+    uint8_t x_row; /* of a plain one, in pvm_plain_spare */
+    uint8_t d_shift; /* 32: the low nibble is D, the high one A; 0: they are A and B */
 };
 extern const struct pvm_op_class pvm_op_class[256];
+
+/* Of a plain instruction by x_row and skip: how many of 63 bits behind the first one
+ * are not X's. */
+enum { PVM_PLAIN_ROWS = 3, PVM_PLAIN_SKIPS = 32 };
+extern const uint8_t pvm_plain_spare[PVM_PLAIN_ROWS][PVM_PLAIN_SKIPS];
 
 static inline bool op_class_ends(const struct pvm_op_class *op,
                                  enum pvm_profile profile)

@@ -232,12 +232,18 @@ static inline uint32_t native_block_at(const struct pvm_program *program, uint32
 }
 
 /* Guest registers: ra sp t0 t1 t2 s0 s1 a0 a1 a2 a3 a4 a5. */
-#define NATIVE_REG_LIST                                                                \
-    R14, RBP, R10, R11, R12, RBX, R13, RDI, RSI, R8, R9, RAX, NATIVE_REG_LAST
+#define NATIVE_REGS(ROW)                                                               \
+    ROW(R14)                                                                           \
+    ROW(RBP)                                                                           \
+    ROW(R10)                                                                           \
+    ROW(R11)                                                                           \
+    ROW(R12)                                                                           \
+    ROW(RBX) ROW(R13) ROW(RDI) ROW(RSI) ROW(R8) ROW(R9) ROW(RAX) ROW(NATIVE_REG_LAST)
+#define NATIVE_REG_NUMBER(reg) reg,
 #define NATIVE_REG_LAST RCX
 #define NATIVE_REG                                                                     \
     {                                                                                  \
-        NATIVE_REG_LIST                                                                \
+        NATIVE_REGS(NATIVE_REG_NUMBER)                                                 \
     }
 enum { SCRATCH = RDX, METER = R15, ACC = R15, BASE = R15, SP = RBP };
 
@@ -247,10 +253,11 @@ enum { SCRATCH = RDX, METER = R15, ACC = R15, BASE = R15, SP = RBP };
 struct native_insn {
     uint8_t op;
     uint8_t a, b, d;
-    uint8_t size;
     uint32_t pc;
-    int64_t x, y;
+    int64_t x;
     int64_t target;
+    int32_t y;
+    uint8_t size;
 };
 
 struct native_stub {
@@ -298,8 +305,9 @@ struct native_compiler {
     bool based; /* accesses of the current block go by BASE */
     bool joins; /* the last block ended in a fallthrough */
     bool parts; /* or in a jump away */
-    struct native_reach readable, writable; /* recomp_seen.c */
-    struct native_carry carry;              /* of what is emitted as one now */
+    struct native_reach readable, writable; /* recomp_seen.c; before this one: */
+    const struct native_insn *noted;
+    struct native_carry carry; /* of what is emitted as one now */
     unsigned dead; /* host registers of which nobody sees what that leaves in them */
     /* At this place of the code the carry flag is flags_sum < flags_summand. */
     const uint8_t *flags_at;
@@ -328,13 +336,12 @@ void pvm_native_combine(struct native_compiler *c, const struct native_insn *i,
                         unsigned opcode, unsigned d);
 void pvm_native_control_emitters(native_emit_fn *emitter[256]);
 
-/* How many of the `count` instructions at `i`, which stand one behind the other in a
- * block, can be emitted as one: 1..NATIVE_FUSED_MAX.  The more there are to look at,
- * the better: whether a result is still needed is told by those behind.  And emit that
- * many, if more than 1. */
+/* How many of the `count` (2 at least) instructions at `i` a row of recomp_fuse.c
+ * matches; 1: none.  native_fusable() of recomp_role.h asks.  And emit that many, if
+ * more than 1. */
 enum { NATIVE_FUSED_MAX = 7 };
-uint32_t pvm_native_fusable(struct native_compiler *c, const struct native_insn *i,
-                            uint32_t count);
+uint32_t pvm_native_match(struct native_compiler *c, const struct native_insn *i,
+                          uint32_t count);
 void pvm_native_emit_fused(struct native_compiler *c, const struct native_insn *i,
                            uint32_t count);
 
@@ -343,29 +350,34 @@ uint32_t pvm_native_match_carry(struct native_compiler *c, const struct native_i
                                 uint32_t count);
 void pvm_native_emit_carry(struct native_compiler *c, const struct native_insn *i);
 
-/* Of an instruction that computes or is an access: the register it writes, and does it
- * read r? */
+/* More than any number of a host register. */
 enum { NATIVE_NO_REGISTER = 16 };
-unsigned pvm_native_written(const struct native_insn *i);
-bool pvm_native_reads(const struct native_insn *i, unsigned r);
 
 /* Is r overwritten, behind the first `first` of `count` instructions, before anybody
  * can see it?  False where the window ends, or what is looked at. */
-bool pvm_native_is_dead(const struct native_compiler *c, unsigned r,
+bool pvm_native_is_dead(struct native_compiler *c, unsigned r,
                         const struct native_insn *i, uint32_t first, uint32_t count);
 
 /* Can a whole block be waiting for a load, because an address or its branch depends on
  * one?  False only for loops of one block, with one store at most. */
 bool pvm_native_waits(const struct native_insn *i, uint32_t count);
 
-/* Take note of instructions that are going to be emitted, if they have to do with sp.
- * A block, what the interpreter executes, and a call begin anew. */
-void pvm_native_note(struct native_compiler *c, const struct native_insn *i,
-                     uint32_t count);
-
 /* A site for `i` at the current place; answers its number.  It ends where the emitter
  * of the instruction ends. */
-uint32_t pvm_native_site(struct native_compiler *c, const struct native_insn *i);
+static inline uint32_t native_site(struct native_compiler *c,
+                                   const struct native_insn *i)
+{
+    struct native_unit *unit = c->unit;
+    uint32_t number = unit->site_count++;
+    unit->site[number] = (struct native_site){
+        .at = (uint32_t)(c->as.at - unit->code),
+        .pc = MUTANT(native_site_pc, unit->block[c->block].pc, i->pc),
+        .block = c->block,
+        .index = c->index + MUTANT(native_site_index, 1, 0),
+        .count = (uint8_t)c->count,
+    };
+    return number;
+}
 
 /* A conditional jump out to the stub that has the interpreter execute `i`. */
 void pvm_native_ask_if(struct native_compiler *c, const struct native_insn *i,

@@ -22,16 +22,17 @@ static uint32_t find_block_starts(const struct pvm_program *program)
 {
     const struct pvm_code *code = program->code;
     enum pvm_profile profile = program->config.profile;
-    size_t size = (code->code.size + 7) / 8;
+    const uint8_t *bytes = code->code.data;
+    size_t size = (code->code.size + 7) / 8, code_size = code->code.size;
     uint32_t behind = 0, count = 0; /* may what is at or before `behind` be a start? */
     for (size_t at = 0; at < size; at += 8) {
         uint64_t word = 0, starts = 0;
         memcpy(&word, code->bitmask + at, size - at < 8 ? size - at : 8);
         for (; word; word &= word - 1) {
             uint32_t pc = (uint32_t)(at * 8) + (uint32_t)__builtin_ctzll(word);
-            if (pc >= code->code.size)
+            if (pc >= code_size)
                 break;
-            const struct pvm_op_class *op = &pvm_op_class[code->code.data[pc]];
+            const struct pvm_op_class *op = &pvm_op_class[bytes[pc]];
             /* No CPU predicts which it is: without branches. */
             uint32_t is_start =
                 MUTANT(starts_everywhere, true, pc <= behind) &

@@ -4,7 +4,7 @@
  * of a sum with a summand, and adds it, f = g + e.  The host has it in a flag, and may
  * keep it there across what does not change flags.
  */
-#include "pvm/native.h"
+#include "pvm/recomp_role.h"
 
 /* d = a + b; e = d < a (or b, if that still is what it was). */
 static bool is_sum(const struct native_insn *i)
@@ -46,17 +46,12 @@ static bool can_go_first(const struct native_insn *i, uint32_t at)
     if (load->a == load->b)
         return false;
     for (uint32_t k = 0; k < at; k++) {
-        unsigned w = pvm_native_written(&i[k]);
-        if (MUTANT(fuse_early_read, false, pvm_native_reads(&i[k], load->a)) ||
+        unsigned w = native_written(&i[k]);
+        if (MUTANT(fuse_early_read, false, native_reads(&i[k], load->a)) ||
             w == load->a || MUTANT(fuse_early_address, false, w == load->b))
             return false;
     }
     return true;
-}
-
-static bool is_load_ind(const struct native_insn *i)
-{
-    return i->op >= PVM_OP_load_ind_u8 && i->op <= PVM_OP_load_ind_u64;
 }
 
 /* Does i[at] leave the flags alone, or can go before what sets them?  e is the register
@@ -64,12 +59,11 @@ static bool is_load_ind(const struct native_insn *i)
 static bool can_stand_between(const struct native_insn *i, uint32_t at, unsigned e)
 {
     const struct native_insn *m = &i[at];
-    if (MUTANT(fuse_between_reads, false, pvm_native_reads(m, e)) ||
-        pvm_native_written(m) == e)
+    if (MUTANT(fuse_between_reads, false, native_reads(m, e)) || native_written(m) == e)
         return false;
     if (m->op == PVM_OP_mul_upper_u_u || m->op == PVM_OP_move_reg)
         return true;
-    return is_load_ind(m) && can_go_first(i, at);
+    return native_is_load_ind(m) && can_go_first(i, at);
 }
 
 /* Is i[at] an addition of e (or, behind a bare comparison, a subtraction) to another
@@ -92,7 +86,7 @@ static bool is_one_product(const struct native_insn *i)
     if (high->op != PVM_OP_mul_upper_u_u || !same)
         return false;
     for (uint32_t k = 0; k < 3; k++) { /* operands stay */
-        unsigned w = pvm_native_written(&i[k]);
+        unsigned w = native_written(&i[k]);
         if (MUTANT(fuse_product_late, false, w == mul->a || w == mul->b))
             return false;
     }
@@ -110,9 +104,9 @@ static uint32_t match_use(struct native_compiler *c, const struct native_insn *i
     unsigned e = carry_of(&i[made]);
     uint32_t at = made + 1, load = 0;
     for (; at < count && at <= made + BETWEEN_MAX && !is_use(&i[at], e); at++) {
-        if (!can_stand_between(i, at, e) || (load && is_load_ind(&i[at])))
+        if (!can_stand_between(i, at, e) || (load && native_is_load_ind(&i[at])))
             return 0;
-        if (is_load_ind(&i[at]))
+        if (native_is_load_ind(&i[at]))
             load = at;
     }
     if (at >= count || !is_use(&i[at], e))

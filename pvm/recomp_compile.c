@@ -9,7 +9,7 @@
 #include "base/os_code.h"
 #include "pvm/decode.h"
 #include "pvm/gas.h"
-#include "pvm/native.h"
+#include "pvm/recomp_role.h"
 
 #include <string.h>
 
@@ -195,16 +195,17 @@ static void put_places(struct native_compiler *c, const struct native_insn *i)
 }
 
 /* Emit `count` instructions that stand one behind the other. */
-static void emit_insns(struct native_compiler *c, const struct native_insn *i,
-                       uint32_t count)
+static inline void emit_insns(struct native_compiler *c, const struct native_insn *i,
+                              uint32_t count)
 {
     struct native_unit *unit = c->unit;
     uint32_t site = unit->site_count;
+    native_emit_fn *emit = c->emitter[i->op];
     c->count = count;
     if (count > 1)
         pvm_native_emit_fused(c, i, count);
-    else if (c->emitter[i->op])
-        c->emitter[i->op](c, i);
+    else if (emit)
+        emit(c, i);
     else
         pvm_native_ask(c, i);
     for (site += MUTANT(native_site_next, 1, 0); site < unit->site_count; site++)
@@ -270,22 +271,29 @@ struct window {
     uint32_t head_count;
 };
 
+/* What loops over instructions has the host's registers for itself. */
+#define NOINLINE __attribute__((noinline))
+
 /* Emit all but the last `keep`, which move to the front; false: there is no room. */
-static bool window_emit(struct native_compiler *c, struct window *w, uint32_t keep)
+static NOINLINE bool window_emit(struct native_compiler *c, struct window *w,
+                                 uint32_t keep)
 {
     if (!has_room(c))
         return false;
     populate_ahead(c);
-    uint32_t first = 0, left = w->end;
+    const struct native_insn *i = w->insn;
+    uint32_t left = w->end;
     while (left > keep) {
-        const struct native_insn *i = &w->insn[first];
-        uint32_t count = pvm_native_fusable(c, i, left);
+        uint32_t count = native_fusable(c, i, left);
         emit_insns(c, i, count);
-        first += count;
+        i += count;
         left -= count;
     }
-    if (left)
-        memmove(w->insn, w->insn + first, left * sizeof *w->insn);
+    if (left) {
+        pvm_native_note(c, i);
+        memmove(w->insn, i, left * sizeof *w->insn);
+        c->noted = w->insn;
+    }
     w->end = left;
     return true;
 }
@@ -294,8 +302,8 @@ static bool window_emit(struct native_compiler *c, struct window *w, uint32_t ke
  * last one.  Ranges of an array are no ISO C. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wpedantic"
-static const uint8_t host_reg[256] = {NATIVE_REG_LIST,
-                                      [PVM_REG_COUNT... 255] = NATIVE_REG_LAST};
+static const uint8_t host_reg[256] = {
+    NATIVE_REGS(NATIVE_REG_NUMBER)[PVM_REG_COUNT... 255] = NATIVE_REG_LAST};
 #pragma GCC diagnostic pop
 
 static inline uint8_t host_of(uint32_t number)
@@ -303,49 +311,77 @@ static inline uint8_t host_of(uint32_t number)
     return host_reg[MUTANT(decode_reg_mod_13, number % 13, number)];
 }
 
-/* Decode what is marked and not so near to the end of the code that zeros would come
- * into it.  Registers that the format has not are anything.  False: not assigned. */
-static inline bool decode_inner(const struct pvm_code *code, enum pvm_profile profile,
-                                uint32_t pc, struct native_insn *ret_insn,
-                                uint32_t *ret_head)
+/* Where the two nibbles behind an opcode go in the first four bytes of struct
+ * native_insn: A and B in the low half, D and A (and B) in the high one. */
+#define LOW_NIBBLE(reg) ((uint64_t)(reg) << ROLE_A | (uint64_t)(reg) << 32 << ROLE_D),
+#define HIGH_NIBBLE(reg)                                                               \
+    ((uint64_t)(reg) << ROLE_B | (uint64_t)(reg) << 32 << ROLE_A |                     \
+     (uint64_t)(reg) << 32 << ROLE_B),
+#define LAST_THREE(ROW) ROW(NATIVE_REG_LAST) ROW(NATIVE_REG_LAST) ROW(NATIVE_REG_LAST)
+static const uint64_t low_nibble[16] = {NATIVE_REGS(LOW_NIBBLE) LAST_THREE(LOW_NIBBLE)};
+static const uint64_t high_nibble[16] = {NATIVE_REGS(HIGH_NIBBLE)
+                                             LAST_THREE(HIGH_NIBBLE)};
+
+/* The first four bytes: op, A, B, D.  Registers that the format has not are anything.
+ */
+static inline uint32_t decode_registers(const struct pvm_op_class *op,
+                                        const uint8_t *bytes)
 {
-    const uint8_t *bytes = code->code.data + pc;
-    uint32_t head;
-    memcpy(&head, bytes, 4);
-    const struct pvm_op_class *op = &pvm_op_class[head & 255];
-    if (!(op->assigned >> profile & 1))
-        return false;
-    uint32_t skip = code_skip_inner(code, pc);
-    uint8_t low = host_of(bytes[1] & 15), high = host_of(bytes[1] >> 4);
-    uint8_t third = host_of(MUTANT(decode_d_nibble, bytes[2] & 15, bytes[2]));
-    *ret_head = head & 0xffffff;
-    ret_insn->op = (uint8_t)head;
-    ret_insn->a = op->d_first ? high : low;
-    ret_insn->b = high;
-    ret_insn->d = op->d_first ? low : third;
+    unsigned low = bytes[1] & 15, high = bytes[1] >> 4;
+    uint64_t third = host_of(MUTANT(decode_d_nibble, bytes[2] & 15, bytes[2]));
+    uint64_t nibbles = low_nibble[MUTANT(decode_reg_mod_13, low % 13, low)] |
+                       high_nibble[MUTANT(decode_reg_mod_13, high % 13, high)];
+    return bytes[0] | (uint32_t)(nibbles >> op->d_shift) |
+           (uint32_t)(third << ROLE_D << op->d_shift);
+}
+
+/* What decoding reads, for the loop to have at hand. */
+struct source {
+    const uint8_t *code, *bitmask;
+    enum pvm_profile profile;
+};
+
+/* Decode what is marked and not so near to the end of the code that zeros would come
+ * into it.  A plain one gets neither Y nor a target.  NULL: not assigned. */
+static inline const struct pvm_op_class *decode_inner(struct source source, uint32_t pc,
+                                                      struct native_insn *ret_insn,
+                                                      uint32_t *ret_head)
+{
+    const uint8_t *bytes = source.code + pc;
+    const struct pvm_op_class *op = &pvm_op_class[bytes[0]];
+    if (!(op->assigned >> source.profile & 1))
+        return NULL;
+    uint32_t skip = code_skip_inner(source.bitmask, pc);
+    uint32_t registers = decode_registers(op, bytes);
+    memcpy(ret_head, bytes, 4);
+    memcpy(ret_insn, &registers, 4);
     ret_insn->size = (uint8_t)(1 + skip);
     ret_insn->pc = pc;
     if (op->plain) {
         ret_insn->x = insn_plain_x(op, skip, bytes);
-        ret_insn->y = ret_insn->target = 0;
     } else {
         const struct pvm_format_info *format = &pvm_format_info[op->format];
-        struct insn_imms imms =
-            insn_imms(format, pc, skip, head & 0xffffff, bytes + format->head_size);
+        struct insn_imms imms = insn_imms(format, pc, skip, *ret_head & 0xffffff,
+                                          bytes + format->head_size);
         ret_insn->x = imms.x;
-        ret_insn->y = imms.y;
+        ret_insn->y = (int32_t)imms.y;
         ret_insn->target = imms.target;
     }
-    return true;
+    return op;
 }
 
-/* The same anywhere. */
-static bool decode_outer(const struct pvm_code *code, enum pvm_profile profile,
-                         uint32_t pc, struct native_insn *ret_insn, uint32_t *ret_head)
+/* The same anywhere; a trap where there is no instruction. */
+static const struct pvm_op_class *decode_outer(const struct pvm_code *code,
+                                               enum pvm_profile profile, uint32_t pc,
+                                               struct native_insn *ret_insn,
+                                               uint32_t *ret_head)
 {
     struct pvm_insn insn;
-    if (!insn_decode(code, profile, pc, &insn, ret_head))
-        return false;
+    if (!insn_decode(code, profile, pc, &insn, ret_head)) {
+        *ret_insn = (struct native_insn){.pc = pc}; /* opcode 0: no emitter */
+        *ret_head = 0;
+        return &pvm_op_class[PVM_OP_trap];
+    }
     *ret_insn = (struct native_insn){
         .op = insn.op,
         .a = host_of(insn.a),
@@ -354,39 +390,40 @@ static bool decode_outer(const struct pvm_code *code, enum pvm_profile profile,
         .size = insn.size,
         .pc = insn.pc,
         .x = insn.x,
-        .y = insn.y,
+        .y = (int32_t)insn.y,
         .target = insn.target,
     };
-    return true;
+    return &pvm_op_class[insn.op];
 }
 
 /* Decode from `pc`, which is `marked` or may not be, until the block ends or the window
  * is full, one at least; a trap where there is no instruction.  Answers whether the
  * block has ended. */
-static bool window_fill(struct native_compiler *c, struct window *w, uint32_t pc,
-                        bool marked, uint64_t *stores)
+static NOINLINE bool window_fill(struct native_compiler *c, struct window *w,
+                                 uint32_t pc, bool marked, uint64_t *stores)
 {
     const struct pvm_code *code = c->program->code;
-    enum pvm_profile profile = c->program->config.profile;
-    uint64_t size = code->code.size, store_count = 0;
+    const struct source source = {code->code.data, code->bitmask,
+                                  c->program->config.profile};
+    uint64_t store_count = 0;
+    uint32_t inner_end =
+        code->code.size > DECODE_INNER ? (uint32_t)code->code.size - DECODE_INNER : 0;
     struct native_insn *i = &w->insn[w->end];
     uint32_t *head = &w->head[w->head_count];
     bool ended;
     do {
-        bool inner = marked && pc + DECODE_INNER < size;
-        if (inner ? !decode_inner(code, profile, pc, i, head)
-                  : !decode_outer(code, profile, pc, i, head)) {
-            *i = (struct native_insn){.pc = pc}; /* opcode 0: no emitter */
-            *head = 0;
-        }
-        const struct pvm_op_class *op = &pvm_op_class[i->op];
-        ended = op_class_ends(op, profile);
+        const struct pvm_op_class *op = NULL;
+        if (marked && pc < inner_end)
+            op = decode_inner(source, pc, i, head);
+        if (!op)
+            op = decode_outer(code, source.profile, pc, i, head);
+        ended = op_class_ends(op, source.profile);
         store_count += op->stores;
         pc += i->size;
         marked = i->size <= PVM_SKIP_MAX; /* then the skip ended at a mark */
         i++;
         head++;
-    } while (i < w->insn + WINDOW_SIZE && !ended);
+    } while (!ended && i < w->insn + WINDOW_SIZE);
     w->end = (uint32_t)(i - w->insn);
     w->head_count = (uint32_t)(head - w->head);
     *stores += store_count;
@@ -417,6 +454,9 @@ static bool compile_block(struct native_compiler *c, uint32_t pc)
     window.end = 0;
     c->unit->block[c->block].pc = pc;
     c->index = 0;
+    c->flags_at = NULL;
+    c->readable = c->writable = (struct native_reach){0, 0};
+    c->noted = window.insn;
     pvm_gas_meter_begin(&meter, &c->program->config);
     while (!ended) {
         window.head_count = 0;
@@ -424,7 +464,7 @@ static bool compile_block(struct native_compiler *c, uint32_t pc)
         last = window.insn[window.end - 1];
         pc = last.pc + last.size;
         pvm_gas_meter_visit(&meter, c->program->code, window.head, window.head_count,
-                            last.target);
+                            pvm_op_class[last.op].plain ? 0 : last.target);
         if (!begun)
             begin_block(c, &window, ended ? &meter : NULL);
         begun = true;

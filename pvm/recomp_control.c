@@ -225,19 +225,6 @@ void pvm_native_frame(struct native_compiler *c)
 
 /* ---- asking ---- */
 
-uint32_t pvm_native_site(struct native_compiler *c, const struct native_insn *i)
-{
-    uint32_t number = c->unit->site_count++;
-    c->unit->site[number] = (struct native_site){
-        .at = (uint32_t)(c->as.at - c->unit->code),
-        .pc = MUTANT(native_site_pc, c->unit->block[c->block].pc, i->pc),
-        .block = c->block,
-        .index = c->index + MUTANT(native_site_index, 1, 0),
-        .count = (uint8_t)c->count,
-    };
-    return number;
-}
-
 static void add_stub(struct native_compiler *c, uint8_t *jump, enum native_exit exit,
                      uint32_t index)
 {
@@ -248,7 +235,7 @@ static void add_stub(struct native_compiler *c, uint8_t *jump, enum native_exit 
 void pvm_native_ask_if(struct native_compiler *c, const struct native_insn *i,
                        unsigned cond)
 {
-    uint32_t site = pvm_native_site(c, i);
+    uint32_t site = native_site(c, i);
     add_stub(c, x64_jcc(&c->as, cond), EXIT_STEP, site);
 }
 
@@ -258,16 +245,23 @@ static void leave_with(struct native_compiler *c, enum native_exit exit, uint32_
     x64_patch(x64_jmp(&c->as), c->unit->code + c->unit->leave);
 }
 
-void pvm_native_ask(struct native_compiler *c, const struct native_insn *i)
+/* Somebody else acts: behind `i` nothing is known of the stack. */
+static void forget_stack(struct native_compiler *c, const struct native_insn *i)
 {
     c->readable = c->writable = (struct native_reach){0, 0};
-    leave_with(c, EXIT_STEP, pvm_native_site(c, i));
+    c->noted = i + c->count;
+}
+
+void pvm_native_ask(struct native_compiler *c, const struct native_insn *i)
+{
+    forget_stack(c, i);
+    leave_with(c, EXIT_STEP, native_site(c, i));
 }
 
 static void call(struct native_compiler *c, const struct native_insn *i)
 {
-    uint32_t number = pvm_native_site(c, i);
-    c->readable = c->writable = (struct native_reach){0, 0}; /* the host may unmap */
+    uint32_t number = native_site(c, i);
+    forget_stack(c, i); /* the host may unmap */
     struct native_site *site = &c->unit->site[number];
     site->op = i->op;
     site->call = c->unit->call_count++;
@@ -294,7 +288,7 @@ EMIT(ecall)
 void pvm_native_flow_to(struct native_compiler *c, const struct native_insn *i,
                         uint32_t pc)
 {
-    uint32_t site = pvm_native_site(c, i);
+    uint32_t site = native_site(c, i);
     c->unit->site[site].pc = pc;
     leave_with(c, EXIT_GOTO, site);
 }
@@ -469,7 +463,7 @@ EMIT(load_imm_jump)
         jump_to(c, i->target);
         return;
     }
-    (void)pvm_native_site(c, i);
+    (void)native_site(c, i);
     aim(c, x64_call(&c->as), (uint32_t)i->target);
     behind_call(c, i);
 }
@@ -590,7 +584,7 @@ static void jump_table(struct native_compiler *c, const struct native_insn *i,
     if (loads)
         x64_load_imm(as, i->a, (uint64_t)i->x);
     if (loads && i->a != i->b && is_call(c, i)) {
-        (void)pvm_native_site(c, i);
+        (void)native_site(c, i);
         table_op(c, 2);
         behind_call(c, i);
     } else {
@@ -602,7 +596,7 @@ EMIT(jump_ind)
 {
     if (c->unit->pairs && i->a == guest_reg[RA] &&
         MUTANT(native_return_x, true, i->x == 0)) {
-        uint32_t site = pvm_native_site(c, i);
+        uint32_t site = native_site(c, i);
         x64_load_imm(&c->as, SCRATCH, (uint32_t)EXIT_STEP << EXIT_SHIFT | site);
         x64_u8(&c->as, 0xc3); /* ret */
         return;

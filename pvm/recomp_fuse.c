@@ -8,7 +8,7 @@
  * fault is the last one; the interpreter then executes all of them, so none of their
  * results may have been written before the access succeeds.
  */
-#include "pvm/native.h"
+#include "pvm/recomp_role.h"
 
 #include "base/os_code.h"
 
@@ -39,27 +39,22 @@ static void emit_scaled_add(struct native_compiler *c, const struct native_insn 
 
 /* ---- a load whose address is a sum that nobody else sees ---- */
 
-static bool is_load_ind(const struct native_insn *i)
-{
-    return i->op >= PVM_OP_load_ind_u8 && i->op <= PVM_OP_load_ind_u64;
-}
-
 /* Is i[at] a load by t, the last to see it? */
-static bool is_last_use(const struct native_compiler *c, unsigned t,
+static bool is_last_use(struct native_compiler *c, unsigned t,
                         const struct native_insn *i, uint32_t at, uint32_t count)
 {
-    return is_load_ind(&i[at]) && i[at].b == t &&
+    return native_is_load_ind(&i[at]) && i[at].b == t &&
            (MUTANT(fuse_load_any, true, i[at].a == t) ||
             pvm_native_is_dead(c, t, i, at + 1, count));
 }
 
-static bool is_add_load(const struct native_compiler *c, const struct native_insn *i,
+static bool is_add_load(struct native_compiler *c, const struct native_insn *i,
                         uint32_t count)
 {
     return i[0].op == PVM_OP_add_64 && is_last_use(c, i[0].d, i, 1, count);
 }
 
-static bool is_scaled_load(const struct native_compiler *c, const struct native_insn *i,
+static bool is_scaled_load(struct native_compiler *c, const struct native_insn *i,
                            uint32_t count)
 {
     return count >= 3 && is_scaled_add(i) && is_last_use(c, i[0].a, i, 2, count);
@@ -111,7 +106,7 @@ static void emit_extension(struct native_compiler *c, const struct native_insn *
 
 /* ---- both halves of a product ---- */
 
-static bool is_product(const struct native_compiler *c, const struct native_insn *i)
+static bool is_product(struct native_compiler *c, const struct native_insn *i)
 {
     bool low_first = i[0].op == PVM_OP_mul_64 && i[1].op == PVM_OP_mul_upper_u_u;
     bool high_first = i[0].op == PVM_OP_mul_upper_u_u && i[1].op == PVM_OP_mul_64;
@@ -133,8 +128,8 @@ static void emit_product(struct native_compiler *c, const struct native_insn *i)
 
 /* t = x << k; u = y >> 64 - k (or the other way round); d = t | u; t and u are not
  * seen, but for d. */
-static bool is_double_shift(const struct native_compiler *c,
-                            const struct native_insn *i, uint32_t count)
+static bool is_double_shift(struct native_compiler *c, const struct native_insn *i,
+                            uint32_t count)
 {
     bool left = i[0].op == PVM_OP_shlo_l_imm_64 && i[1].op == PVM_OP_shlo_r_imm_64;
     bool right = i[0].op == PVM_OP_shlo_r_imm_64 && i[1].op == PVM_OP_shlo_l_imm_64;
@@ -184,7 +179,7 @@ static unsigned memory_opcode(uint8_t op)
 }
 
 /* t = u64[...]; d = d op t, and t is not seen again. */
-static bool is_load_op(const struct native_compiler *c, const struct native_insn *i,
+static bool is_load_op(struct native_compiler *c, const struct native_insn *i,
                        uint32_t count)
 {
     unsigned t = i[0].a, d = i[1].d;
@@ -206,7 +201,7 @@ static void emit_load_op(struct native_compiler *c, const struct native_insn *i)
 static bool wrote(const struct native_insn *i, uint32_t count, unsigned r)
 {
     for (uint32_t k = 0; k < count; k++) {
-        if (pvm_native_written(&i[k]) == r)
+        if (native_written(&i[k]) == r)
             return true;
     }
     return false;
@@ -244,19 +239,19 @@ static void emit_turns(struct native_compiler *c, const struct native_insn *i,
         }
     }
     for (uint32_t k = 0; k < count; k++) {
-        unsigned r = pvm_native_written(&i[k]);
+        unsigned r = native_written(&i[k]);
         if (!wrote(i, k, r) && !(c->dead >> r & 1))
             x64_movsxd(as, r, r);
     }
 }
 
 /* Which of the results nobody sees. */
-static unsigned dead_of(const struct native_compiler *c, const struct native_insn *i,
+static unsigned dead_of(struct native_compiler *c, const struct native_insn *i,
                         uint32_t fused, uint32_t count)
 {
     unsigned dead = 0;
     for (uint32_t k = 0; k < fused; k++) {
-        unsigned r = pvm_native_written(&i[k]);
+        unsigned r = native_written(&i[k]);
         if (MUTANT(fuse_turns_dead, true, pvm_native_is_dead(c, r, i, fused, count)))
             dead |= 1u << r;
     }
@@ -299,21 +294,15 @@ static uint32_t matched(struct native_compiler *c, const struct native_insn *i,
     }
 }
 
-uint32_t pvm_native_fusable(struct native_compiler *c, const struct native_insn *i,
-                            uint32_t count)
+uint32_t pvm_native_match(struct native_compiler *c, const struct native_insn *i,
+                          uint32_t count)
 {
     c->carry.count = 0;
-    if (!c->index) {
-        c->flags_at = NULL;
-        c->readable = c->writable = (struct native_reach){0, 0};
-    }
-    uint32_t fused = count < 2 ? 1 : matched(c, i, count);
-    for (uint32_t k = 0; k < fused && fused > 1; k++) {
+    uint32_t fused = matched(c, i, count);
+    for (uint32_t k = 0; k < fused; k++) {
         if (!c->emitter[i[k].op])
             fused = 1;
     }
-    if (fused > 1 || i->a == SP || i->b == SP || i->d == SP)
-        pvm_native_note(c, i, fused);
     return fused;
 }
 

@@ -16,14 +16,14 @@ enum { NO_BASE = 16 };
 
 /* Where an access is: [base + index * 2^scale + x]; without a base, x alone. */
 struct place {
-    unsigned base, index, scale;
+    uint8_t base, index, scale;
     bool indexed;
-    int64_t x;
+    int32_t x;
 };
 
 static struct place at(unsigned base, int64_t x)
 {
-    return (struct place){.base = base, .x = x};
+    return (struct place){.base = (uint8_t)base, .x = (int32_t)x};
 }
 
 /* How the host spells an access: opcode bytes, and what is in front of them. */
@@ -40,7 +40,7 @@ struct access {
 /* modrm and what follows it for [base + index * 2^scale + x]. */
 static void indexed_mem(struct x64 *as, unsigned reg, struct place place)
 {
-    int32_t x = (int32_t)place.x;
+    int32_t x = place.x;
     bool small = x == (int8_t)x;
     unsigned mod = x == 0 && (place.base & 7) != RBP ? 0u : small ? 1u : 2u;
     x64_bytes(as,
@@ -60,7 +60,7 @@ static void put_mem(struct x64 *as, unsigned reg, struct place place)
             as, reg,
             (uint32_t)MUTANT(native_absolute_31, place.x & INT32_MAX, place.x));
     else
-        x64_mem(as, reg, place.base, (int32_t)place.x);
+        x64_mem(as, reg, place.base, place.x);
 }
 
 /* edx = the guest address of an access. */
@@ -117,7 +117,7 @@ static struct place based(struct x64 *as, struct place place)
     bool reaches = place.x >= 0 && place.x <= MEM_GUARD_SIZE - 8;
     struct place at = {.base = BASE, .index = SCRATCH, .indexed = true};
     if (place.base == NO_BASE && (uint32_t)place.x <= INT32_MAX)
-        return (struct place){.base = BASE, .x = (uint32_t)place.x};
+        return (struct place){.base = BASE, .x = place.x};
     if (place.base != NO_BASE && reaches) {
         at.x = place.x;
         place.x = 0;
@@ -159,7 +159,7 @@ SPECIAL void put_access(struct x64 *as, const struct access *access, bool segmen
     }
     x64_bytes(as, bytes, size);
     if (place->base != NO_BASE && !place->indexed)
-        x64_mem(as, reg, place->base, (int32_t)place->x);
+        x64_mem(as, reg, place->base, place->x);
     else
         put_mem(as, reg, *place);
 }
@@ -173,7 +173,7 @@ static void guest_slow(struct native_compiler *c, const struct native_insn *firs
     if (c->based)
         place = based(&c->as, place);
     if (!c->unit->options.explicit_checks)
-        (void)pvm_native_site(c, first);
+        (void)native_site(c, first);
     put_access(&c->as, access, !c->based, reg, &place);
 }
 
@@ -186,7 +186,7 @@ SPECIAL void guest(struct native_compiler *c, const struct native_insn *first,
         guest_slow(c, first, access, reg, *place);
         return;
     }
-    (void)pvm_native_site(c, first);
+    (void)native_site(c, first);
     put_access(&c->as, access, true, reg, place);
 }
 
@@ -250,8 +250,11 @@ void pvm_native_load_indexed(struct native_compiler *c, const struct native_insn
                              const struct native_insn *i, unsigned base, unsigned index,
                              unsigned scale)
 {
-    struct place place = {
-        .base = base, .index = index, .scale = scale, .indexed = true, .x = i->x};
+    struct place place = {.base = (uint8_t)base,
+                          .index = (uint8_t)index,
+                          .scale = (uint8_t)scale,
+                          .indexed = true,
+                          .x = (int32_t)i->x};
     guest(c, first, load_by(i->op), i->a, &place);
 }
 

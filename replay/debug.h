@@ -93,6 +93,7 @@ struct replay_register {
 struct replay_frame {
     uint64_t pc; /* where it goes on, as a code address */
     uint64_t sp;
+    uint64_t entry; /* where it begins, as its caller has it; 0: that is not known */
     uint32_t depth; /* of its instance (replay_stack_ops); else 0 */
 };
 

@@ -20,6 +20,10 @@ struct replay_gdb_options {
     enum err (*save_bookmark)(void *self, const struct trace_bookmark *bookmark);
     /* Append the host's code for an instruction; NULL: there is none. */
     bool (*native)(void *self, uint64_t pc, struct buf *text);
+    /* Append the function that a frame is in, "name+0x12"; `pc` is behind a call if it
+     * is a caller's.  False, and nothing: none is known.  NULL: there are no symbols.
+     */
+    bool (*name)(void *self, uint64_t pc, bool is_caller, struct buf *text);
     /* Compare with another trace; NULL: monitor diff is not there.  `path` is the
      * client's: the caller decides what may be opened. */
     enum err (*diff)(void *self, const char *path, struct buf *text);

@@ -96,6 +96,21 @@ static void do_frames(struct command *c)
         buf_text(c->text, "0: program 0\n");
 }
 
+/* " in name+0x12"; without symbols, the address where it begins and how far. */
+static void put_name(struct command *c, const struct replay_frame *frame,
+                     bool is_caller)
+{
+    const struct replay_gdb_options *options = &c->gdb->options;
+    struct buf name;
+    buf_init(&name, 2048);
+    if (options->name && options->name(options->self, frame->pc, is_caller, &name))
+        buf_printf(c->text, " in %s", buf_string(&name));
+    else if (frame->entry && frame->entry <= frame->pc)
+        buf_printf(c->text, " in 0x%" PRIx64 "+0x%" PRIx64, frame->entry,
+                   frame->pc - frame->entry);
+    buf_fini(&name);
+}
+
 /* What gdb cannot follow: return addresses that are indices of a table. */
 static void do_backtrace(struct command *c)
 {
@@ -110,8 +125,10 @@ static void do_backtrace(struct command *c)
     for (size_t i = 0; i < count; i++) {
         if (i && frame[i].depth != frame[i - 1].depth)
             buf_text(c->text, "    -- called from another instance\n");
-        buf_printf(c->text, "#%zu 0x%" PRIx64 " sp 0x%" PRIx64 "\n", i, frame[i].pc,
+        buf_printf(c->text, "#%zu 0x%" PRIx64 " sp 0x%" PRIx64, i, frame[i].pc,
                    frame[i].sp);
+        put_name(c, &frame[i], i != 0);
+        buf_byte(c->text, '\n');
     }
 }
 

@@ -290,6 +290,23 @@ bool replay_unwind_next(struct replay_unwind *u)
     return false;
 }
 
+/* What the call in front of `pc` calls, in the code; false: it is none, or has its
+ * target from a register. */
+static bool called_from(const struct replay_unwind *u, uint32_t *ret_entry)
+{
+    struct pvm_insn insn;
+    for (uint32_t size = 1; size <= PVM_INSN_SIZE_MAX && size <= u->pc; size++) {
+        if (!pvm_code_ok(u->code, u->profile, u->pc - size) ||
+            !pvm_insn_decode(u->code, u->profile, u->pc - size, &insn))
+            continue;
+        if (insn.op != PVM_OP_load_imm_jump || insn.size != size || insn.target < 0)
+            return false;
+        *ret_entry = (uint32_t)insn.target;
+        return true;
+    }
+    return false;
+}
+
 size_t replay_unwind_list(const struct pvm_code *code, enum pvm_profile profile,
                           const struct pvm_state *state, struct replay_frame at,
                           struct replay_frame *frame, size_t max)
@@ -305,8 +322,11 @@ size_t replay_unwind_list(const struct pvm_code *code, enum pvm_profile profile,
         if (count && frame[count - 1].pc == at.pc && frame[count - 1].sp == at.sp)
             break;
         frame[count++] = at;
+        uint32_t entry;
         if (!replay_unwind_next(&u))
             break;
+        if (called_from(&u, &entry))
+            frame[count - 1].entry = base + entry;
     }
     return count;
 }

@@ -40,7 +40,9 @@ void replay_unwind_begin(struct replay_unwind *unwind, const struct pvm_code *co
 bool replay_unwind_next(struct replay_unwind *unwind);
 
 /* The functions that are under way in a program, the innermost first, of which `at` has
- * the place; answers how many, at least 1 and at most `max`. */
+ * the place; answers how many, at least 1 and at most `max`.  The entry of one is known
+ * if its caller names it in the call; a call at the end of a function keeps the entry
+ * of that. */
 size_t replay_unwind_list(const struct pvm_code *code, enum pvm_profile profile,
                           const struct pvm_state *state, struct replay_frame at,
                           struct replay_frame *ret_frame, size_t max);

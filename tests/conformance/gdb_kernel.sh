@@ -53,7 +53,8 @@ monitor frames
 monitor instance
 monitor backtrace
 END
-says '^#0 0x200000000 sp 0x' '^    -- called from another instance' '^#1 0x1000000[0-9a-f]* sp 0x'
+says '^#0 0x200000000 sp 0x' '^    -- called from another instance' \
+    '^#1 0x1000000[0-9a-f]* sp 0x.* in 0x1000000[0-9a-f]*+0x'
 says 'slot 10 ' 'stops are for any instance' '= 0x100000000' '= 1000000000000000' \
     '> 1: instance .* program 1 pc 0x0 (0x200000000), called through slot 20' \
     '  0: instance .* program 0 pc 0x[0-9a-f]* .*, called by the host' '  slot 0 '
@@ -291,10 +292,12 @@ continue
 p sum
 reverse-continue
 p sum
+monitor backtrace
 monitor who 0x200000019
 monitor next-read 0x20000,8
 END
-says 'Hardware watchpoint 2: sum' 'Old value = 5' 'New value = ' 'last: icount' 'next: icount'
+says 'Hardware watchpoint 2: sum' 'Old value = 5' 'New value = ' 'last: icount' 'next: icount' \
+    '^#0 0x2000000[0-9a-f]* sp 0x[0-9a-f]* in add+0x' '^#[1-9] 0x1000000[0-9a-f]* .* in run+0x'
 
 # ---- code that changes ----
 

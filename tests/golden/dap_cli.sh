@@ -188,6 +188,7 @@ answer 14 '"line":'$((first + 1))','
 behind=$(sed -n "$((call + 1))s/^@\([0-9]*\):.*/\1/p" "$dir/listing")
 answer 14 '"line":'"$call"','
 answer 14 '"instructionPointerReference":"'"$(printf 0x1%08x "$behind")"'"'
+answer 14 '"name":"'"$(printf 0x1%08x+ "$(sed -n "${first}s/^@\([0-9]*\):.*/\1/p" "$dir/listing")")"
 answer 14 '"totalFrames":2'
 answer 16 '"line":'$((call + 1))','
 answer 17 '"id":4097'
@@ -334,6 +335,10 @@ event 1 '"hitBreakpointIds":[1]'
 frame_line 6 35
 frame_line 8 36
 frame_line 10 24
+answer 3 '"name":"0x100000000"'
+answer 6 '"name":"start"'
+answer 10 '"name":"leaf"'
+answer 10 '"name":"start+0xf"'
 frame_line 12 36
 frame_line 14 24
 frame_line 16 36
@@ -431,7 +436,7 @@ ask disconnect
 session 0
 answer 1 'cannot be read'
 answer 2 'is no OUT.dbg'
-answer 3 'has no line table'
+answer 3 'has no lines and names'
 
 # ---- what cannot be ----
 ask stackTrace

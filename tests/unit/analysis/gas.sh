@@ -216,12 +216,27 @@ damage()
         ! grep -q 'not finished' "$work/err" && complain "a cut trace passes as whole"
 }
 
+# Programs of a kernel call each other, and a charge does not say which one pays.
+kernels()
+{
+    for form in ledger each; do
+        "$lockstep" record -q --gas-log=$form -o "$work/calls.$form.lks" \
+            kernel corpus/jar/calls.json 2>/dev/null || complain "no trace of a kernel"
+    done
+    "$lockstep" gas --verify "$work/calls.ledger.lks" >/dev/null ||
+        complain 'the ledger of a kernel is not verified'
+    for option in --csv --sum --verify; do
+        refuses 125 'record it with --gas-log=ledger' $option "$work/calls.each.lks"
+    done
+}
+
 forms
 tables
 ranges
 names
 recordings
 refusals
+kernels
 damage
 [ $bad -eq 0 ] || { echo "reproduce: sh tests/unit/analysis/gas.sh $lockstep"; exit 1; }
 echo "gas.sh: ok"

@@ -281,3 +281,50 @@ void check_setup(const struct replay_setup *setup, const struct replay_host *hos
     assert_int_equal(report.result.ecall_count, r->result.ecall_count);
     check_copy(r);
 }
+
+/* ---- a program that reads, writes and waits ---- */
+
+const char reader_input[] = "one\ntwo\nxyzabcdefghijklmn";
+
+static const char reader_text[] = "    load_imm s1, 6\n"
+                                  "    fallthrough\n"
+                                  "again:\n"
+                                  "    load_imm a0, 0\n"
+                                  "    load_imm a1, 0x20000\n"
+                                  "    load_imm a2, 4\n"
+                                  "    ecalli 67\n"
+                                  "    load_u32 a3, [0x20000]\n"
+                                  "    store_u32 a3, [0x22000]\n"
+                                  "    load_imm a0, 1\n"
+                                  "    load_imm a1, 0x22000\n"
+                                  "    load_imm a2, 4\n"
+                                  "    ecalli 68\n"
+                                  "    load_imm a5, 300\n"
+                                  "    fallthrough\n"
+                                  "wait:\n"
+                                  "    add_imm_64 a5, a5, -1\n"
+                                  "    branch_ne_imm a5, 0, wait\n"
+                                  "    add_imm_64 s1, s1, -1\n"
+                                  "    branch_ne_imm s1, 0, again\n"
+                                  "    load_u8 a0, [0x30005]\n"
+                                  "    trap\n";
+
+void record_reader(struct arena *arena, struct recording *r, enum pvm_profile profile,
+                   enum pvm_gas_log log)
+{
+    static const struct trace_uuu map[] = {{0x20000, 0x3000, PVM_ACCESS_RW},
+                                           {0x30000, 0x2000, PVM_ACCESS_R}};
+    static const struct trace_uw mem[] = {{0x21000, {(const uint8_t *)"clean", 5}},
+                                          {0x30003, {(const uint8_t *)"constant", 8}}};
+    struct script script = {.input = reader_input};
+    struct replay_host host = script_host(&script);
+    struct replay_setup setup = setup_of(assemble(arena, reader_text), profile);
+    setup.maps = (struct trace_list_uuu){map, countof(map)};
+    setup.mem = (struct trace_list_uw){mem, countof(mem)};
+    setup.gas_log = log;
+    setup.hash_every = 997;
+    setup.digest_every = 3;
+    record(r, &setup, &host, false);
+    assert_int_equal(r->result.outcome.exit, PVM_EXIT_TRAP);
+    buf_fini(&script.output);
+}

@@ -63,4 +63,14 @@ struct replay_result run_only(const struct replay_setup *setup,
 void check_setup(const struct replay_setup *setup, const struct replay_host *host,
                  struct recording *r);
 
+/* ---- a program that reads, writes and waits ---- */
+
+/* Record six rounds of it with digests: it reads four bytes of reader_input, stores
+ * them into a page of its own, writes them and waits in a loop with branches; it ends
+ * in a trap. */
+enum { READER_SIZE = 4 };
+extern const char reader_input[];
+void record_reader(struct arena *arena, struct recording *r, enum pvm_profile profile,
+                   enum pvm_gas_log log);
+
 #endif

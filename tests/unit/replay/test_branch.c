@@ -9,32 +9,6 @@
 
 #include <string.h>
 
-enum { READ_SIZE = 4 };
-static const char input[] = "one\ntwo\nxyzabcdefghijklmn";
-
-/* Reads four bytes, stores and prints them, waits in a loop; six times. */
-static const char text[] = "    load_imm s1, 6\n"
-                           "    fallthrough\n"
-                           "again:\n"
-                           "    load_imm a0, 0\n"
-                           "    load_imm a1, 0x20000\n"
-                           "    load_imm a2, 4\n"
-                           "    ecalli 67\n"
-                           "    load_u32 a3, [0x20000]\n"
-                           "    store_u32 a3, [0x22000]\n"
-                           "    load_imm a0, 1\n"
-                           "    load_imm a1, 0x22000\n"
-                           "    load_imm a2, 4\n"
-                           "    ecalli 68\n"
-                           "    load_imm a5, 300\n"
-                           "    fallthrough\n"
-                           "wait:\n"
-                           "    add_imm_64 a5, a5, -1\n"
-                           "    branch_ne_imm a5, 0, wait\n"
-                           "    add_imm_64 s1, s1, -1\n"
-                           "    branch_ne_imm s1, 0, again\n"
-                           "    trap\n";
-
 static struct arena arena;
 static struct recording parent;
 static struct trace_memory child;
@@ -43,16 +17,8 @@ static struct replay_branch_report report;
 static int setup(void **state)
 {
     (void)state;
-    static const struct trace_uuu map[] = {{0x20000, 0x3000, PVM_ACCESS_RW}};
-    struct script script = {.input = input};
-    struct replay_host host = script_host(&script);
     arena_init(&arena, (size_t)1 << 26);
-    struct replay_setup how = setup_of(assemble(&arena, text), PVM_PROFILE_VECTORS);
-    how.maps = (struct trace_list_uuu){map, countof(map)};
-    how.hash_every = 997;
-    how.digest_every = 3;
-    record(&parent, &how, &host, false);
-    buf_fini(&script.output);
+    record_reader(&arena, &parent, PVM_PROFILE_VECTORS, PVM_GAS_LOG_LEDGER);
     return 0;
 }
 
@@ -96,7 +62,7 @@ static size_t consumed(void)
             continue;
         assert_int_equal(trace_decode_pvm_ecall(reader, &record, &arena, &event),
                          ERR_ok);
-        size += event.op == 67 ? READ_SIZE : 0;
+        size += event.op == 67 ? READER_SIZE : 0;
     }
     trace_reader_close(reader);
     return size;
@@ -153,7 +119,7 @@ static void the_same_answers_give_the_parent_again(void **state)
         assert_string_equal(report.detail, "");
         places += report.parent_seq != last;
         last = report.parent_seq;
-        struct script script = {.input = input + consumed()};
+        struct script script = {.input = reader_input + consumed()};
         trace_memory_fini(&child);
         branch((struct replay_position){.kind = REPLAY_AT_EVENT, .value = seq},
                &script);

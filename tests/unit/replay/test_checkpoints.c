@@ -3,9 +3,9 @@
  * Checkpoints in a trace: a replay that starts from one comes to the same state as one
  * from the start; one that lies is found out.
  */
+#include "tests/unit/replay/debugged.h"
 #include "tests/unit/replay/run.h"
 
-#include "replay/timeline.h"
 #include "trace/checkpoint.h"
 
 #include <string.h>
@@ -214,51 +214,15 @@ static void test_forgeries(void **state)
 
 /* ---- the debugger ---- */
 
-struct line {
-    struct bytes file;
-    struct trace_source source;
-    struct replay_debug debug;
-    struct replay_timeline *timeline;
-};
-
-static void open_line(struct line *line, struct bytes file)
-{
-    char message[REPLAY_DEBUG_MESSAGE_SIZE];
-    const struct replay_timeline_options how = {.spacing = 100};
-    line->file = file;
-    line->source = trace_bytes_source(&line->file);
-    if (replay_debug_open(&line->source, &line->debug, message))
-        fail_msg("%s", message);
-    assert_int_equal(replay_timeline_create(&line->debug.guest, &how, &line->timeline),
-                     ERR_ok);
-}
-
-static void close_line(struct line *line)
-{
-    replay_timeline_close(line->timeline);
-    replay_debug_close(&line->debug);
-}
-
-static void hash_of(struct line *line, uint8_t hash[32])
-{
-    const struct replay_guest *guest = replay_timeline_guest(line->timeline);
-    assert_int_equal(guest->ops->hash(guest->self, hash), ERR_ok);
-}
-
 /* Seeks from anywhere to anywhere, of which the first ones start from checkpoints. */
 static void seek_both(struct line *a, struct line *b, uint64_t random)
 {
     uint64_t end = replay_timeline_end(a->timeline).icount;
     for (unsigned i = 0; i < 40; i++) {
-        uint8_t want[32], got[32];
         const struct replay_time to = {.icount = test_random(&random) % (end + 1)};
         assert_int_equal(replay_timeline_seek(a->timeline, to), ERR_ok);
         assert_int_equal(replay_timeline_seek(b->timeline, to), ERR_ok);
-        hash_of(a, want);
-        hash_of(b, got);
-        assert_memory_equal(want, got, sizeof want);
-        assert_int_equal(a->debug.guest.ops->gas(a->debug.guest.self),
-                         b->debug.guest.ops->gas(b->debug.guest.self));
+        compare_lines(a, b);
     }
     for (uint64_t gas = 77; gas < end; gas += end / 7) {
         assert_int_equal(replay_timeline_seek_gas(a->timeline, gas), ERR_ok);
@@ -277,8 +241,8 @@ static void test_debugger(void **state)
         create(&w, (enum pvm_gas_log)log);
         add(&w, recording_bytes(&w.r), 500);
         for (uint64_t seed = 1; seed < 4; seed++) {
-            open_line(&with, buf_bytes(&w.with.file));
-            open_line(&without, recording_bytes(&w.r));
+            open_line(&with, buf_bytes(&w.with.file), 100);
+            open_line(&without, recording_bytes(&w.r), 100);
             seek_both(&with, &without, seed);
             assert_true(replay_timeline_stats(with.timeline).stored_count > 0);
             assert_true(replay_timeline_stats(with.timeline).instruction_count <
@@ -305,8 +269,8 @@ static void test_debugger_forgeries(void **state)
     assert_int_equal(trace_checkpoint_list(&w.arena, &source, &list), ERR_ok);
     for (size_t at = 0; at < 250; at += 10) {
         (void)forge(&w, &list, at, &forged);
-        open_line(&with, buf_bytes(&forged.file));
-        open_line(&without, recording_bytes(&w.r));
+        open_line(&with, buf_bytes(&forged.file), 100);
+        open_line(&without, recording_bytes(&w.r), 100);
         seek_both(&with, &without, at);
         assert_true(replay_timeline_stats(with.timeline).stored_count <= 1);
         close_line(&with);

@@ -6,49 +6,6 @@
 
 #include <string.h>
 
-static void record_program(struct arena *arena, struct recording *r,
-                           enum pvm_profile profile, enum pvm_gas_log log)
-{
-    /* Reads, stores into a page of its own, writes, waits in a loop with branches. */
-    static const char text[] = "    load_imm s1, 6\n"
-                               "    fallthrough\n"
-                               "again:\n"
-                               "    load_imm a0, 0\n"
-                               "    load_imm a1, 0x20000\n"
-                               "    load_imm a2, 4\n"
-                               "    ecalli 67\n"
-                               "    load_u32 a3, [0x20000]\n"
-                               "    store_u32 a3, [0x22000]\n"
-                               "    load_imm a0, 1\n"
-                               "    load_imm a1, 0x22000\n"
-                               "    load_imm a2, 4\n"
-                               "    ecalli 68\n"
-                               "    load_imm a5, 300\n"
-                               "    fallthrough\n"
-                               "wait:\n"
-                               "    add_imm_64 a5, a5, -1\n"
-                               "    branch_ne_imm a5, 0, wait\n"
-                               "    add_imm_64 s1, s1, -1\n"
-                               "    branch_ne_imm s1, 0, again\n"
-                               "    load_u8 a0, [0x30005]\n"
-                               "    trap\n";
-    static const struct trace_uuu map[] = {{0x20000, 0x3000, PVM_ACCESS_RW},
-                                           {0x30000, 0x2000, PVM_ACCESS_R}};
-    static const struct trace_uw mem[] = {{0x21000, {(const uint8_t *)"clean", 5}},
-                                          {0x30003, {(const uint8_t *)"constant", 8}}};
-    struct script script = {.input = "one\ntwo\nxyzabcdefghijklmn"};
-    struct replay_host host = script_host(&script);
-    struct replay_setup setup = setup_of(assemble(arena, text), profile);
-    setup.maps = (struct trace_list_uuu){map, countof(map)};
-    setup.mem = (struct trace_list_uw){mem, countof(mem)};
-    setup.gas_log = log;
-    setup.hash_every = 997;
-    setup.digest_every = 3;
-    record(r, &setup, &host, false);
-    assert_int_equal(r->result.outcome.exit, PVM_EXIT_TRAP);
-    buf_fini(&script.output);
-}
-
 struct part {
     struct trace_memory memory;
     struct replay_cut_report report;
@@ -135,8 +92,7 @@ static void test_cut_everywhere(void **state)
             if (log == PVM_GAS_LOG_EACH && profile)
                 continue; /* once will do: an event per charge */
             arena_init(&arena, (size_t)1 << 26);
-            record_program(&arena, &r, (enum pvm_profile)profile,
-                           (enum pvm_gas_log)log);
+            record_reader(&arena, &r, (enum pvm_profile)profile, (enum pvm_gas_log)log);
             uint64_t step = r.event_count > 100 ? r.event_count / 20 : 1;
             for (uint64_t seq = 0; seq < r.event_count; seq += step) {
                 struct part part;
@@ -161,7 +117,7 @@ static void test_cut_both_ends(void **state)
     struct arena arena;
     struct recording r;
     arena_init(&arena, (size_t)1 << 26);
-    record_program(&arena, &r, PVM_PROFILE_JAVM, PVM_GAS_LOG_LEDGER);
+    record_reader(&arena, &r, PVM_PROFILE_JAVM, PVM_GAS_LOG_LEDGER);
     for (unsigned from = 0; from < 90; from += 15) {
         struct part part;
         cut(&part, recording_bytes(&r),
@@ -184,7 +140,7 @@ static void test_cut_again(void **state)
     struct recording r;
     struct part first, second;
     arena_init(&arena, (size_t)1 << 26);
-    record_program(&arena, &r, PVM_PROFILE_VECTORS, PVM_GAS_LOG_LEDGER);
+    record_reader(&arena, &r, PVM_PROFILE_VECTORS, PVM_GAS_LOG_LEDGER);
     cut(&first, recording_bytes(&r),
         (struct replay_position){.kind = REPLAY_AT_PERCENT, .value = 30},
         (struct replay_position){.kind = REPLAY_AT_END, .value = 0});
@@ -221,7 +177,7 @@ static void test_damaged_checkpoint(void **state)
     struct recording r;
     struct part part;
     arena_init(&arena, (size_t)1 << 26);
-    record_program(&arena, &r, PVM_PROFILE_JAVM, PVM_GAS_LOG_LEDGER);
+    record_reader(&arena, &r, PVM_PROFILE_JAVM, PVM_GAS_LOG_LEDGER);
     cut(&part, recording_bytes(&r),
         (struct replay_position){.kind = REPLAY_AT_PERCENT, .value = 50},
         (struct replay_position){.kind = REPLAY_AT_END, .value = 0});
@@ -248,7 +204,7 @@ static void test_refusals(void **state)
     const struct replay_cut_options options = {
         .from = {.kind = REPLAY_AT_START, .value = 0}};
     arena_init(&arena, (size_t)1 << 26);
-    record_program(&arena, &r, PVM_PROFILE_JAVM, PVM_GAS_LOG_LEDGER);
+    record_reader(&arena, &r, PVM_PROFILE_JAVM, PVM_GAS_LOG_LEDGER);
     struct bytes whole = recording_bytes(&r);
     struct bytes bad[] = {bytes_of(whole.data, whole.size - 100),
                           bytes_of(whole.data, 30), bytes_of("no trace", 8)};

@@ -4,9 +4,8 @@
  * way leads there, it is the one that was recorded, and stops are found where stepping
  * finds them.
  */
+#include "tests/unit/replay/debugged.h"
 #include "tests/unit/replay/kernel_world.h"
-
-#include "replay/timeline.h"
 
 #include <string.h>
 
@@ -58,16 +57,12 @@ static void open_timeline(uint64_t spacing, uint64_t memory_max)
 {
     const struct replay_timeline_options how = {.spacing = spacing,
                                                 .memory_max = memory_max};
-    char message[REPLAY_DEBUG_MESSAGE_SIZE];
-    if (replay_debug_open(&source, &debug, message))
-        fail_msg("%s", message);
-    assert_int_equal(replay_timeline_create(&debug.guest, &how, &timeline), ERR_ok);
+    debugged_open(&source, &how, &debug, &timeline);
 }
 
 static void close_timeline(void)
 {
-    replay_timeline_close(timeline);
-    replay_debug_close(&debug);
+    debugged_close(&debug, timeline);
 }
 
 /* ---- all positions, by stepping ---- */
@@ -243,14 +238,8 @@ static void gas_logs_have_the_same_positions(void **state)
 
 static void expect(bool forward, size_t index)
 {
-    const struct replay_run run = {.limit = forward ? REPLAY_TIME_NEVER
-                                                    : (struct replay_time){0}};
-    enum replay_end_kind end;
-    struct replay_stop stop;
-    assert_int_equal((forward ? replay_timeline_forward
-                              : replay_timeline_backward)(timeline, &run, &end, &stop),
-                     ERR_ok);
-    assert_int_equal(end, index < count ? REPLAY_AT_STOP : REPLAY_AT_EDGE);
+    assert_int_equal(debugged_run(timeline, forward, false),
+                     index < count ? REPLAY_AT_STOP : REPLAY_AT_EDGE);
     if (index == count)
         index = forward ? count - 1 : 0;
     check_picture(index);
@@ -264,12 +253,7 @@ static size_t expect_all(bool (*stops)(size_t index), size_t behind)
     for (size_t i = 1; i + 1 < count; i++) {
         if (!stops(i))
             continue;
-        const struct replay_run run = {.limit = REPLAY_TIME_NEVER,
-                                       .pass_watch = behind && found};
-        enum replay_end_kind end;
-        struct replay_stop stop;
-        assert_int_equal(replay_timeline_forward(timeline, &run, &end, &stop), ERR_ok);
-        assert_int_equal(end, REPLAY_AT_STOP);
+        assert_int_equal(debugged_run(timeline, true, behind && found), REPLAY_AT_STOP);
         check_picture(i);
         found++;
     }
@@ -277,11 +261,7 @@ static size_t expect_all(bool (*stops)(size_t index), size_t behind)
     for (size_t i = count - 1; i-- > 1;) {
         if (!stops(i))
             continue;
-        const struct replay_run run = {.pass_watch = behind != 0};
-        enum replay_end_kind end;
-        struct replay_stop stop;
-        assert_int_equal(replay_timeline_backward(timeline, &run, &end, &stop), ERR_ok);
-        assert_int_equal(end, REPLAY_AT_STOP);
+        assert_int_equal(debugged_run(timeline, false, behind != 0), REPLAY_AT_STOP);
         check_picture(i + behind);
     }
     return found;

@@ -3,56 +3,18 @@
  * A pc under the debugger: the state at a position is the same whatever way leads
  * there, and breakpoints and watchpoints are found where stepping finds them.
  *
- * The guest is a small real-mode program with timer and serial interrupts, a `rep` and
- * sleeps, which is fed with keys.
+ * The guest is a small real-mode program that is fed with keys (pc_world.h).
  */
-#include "tests/test.h"
-
-#include "replay/pc.h"
-#include "replay/timeline.h"
+#include "tests/unit/replay/debugged.h"
+#include "tests/unit/replay/pc_world.h"
 
 #include <string.h>
 
-static const uint8_t program[] = {
-    0xb0, 0x11, 0xe6, 0x20, 0xb0, 0x20, 0xe6, 0x21, /* PIC: vectors 20 .. */
-    0xb0, 0x04, 0xe6, 0x21, 0xb0, 0x01, 0xe6, 0x21, /* */
-    0xb0, 0xee, 0xe6, 0x21,                         /* IRQ 0 and 4 are open */
-    0xc7, 0x06, 0x80, 0x00, 0x53, 0x7c,             /* vector 20: 7c53 */
-    0xc7, 0x06, 0x82, 0x00, 0x00, 0x00,             /* */
-    0xc7, 0x06, 0x90, 0x00, 0x66, 0x7c,             /* vector 24: 7c66 */
-    0xc7, 0x06, 0x92, 0x00, 0x00, 0x00,             /* */
-    0xba, 0xf9, 0x03, 0xb0, 0x01, 0xee,             /* UART: IER 1 */
-    0xba, 0xfc, 0x03, 0xb0, 0x08, 0xee,             /* MCR 8 */
-    0xb0, 0x34, 0xe6, 0x43, 0xb0, 0xa9, 0xe6, 0x40, /* PIT: 1193 ticks */
-    0xb0, 0x04, 0xe6, 0x40, 0xfb,                   /* sti */
-    0xb9, 0x28, 0x00, 0xbe, 0x00, 0x00,             /* 7c45: 40 bytes from 0 */
-    0xbf, 0x00, 0x80, 0xf3, 0xa4, 0xf4,             /* to 8000: rep movsb; hlt */
-    0xeb, 0xf2,                                     /* jmp 7c45 */
-    0x50, 0xb0, 0x2e, 0x52, 0xba, 0xf8, 0x03,       /* 7c53: print a dot */
-    0xff, 0x06, 0x00, 0x90,                         /* inc word [9000] */
-    0xee, 0x5a, 0xb0, 0x20, 0xe6, 0x20, 0x58, 0xcf, /* EOI; iret */
-    0x50, 0x52, 0xba, 0xf8, 0x03, 0xec, 0xee,       /* 7c66: echo */
-    0x3c, 0x71, 0x74, 0x07,                         /* 'q' ends: 7c78 */
-    0xb0, 0x20, 0xe6, 0x20, 0x5a, 0x58, 0xcf,       /* EOI; iret */
-    0xb0, 0x05, 0xe6, 0xf4};                        /* 7c78: exit 5 */
-
-enum {
-    INPUTS = 3,
-    POSITIONS_MAX = 4000,
-    TIMER = 0x7c53,
-    REP = 0x7c4e,
-    COUNTER = 0x9000
-};
+enum { POSITIONS_MAX = 4000, COPIED = 40 };
 enum { ESI = 6, LINEAR_PC = 34 };
 
 static uint64_t seed;
-static struct {
-    struct emu_place place[INPUTS];
-    const char *text[INPUTS];
-    unsigned next;
-} world;
-static struct arena arena;
-static struct trace_memory memory;
+static struct pc_world world;
 static struct bytes file;
 static struct trace_source source;
 static struct replay_debug debug;
@@ -60,59 +22,15 @@ static struct replay_timeline *timeline;
 
 /* ---- a recording ---- */
 
-static void console_out(void *self, uint32_t dev, uint8_t byte)
+/* Of the program, or of other code. */
+static void record(const struct bytes *code, uint64_t limit)
 {
-    (void)self, (void)dev, (void)byte;
-}
-
-static bool input_at(void *self, struct emu_place here, struct emu_place *ret_next,
-                     struct emu_input *ret_input)
-{
-    (void)self;
-    if (world.next == INPUTS)
-        return false;
-    if (emu_place_before(here, world.place[world.next])) {
-        *ret_next = world.place[world.next];
-        return false;
-    }
-    const char *text = world.text[world.next++];
-    *ret_input = (struct emu_input){.kind = EMU_INPUT_CONSOLE,
-                                    .data = bytes_of(text, strlen(text))};
-    return true;
-}
-
-static bool idle(void *self, uint64_t now, uint64_t deadline, uint64_t *ret_vns)
-{
-    (void)self, (void)now;
-    *ret_vns = deadline;
-    return deadline != EMU_NEVER;
-}
-
-static void record(struct bytes code, uint64_t limit)
-{
-    const struct trace_writer_options how = {.guest = TRACE_GUEST_PC, .zstd_level = 1};
-    const struct emu_host host = {NULL, console_out, input_at, idle, NULL};
-    struct replay_pc_setup setup = {.kernel_name = "no/such/file", .embed = true};
-    struct trace_sink sink = trace_memory_sink(&memory);
-    struct replay_pc_options options = {.host = &host, .hashes = true};
-    struct emu_boot_problem problem;
-    struct trace_writer *writer;
-    struct replay_pc *session;
-    emu_pc_config_init(&setup.config);
-    setup.config.ram_size = 1u << 20;
-    setup.config.cache_size = 1u << 20;
-    setup.boot.kind = EMU_BOOT_BOOT16;
-    setup.boot.kernel = code;
-    assert_int_equal(trace_writer_create(&arena, &sink, &how, &writer), ERR_ok);
-    assert_int_equal(trace_record_create(&arena, writer, true, &options.trace), ERR_ok);
-    assert_int_equal(replay_pc_create(&arena, &setup, &options, &session, &problem),
-                     ERR_ok);
-    assert_int_equal(replay_pc_end(session, replay_pc_run(session, limit)), ERR_ok);
-    replay_pc_close(session);
-    trace_close(options.trace);
-    assert_int_equal(trace_writer_finish(writer, NULL), ERR_ok);
-    trace_memory_flush(&memory);
-    file = buf_bytes(&memory.file);
+    struct replay_pc_setup setup;
+    pc_world_setup(COPIED, &setup);
+    if (code)
+        setup.boot.kernel = *code;
+    (void)pc_world_record(&world, &setup, limit, true);
+    file = buf_bytes(&world.memory.file);
     source = trace_bytes_source(&file);
 }
 
@@ -121,25 +39,19 @@ static int setup_world(void **state)
 {
     (void)state;
     seed = test_seed(7);
-    arena_init(&arena, (size_t)1 << 30);
-    trace_memory_init(&memory, 64 << 20);
-    memset(&world, 0, sizeof world);
+    pc_world_init(&world);
     world.place[0] = (struct emu_place){100, test_random(&seed) % 40};
     world.place[1] =
         (struct emu_place){200 + test_random(&seed) % 30, test_random(&seed) % 900000};
     world.place[2].icount = 400;
-    world.text[0] = "a";
-    world.text[1] = "bcd";
-    world.text[2] = "q";
-    record(bytes_of(program, sizeof program), 100000);
+    record(NULL, 100000);
     return 0;
 }
 
 static int teardown_world(void **state)
 {
     (void)state;
-    trace_memory_fini(&memory);
-    arena_fini(&arena);
+    pc_world_fini(&world);
     return 0;
 }
 
@@ -147,16 +59,12 @@ static void open_timeline(uint64_t spacing)
 {
     const struct replay_timeline_options how = {.spacing = spacing,
                                                 .memory_max = 256 << 10};
-    char message[REPLAY_DEBUG_MESSAGE_SIZE];
-    if (replay_debug_open(&source, &debug, message))
-        fail_msg("%s", message);
-    assert_int_equal(replay_timeline_create(&debug.guest, &how, &timeline), ERR_ok);
+    debugged_open(&source, &how, &debug, &timeline);
 }
 
 static void close_timeline(void)
 {
-    replay_timeline_close(timeline);
-    replay_debug_close(&debug);
+    debugged_close(&debug, timeline);
 }
 
 /* ---- all positions, by stepping ---- */
@@ -186,7 +94,7 @@ static struct picture take_picture(void)
     struct picture p = {.time = replay_timeline_now(timeline),
                         .pc = register_of(LINEAR_PC),
                         .esi = register_of(ESI)};
-    assert_int_equal(debug.guest.ops->memory_read(debug.guest.self, COUNTER,
+    assert_int_equal(debug.guest.ops->memory_read(debug.guest.self, PC_WORLD_COUNTER,
                                                   (uint8_t *)&p.counter, 2),
                      2);
     assert_int_equal(debug.guest.ops->hash(debug.guest.self, p.hash), ERR_ok);
@@ -227,11 +135,12 @@ static void recorded_hash(struct hash256 *ret_hash)
     struct trace_record record;
     struct trace_state_hash event;
     bool end = false;
-    assert_int_equal(trace_reader_open(&arena, &source, NULL, NULL, &reader), ERR_ok);
+    assert_int_equal(trace_reader_open(&world.arena, &source, NULL, NULL, &reader),
+                     ERR_ok);
     while (!trace_reader_next(reader, &record, &end) && !end) {
         if (record.kind->id != TRACE_ID_state_hash)
             continue;
-        assert_int_equal(trace_decode_state_hash(reader, &record, &arena, &event),
+        assert_int_equal(trace_decode_state_hash(reader, &record, &world.arena, &event),
                          ERR_ok);
         *ret_hash = event.hash.hash;
     }
@@ -266,14 +175,8 @@ static void every_way_leads_to_the_same_state(void **state)
 
 static void expect(bool forward, size_t index)
 {
-    const struct replay_run run = {.limit = forward ? REPLAY_TIME_NEVER
-                                                    : (struct replay_time){0}};
-    enum replay_end_kind end;
-    struct replay_stop stop;
-    assert_int_equal((forward ? replay_timeline_forward
-                              : replay_timeline_backward)(timeline, &run, &end, &stop),
-                     ERR_ok);
-    assert_int_equal(end, index < count ? REPLAY_AT_STOP : REPLAY_AT_EDGE);
+    assert_int_equal(debugged_run(timeline, forward, false),
+                     index < count ? REPLAY_AT_STOP : REPLAY_AT_EDGE);
     if (index == count)
         index = forward ? count - 1 : 0;
     check_picture(index);
@@ -300,7 +203,7 @@ static void expect_all(bool (*stops)(size_t index), size_t behind)
 
 static bool is_timer(size_t index)
 {
-    return all[index].pc == TIMER;
+    return all[index].pc == PC_WORLD_TIMER;
 }
 
 static bool is_counted(size_t index)
@@ -310,7 +213,8 @@ static bool is_counted(size_t index)
 
 static bool is_read(size_t index)
 {
-    return all[index].pc == REP && all[index].esi == 0x11 && all[index + 1].esi == 0x12;
+    return all[index].pc == PC_WORLD_REP && all[index].esi == 0x11 &&
+           all[index + 1].esi == 0x12;
 }
 
 /* A thousand of stops that are not met, and one that is. */
@@ -323,8 +227,9 @@ static void expect_among_many(void)
         breaks[i] = 0xfff00000 - 8 * i;
         watches[i] = (struct replay_watch){0x20000 + 16 * i, 4, REPLAY_WATCH_WRITE};
     }
-    breaks[MANY / 2] = TIMER;
-    watches[MANY / 2] = (struct replay_watch){COUNTER + 1, 1, REPLAY_WATCH_WRITE};
+    breaks[MANY / 2] = PC_WORLD_TIMER;
+    watches[MANY / 2] =
+        (struct replay_watch){PC_WORLD_COUNTER + 1, 1, REPLAY_WATCH_WRITE};
     assert_int_equal(replay_timeline_set_stops(timeline, breaks, MANY, NULL, 0),
                      ERR_ok);
     expect_all(is_timer, 0);
@@ -336,8 +241,8 @@ static void expect_among_many(void)
 static void stops_are_found(void **state)
 {
     (void)state;
-    const uint64_t timer = TIMER;
-    const struct replay_watch writes = {COUNTER + 1, 1, REPLAY_WATCH_WRITE};
+    const uint64_t timer = PC_WORLD_TIMER;
+    const struct replay_watch writes = {PC_WORLD_COUNTER + 1, 1, REPLAY_WATCH_WRITE};
     const struct replay_watch reads = {0x11, 1, REPLAY_WATCH_READ};
     take_all();
     open_timeline(100);
@@ -368,11 +273,13 @@ static bool forge(enum trace_id id, unsigned change, struct trace_memory *forged
     static uint64_t event[64];
     trace_memory_init(forged, 64 << 20);
     sink = trace_memory_sink(forged);
-    assert_int_equal(trace_reader_open(&arena, &source, NULL, NULL, &reader), ERR_ok);
-    assert_int_equal(trace_writer_create(&arena, &sink, &how, &writer), ERR_ok);
+    assert_int_equal(trace_reader_open(&world.arena, &source, NULL, NULL, &reader),
+                     ERR_ok);
+    assert_int_equal(trace_writer_create(&world.arena, &sink, &how, &writer), ERR_ok);
     while (!trace_reader_next(reader, &record, &end) && !end) {
         enum trace_id kind = (enum trace_id)record.kind->id;
-        assert_int_equal(trace_decode(reader, &record, kind, &arena, event), ERR_ok);
+        assert_int_equal(trace_decode(reader, &record, kind, &world.arena, event),
+                         ERR_ok);
         if (kind == id && seen++ == change) {
             found = true;
             *ret_clock = record.clock;
@@ -452,15 +359,8 @@ static const uint8_t endless[] = {0xff, 0x06, 0x00, 0x90, 0xeb, 0xfa};
 
 static void run_counted(bool forward)
 {
-    const struct replay_run run = {.limit = forward ? REPLAY_TIME_NEVER
-                                                    : (struct replay_time){0}};
-    enum replay_end_kind end;
-    struct replay_stop stop;
     polls = most_between = 0;
-    assert_int_equal((forward ? replay_timeline_forward
-                              : replay_timeline_backward)(timeline, &run, &end, &stop),
-                     ERR_ok);
-    assert_int_equal(end, REPLAY_AT_EDGE);
+    assert_int_equal(debugged_run(timeline, forward, false), REPLAY_AT_EDGE);
     assert_true(polls > 10);
     assert_true(most_between <= REPLAY_INTERRUPT_EVERY);
 }
@@ -469,18 +369,16 @@ static void run_counted(bool forward)
 static void interrupts_are_heard_soon(void **state)
 {
     enum { LENGTH = 3000000 };
+    const struct bytes code = bytes_of(endless, sizeof endless);
     static const uint64_t never_there = 0xf000;
     static const struct replay_watch watch = {0xa000, 4, REPLAY_WATCH_WRITE};
     const struct replay_timeline_options how = {.interrupted = interrupted};
-    char message[REPLAY_DEBUG_MESSAGE_SIZE];
     (void)state;
-    world.next = INPUTS;
-    trace_memory_fini(&memory);
-    trace_memory_init(&memory, 64 << 20);
-    record(bytes_of(endless, sizeof endless), LENGTH);
-    if (replay_debug_open(&source, &debug, message))
-        fail_msg("%s", message);
-    assert_int_equal(replay_timeline_create(&debug.guest, &how, &timeline), ERR_ok);
+    trace_memory_fini(&world.memory);
+    trace_memory_init(&world.memory, 64 << 20);
+    world.next = PC_WORLD_INPUTS;
+    record(&code, LENGTH);
+    debugged_open(&source, &how, &debug, &timeline);
     for (unsigned stops = 0; stops < 4; stops++) {
         assert_int_equal(replay_timeline_set_stops(timeline, &never_there, stops & 1,
                                                    &watch, stops >> 1),
@@ -521,18 +419,15 @@ static struct replay_time last_count(bool *ret_broken)
 /* Wherever the search for an access is cut short, the next one finds it. */
 static void interrupted_searches_do_no_harm(void **state)
 {
-    static const struct replay_watch watch = {COUNTER, 1, REPLAY_WATCH_WRITE};
+    static const struct replay_watch watch = {PC_WORLD_COUNTER, 1, REPLAY_WATCH_WRITE};
     const struct replay_timeline_options how = {.interrupted = asked_enough,
                                                 .spacing = 200};
     struct replay_time want = {0};
-    char message[REPLAY_DEBUG_MESSAGE_SIZE];
     bool broken = true, moved;
     unsigned cut = 0;
     (void)state;
     for (uint64_t at = 0; broken || at < 2; at += 1 + at / 2) {
-        if (replay_debug_open(&source, &debug, message))
-            fail_msg("%s", message);
-        assert_int_equal(replay_timeline_create(&debug.guest, &how, &timeline), ERR_ok);
+        debugged_open(&source, &how, &debug, &timeline);
         polls_left = 0;
         assert_int_equal(replay_timeline_seek(timeline, REPLAY_TIME_NEVER), ERR_ok);
         assert_int_equal(replay_timeline_set_stops(timeline, NULL, 0, &watch, 1),

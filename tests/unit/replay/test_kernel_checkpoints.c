@@ -4,9 +4,8 @@
  * to the same end, and the debugger comes to the same states; one that lies is found
  * out.
  */
+#include "tests/unit/replay/debugged.h"
 #include "tests/unit/replay/kernel_world.h"
-
-#include "replay/timeline.h"
 
 #include <string.h>
 
@@ -177,44 +176,6 @@ static void test_positions(void **state)
 }
 
 /* ---- the debugger ---- */
-
-struct line {
-    struct bytes file;
-    struct trace_source source;
-    struct replay_debug debug;
-    struct replay_timeline *timeline;
-};
-
-static void open_line(struct line *line, struct bytes file, uint64_t spacing)
-{
-    char message[REPLAY_DEBUG_MESSAGE_SIZE];
-    const struct replay_timeline_options how = {.spacing = spacing};
-    line->file = file;
-    line->source = trace_bytes_source(&line->file);
-    if (replay_debug_open(&line->source, &line->debug, message))
-        fail_msg("%s", message);
-    assert_int_equal(replay_timeline_create(&line->debug.guest, &how, &line->timeline),
-                     ERR_ok);
-}
-
-static void close_line(struct line *line)
-{
-    replay_timeline_close(line->timeline);
-    replay_debug_close(&line->debug);
-}
-
-static void compare_lines(struct line *a, struct line *b)
-{
-    uint8_t want[32], got[32];
-    struct replay_time x = replay_timeline_now(a->timeline);
-    struct replay_time y = replay_timeline_now(b->timeline);
-    assert_int_equal(replay_time_compare(x, y), 0);
-    assert_int_equal(a->debug.guest.ops->hash(a->debug.guest.self, want), ERR_ok);
-    assert_int_equal(b->debug.guest.ops->hash(b->debug.guest.self, got), ERR_ok);
-    assert_memory_equal(want, got, sizeof want);
-    assert_int_equal(a->debug.guest.ops->gas(a->debug.guest.self),
-                     b->debug.guest.ops->gas(b->debug.guest.self));
-}
 
 /* Seeks and steps from anywhere to anywhere. */
 static void walk_both(struct line *a, struct line *b, uint64_t random)

@@ -3,10 +3,10 @@
  * Parts and branches of the trace of a capability kernel: a cut at every place replays
  * to the same end, a child goes on where it left its parent.
  */
+#include "tests/unit/replay/debugged.h"
 #include "tests/unit/replay/kernel_world.h"
 
 #include "replay/branch.h"
-#include "replay/timeline.h"
 
 #include <string.h>
 
@@ -125,53 +125,17 @@ static void test_cut_again(void **state)
 
 /* ---- the debugger in a part ---- */
 
-struct line {
-    struct bytes file;
-    struct trace_source source;
-    struct replay_debug debug;
-    struct replay_timeline *timeline;
-};
-
-static void open_line(struct line *line, struct bytes file)
-{
-    char message[REPLAY_DEBUG_MESSAGE_SIZE];
-    const struct replay_timeline_options how = {.spacing = 40};
-    line->file = file;
-    line->source = trace_bytes_source(&line->file);
-    if (replay_debug_open(&line->source, &line->debug, message))
-        fail_msg("%s", message);
-    assert_int_equal(replay_timeline_create(&line->debug.guest, &how, &line->timeline),
-                     ERR_ok);
-}
-
-static void close_line(struct line *line)
-{
-    replay_timeline_close(line->timeline);
-    replay_debug_close(&line->debug);
-}
-
-static void compare_lines(struct line *a, struct line *b)
-{
-    uint8_t want[32], got[32];
-    assert_int_equal(replay_time_compare(replay_timeline_now(a->timeline),
-                                         replay_timeline_now(b->timeline)),
-                     0);
-    assert_int_equal(a->debug.guest.ops->hash(a->debug.guest.self, want), ERR_ok);
-    assert_int_equal(b->debug.guest.ops->hash(b->debug.guest.self, got), ERR_ok);
-    assert_memory_equal(want, got, sizeof want);
-}
-
 static void test_debugger(void **state)
 {
     (void)state;
     uint64_t random = test_seed(31);
     struct line a, b;
-    open_line(&a, buf_bytes(&whole.file));
+    open_line(&a, buf_bytes(&whole.file), 40);
     for (uint64_t seq = 60; seq < event_count; seq += 45) {
         struct trace_memory part;
         struct replay_cut_report report =
             cut(buf_bytes(&whole.file), at_event(seq), at_end, &part);
-        open_line(&b, buf_bytes(&part.file));
+        open_line(&b, buf_bytes(&part.file), 40);
         struct replay_time start = b.debug.guest.start;
         assert_true(start.icount >= report.from.icount);
         for (unsigned i = 0; i < 12; i++) {
@@ -500,7 +464,7 @@ static void test_rings(void **state)
     unsigned count = 0;
     struct trace_memory left;
     struct line a, b;
-    open_line(&a, buf_bytes(&whole.file));
+    open_line(&a, buf_bytes(&whole.file), 40);
     for (uint64_t chosen = 3; record_ring(chosen, &left); chosen += 3, count++) {
         struct bytes file = buf_bytes(&left.file);
         for (size_t i = 0; i < countof(engines); i++) {
@@ -512,7 +476,7 @@ static void test_rings(void **state)
                          replay_class_name(report.class), report.detail);
             assert_true(report.event_count < event_count);
         }
-        open_line(&b, file);
+        open_line(&b, file, 40);
         for (unsigned i = 0; i < 3; i++) {
             assert_int_equal(replay_timeline_seek(b.timeline, i ? b.debug.guest.end
                                                                 : b.debug.guest.start),

@@ -3,7 +3,7 @@
  * Time lines: the state at a position is the same whatever way leads there, and going
  * backwards finds what stepping over the whole run finds.
  */
-#include "replay/timeline.h"
+#include "tests/unit/replay/debugged.h"
 #include "tests/unit/replay/run.h"
 
 #include <string.h>
@@ -23,17 +23,12 @@ struct bench {
 
 static void open_timeline(struct bench *b, const struct replay_timeline_options *how)
 {
-    char message[REPLAY_DEBUG_MESSAGE_SIZE];
-    if (replay_debug_open(&b->source, &b->debug, message))
-        fail_msg("%s", message);
-    assert_int_equal(replay_timeline_create(&b->debug.guest, how, &b->timeline),
-                     ERR_ok);
+    debugged_open(&b->source, how, &b->debug, &b->timeline);
 }
 
 static void close_timeline(struct bench *b)
 {
-    replay_timeline_close(b->timeline);
-    replay_debug_close(&b->debug);
+    debugged_close(&b->debug, b->timeline);
 }
 
 static void begin(struct bench *b, const struct replay_setup *setup)

@@ -15,11 +15,12 @@ enum { DEPTH_MAX = 200, FRAME_MAX = DEPTH_MAX + 1, A0 = 7 };
 
 struct call {
     uint64_t pc, sp; /* behind it */
+    uint64_t entry;  /* that it leads to; 0: the code does not say */
 };
 
 static struct replay_debug debug;
 static struct call stack[DEPTH_MAX];
-static size_t depth, frames_seen, places;
+static size_t depth, frames_seen, entries_seen, places;
 
 static uint64_t register_of(const char *name)
 {
@@ -54,6 +55,8 @@ static void check_here(void)
                      (unsigned long long)frame[i].pc,
                      (unsigned long long)stack[depth - i].pc);
         assert_int_equal(frame[i].sp, stack[depth - i].sp);
+        assert_int_equal(frame[i - 1].entry, stack[depth - i].entry);
+        entries_seen += frame[i - 1].entry != 0;
     }
     frames_seen += count;
     places++;
@@ -71,8 +74,9 @@ static void follow_calls(const struct pvm_program *program)
     if (insn.op == PVM_OP_load_imm_jump || insn.op == PVM_OP_load_imm_jump_ind) {
         assert_true(depth < DEPTH_MAX);
         uint32_t index = (uint32_t)insn.x / 2 - 1;
-        stack[depth++] =
-            (struct call){base + pvm_code_jump(code, index), register_of("sp")};
+        stack[depth++] = (struct call){
+            base + pvm_code_jump(code, index), register_of("sp"),
+            insn.op == PVM_OP_load_imm_jump ? base + (uint64_t)insn.target : 0};
     } else if (insn.op == PVM_OP_jump_ind && insn.a == 0 && !insn.x) {
         assert_true(depth > 0);
         depth--;
@@ -124,6 +128,7 @@ static void callers_of_recursion(void **state)
     (void)state;
     walk("fib", 12, 8000, 1);
     walk("qsort", 1000, 40000, 9);
+    assert_true(entries_seen > 1000);
 }
 
 static void callers_in_other_programs(void **state)

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pvm/recomp_role.h - what the recompiler asks of an opcode before it emits it: one row
+ * each, and the questions that are asked so often that they are inline.
+ * Private to pvm/recomp*.c.
+ */
+#ifndef PVM_RECOMP_ROLE_H
+#define PVM_RECOMP_ROLE_H
+
+#include "pvm/native.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* Where a register is in the first four bytes of struct native_insn, as a shift. */
+enum { ROLE_A = 8, ROLE_B = 16, ROLE_D = 24 };
+enum { READS_A = 1, READS_B = 2, READS_WRITTEN = 4 };
+
+/* Two neighbours that a row of recomp_fuse.c begins with. */
+enum native_pair {
+    PAIR_LOAD_COMPUTE = 1 << 0,
+    PAIR_SHIFT_ADD = 1 << 1,
+    PAIR_ADD_LOAD = 1 << 2,
+    PAIR_ADD_COMPARE = 1 << 3,
+    PAIR_CONSTANT = 1 << 4,
+    PAIR_LEFT_RIGHT = 1 << 5,
+    PAIR_RIGHT_LEFT = 1 << 6,
+    PAIR_LOW_HIGH = 1 << 7,
+    PAIR_HIGH_LOW = 1 << 8,
+    PAIR_PRODUCT_ADD = 1 << 9,
+    PAIR_COMPARE = 1 << 10,
+    PAIR_TURN = 1 << 11,
+};
+
+struct native_role {
+    uint32_t not_sp;             /* see native_meets_sp() */
+    uint16_t flags;              /* of pvm_op_info */
+    uint16_t begins, follows;    /* enum native_pair: as the first, as the second */
+    uint8_t written, no_written; /* ROLE_*; NATIVE_NO_REGISTER where none is, or 0 */
+    uint8_t address, no_address; /* the same of the register in an access's address */
+    uint8_t reads;               /* READS_* */
+    uint8_t access_size;         /* bytes, of an access by a register */
+};
+extern const struct native_role pvm_native_role[256];
+
+static inline const struct native_role *native_role(const struct native_insn *i)
+{
+    return &pvm_native_role[i->op];
+}
+
+_Static_assert(offsetof(struct native_insn, a) * 8 == ROLE_A, "registers of a role");
+_Static_assert(offsetof(struct native_insn, b) * 8 == ROLE_B, "registers of a role");
+_Static_assert(offsetof(struct native_insn, d) * 8 == ROLE_D, "registers of a role");
+
+static inline unsigned native_operand(const struct native_insn *i, unsigned role,
+                                      unsigned none)
+{
+    uint32_t word;
+    memcpy(&word, i, 4);
+    return (word >> role & 255) | none;
+}
+
+/* Of an instruction that computes or is an access: the register it writes; at least
+ * NATIVE_NO_REGISTER for none. */
+static inline unsigned native_written(const struct native_insn *i)
+{
+    const struct native_role *role = native_role(i);
+    return native_operand(i, role->written, role->no_written);
+}
+
+/* Does it read r? */
+static inline bool native_reads(const struct native_insn *i, unsigned r)
+{
+    const struct native_role *role = native_role(i);
+    unsigned is = (unsigned)(i->a == r) | (unsigned)(i->b == r) << 1;
+    if (MUTANT(fuse_cmov_reads, false, role->reads & READS_WRITTEN) &&
+        native_written(i) == r)
+        return true;
+    if (MUTANT(fuse_store_reads, false, role->flags & PVM_OP_STORE) && i->a == r)
+        return true;
+    return role->reads & is;
+}
+
+/* The register in the address of an access; at least NATIVE_NO_REGISTER for none, and
+ * for what is no access. */
+static inline unsigned native_address(const struct native_insn *i)
+{
+    const struct native_role *role = native_role(i);
+    return native_operand(i, role->address, role->no_address);
+}
+
+static inline bool native_is_load_ind(const struct native_insn *i)
+{
+    return i->op >= PVM_OP_load_ind_u8 && i->op <= PVM_OP_load_ind_u64;
+}
+
+/* Take note of what emitted instructions before `end`, which is in the window, had to
+ * do with sp: when somebody asks, which is seldom, and before the window moves.  A
+ * block, what the interpreter executes, and a call begin anew. */
+void pvm_native_note(struct native_compiler *c, const struct native_insn *end);
+
+/* Does it write sp, or access by sp?  Of the three bytes that are its registers one is
+ * 0 then, when SP is taken away; not_sp has a bit where that does not matter, and a
+ * borrow tells of the others. */
+enum { ROLE_BYTES = 0x010101, ROLE_NO_BYTE = 0x10 };
+static inline bool native_meets_sp(const struct native_insn *i)
+{
+    uint32_t word;
+    memcpy(&word, i, 4);
+    word = (word >> ROLE_A ^ (uint32_t)ROLE_BYTES * SP) | native_role(i)->not_sp;
+    return (word - ROLE_BYTES) & 0x80u * ROLE_BYTES;
+}
+
+/* How many of the `count` instructions at `i`, which stand one behind the other in a
+ * block, can be emitted as one: 1..NATIVE_FUSED_MAX.  The more there are to look at,
+ * the better: whether a result is still needed is told by those behind. */
+static inline uint32_t native_fusable(struct native_compiler *c,
+                                      const struct native_insn *i, uint32_t count)
+{
+    uint32_t fused = 1;
+    if (count > 1 && (native_role(i)->begins & native_role(&i[1])->follows))
+        fused = pvm_native_match(c, i, count);
+    return fused;
+}
+
+#endif
