@@ -156,6 +156,10 @@ struct cli_spec {
     struct cli_positional positional[4];
     struct cli_example example[2];
     struct cli_exclusion exclude[8];
+    /* Names that the first argument may have, with blanks between; NULL: it is none. An
+     * option whose text begins with some of them, as in "pc, v86fs: a file tree", is
+     * for those alone, and refused for the others, which would ignore it. */
+    const char *guests;
     const char *about;      /* more for the manual: plain paragraphs; may be NULL */
     const char *exit_yes;   /* what status 0 means */
     const char *exit_no;    /* what status 1 means; NULL: never answered */

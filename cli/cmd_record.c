@@ -125,6 +125,7 @@ const struct cli_spec cli_spec_record = {
                 {"listen", "connect"},
                 {"checkpoint", "ring"},
                 {"one-by-one", "engine-stress"}},
+    .guests = "pvm kernel pc v86fs",
     .about =
         "Every call of the guest is written with what it read and was answered, and "
         "every gas charge.  Ctrl-C ends the recording at the guest's next block; "

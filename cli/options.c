@@ -425,6 +425,49 @@ static bool check_exclusions(struct parser *parser)
     return true;
 }
 
+static bool has_word(const char *list, const char *word, size_t size)
+{
+    while (*list) {
+        size_t length = strcspn(list, " ");
+        if (length == size && memcmp(list, word, size) == 0)
+            return true;
+        list += length + (list[length] == ' ');
+    }
+    return false;
+}
+
+/* By the names of guests that an option's text begins with, if it does. */
+static bool is_for(const struct cli_option *option, const char *guests,
+                   const char *guest)
+{
+    const char *text = option->text;
+    bool found = false;
+    for (;;) {
+        size_t size = strcspn(text, ",:");
+        if (!text[size] || !has_word(guests, text, size))
+            return true;
+        found |= strlen(guest) == size && memcmp(text, guest, size) == 0;
+        text += size;
+        if (*text == ':')
+            return found;
+        text += 1 + (text[1] == ' ');
+    }
+}
+
+static bool check_guest(struct parser *parser, int argc, char **argv)
+{
+    const char *guests = parser->spec->guests;
+    if (!guests || argc < 1 || !has_word(guests, argv[0], strlen(argv[0])))
+        return true; /* the command says what it wants */
+    for (const struct cli_option *o = parser->spec->option; o->name; o++) {
+        if (*given(parser, o) && !is_for(o, guests, argv[0])) {
+            (void)ui_usage(parser->cli, "--%s is not for %s", o->name, argv[0]);
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool count_positional(struct parser *parser, int argc, char **argv)
 {
     unsigned left = (unsigned)argc, used = 0;
@@ -483,7 +526,7 @@ bool cli_parse(struct cli *cli, const struct cli_command *command, int *argc,
         return false;
     }
     if (!ok || !check_exclusions(&parser) || !count_positional(&parser, *argc, argv) ||
-        !apply_common(&parser)) {
+        !check_guest(&parser, *argc, argv) || !apply_common(&parser)) {
         *ret_status = CLI_USAGE;
         return false;
     }

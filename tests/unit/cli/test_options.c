@@ -48,6 +48,20 @@ static const struct cli_spec guest_spec = {
     .guest_arguments = true,
 };
 
+static const struct cli_option world_option[] = {
+    CLI_FLAG(struct options, raw, "raw", 'r', "red: for one"),
+    CLI_U64(struct options, level, "level", 0, "N", 1, 19, "red, green: for two"),
+    CLI_STRING(struct options, output, "output", 'o', "FILE", "redder: for all"),
+    CLI_SIZE(struct options, ring, "ring", 0, "SIZE", 0, UINT64_MAX, "green, if: all"),
+    CLI_END,
+};
+static const struct cli_spec world_spec = {
+    .option = world_option,
+    .options_size = sizeof(struct options),
+    .positional = {{"GUEST", 1, 1, "red, green or blue"}},
+    .guests = "red green blue",
+};
+
 /* One parse: what came out, and what was said on stderr. */
 struct result {
     struct cli cli;
@@ -98,16 +112,22 @@ static void done(struct result *result)
     arena_fini(&result->cli.arena);
 }
 
-static void refuse(const char *line, const char *words)
+static void refuse_with(const struct cli_spec *with, const char *line,
+                        const char *words)
 {
     struct result r;
-    parse(&r, line);
+    parse_with(&r, with, line);
     if (r.run || r.status != CLI_USAGE)
         fail_msg("'%s' was accepted", line);
     if (!strstr(r.said, words))
         fail_msg("'%s' said: %s", line, r.said);
     assert_ptr_equal(strchr(r.said, '\n'), r.said + strlen(r.said) - 1);
     done(&r);
+}
+
+static void refuse(const char *line, const char *words)
+{
+    refuse_with(&spec, line, words);
 }
 
 static void test_defaults(void **unused)
@@ -252,6 +272,24 @@ static void test_excluded(void **unused)
     done(&r);
 }
 
+/* What would be ignored by a guest is refused for it. */
+static void test_guests(void **unused)
+{
+    (void)unused;
+    static const char *const good[] = {"red -r --level=2", "green --level=2", "blue",
+                                       "blue -o x --ring=1", "violet -r --level=2"};
+    for (size_t i = 0; i < countof(good); i++) {
+        struct result r;
+        parse_with(&r, &world_spec, good[i]);
+        if (!r.run)
+            fail_msg("'%s' said: %s", good[i], r.said);
+        done(&r);
+    }
+    refuse_with(&world_spec, "green -r", "--raw is not for green");
+    refuse_with(&world_spec, "--level=2 blue", "--level is not for blue");
+    refuse_with(&world_spec, "blue -o x --raw", "--raw is not for blue");
+}
+
 static void test_refused_values(void **unused)
 {
     (void)unused;
@@ -368,7 +406,7 @@ int main(void)
         cmocka_unit_test(test_excluded),        cmocka_unit_test(test_refused_values),
         cmocka_unit_test(test_no_json),         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_distance),        cmocka_unit_test(test_random_words),
-        cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_choice),          cmocka_unit_test(test_guests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
