@@ -42,7 +42,7 @@ const struct cli_spec cli_spec_run = {
                 {"lockstep run -v pvm corpus/pvm/bin/fib.pvm --reg a0=20",
                  "run a function and see its result"}},
     .exclude = {{"one-by-one", "engine-stress"}},
-    .guests = "pvm pc",
+    .guests = "pvm kernel pc v86fs",
     .about =
         "The guest reaches the world through the calls of pvm/hostcalls.def only: "
         "arguments, standard input and output, files below --dir, clock and random "

@@ -24,13 +24,13 @@ extern const char *const cli_engine_word[]; /* in order of enum replay_engine_ki
 /* The rows of an option table; `type` has a member `engine`. */
 #define CLI_INTERP_ONLY_OPTION(type)                                                   \
     CLI_STRING(type, engine.interp_only, "interp-only", 0, "OP,…",                     \
-               "recompiler: leave these instructions to the interpreter")
+               "pvm, kernel: the recompiler leaves these to the interpreter")
 #define CLI_ENGINE_OPTIONS(type)                                                       \
     CLI_WORD(type, engine.kind, "engine", 0, cli_engine_word,                          \
-             "what executes instructions (default auto: recomp where it can)"),        \
+             "pvm, kernel: what executes (default auto: recomp where it can)"),        \
         CLI_INTERP_ONLY_OPTION(type),                                                  \
         CLI_FLAG(type, engine.in_process, "in-process", 0,                             \
-                 "recompiler: run native code in this process, not in a sandbox")
+                 "pvm, kernel: run native code in this process, not in a sandbox")
 
 /* Check the options.  CLI_YES, or CLI_USAGE after a message: a word that is no opcode,
  * or opcodes for an engine that has no emitters. */

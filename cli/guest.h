@@ -48,16 +48,16 @@ extern const char *const cli_profile_word[];
 /* The rows for what the guest meets: all that a branch can still choose. */
 #define CLI_GUEST_WORLD_OPTIONS(type, stdin_text, clock_text, seed_text)               \
     CLI_STRING(type, guest.stdin_path, "stdin", 0, "FILE",                             \
-               "what the guest reads as standard input (" stdin_text ")"),             \
+               "pvm: what the guest reads as standard input (" stdin_text ")"),        \
         CLI_STRING(type, guest.dir, "dir", 'd', "FOLDER",                              \
-                   "let the guest open files below this folder (default: none)"),      \
+                   "pvm: let the guest open files below this folder (default: none)"), \
         CLI_FLAG(type, guest.write, "write", 'w',                                      \
-                 "let it create and change them as well"),                             \
+                 "pvm: let it create and change them as well"),                        \
         CLI_STRING(                                                                    \
             type, guest.clock, "clock", 0, "real|NS",                                  \
-            "a clock that starts at NS since 1970 and moves when asked" clock_text),   \
+            "pvm: a clock that begins at NS since 1970, moved when asked" clock_text), \
         CLI_STRING(type, guest.seed, "seed", 0, "N|random",                            \
-                   "random numbers from a seed " seed_text)
+                   "pvm, pc: random numbers from a seed " seed_text)
 
 /* The rows of an option table; `type` has a member `guest`. */
 #define CLI_GUEST_OPTIONS(type)                                                        \
@@ -67,24 +67,24 @@ extern const char *const cli_profile_word[];
 /* The same where a command has defaults of its own; the words go into the help. */
 #define CLI_GUEST_OPTIONS_OF(type, stdin_text, clock_text, seed_text, gas_text)        \
     CLI_LIST(type, guest.args, "args", 'a', "ARG",                                     \
-             "an argument for the guest; may be given again"),                         \
+             "pvm: an argument for the guest; may be given again"),                    \
         CLI_GUEST_WORLD_OPTIONS(type, stdin_text, clock_text, seed_text),              \
         CLI_U64(type, guest.gas, "gas", 'g', "N", 0, REPLAY_GAS_MAX,                   \
-                "gas to run with (" gas_text ")"),                                     \
+                "pvm, kernel: gas to run with (" gas_text ")"),                        \
         CLI_STRING(type, guest.entry, "entry", 'e', "NAME|N|@PC",                      \
-                   "where to begin: an export, export number N, or a pc"),             \
+                   "pvm: where to begin: an export, export number N, or a pc"),        \
         CLI_LIST(type, guest.reg, "reg", 'r', "NAME=V",                                \
-                 "start value of a register: ra, sp, t0-t2, s0, s1, a0-a5"),           \
+                 "pvm: start value of a register: ra, sp, t0-t2, s0, s1, a0-a5"),      \
         CLI_WORD(type, guest.profile, "profile", 'p', cli_profile_word,                \
-                 "instruction set and rules (default vectors)"),                       \
+                 "pvm: instruction set and rules (default vectors)"),                  \
         CLI_U64(type, guest.model, "model", 0, "N", 0, UINT32_MAX,                     \
-                "gas model (default that of the profile)"),                            \
+                "pvm: gas model (default that of the profile)"),                       \
         CLI_U64(type, guest.mem_cycles, "mem-cycles", 0, "N", 1, 1000,                 \
-                "gas model 1: what a load or store takes (default 25)"),               \
+                "pvm: what a load or store takes in gas model 1 (default 25)"),        \
         CLI_FLAG(type, guest.page_gas, "page-gas", 0,                                  \
-                 "javm: charge the first store into each page"),                       \
+                 "pvm: with profile javm, charge the first store into each page"),     \
         CLI_WORD(type, guest.container, "container", 0, cli_container_word,            \
-                 "kind of program file (default: by its content)")
+                 "pvm: kind of program file (default: by its content)")
 
 /* A program ready to run; dies with cli_guest_close(). */
 struct cli_guest {

@@ -232,6 +232,7 @@ static int open_trace(struct cli_pc *pc)
                                     .checkpoint = ring_checkpoint};
     const struct trace_writer_options how = {.guest = TRACE_GUEST_PC,
                                              .zstd_level = record->zstd_level,
+                                             .sync = record->sync,
                                              .ring = record->ring_size ? &ring : NULL};
     struct trace_sink sink;
     if (!record->path)

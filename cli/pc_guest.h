@@ -84,6 +84,7 @@ extern const char *const cli_pc_boot_word[], *const cli_pc_kernel_as_word[],
 struct cli_pc_record {
     const char *path; /* of the trace; NULL: none */
     unsigned zstd_level;
+    enum trace_sync sync;
     bool embed;          /* the images too */
     bool log_ports;      /* every port access */
     bool log_bytes;      /* requests and replies that could be computed again */
