@@ -115,11 +115,13 @@ bool pvm_native_waits(const struct native_insn *i, uint32_t count)
         stores += is_store(&i[k]);
     }
     for (uint32_t k = 0; k + 1 < count; k++) {
-        if (is_access(&i[k]) && (loaded >> native_address(&i[k]) & 1))
+        unsigned address = native_address(&i[k]), written = native_written(&i[k]);
+        if (address < NATIVE_NO_REGISTER && (loaded >> address & 1))
             return true;
         for (unsigned r = 0; r < NATIVE_NO_REGISTER && !is_access(&i[k]); r++) {
-            if ((loaded >> r & 1) && native_reads(&i[k], r))
-                loaded |= 1u << native_written(&i[k]);
+            if ((loaded >> r & 1) && native_reads(&i[k], r) &&
+                written < NATIVE_NO_REGISTER)
+                loaded |= 1u << written;
         }
     }
     return stores > 1 || (loaded >> last->a & 1) ||
