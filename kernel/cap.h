@@ -41,6 +41,25 @@ static inline void kernel_u64_put(uint8_t *p, uint64_t value)
     kernel_u32_put(p + 4, (uint32_t)(value >> 32));
 }
 
+static inline void kernel_put_u32(struct buf *buf, uint32_t value)
+{
+    uint8_t bytes[4];
+    kernel_u32_put(bytes, value);
+    buf_put(buf, bytes, sizeof bytes);
+}
+
+static inline void kernel_put_u64(struct buf *buf, uint64_t value)
+{
+    uint8_t bytes[8];
+    kernel_u64_put(bytes, value);
+    buf_put(buf, bytes, sizeof bytes);
+}
+
+static inline void kernel_put_hash(struct buf *buf, const struct hash256 *hash)
+{
+    buf_put(buf, hash->byte, HASH256_SIZE);
+}
+
 static inline struct hash256 kernel_hash_at(const uint8_t *p)
 {
     struct hash256 hash;

@@ -8,25 +8,6 @@
 
 enum { ENTRY_SIZE = 256 };
 
-static void put_u32(struct buf *ret, uint32_t value)
-{
-    uint8_t bytes[4];
-    kernel_u32_put(bytes, value);
-    buf_put(ret, bytes, sizeof bytes);
-}
-
-static void put_u64(struct buf *ret, uint64_t value)
-{
-    uint8_t bytes[8];
-    kernel_u64_put(bytes, value);
-    buf_put(ret, bytes, sizeof bytes);
-}
-
-static void put_hash(struct buf *ret, const struct hash256 *hash)
-{
-    buf_put(ret, hash->byte, HASH256_SIZE);
-}
-
 /* ---- sorting: heap sort of items of one size, by memcmp of their first bytes ---- */
 
 enum { SORT_ITEM_MAX = 40 };
@@ -75,19 +56,19 @@ static void sort_run(const struct sort *s, size_t count)
 
 static void put_amounts(struct buf *ret, const struct amount *list, uint32_t count)
 {
-    put_u32(ret, count);
+    kernel_put_u32(ret, count);
     for (uint32_t i = 0; i < count; i++) {
-        put_u64(ret, list[i].id);
-        put_u64(ret, list[i].value);
+        kernel_put_u64(ret, list[i].id);
+        kernel_put_u64(ret, list[i].value);
     }
 }
 
 static void put_files(struct buf *ret, const struct assist *a)
 {
-    put_u32(ret, a->file_count);
+    kernel_put_u32(ret, a->file_count);
     for (uint32_t i = 0; i < a->file_count; i++) {
-        put_u64(ret, a->file[i].id);
-        put_hash(ret, &a->file[i].hash);
+        kernel_put_u64(ret, a->file[i].id);
+        kernel_put_hash(ret, &a->file[i].hash);
     }
 }
 
@@ -101,10 +82,10 @@ static void put_markers(struct buf *ret, const struct marker *marker, uint32_t c
         for (int j = 0; j < 8; j++)
             key[j] = (uint8_t)(marker[i].order >> (56 - 8 * j));
         buf_put(&list, key, sizeof key);
-        put_hash(&list, &marker[i].marker);
+        kernel_put_hash(&list, &marker[i].marker);
     }
     const struct sort sort = {list.data, SORT_ITEM_MAX, 8};
-    put_u32(ret, count);
+    kernel_put_u32(ret, count);
     if (!list.err)
         sort_run(&sort, count);
     for (uint32_t i = 0; i < count && !list.err; i++)
@@ -117,13 +98,13 @@ static void put_markers(struct buf *ret, const struct marker *marker, uint32_t c
 static void put_catchers(struct buf *ret, const struct assist *a)
 {
     uint32_t at = 0;
-    put_u32(ret, a->catcher_count);
+    kernel_put_u32(ret, a->catcher_count);
     for (uint32_t i = 0; i < a->catcher_count; i++) {
         uint32_t end = at;
         while (end < a->marker_count &&
                hash256_equal(&a->marker[end].catcher, &a->catcher[i]))
             end++;
-        put_hash(ret, &a->catcher[i]);
+        kernel_put_hash(ret, &a->catcher[i]);
         put_markers(ret, a->marker + at, end - at);
         at = end;
     }
@@ -134,15 +115,15 @@ static void put_blobs(struct buf *ret, const struct directory *d)
     struct buf list;
     buf_init(&list, SIZE_MAX);
     for (uint32_t i = 0; i < d->count; i++)
-        put_hash(&list, &d->blob[i].hash);
+        kernel_put_hash(&list, &d->blob[i].hash);
     const struct sort sort = {list.data, HASH256_SIZE, HASH256_SIZE};
     if (list.err && !ret->err)
         ret->err = list.err;
     if (!list.err)
         sort_run(&sort, d->count);
     struct hash256 digest = hash_sha256(list.data, list.size);
-    put_u64(ret, d->count);
-    put_hash(ret, &digest);
+    kernel_put_u64(ret, d->count);
+    kernel_put_hash(ret, &digest);
     buf_fini(&list);
 }
 
@@ -177,11 +158,11 @@ void kernel_state_dump(struct kernel *kernel, struct buf *ret)
     put_amounts(ret, a->quota, a->quota_count);
     put_amounts(ret, a->meter, a->meter_count);
     put_files(ret, a);
-    put_u64(ret, a->file_next);
-    put_u64(ret, a->catcher_nonce);
+    kernel_put_u64(ret, a->file_next);
+    kernel_put_u64(ret, a->catcher_nonce);
     put_catchers(ret, a);
     put_blobs(ret, &kernel->directory);
-    put_u32(ret, kernel->stack_size);
+    kernel_put_u32(ret, kernel->stack_size);
     for (uint32_t i = 0; i < kernel->stack_size; i++) {
         uint8_t entry[ENTRY_SIZE] = {0};
         entry_put(kernel, &kernel->stack[i], i + 1 == kernel->stack_size, entry);

@@ -8,31 +8,12 @@
 
 enum { IMAGE_FIELD_COUNT = 8, INSTANCE_SIZE = 224, OVERLAY_HEAD_SIZE = 8 };
 
-static void put_u32(struct buf *buf, uint32_t value)
-{
-    uint8_t bytes[4];
-    kernel_u32_put(bytes, value);
-    buf_put(buf, bytes, sizeof bytes);
-}
-
-static void put_u64(struct buf *buf, uint64_t value)
-{
-    uint8_t bytes[8];
-    kernel_u64_put(bytes, value);
-    buf_put(buf, bytes, sizeof bytes);
-}
-
-static void put_hash(struct buf *buf, const struct hash256 *hash)
-{
-    buf_put(buf, hash->byte, HASH256_SIZE);
-}
-
 static void put_entries(struct buf *buf, const struct kernel_entry *entry,
                         uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        put_u32(buf, entry[i].slot);
-        put_hash(buf, &entry[i].hash);
+        kernel_put_u32(buf, entry[i].slot);
+        kernel_put_hash(buf, &entry[i].hash);
     }
 }
 
@@ -40,7 +21,7 @@ void kernel_encode_data(struct bytes content, struct buf *wire)
 {
     size_t size = (content.size + PVM_PAGE_SIZE - 1) / PVM_PAGE_SIZE * PVM_PAGE_SIZE;
     buf_byte(wire, KERNEL_KIND_DATA);
-    put_u32(wire, 4);
+    kernel_put_u32(wire, 4);
     if (content.size)
         buf_put(wire, content.data, content.size);
     if (!size)
@@ -52,7 +33,7 @@ void kernel_encode_data(struct bytes content, struct buf *wire)
 void kernel_encode_type(const struct hash256 *chain, struct buf *wire)
 {
     buf_byte(wire, KERNEL_KIND_TYPE);
-    put_hash(wire, chain);
+    kernel_put_hash(wire, chain);
 }
 
 void kernel_encode_cnode(uint8_t size_log, const struct kernel_entry *entry,
@@ -60,7 +41,7 @@ void kernel_encode_cnode(uint8_t size_log, const struct kernel_entry *entry,
 {
     buf_byte(wire, KERNEL_KIND_CNODE);
     buf_byte(wire, size_log);
-    put_u32(wire, 5);
+    kernel_put_u32(wire, 5);
     put_entries(wire, entry, count);
 }
 
@@ -68,20 +49,20 @@ void kernel_encode_cnode(uint8_t size_log, const struct kernel_entry *entry,
 
 static void put_endpoint(struct buf *wire, const struct kernel_endpoint *endpoint)
 {
-    put_u64(wire, endpoint->entry_pc);
-    put_u64(wire, endpoint->stack_top);
-    put_u32(wire, 0);
+    kernel_put_u64(wire, endpoint->entry_pc);
+    kernel_put_u64(wire, endpoint->stack_top);
+    kernel_put_u32(wire, 0);
     buf_byte(wire, 0);
     for (int i = 0; i < PVM_REG_COUNT; i++)
-        put_u64(wire, endpoint->reg[i]);
+        kernel_put_u64(wire, endpoint->reg[i]);
 }
 
 static void put_mapping(struct buf *wire, const struct kernel_mapping *mapping)
 {
-    put_u64(wire, mapping->start);
-    put_u64(wire, mapping->size);
+    kernel_put_u64(wire, mapping->start);
+    kernel_put_u64(wire, mapping->size);
     for (int i = 0; i < 8; i++)
-        put_u32(wire, mapping->path[i]);
+        kernel_put_u32(wire, mapping->path[i]);
     buf_byte(wire, mapping->path_size);
 }
 
@@ -94,7 +75,7 @@ static void put_field(struct buf *wire, const struct kernel_image_parts *parts,
     if (field == 1)
         buf_put(wire, code->bitmask, (code->code.size + 7) / 8);
     for (uint32_t i = 0; field == 2 && i < code->jump_count; i++)
-        put_u32(wire, (uint32_t)pvm_code_jump(code, i));
+        kernel_put_u32(wire, (uint32_t)pvm_code_jump(code, i));
     for (uint32_t i = 0; field == 3 && i < parts->endpoint_count; i++)
         put_endpoint(wire, &parts->endpoint[i]);
     for (uint32_t i = 0; field == 4 && i < parts->mapping_count; i++)
@@ -106,7 +87,7 @@ static void put_field(struct buf *wire, const struct kernel_image_parts *parts,
     if (field == 7) {
         buf_byte(wire, parts->has_yield_slot);
         if (parts->has_yield_slot)
-            put_u32(wire, parts->yield_slot);
+            kernel_put_u32(wire, parts->yield_slot);
     }
 }
 
@@ -127,23 +108,23 @@ void kernel_encode_image(const struct kernel_image_parts *parts, struct buf *wir
 void kernel_encode_instance(const struct kernel_instance_parts *parts, struct buf *wire)
 {
     buf_byte(wire, KERNEL_KIND_INSTANCE);
-    put_hash(wire, parts->chain);
-    put_hash(wire, parts->image);
-    put_hash(wire, parts->root_cnode);
-    put_u32(wire, INSTANCE_SIZE);
-    put_u32(wire, parts->mem_size);
+    kernel_put_hash(wire, parts->chain);
+    kernel_put_hash(wire, parts->image);
+    kernel_put_hash(wire, parts->root_cnode);
+    kernel_put_u32(wire, INSTANCE_SIZE);
+    kernel_put_u32(wire, parts->mem_size);
     for (int i = 0; i < PVM_REG_COUNT; i++)
-        put_u64(wire, parts->reg[i]);
-    put_u64(wire, 0);
-    put_u64(wire, 0);
+        kernel_put_u64(wire, parts->reg[i]);
+    kernel_put_u64(wire, 0);
+    kernel_put_u64(wire, 0);
     uint64_t offset = 4 * (uint64_t)parts->overlay_count;
     for (uint32_t i = 0; i < parts->overlay_count; i++) {
-        put_u32(wire, (uint32_t)offset);
+        kernel_put_u32(wire, (uint32_t)offset);
         offset += OVERLAY_HEAD_SIZE + parts->overlay[i].bytes.size;
     }
     for (uint32_t i = 0; i < parts->overlay_count; i++) {
-        put_u32(wire, parts->overlay[i].start);
-        put_u32(wire, OVERLAY_HEAD_SIZE);
+        kernel_put_u32(wire, parts->overlay[i].start);
+        kernel_put_u32(wire, OVERLAY_HEAD_SIZE);
         buf_put(wire, parts->overlay[i].bytes.data, parts->overlay[i].bytes.size);
     }
 }

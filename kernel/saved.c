@@ -18,54 +18,35 @@ enum { ENTRY_INSTANCE = 0, ENTRY_REFERENCE = 1 };
 
 /* ---- save ---- */
 
-static void put_u32(struct buf *ret, uint32_t value)
-{
-    uint8_t bytes[4];
-    kernel_u32_put(bytes, value);
-    buf_put(ret, bytes, sizeof bytes);
-}
-
-static void put_u64(struct buf *ret, uint64_t value)
-{
-    uint8_t bytes[8];
-    kernel_u64_put(bytes, value);
-    buf_put(ret, bytes, sizeof bytes);
-}
-
-static void put_hash(struct buf *ret, const struct hash256 *hash)
-{
-    buf_put(ret, hash->byte, HASH256_SIZE);
-}
-
 static void put_amounts(struct buf *ret, const struct amount *list, uint32_t count)
 {
-    put_u32(ret, count);
+    kernel_put_u32(ret, count);
     for (uint32_t i = 0; i < count; i++) {
-        put_u64(ret, list[i].id);
-        put_u64(ret, list[i].value);
+        kernel_put_u64(ret, list[i].id);
+        kernel_put_u64(ret, list[i].value);
     }
 }
 
 static void put_assist(struct buf *ret, const struct assist *a)
 {
-    put_u64(ret, a->file_next);
-    put_u64(ret, a->catcher_nonce);
-    put_u64(ret, a->marker_next);
+    kernel_put_u64(ret, a->file_next);
+    kernel_put_u64(ret, a->catcher_nonce);
+    kernel_put_u64(ret, a->marker_next);
     put_amounts(ret, a->quota, a->quota_count);
     put_amounts(ret, a->meter, a->meter_count);
-    put_u32(ret, a->file_count);
+    kernel_put_u32(ret, a->file_count);
     for (uint32_t i = 0; i < a->file_count; i++) {
-        put_u64(ret, a->file[i].id);
-        put_hash(ret, &a->file[i].hash);
+        kernel_put_u64(ret, a->file[i].id);
+        kernel_put_hash(ret, &a->file[i].hash);
     }
-    put_u32(ret, a->catcher_count);
+    kernel_put_u32(ret, a->catcher_count);
     for (uint32_t i = 0; i < a->catcher_count; i++)
-        put_hash(ret, &a->catcher[i]);
-    put_u32(ret, a->marker_count);
+        kernel_put_hash(ret, &a->catcher[i]);
+    kernel_put_u32(ret, a->marker_count);
     for (uint32_t i = 0; i < a->marker_count; i++) {
-        put_hash(ret, &a->marker[i].catcher);
-        put_hash(ret, &a->marker[i].marker);
-        put_u64(ret, a->marker[i].order);
+        kernel_put_hash(ret, &a->marker[i].catcher);
+        kernel_put_hash(ret, &a->marker[i].marker);
+        kernel_put_u64(ret, a->marker[i].order);
     }
 }
 
@@ -76,11 +57,11 @@ static void put_slots(struct buf *ret, const struct slots *slots)
     uint32_t count = 0;
     for (uint32_t i = 0; i < KERNEL_SLOT_COUNT; i++)
         count += slots->slot[i].used;
-    put_u32(ret, count);
+    kernel_put_u32(ret, count);
     for (uint32_t i = 0; i < KERNEL_SLOT_COUNT; i++) {
         if (slots->slot[i].used) {
-            put_u32(ret, i);
-            put_hash(ret, &slots->slot[i].hash);
+            kernel_put_u32(ret, i);
+            kernel_put_hash(ret, &slots->slot[i].hash);
         }
     }
 }
@@ -100,28 +81,28 @@ static void put_page_numbers(struct buf *ret, const struct pvm_mem *mem)
     for (uint32_t page = next_written(mem, 0); page < PVM_PAGE_COUNT;
          page = next_written(mem, page + 1))
         count++;
-    put_u32(ret, count);
+    kernel_put_u32(ret, count);
     for (uint32_t page = next_written(mem, 0); page < PVM_PAGE_COUNT;
          page = next_written(mem, page + 1))
-        put_u32(ret, page);
+        kernel_put_u32(ret, page);
 }
 
 static void put_frame(struct buf *ret, const struct frame *frame,
                       const struct pvm_state *state)
 {
-    put_u32(ret, frame->reference ? ENTRY_REFERENCE : ENTRY_INSTANCE);
+    kernel_put_u32(ret, frame->reference ? ENTRY_REFERENCE : ENTRY_INSTANCE);
     if (frame->reference) {
-        put_u32(ret, frame->target);
+        kernel_put_u32(ret, frame->target);
         return;
     }
-    put_u32(ret, (uint32_t)frame->call_slot);
-    put_hash(ret, &frame->called.hash);
-    put_hash(ret, &frame->chain);
-    put_hash(ret, &frame->image_hash);
-    put_u32(ret, state->pc);
-    put_u32(ret, state->charged);
+    kernel_put_u32(ret, (uint32_t)frame->call_slot);
+    kernel_put_hash(ret, &frame->called.hash);
+    kernel_put_hash(ret, &frame->chain);
+    kernel_put_hash(ret, &frame->image_hash);
+    kernel_put_u32(ret, state->pc);
+    kernel_put_u32(ret, state->charged);
     for (int i = 0; i < PVM_REG_COUNT; i++)
-        put_u64(ret, state->reg[i]);
+        kernel_put_u64(ret, state->reg[i]);
     put_slots(ret, &frame->cnode);
     put_page_numbers(ret, state->mem);
 }
@@ -162,13 +143,13 @@ enum err kernel_state_save(struct kernel *kernel, const struct pvm_state *runnin
     struct hash256 digest = kernel_trace_digest(kernel);
     if (!can_save(kernel))
         return ERR_unsupported;
-    put_u64(ret, running ? running->gas : kernel->gas);
-    put_u64(ret, kernel->segment_gas);
-    put_u64(ret, running ? running->icount : kernel->icount);
-    put_u64(ret, kernel->trace.seq);
-    put_hash(ret, &digest);
+    kernel_put_u64(ret, running ? running->gas : kernel->gas);
+    kernel_put_u64(ret, kernel->segment_gas);
+    kernel_put_u64(ret, running ? running->icount : kernel->icount);
+    kernel_put_u64(ret, kernel->trace.seq);
+    kernel_put_hash(ret, &digest);
     put_assist(ret, &kernel->assist);
-    put_u32(ret, kernel->stack_size);
+    kernel_put_u32(ret, kernel->stack_size);
     for (uint32_t i = 0; i < kernel->stack_size; i++)
         put_frame(ret, &kernel->stack[i], state_of(kernel, i, running));
     return ret->err;
