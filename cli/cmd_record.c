@@ -421,8 +421,6 @@ int cmd_record(struct cli *cli, int argc, char **argv)
         return record_fs(cli, r.options, argc);
     if (argc < 2)
         return ui_usage(cli, "PROGRAM is missing; try --help");
-    if (r.options->checkpoint && r.options->ring_size)
-        return ui_usage(cli, "--checkpoint is without --ring, which has its own");
     r.path = r.options->output ? r.options->output : default_output(cli, argv[1]);
     int status = cli_engine_read(cli, &r.options->engine, &r.engine);
     if (!status)

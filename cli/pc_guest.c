@@ -237,8 +237,6 @@ static int open_trace(struct cli_pc *pc)
     struct trace_sink sink;
     if (!record->path)
         return CLI_YES;
-    if (record->ring_size && record->checkpoint)
-        return ui_usage(pc->cli, "--checkpoint is without --ring");
     if (record->ring_size && record->ring_size < pc->setup.config.ram_size)
         return ui_usage(pc->cli, "--ring of a pc is at least --mem: each of its parts "
                                  "begins with the memory of the machine");

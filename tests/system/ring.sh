@@ -23,7 +23,7 @@ for byte in 31 db  b9 00 01  e2 fe  89 d8  e6 80  43  66 ff 06 00 70 \
 done >sector
 record() # OPTION…
 {
-    "$lockstep" record --raw --ring=1M -o ring.lks "$@" pc --boot boot16 -k sector \
+    "$lockstep" record --raw --sync=chunk --ring=1M -o ring.lks "$@" pc --boot boot16 -k sector \
         -m 1M --log-ports --embed </dev/null >out 2>err
 }
 record || complain "record: $(cat err)"
