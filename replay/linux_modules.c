@@ -41,18 +41,12 @@ static bool read_all(const struct walk *w, uint32_t address, void *data, size_t 
     return read_some(w, address, data, size) == size;
 }
 
-static uint32_t word_of(const uint8_t *bytes)
-{
-    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 |
-           (uint32_t)bytes[3] << 24;
-}
-
 static bool read_word(const struct walk *w, uint32_t address, uint32_t *ret_word)
 {
     uint8_t bytes[4];
     if (!read_all(w, address, bytes, sizeof bytes))
         return false;
-    *ret_word = word_of(bytes);
+    *ret_word = replay_linux_word(bytes);
     return true;
 }
 
@@ -98,7 +92,7 @@ static size_t next_name(const struct walk *w, size_t from, size_t end, uint32_t 
 {
     char name[REPLAY_SECTION_NAME_SIZE];
     for (size_t at = from; at + 4 <= end; at += 4) {
-        uint32_t word = word_of(w->table + at);
+        uint32_t word = replay_linux_word(w->table + at);
         if (word != but && section_name(w, word, name))
             return at;
     }
@@ -112,8 +106,8 @@ static bool find_names(const struct walk *w, struct table *table)
         return false;
     size_t end = table->first + STRIDE_MAX + 4;
     end = end < table->size ? end : table->size;
-    size_t next =
-        next_name(w, table->first + STRIDE_MIN, end, word_of(w->table + table->first));
+    size_t next = next_name(w, table->first + STRIDE_MIN, end,
+                            replay_linux_word(w->table + table->first));
     table->stride = next - table->first;
     return next < end;
 }
@@ -125,7 +119,7 @@ static size_t take_names(struct walk *w, const struct table *table)
     for (size_t at = table->first;
          count < REPLAY_SECTION_MAX && at + table->stride <= table->size;
          at += table->stride, count++) {
-        if (!section_name(w, word_of(w->table + at), w->section[count].name))
+        if (!section_name(w, replay_linux_word(w->table + at), w->section[count].name))
             break;
     }
     return count;
@@ -143,7 +137,7 @@ static bool find_addresses(const struct walk *w, struct table *table, size_t cou
     const uint8_t *entry = w->table + table->first + own * table->stride;
     for (size_t i = 4; own < count && i < table->stride; i += 4) {
         table->address = i;
-        if (word_of(entry + i) == module)
+        if (replay_linux_word(entry + i) == module)
             return true;
     }
     return false;
@@ -163,8 +157,8 @@ static size_t read_table(struct walk *w, uint32_t address, uint32_t module)
     if (!find_addresses(w, &table, count, module))
         return 0;
     for (size_t i = 0; i < count; i++)
-        w->section[i].address =
-            word_of(w->table + table.first + i * table.stride + table.address);
+        w->section[i].address = replay_linux_word(w->table + table.first +
+                                                  i * table.stride + table.address);
     return count;
 }
 
@@ -174,8 +168,9 @@ static bool has_shape(const struct walk *w, const uint8_t *header)
 {
     const uint8_t *name = header + NAME;
     size_t size = 0;
-    if (word_of(header) >= STATE_COUNT || !is_pointer(w, word_of(header + NEXT)) ||
-        !is_pointer(w, word_of(header + PREV)))
+    if (replay_linux_word(header) >= STATE_COUNT ||
+        !is_pointer(w, replay_linux_word(header + NEXT)) ||
+        !is_pointer(w, replay_linux_word(header + PREV)))
         return false;
     while (size < REPLAY_MODULE_NAME_SIZE && is_name_byte(name[size]))
         size++;
@@ -186,8 +181,9 @@ static bool has_shape(const struct walk *w, const uint8_t *header)
 static bool is_linked(const struct walk *w, uint32_t address, const uint8_t *header)
 {
     uint32_t word, list = address + NEXT;
-    return read_word(w, word_of(header + NEXT) + (PREV - NEXT), &word) &&
-           word == list && read_word(w, word_of(header + PREV), &word) && word == list;
+    return read_word(w, replay_linux_word(header + NEXT) + (PREV - NEXT), &word) &&
+           word == list && read_word(w, replay_linux_word(header + PREV), &word) &&
+           word == list;
 }
 
 /* The allocation that the struct lies in: its address, and behind that its size. */
@@ -195,7 +191,8 @@ static void find_layout(const struct walk *w, const uint8_t *bytes, size_t size,
                         struct replay_module *module)
 {
     for (size_t at = HEADER_SIZE; at + 8 <= size; at += 4) {
-        uint32_t base = word_of(bytes + at), length = word_of(bytes + at + 4);
+        uint32_t base = replay_linux_word(bytes + at),
+                 length = replay_linux_word(bytes + at + 4);
         if (base % PAGE == 0 && base >= w->memory->first && length <= LAYOUT_SIZE_MAX &&
             base <= module->address && module->address - base < length) {
             module->base = base;
@@ -215,13 +212,13 @@ static bool look(struct walk *w, uint32_t address, struct replay_module *ret_mod
     if (size < HEADER_SIZE || !has_shape(w, bytes) || !is_linked(w, address, bytes))
         return false;
     for (size_t at = HEADER_SIZE; !count && at + 4 <= size; at += 4) {
-        uint32_t word = word_of(bytes + at);
+        uint32_t word = replay_linux_word(bytes + at);
         if (is_pointer(w, word))
             count = read_table(w, word, address);
     }
     if (!count)
         return false;
-    module.state = word_of(bytes);
+    module.state = replay_linux_word(bytes);
     memcpy(module.name, bytes + NAME, sizeof module.name);
     find_layout(w, bytes, size, &module);
     *ret_module = module;
@@ -246,9 +243,9 @@ static bool find_one(struct walk *w, uint32_t *ret_address)
             continue;
         for (uint32_t at = 0; at < PAGE; at += ALIGN) {
             const uint8_t *start = page + at;
-            if (word_of(start) >= STATE_COUNT ||
-                !is_pointer(w, word_of(start + NEXT)) ||
-                !is_pointer(w, word_of(start + PREV)) ||
+            if (replay_linux_word(start) >= STATE_COUNT ||
+                !is_pointer(w, replay_linux_word(start + NEXT)) ||
+                !is_pointer(w, replay_linux_word(start + PREV)) ||
                 !read_all(w, base + at, header, HEADER_SIZE) || !has_shape(w, header) ||
                 !is_linked(w, base + at, header))
                 continue;

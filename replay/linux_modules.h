@@ -54,6 +54,13 @@ struct replay_linux_memory {
 };
 #define REPLAY_LINUX_FIRST UINT32_C(0x80000000) /* of all ways to split the space */
 
+/* A word of the guest's. */
+static inline uint32_t replay_linux_word(const uint8_t *bytes)
+{
+    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 |
+           (uint32_t)bytes[3] << 24;
+}
+
 /* The modules at this moment, in `arena`; none if the guest is no Linux or has not come
  * so far.  A module whose sections the kernel does not show yet is left out.
  * ERR_nomem. */

@@ -51,15 +51,9 @@ static bool read_all(const struct search *s, uint32_t address, void *data, size_
     return s->memory->read(s->memory->self, address, data, size) == size;
 }
 
-static uint32_t word_of(const uint8_t *bytes)
-{
-    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 |
-           (uint32_t)bytes[3] << 24;
-}
-
 static uint32_t word_at(const struct search *s, size_t offset)
 {
-    return word_of(s->window + offset);
+    return replay_linux_word(s->window + offset);
 }
 
 /* ---- tokens ---- */
@@ -257,7 +251,7 @@ static bool read_addresses(struct search *s, uint32_t at)
         return false;
     const uint8_t *bytes = (const uint8_t *)s->address;
     for (uint32_t i = 0; i < s->count; i++) {
-        s->address[i] = word_of(bytes + (size_t)i * 4);
+        s->address[i] = replay_linux_word(bytes + (size_t)i * 4);
         if (i && s->address[i] < s->address[i - 1])
             return false;
     }
@@ -275,7 +269,7 @@ static bool read_offsets(struct search *s, uint32_t at, uint32_t base_at)
     uint8_t bytes[4];
     if (!read_all(s, base_at, bytes, sizeof bytes))
         return false;
-    uint32_t base = word_of(bytes);
+    uint32_t base = replay_linux_word(bytes);
     if (base % PAGE || base < s->memory->first || !read_addresses(s, at) ||
         s->address[s->count - 1] > UINT32_MAX - base)
         return false;

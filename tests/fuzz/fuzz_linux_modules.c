@@ -5,25 +5,14 @@
  */
 #include "replay/linux_modules.h"
 
-#include "base/buf.h"
 #include "base/err.h"
+#include "tests/fuzz/linux_piece.h"
 
 #include <string.h>
 
 #define BASE UINT32_C(0xf8000000)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static size_t read_bytes(void *self, uint64_t address, uint8_t *ret_data, size_t size)
-{
-    const struct bytes *memory = self;
-    if (address < BASE || address - BASE >= memory->size)
-        return 0;
-    size_t there = memory->size - (size_t)(address - BASE);
-    size = size < there ? size : there;
-    memcpy(ret_data, memory->data + (address - BASE), size);
-    return size;
-}
 
 static void check_name(const char *name, size_t size)
 {
@@ -48,8 +37,8 @@ static void look(const struct replay_module *module)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct bytes own = bytes_of(data, size);
-    const struct replay_linux_memory memory = {read_bytes, &own, BASE};
+    struct linux_piece own = {BASE, bytes_of(data, size)};
+    const struct replay_linux_memory memory = {linux_piece_read, &own, BASE};
     struct replay_module_list list;
     struct arena arena;
     arena_init(&arena, (size_t)64 << 20);

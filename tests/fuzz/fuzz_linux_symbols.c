@@ -7,6 +7,7 @@
 #include "cli/debug_symbols.h"
 
 #include "base/err.h"
+#include "tests/fuzz/linux_piece.h"
 
 #include <elf.h>
 #include <string.h>
@@ -14,17 +15,6 @@
 #define BASE UINT32_C(0xff000000)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static size_t read_bytes(void *self, uint64_t address, uint8_t *ret_data, size_t size)
-{
-    const struct bytes *memory = self;
-    if (address < BASE || address - BASE >= memory->size)
-        return 0;
-    size_t there = memory->size - (size_t)(address - BASE);
-    size = size < there ? size : there;
-    memcpy(ret_data, memory->data + (address - BASE), size);
-    return size;
-}
 
 static void look(const struct replay_symbol_list *list, size_t index)
 {
@@ -65,8 +55,8 @@ static void check_file(struct bytes file, size_t count)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct bytes own = bytes_of(data, size);
-    const struct replay_linux_memory memory = {read_bytes, &own, BASE};
+    struct linux_piece own = {BASE, bytes_of(data, size)};
+    const struct replay_linux_memory memory = {linux_piece_read, &own, BASE};
     struct replay_symbol_list list;
     struct arena arena;
     struct buf file;

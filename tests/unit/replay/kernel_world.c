@@ -266,3 +266,11 @@ struct hash256 kernel_world_record(const struct kernel_world *how,
     arena_fini(&own);
     return identity;
 }
+
+enum err kernel_world_copy_pages(void *self, uint64_t first_page, struct bytes bytes)
+{
+    struct kernel_world_pages *pages = self;
+    trace_checkpoint_put_pages(pages->payload, first_page, bytes);
+    pages->record_count++;
+    return ERR_ok;
+}

@@ -37,4 +37,11 @@ struct kernel_world {
 struct hash256 kernel_world_record(const struct kernel_world *how,
                                    struct trace_memory *memory);
 
+/* The pages of a checkpoint, for another one; gets them one by one as `self`. */
+struct kernel_world_pages {
+    struct buf *payload;
+    uint32_t record_count;
+};
+enum err kernel_world_copy_pages(void *self, uint64_t first_page, struct bytes bytes);
+
 #endif

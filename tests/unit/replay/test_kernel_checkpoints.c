@@ -226,19 +226,6 @@ static void test_debugger(void **state)
 
 /* ---- forgeries ---- */
 
-struct copy_of_pages {
-    struct buf *payload;
-    uint32_t record_count;
-};
-
-static enum err copy_pages(void *self, uint64_t first_page, struct bytes bytes)
-{
-    struct copy_of_pages *copy = self;
-    trace_checkpoint_put_pages(copy->payload, first_page, bytes);
-    copy->record_count++;
-    return ERR_ok;
-}
-
 /* The first checkpoint, which is a full one, with right checksums and one bit flipped
  * at `at`: false when it is not that long. */
 static bool forge(struct trace_source *source, const struct trace_checkpoint_list *list,
@@ -251,10 +238,10 @@ static bool forge(struct trace_source *source, const struct trace_checkpoint_lis
     arena_init(&arena, (size_t)16 << 20);
     buf_init(&payload, (size_t)1 << 20);
     buf_init(&pages, (size_t)1 << 20);
-    struct copy_of_pages copy = {.payload = &pages};
-    assert_int_equal(
-        trace_checkpoint_load(&arena, source, list, 0, &checkpoint, copy_pages, &copy),
-        ERR_ok);
+    struct kernel_world_pages copy = {.payload = &pages};
+    assert_int_equal(trace_checkpoint_load(&arena, source, list, 0, &checkpoint,
+                                           kernel_world_copy_pages, &copy),
+                     ERR_ok);
     trace_checkpoint_put(&payload, &checkpoint);
     buf_put(&payload, pages.data, pages.size);
     bool inside = at < payload.size;

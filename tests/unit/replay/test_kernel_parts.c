@@ -158,19 +158,6 @@ static void test_debugger(void **state)
 
 /* ---- a checkpoint that lies ---- */
 
-struct copy_of_pages {
-    struct buf *payload;
-    uint32_t record_count;
-};
-
-static enum err copy_pages(void *self, uint64_t first_page, struct bytes bytes)
-{
-    struct copy_of_pages *copy = self;
-    trace_checkpoint_put_pages(copy->payload, first_page, bytes);
-    copy->record_count++;
-    return ERR_ok;
-}
-
 /* Write the events of a part again, one bit of whose BASE is flipped. */
 static bool forge(struct bytes file, uint64_t seq, size_t at, struct trace_memory *ret)
 {
@@ -189,10 +176,10 @@ static bool forge(struct bytes file, uint64_t seq, size_t at, struct trace_memor
     arena_init(&arena, (size_t)1 << 30);
     buf_init(&payload, (size_t)1 << 20);
     buf_init(&pages, (size_t)1 << 20);
-    struct copy_of_pages copy = {.payload = &pages};
-    assert_int_equal(
-        trace_checkpoint_read(&arena, &source, seq, &checkpoint, copy_pages, &copy),
-        ERR_ok);
+    struct kernel_world_pages copy = {.payload = &pages};
+    assert_int_equal(trace_checkpoint_read(&arena, &source, seq, &checkpoint,
+                                           kernel_world_copy_pages, &copy),
+                     ERR_ok);
     trace_checkpoint_put(&payload, &checkpoint);
     buf_put(&payload, pages.data, pages.size);
     bool inside = at < payload.size;
