@@ -11,7 +11,6 @@
 /* Instructions.  A kernel that was loaded as it is maps itself at once; Debian's, when
  * it unpacks itself, after 2.3 * 10^9. */
 #define FIRST_LOOK ((uint64_t)1 << 20)
-#define LAST_LOOK ((uint64_t)4 << 30)
 
 /* ---- the file ---- */
 
@@ -218,12 +217,15 @@ enum err cli_symbols_find(struct replay_timeline *timeline, struct buf *elf)
     const struct replay_guest *guest = replay_timeline_guest(timeline);
     struct replay_time back = replay_timeline_now(timeline);
     enum err err = ERR_ok;
+    if (!guest->symbols_after)
+        return ERR_ok;
     /* In front of the first instruction there is nothing to be found. */
     if (replay_time_compare(back, guest->start) > 0)
         err = look(guest, elf);
     if (err || elf->size)
         return err;
-    for (uint64_t at = FIRST_LOOK; !err && !elf->size && at <= LAST_LOOK; at *= 2) {
+    for (uint64_t at = FIRST_LOOK; !err && !elf->size && at <= guest->symbols_after;
+         at *= 2) {
         struct replay_time to = {guest->start.icount + at, 0};
         /* Where the trace cannot be replayed any further, there may be one, too. */
         bool more = !replay_timeline_seek(timeline, to) &&

@@ -190,6 +190,9 @@ struct replay_guest {
     void *self;
     struct replay_time start, end; /* the positions that can be visited */
     struct trace_checkpoint_list stored;
+    /* Of a guest with ops->symbols: they are there after so many instructions, or
+     * never; 0: never. */
+    uint64_t symbols_after;
 };
 
 #endif

@@ -49,6 +49,7 @@ struct debug_pc {
     struct trace_reader *reader;
     uint64_t reader_seq; /* it delivers this event next; UINT64_MAX: not known */
     struct replay_pc_setup setup;
+    enum emu_boot_kind boot_kind; /* as found by the content */
     struct emu_pc *pc;
     struct v86fs_virtio *fs;
     struct replay_time end;

@@ -150,7 +150,6 @@ enum err replay_debug_pc_create(struct debug_pc *g,
     const struct emu_host host = {g, console_out, input_at, idle, event};
     struct emu_pc_config config = g->setup.config;
     struct arena unpacked;
-    enum emu_boot_kind kind;
     config.fs_count = g->setup.has_fs;
     if (config.fs_count) {
         emu_virtio_pci_options_init(&config.fs[0], 0);
@@ -161,7 +160,8 @@ enum err replay_debug_pc_create(struct debug_pc *g,
     if (config.fs_count)
         TRY(replay_debug_pc_connect(g));
     arena_init(&unpacked, (size_t)512 << 20);
-    enum err err = emu_boot_load(&unpacked, &g->setup.boot, g->pc, &kind, ret_problem);
+    enum err err =
+        emu_boot_load(&unpacked, &g->setup.boot, g->pc, &g->boot_kind, ret_problem);
     arena_fini(&unpacked);
     return err;
 }
