@@ -3,14 +3,7 @@
 #
 # program_text.sh LOCKSTEP: asm, disasm and vectors as they are typed: output, messages
 # and exit statuses.  Run in the source root.
-set -u
-LC_ALL=C
-export LC_ALL
-lockstep=$1
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-passed=0
-failed=0
+. "$(dirname "$0")/cli_lib.sh"
 
 # same NAME GOT WANT: two files with the same bytes.
 same()
@@ -21,22 +14,6 @@ same()
         failed=$((failed + 1))
         echo "$1: differs (< wanted, > got)"
         diff "$3" "$2" | head -20
-    fi
-}
-
-# run STATUS ARG…: lockstep's stdout in $dir/out, stderr in $dir/err.
-run()
-{
-    want=$1
-    shift
-    "$lockstep" "$@" >"$dir/out" 2>"$dir/err" </dev/null
-    got=$?
-    if [ "$got" = "$want" ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "lockstep $*: exit status $got, not $want"
-        cat "$dir/err"
     fi
 }
 
