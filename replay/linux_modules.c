@@ -14,8 +14,8 @@ enum {
     STRUCT_SIZE = 2048,   /* of a struct module, that is looked at */
     FIRST_NAME_SIZE = 96, /* where a table has the name of its first section */
     STRIDE_MIN = 8,       /* from one section of a table to the next */
-    STRIDE_MAX = 128,     /* */
-    SUSPECT_MAX = 4096,   /* places in the list of something, that are looked at */
+    STRIDE_MAX = 128,
+    SUSPECT_MAX = 4096, /* places in the list of something, that are looked at */
     LAYOUT_SIZE_MAX = 1 << 28,
     STATE_COUNT = 4,
 };
