@@ -58,6 +58,17 @@ static inline uint32_t code_skip_inner(const uint8_t *bitmask, uint32_t pc)
     return mask_skip((uint32_t)(bits >> (pc + 1) % 8));
 }
 
+/* The bits that are set, without an instruction for it that not all CPUs have, and
+ * inline. */
+static inline uint32_t mask_count(uint64_t word)
+{
+    const uint64_t pairs = 0x5555555555555555, fours = 0x3333333333333333;
+    const uint64_t bytes = 0x0f0f0f0f0f0f0f0f, sum = 0x0101010101010101;
+    word -= word >> 1 & pairs;
+    word = (word & fours) + (word >> 2 & fours);
+    return (uint32_t)(((word + (word >> 4)) & bytes) * sum >> 56);
+}
+
 static inline unsigned insn_rest(const struct pvm_format_info *format, uint32_t skip)
 {
     return skip + 1 < format->head_size ? 0 : skip + 1 - format->head_size;

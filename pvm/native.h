@@ -57,6 +57,7 @@
 #ifndef PVM_NATIVE_H
 #define PVM_NATIVE_H
 
+#include "pvm/decode.h"
 #include "pvm/engine.h"
 #include "pvm/mutant.h"
 #include "pvm/x64.h"
@@ -208,16 +209,6 @@ static inline uint32_t native_site_next(const struct native_site *site)
     return site->at + site->size;
 }
 
-/* Without an instruction for it that not all CPUs have, and inline. */
-static inline uint32_t native_bit_count(uint64_t word)
-{
-    const uint64_t pairs = 0x5555555555555555, fours = 0x3333333333333333;
-    const uint64_t bytes = 0x0f0f0f0f0f0f0f0f, sum = 0x0101010101010101;
-    word -= word >> 1 & pairs;
-    word = (word & fours) + (word >> 2 & fours);
-    return (uint32_t)(((word + (word >> 4)) & bytes) * sum >> 56);
-}
-
 /* The gas in a word of the meter, or in a cost. */
 static inline uint64_t native_gas_of(uint64_t meter)
 {
@@ -228,7 +219,7 @@ static inline uint64_t native_gas_of(uint64_t meter)
 static inline uint32_t native_block_at(const struct pvm_program *program, uint32_t pc)
 {
     uint64_t below = program->start[pc / 64] & (((uint64_t)1 << pc % 64) - 1);
-    return program->unit->rank[pc / 64] + native_bit_count(below);
+    return program->unit->rank[pc / 64] + mask_count(below);
 }
 
 /* Guest registers: ra sp t0 t1 t2 s0 s1 a0 a1 a2 a3 a4 a5. */

@@ -45,7 +45,7 @@ static uint32_t marked_count(const struct pvm_code *code)
     uint32_t count = 0;
     for (; at + 8 <= size; at += 8) {
         memcpy(&word, code->bitmask + at, 8);
-        count += native_bit_count(word);
+        count += mask_count(word);
     }
     for (; at < size; at++)
         count += (uint32_t)__builtin_popcount(code->bitmask[at]);
@@ -71,7 +71,7 @@ static void fill_rank(const struct pvm_program *program, uint32_t *rank, size_t 
     uint32_t before = 0;
     for (size_t k = 0; k < count; k++) {
         rank[k] = before;
-        before += native_bit_count(program->start[k]);
+        before += mask_count(program->start[k]);
     }
 }
 
