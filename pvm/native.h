@@ -59,6 +59,7 @@
 
 #include "pvm/decode.h"
 #include "pvm/engine.h"
+#include "pvm/gas.h"
 #include "pvm/mutant.h"
 #include "pvm/x64.h"
 
@@ -251,6 +252,16 @@ struct native_insn {
     uint8_t size;
 };
 
+/* Instructions of the current block that are decoded and not emitted yet: fusing looks
+ * NATIVE_WINDOW_AHEAD of them ahead.  And what the block costs up to there. */
+enum { NATIVE_WINDOW_SIZE = 64, NATIVE_WINDOW_AHEAD = 12 };
+struct native_window {
+    struct native_insn insn[NATIVE_WINDOW_SIZE];
+    uint32_t end;
+    uint64_t stores; /* counted where pages cost gas */
+    struct gas_meter meter;
+};
+
 struct native_stub {
     uint32_t jump; /* offset of the displacement to patch */
     uint32_t exit; /* what the stub tells */
@@ -380,6 +391,15 @@ void pvm_native_ask(struct native_compiler *c, const struct native_insn *i);
 /* Go on at pc: a block start, or a position that pays for a trap. */
 void pvm_native_flow_to(struct native_compiler *c, const struct native_insn *i,
                         uint32_t pc);
+
+/* A new block. */
+void pvm_native_window_begin(struct native_window *w, const struct pvm_config *config);
+
+/* Decode from `pc`, which is `marked` or may not be, until the block ends or the window
+ * is full, one instruction at least; a trap where there is none.  Answers whether the
+ * block has ended. */
+bool pvm_native_window_fill(const struct native_compiler *c, struct native_window *w,
+                            uint32_t pc, bool marked);
 
 /* The code that C calls to enter native code and that stubs leave it by. */
 void pvm_native_frame(struct native_compiler *c);

@@ -165,7 +165,7 @@ static void emit_trap(struct emitter *em, uint32_t pc)
         emit_header(em, pc);
     if (em->record) {
         em->record[em->record_count] = (struct record){.op = PVM_OP_trap, .pc = pc};
-        pvm_gas_meter_visit(&em->meter, em->program->code, &(uint32_t){0}, 1, 0);
+        pvm_gas_meter_visit(&em->meter, em->program->code, 0, 0);
     }
     em->record_count++;
     close_run(em);
@@ -187,7 +187,7 @@ static void emit_insn(struct emitter *em, const struct pvm_insn *insn, uint32_t 
             .op = insn->op,
             .pc = insn->pc,
         };
-        pvm_gas_meter_visit(&em->meter, program->code, &head, 1, insn->target);
+        pvm_gas_meter_visit(&em->meter, program->code, head, insn->target);
         em->store_count = MUTANT(reserve_once, (flags & PVM_OP_STORE) != 0,
                                  em->store_count + ((flags & PVM_OP_STORE) != 0));
     }
