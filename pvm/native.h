@@ -187,6 +187,7 @@ struct native_unit {
     void *tables;         /* the reservation that holds all of these */
     size_t tables_size;
     struct os_code *memory;
+    struct pvm_recomp_workspace *workspace; /* whose memory this is; NULL: its own */
     uint64_t id; /* for sandbox.h */
 };
 

@@ -75,6 +75,11 @@ static void fill_rank(const struct pvm_program *program, uint32_t *rank, size_t 
     }
 }
 
+static bool populates(const struct native_compiler *c)
+{
+    return !c->unit->workspace && c->insn_count >= POPULATE_INSNS_MIN;
+}
+
 static size_t site_bound(const struct native_compiler *c)
 {
     return (size_t)SITES_PER_INSN * c->insn_count + 2u * c->unit->block_count;
@@ -99,10 +104,12 @@ size_t pvm_native_tables(struct native_compiler *c, void *reservation)
     unit->rank = rank;
     if (!reservation)
         return parts.size;
-    if (c->insn_count >= POPULATE_INSNS_MIN)
+    if (populates(c))
         os_populate(
             rank, (size_t)((uint8_t *)(c->stub + unit->block_count) - (uint8_t *)rank));
     fill_rank(program, rank, words);
+    if (unit->workspace)
+        memset(unit->block, 0, unit->block_count * sizeof *unit->block);
     return parts.size;
 }
 
@@ -239,7 +246,7 @@ static void populate(const struct native_compiler *c, const void *at, const void
         size += (size_t)((const uint8_t *)at - *ready);
     if (size > behind)
         size = behind;
-    if (size && c->insn_count >= POPULATE_INSNS_MIN)
+    if (size && populates(c))
         os_populate(*ready, size);
     *ready += size;
 }
