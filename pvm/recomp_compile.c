@@ -181,39 +181,18 @@ static uint32_t path_slice(const struct native_unit *unit)
 
 /* ---- blocks ---- */
 
-static void put_places(struct native_compiler *c, const struct native_insn *i)
+static void put_places(struct native_compiler *c, const struct native_insn *i,
+                       uint32_t count)
 {
     struct native_unit *unit = c->unit;
     uint32_t end = (uint32_t)(c->as.at - unit->code);
     uint32_t at = unit->block[c->block].label;
-    if (c->index)
+    if (native_index(c, i))
         at = unit->place[unit->place_count - 1].end;
-    for (uint32_t k = 0; k < c->count; k++) {
+    for (uint32_t k = 0; k < count; k++) {
         unit->place[unit->place_count++] = (struct native_place){i[k].pc, at, end};
         at = end;
     }
-}
-
-/* Emit `count` instructions that stand one behind the other. */
-static inline void emit_insns(struct native_compiler *c, const struct native_insn *i,
-                              uint32_t count)
-{
-    struct native_unit *unit = c->unit;
-    uint32_t site = unit->site_count;
-    native_emit_fn *emit = c->emitter[i->op];
-    c->count = count;
-    if (count > 1)
-        pvm_native_emit_fused(c, i, count);
-    else if (emit)
-        emit(c, i);
-    else
-        pvm_native_ask(c, i);
-    for (site += MUTANT(native_site_next, 1, 0); site < unit->site_count; site++)
-        unit->site[site].size =
-            (uint16_t)((uint32_t)(c->as.at - unit->code) - unit->site[site].at);
-    if (unit->options.keep_map)
-        put_places(c, i);
-    c->index += count;
 }
 
 /* Where control goes that leaves the block at its end without a jump. */
@@ -224,7 +203,7 @@ static void flow_off(struct native_compiler *c, const struct native_insn *last)
     if (flags & (PVM_OP_SINK | PVM_OP_JUMP | PVM_OP_DYN))
         return;
     if (MUTANT(native_flow_on, false, !pvm_program_block_start(c->program, next)))
-        pvm_native_flow_to(c, last, next);
+        pvm_native_flow_to(c, next);
 }
 
 /* See to it that the pages behind `at` are there, up to `limit`.  *ready is where those
@@ -247,8 +226,7 @@ static void populate(const struct native_compiler *c, const void *at, const void
 static void populate_ahead(struct native_compiler *c)
 {
     enum { NEAR = 4096 };
-    struct native_unit *unit = c->unit;
-    const uint8_t *site = (const uint8_t *)(unit->site + unit->site_count);
+    const uint8_t *site = (const uint8_t *)c->site;
     if (c->code_ready - c->as.at < NEAR)
         populate(c, c->as.at, c->limit, &c->code_ready);
     if (c->site_ready - site < NEAR)
@@ -265,7 +243,7 @@ static bool has_room(const struct native_compiler *c)
  * WINDOW_AHEAD of them ahead.  And the first bytes of those that are not paid for. */
 enum { WINDOW_SIZE = 64, WINDOW_AHEAD = 12 };
 struct window {
-    struct native_insn insn[WINDOW_SIZE];
+    struct native_insn insn[WINDOW_SIZE + 1]; /* and one to look at behind any */
     uint32_t end;
     uint32_t head[WINDOW_SIZE];
     uint32_t head_count;
@@ -281,20 +259,27 @@ static NOINLINE bool window_emit(struct native_compiler *c, struct window *w,
     if (!has_room(c))
         return false;
     populate_ahead(c);
-    const struct native_insn *i = w->insn;
-    uint32_t left = w->end;
-    while (left > keep) {
-        uint32_t count = native_fusable(c, i, left);
-        emit_insns(c, i, count);
+    const struct native_insn *i = w->insn, *end = w->insn + w->end;
+    bool keeps_map = c->unit->options.keep_map;
+    while (i + keep < end) {
+        uint32_t count = 1;
+        if (native_may_fuse(i))
+            count = pvm_native_match(c, i, (uint32_t)(end - i));
+        if (count > 1)
+            pvm_native_emit_fused(c, i, count);
+        else
+            c->emitter[i->op](c, i);
+        if (keeps_map)
+            put_places(c, i, count);
         i += count;
-        left -= count;
     }
-    if (left) {
+    c->before += (uint32_t)(i - w->insn);
+    w->end = (uint32_t)(end - i);
+    if (w->end) {
         pvm_native_note(c, i);
-        memmove(w->insn, i, left * sizeof *w->insn);
+        memmove(w->insn, i, w->end * sizeof *w->insn);
         c->noted = w->insn;
     }
-    w->end = left;
     return true;
 }
 
@@ -437,6 +422,7 @@ static void begin_block(struct native_compiler *c, const struct window *w,
 {
     c->based = c->unit->based && whole && w->end <= BASED_INSNS_MAX &&
                pvm_native_waits(w->insn, w->end);
+    c->plain = !c->based && !c->unit->options.explicit_checks;
     c->check_size = whole && pvm_gas_meter_need(whole) < INT8_MAX ? 1 : 4;
     c->visits = whole ? whole->visits : 0;
     if (c->joins || c->parts)
@@ -453,7 +439,8 @@ static bool compile_block(struct native_compiler *c, uint32_t pc)
     bool ended = false, begun = false;
     window.end = 0;
     c->unit->block[c->block].pc = pc;
-    c->index = 0;
+    c->before = 0;
+    c->first = window.insn;
     c->flags_at = NULL;
     c->readable = c->writable = (struct native_reach){0, 0};
     c->noted = window.insn;
@@ -554,6 +541,7 @@ bool pvm_native_compile(struct native_compiler *c)
     if (!has_room(c))
         return false;
     c->code_ready = unit->code;
+    c->site = unit->site;
     c->site_ready = (uint8_t *)unit->site;
     c->site_limit = unit->site + site_bound(c);
     pvm_native_frame(c);
@@ -562,12 +550,15 @@ bool pvm_native_compile(struct native_compiler *c)
     unit->path_slice = path_slice(unit);
     put_stubs(c);
     put_jump_table(c, table);
+    unit->site_count = native_site_number(c, c->site);
     unit->code_size = (uint32_t)(c->as.at - unit->code);
     return true;
 }
 
 void pvm_native_emitters(unsigned features, native_emit_fn *ret_emitter[256])
 {
+    for (unsigned op = 0; op < 256; op++)
+        ret_emitter[op] = pvm_native_ask;
     pvm_native_alu_emitters(features, ret_emitter);
     pvm_native_memory_emitters(ret_emitter);
     pvm_native_control_emitters(ret_emitter);
