@@ -47,7 +47,7 @@ static void choose_emitters(struct native_compiler *c)
     pvm_native_emitters(c->features, c->emitter);
     for (unsigned op = 0; op < 256; op++) {
         if (off[op / 64] >> op % 64 & 1)
-            c->emitter[op] = NULL;
+            c->emitter[op] = pvm_native_ask;
     }
 }
 

@@ -188,39 +188,18 @@ static uint32_t path_slice(const struct native_unit *unit)
 
 /* ---- blocks ---- */
 
-static void put_places(struct native_compiler *c, const struct native_insn *i)
+static void put_places(struct native_compiler *c, const struct native_insn *i,
+                       uint32_t count)
 {
     struct native_unit *unit = c->unit;
     uint32_t end = (uint32_t)(c->as.at - unit->code);
     uint32_t at = unit->block[c->block].label;
-    if (c->index)
+    if (native_index(c, i))
         at = unit->place[unit->place_count - 1].end;
-    for (uint32_t k = 0; k < c->count; k++) {
+    for (uint32_t k = 0; k < count; k++) {
         unit->place[unit->place_count++] = (struct native_place){i[k].pc, at, end};
         at = end;
     }
-}
-
-/* Emit `count` instructions that stand one behind the other. */
-static inline void emit_insns(struct native_compiler *c, const struct native_insn *i,
-                              uint32_t count)
-{
-    struct native_unit *unit = c->unit;
-    uint32_t site = unit->site_count;
-    native_emit_fn *emit = c->emitter[i->op];
-    c->count = count;
-    if (count > 1)
-        pvm_native_emit_fused(c, i, count);
-    else if (emit)
-        emit(c, i);
-    else
-        pvm_native_ask(c, i);
-    for (site += MUTANT(native_site_next, 1, 0); site < unit->site_count; site++)
-        unit->site[site].size =
-            (uint16_t)((uint32_t)(c->as.at - unit->code) - unit->site[site].at);
-    if (unit->options.keep_map)
-        put_places(c, i);
-    c->index += count;
 }
 
 /* Where control goes that leaves the block at its end without a jump. */
@@ -231,7 +210,7 @@ static void flow_off(struct native_compiler *c, const struct native_insn *last)
     if (flags & (PVM_OP_SINK | PVM_OP_JUMP | PVM_OP_DYN))
         return;
     if (MUTANT(native_flow_on, false, !pvm_program_block_start(c->program, next)))
-        pvm_native_flow_to(c, last, next);
+        pvm_native_flow_to(c, next);
 }
 
 /* See to it that the pages behind `at` are there, up to `limit`.  *ready is where those
@@ -254,8 +233,7 @@ static void populate(const struct native_compiler *c, const void *at, const void
 static void populate_ahead(struct native_compiler *c)
 {
     enum { NEAR = 4096 };
-    struct native_unit *unit = c->unit;
-    const uint8_t *site = (const uint8_t *)(unit->site + unit->site_count);
+    const uint8_t *site = (const uint8_t *)c->site;
     if (c->code_ready - c->as.at < NEAR)
         populate(c, c->as.at, c->limit, &c->code_ready);
     if (c->site_ready - site < NEAR)
@@ -268,27 +246,37 @@ static bool has_room(const struct native_compiler *c)
            (ptrdiff_t)STEP_NATIVE_MAX + (ptrdiff_t)STUB_SIZE * c->stub_count;
 }
 
+/* What loops over instructions has the host's registers for itself. */
+#define NOINLINE __attribute__((noinline))
+
 /* Emit all but the last `keep`, which move to the front; false: there is no room. */
-static __attribute__((noinline)) bool
-window_emit(struct native_compiler *c, struct native_window *w, uint32_t keep)
+static NOINLINE bool window_emit(struct native_compiler *c, struct native_window *w,
+                                 uint32_t keep)
 {
     if (!has_room(c))
         return false;
     populate_ahead(c);
-    const struct native_insn *i = w->insn;
-    uint32_t left = w->end;
-    while (left > keep) {
-        uint32_t count = native_fusable(c, i, left);
-        emit_insns(c, i, count);
+    const struct native_insn *i = w->insn, *end = w->insn + w->end;
+    bool keeps_map = c->unit->options.keep_map;
+    while (i + keep < end) {
+        uint32_t count = 1;
+        if (native_may_fuse(i))
+            count = pvm_native_match(c, i, (uint32_t)(end - i));
+        if (count > 1)
+            pvm_native_emit_fused(c, i, count);
+        else
+            c->emitter[i->op](c, i);
+        if (keeps_map)
+            put_places(c, i, count);
         i += count;
-        left -= count;
     }
-    if (left) {
+    c->before += (uint32_t)(i - w->insn);
+    w->end = (uint32_t)(end - i);
+    if (w->end) {
         pvm_native_note(c, i);
-        memmove(w->insn, i, left * sizeof *w->insn);
+        memmove(w->insn, i, w->end * sizeof *w->insn);
         c->noted = w->insn;
     }
-    w->end = left;
     return true;
 }
 
@@ -299,6 +287,7 @@ static void begin_block(struct native_compiler *c, const struct native_window *w
 {
     c->based = c->unit->based && whole && w->end <= BASED_INSNS_MAX &&
                pvm_native_waits(w->insn, w->end);
+    c->plain = !c->based && !c->unit->options.explicit_checks;
     c->check_size = whole && pvm_gas_meter_need(&w->meter) < INT8_MAX ? 1 : 4;
     c->visits = whole ? w->meter.visits : 0;
     if (c->joins || c->parts)
@@ -312,7 +301,8 @@ static bool compile_block(struct native_compiler *c, uint32_t pc)
     struct native_insn last;
     bool ended = false, begun = false;
     c->unit->block[c->block].pc = pc;
-    c->index = 0;
+    c->before = 0;
+    c->first = window.insn;
     c->flags_at = NULL;
     c->readable = c->writable = (struct native_reach){0, 0};
     c->noted = window.insn;
@@ -410,6 +400,7 @@ bool pvm_native_compile(struct native_compiler *c)
     if (!has_room(c))
         return false;
     c->code_ready = unit->code;
+    c->site = unit->site;
     c->site_ready = (uint8_t *)unit->site;
     c->site_limit = unit->site + site_bound(c);
     pvm_native_frame(c);
@@ -418,12 +409,15 @@ bool pvm_native_compile(struct native_compiler *c)
     unit->path_slice = path_slice(unit);
     put_stubs(c);
     put_jump_table(c, table);
+    unit->site_count = native_site_number(c, c->site);
     unit->code_size = (uint32_t)(c->as.at - unit->code);
     return true;
 }
 
 void pvm_native_emitters(unsigned features, native_emit_fn *ret_emitter[256])
 {
+    for (unsigned op = 0; op < 256; op++)
+        ret_emitter[op] = pvm_native_ask;
     pvm_native_alu_emitters(features, ret_emitter);
     pvm_native_memory_emitters(ret_emitter);
     pvm_native_control_emitters(ret_emitter);
