@@ -25,6 +25,7 @@ enum { CYCLES_MEM = 253, CYCLES_BRANCH = 254 };
          ? ((src)&SRC_B ? GAS_IS_B : 0u) | ((src)&SRC_D ? GAS_IS_D : 0u)               \
      : (slots)&SLOTS_SHIFT ? (unsigned)GAS_NIBBLE_IS_B                                 \
                            : 0u)
+#define SLOTS(slots, src, same) (((slots)&15) - ((RULE(slots, src) & (same)) != 0))
 
 /* Rows are ranges of opcodes, which ISO C cannot spread over an array. */
 #pragma GCC diagnostic push
@@ -39,18 +40,23 @@ const struct gas_row pvm_gas_row[256] = {
 #define SH(x, y) (SLOTS_SHIFT | ONE_LESS(x, y))
 #define ROW(first, last, cycles_, slots_, src, dst)                                    \
     [first... last] = {                                                                \
-        .absent = (SRC_A | SRC_B | SRC_D) & ~(uint32_t)(src),                          \
-        .no_dst = (dst) ? 0 : GAS_NO_REG,                                              \
+        .absent = ((SRC_A | SRC_B | SRC_D) & ~(uint32_t)(src)) |                       \
+                  ((dst) ? 0u : (uint32_t)GAS_NO_REG),                                 \
+        .second = ((src)&SRC_D ? (unsigned)GAS_D : (unsigned)GAS_A) |                  \
+                  ((cycles_) == CYCLES_BRANCH ? (unsigned)GAS_BRANCHES : 0u),          \
         .cycles = (cycles_) < CYCLES_MEM ? (cycles_) : 0,                              \
-        .slots = (slots_)&15,                                                          \
-        .rule = RULE(slots_, src),                                                     \
         .memory = (cycles_) == CYCLES_MEM ? -1 : 0,                                    \
         .timed = -1,                                                                   \
-        .branch = (cycles_) == CYCLES_BRANCH,                                          \
+        .slots = {SLOTS(slots_, src, 0u), SLOTS(slots_, src, 1u),                      \
+                  SLOTS(slots_, src, 2u), SLOTS(slots_, src, 3u),                      \
+                  SLOTS(slots_, src, 4u), SLOTS(slots_, src, 5u),                      \
+                  SLOTS(slots_, src, 6u), SLOTS(slots_, src, 7u)},                     \
     },
 #include "pvm/gas_single_pass.def"
     /* It is ready when its source is. */
-    [PVM_OP_move_reg] = {.absent = SRC_A | SRC_D, .slots = 1},
+    [PVM_OP_move_reg] = {.absent = SRC_A | SRC_D,
+                         .second = GAS_A,
+                         .slots = {1, 1, 1, 1, 1, 1, 1, 1}},
 #undef MEM
 #undef BR
 #undef RA
@@ -112,7 +118,7 @@ void pvm_gas_meter_visit(struct gas_meter *meter, const struct pvm_code *code,
                   pair);
     gas_visit(&meter->pace, meter->done, row,
               pair | (uint32_t)insn_reg(head >> 16 & 15) << GAS_D, meter->mem_cycles,
-              row->branch ? pvm_gas_branch(code, target) : 0);
+              gas_branches(row) ? pvm_gas_branch(code, target) : 0);
 }
 
 struct pvm_walk pvm_code_walk(const struct pvm_code *code,

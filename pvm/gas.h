@@ -10,28 +10,34 @@
 #include "pvm/mutant.h"
 #include "pvm/pvm.h"
 
-/* What a row of model 1 says, prepared for a walk that asks nothing a CPU would have to
- * foresee.  `absent`: of a word that has A, B and D in its upper three bytes, those
- * that are no source, all bits set in GAS_NO_REG. */
-struct gas_row {
-    uint32_t absent;
-    uint8_t no_dst; /* GAS_NO_REG, or 0 */
-    uint8_t cycles;
-    uint8_t slots; /* one less where the rule holds */
-    uint8_t rule;  /* GAS_* */
-    int8_t memory; /* -1: mem_cycles come to the cycles; 0 */
-    int8_t timed;  /* -1; 0: it renames, and neither waits for a slot nor takes time */
-    bool branch;   /* what its target says comes to the cycles */
-    uint8_t unused[5];
-};
-extern const struct gas_row pvm_gas_row[256];
-
 /* Where A, B and D are in a word, with a byte each; no register is GAS_NO_REG. */
 enum { GAS_A = 8, GAS_B = 16, GAS_D = 24, GAS_NO_REG = 15 };
 
 /* What can be equal to the register A, in the byte that is left: D, B, and B's nibble
  * to A's. */
 enum { GAS_IS_D = 1, GAS_IS_B = 2, GAS_NIBBLE_IS_B = 4 };
+
+/* What a row of model 1 says, prepared for a walk that asks nothing a CPU would have to
+ * foresee.  `absent`: of a word that has A, B and D in its upper three bytes, those
+ * that are no source have all bits of GAS_NO_REG set, and so has the low one where
+ * there is no result. */
+struct gas_row {
+    uint32_t absent;
+    uint8_t second; /* where the source besides B is, if any; and GAS_BRANCHES */
+    uint8_t cycles;
+    int8_t memory; /* -1: mem_cycles come to the cycles; 0 */
+    int8_t timed;  /* -1; 0: it renames, and neither waits for a slot nor takes time */
+    uint8_t slots[8]; /* by what is the same */
+};
+extern const struct gas_row pvm_gas_row[256];
+
+/* What a branch's target says comes to the cycles. */
+enum { GAS_BRANCHES = 128 };
+
+static inline bool gas_branches(const struct gas_row *row)
+{
+    return row->second & GAS_BRANCHES;
+}
 
 /* What each visit of model 1 changes; `last` is the specification's max. */
 struct gas_pace {
@@ -88,10 +94,18 @@ static inline uint64_t gas_cycles(const struct gas_row *row)
 static inline void gas_take_slots(struct gas_pace *pace, uint64_t slots)
 {
     /* At most 7, so this is 1 from 4 on, else 0. */
-    uint64_t full = MUTANT(gas_slots_over, pace->used > 4,
-                           MUTANT(gas_slots_fit, pace->used + slots > 4, pace->used / 4));
+    uint64_t full =
+        MUTANT(gas_slots_over, pace->used > 4,
+               MUTANT(gas_slots_fit, pace->used + slots > 4, pace->used / 4));
     pace->cycle += full;
     pace->used = (pace->used & (full - 1)) + slots;
+}
+
+/* The other one of two rules: what it would look at. */
+static inline unsigned gas_same_swapped(unsigned same)
+{
+    return (same & GAS_NIBBLE_IS_B ? GAS_IS_B : 0u) |
+           (same & (GAS_IS_B | GAS_IS_D) ? GAS_NIBBLE_IS_B : 0u);
 }
 
 /* How many, by what is the same. */
@@ -100,13 +114,10 @@ static inline uint64_t gas_slots(const struct gas_row *row, unsigned same)
     same =
         MUTANT(gas_ov_nibbles, (same & GAS_IS_D) | (same & GAS_NIBBLE_IS_B) / 2, same);
     same = MUTANT(gas_sh_clamped, (same & GAS_IS_B) * 2, same);
-    unsigned rule = MUTANT(gas_rules_swapped,
-                           row->rule == GAS_NIBBLE_IS_B ? GAS_IS_B | GAS_IS_D
-                           : row->rule                  ? GAS_NIBBLE_IS_B
-                                                        : 0,
-                           row->rule);
-    bool less = MUTANT(gas_slots_swapped, row->rule && !(same & rule), same & rule);
-    return row->slots - MUTANT(gas_move_free, !row->timed, 0u) - less;
+    same = MUTANT(gas_rules_swapped, gas_same_swapped(same), same);
+    uint64_t slots = row->slots[same];
+    return MUTANT(gas_slots_swapped, row->slots[0] + row->slots[7] - slots, slots) -
+           MUTANT(gas_move_free, !row->timed, 0u);
 }
 
 /* Model 1: visit the instruction of `row`, with the registers A, B and D of its raw
@@ -117,18 +128,18 @@ static inline void gas_visit(struct gas_pace *pace, uint64_t done[16],
                              uint64_t memory, uint64_t branch)
 {
     unsigned a = registers >> GAS_A & 255, d = registers >> GAS_D;
-    gas_take_slots(pace, gas_slots(row, registers | (unsigned)(d == a) * GAS_IS_D));
+    unsigned is_d = d == a ? (unsigned)GAS_IS_D : 0;
+    gas_take_slots(pace, gas_slots(row, (registers & 255) | is_d));
 
-    uint32_t source = registers | row->absent;
+    uint32_t used = registers | row->absent;
     uint64_t timed = (uint64_t)(int64_t)row->timed;
     uint64_t waits = (uint64_t)(int64_t)row->memory;
-    uint64_t end = gas_later(pace->cycle & timed, done[source >> GAS_D]);
-    end = gas_later(end, done[source >> GAS_B & 255]);
-    end = gas_later(end, done[source >> GAS_A & 255]);
+    uint64_t end = gas_later(pace->cycle & timed, done[used >> GAS_B & 255]);
+    end = gas_later(end, done[used >> (row->second & 31) & 255]);
     end += gas_cycles(row) + branch + MUTANT(gas_move_cycle, !row->timed, 0u);
     end += (memory + MUTANT(gas_row_memory, 1u, 0u)) & waits;
-    done[MUTANT(gas_true_operands, row->absent >> GAS_D ? a : d, a) | row->no_dst] =
-        end;
+    unsigned result = MUTANT(gas_true_operands, row->second == GAS_D ? d : a, a);
+    done[result | (row->absent & 255)] = end;
     done[GAS_NO_REG] = 0;
     end = MUTANT(gas_move_max, end + !row->timed, end & timed);
     pace->last = gas_later(MUTANT(gas_last_end, 0u, pace->last), end);

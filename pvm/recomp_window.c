@@ -202,7 +202,7 @@ static bool fill_one(const struct native_compiler *c, struct source source,
     if (w->meter.model == 1)
         gas_visit(&w->meter.pace, w->meter.done, row, (uint32_t)registers,
                   w->meter.mem_cycles,
-                  row->branch ? pvm_gas_branch(code, i->target) : 0);
+                  gas_branches(row) ? pvm_gas_branch(code, i->target) : 0);
     return pvm_op_ends(source.profile, i->op);
 }
 
