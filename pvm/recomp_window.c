@@ -189,10 +189,13 @@ void pvm_native_window_begin(struct native_window *w, const struct pvm_config *c
     pvm_gas_meter_begin(&w->meter, config);
 }
 
+/* What loops over instructions has the host's registers for itself. */
+#define NOINLINE __attribute__((noinline))
+
 /* Decode what is not plain, or where it is not; answers whether it ends the block. */
-static bool fill_one(const struct native_compiler *c, struct source source,
-                     struct native_window *w, uint32_t pc, bool inner,
-                     struct native_insn *i)
+static NOINLINE bool fill_one(const struct native_compiler *c, struct source source,
+                              struct native_window *w, uint32_t pc, bool inner,
+                              struct native_insn *i)
 {
     const struct pvm_code *code = c->program->code;
     uint64_t registers;
@@ -206,10 +209,22 @@ static bool fill_one(const struct native_compiler *c, struct source source,
     return pvm_op_ends(source.profile, i->op);
 }
 
-/* At most `count` plain instructions, `timed` by model 1; answers behind the last. */
-static inline __attribute__((always_inline)) struct native_insn *
-fill_plain(struct source source, struct gas_meter *m, uint32_t pc,
-           struct native_insn *i, size_t count, bool timed)
+/* How many instructions from `pc` on, `most` at most, are inner ones for sure: as many
+ * as decoding from there to the end of the code can read. */
+static inline size_t inner_count(const struct pvm_code *code, uint32_t pc, size_t most)
+{
+    size_t reach = (size_t)pc + DECODE_INNER + most * (1 + PVM_SKIP_MAX);
+    if (reach < code->code.size)
+        return most;
+    return pc + DECODE_INNER < code->code.size; /* and one at a time */
+}
+
+/* At most `count` plain instructions from pc on, `timed` by model 1; answers behind the
+ * last. */
+#define INLINE static inline __attribute__((always_inline))
+INLINE struct native_insn *fill_plain(struct source source, struct gas_meter *m,
+                                      uint32_t pc, struct native_insn *i, size_t count,
+                                      bool timed)
 {
     struct gas_pace pace = m->pace;
     uint64_t memory = m->mem_cycles, registers;
@@ -230,47 +245,19 @@ fill_plain(struct source source, struct gas_meter *m, uint32_t pc,
     return i;
 }
 
-/* What loops over instructions has the host's registers for itself. */
-#define NOINLINE __attribute__((noinline))
-
-static NOINLINE struct native_insn *fill_timed(struct source source,
-                                               struct gas_meter *m, uint32_t pc,
-                                               struct native_insn *i, size_t count)
-{
-    return fill_plain(source, m, pc, i, count, true);
-}
-
-static NOINLINE struct native_insn *fill_untimed(struct source source,
-                                                 struct gas_meter *m, uint32_t pc,
-                                                 struct native_insn *i, size_t count)
-{
-    return fill_plain(source, m, pc, i, count, false);
-}
-
-/* How many instructions from `pc` on, `most` at most, are inner ones for sure: as many
- * as decoding from there to the end of the code can read. */
-static inline size_t inner_count(const struct pvm_code *code, uint32_t pc, size_t most)
-{
-    size_t reach = (size_t)pc + DECODE_INNER + most * (1 + PVM_SKIP_MAX);
-    if (reach < code->code.size)
-        return most;
-    return pc + DECODE_INNER < code->code.size; /* and one at a time */
-}
-
-bool pvm_native_window_fill(const struct native_compiler *c, struct native_window *w,
-                            uint32_t pc, bool marked)
+INLINE bool fill(const struct native_compiler *c, struct native_window *w, uint32_t pc,
+                 bool marked, bool timed)
 {
     const struct pvm_code *code = c->program->code;
     const struct source source = {code->code.data, code->bitmask,
                                   c->program->config.profile};
     struct native_insn *first = &w->insn[w->end], *i = first;
     const struct native_insn *end = &w->insn[NATIVE_WINDOW_SIZE];
-    bool ended = false, timed = w->meter.model == 1;
+    bool ended = false;
     while (!ended && i < end) {
         size_t count = marked ? inner_count(code, pc, (size_t)(end - i)) : 0;
         const struct native_insn *plain_end = i + count;
-        if (count)
-            i = (timed ? fill_timed : fill_untimed)(source, &w->meter, pc, i, count);
+        i = fill_plain(source, &w->meter, pc, i, count, timed);
         pc = i > first ? i[-1].pc + i[-1].size : pc;
         if (count && i == plain_end)
             continue;
@@ -279,11 +266,30 @@ bool pvm_native_window_fill(const struct native_compiler *c, struct native_windo
         pc += i->size;
         i++;
     }
-    if (gas_charges_pages(&c->program->config)) {
-        for (const struct native_insn *k = first; k < i; k++)
-            w->stores += pvm_op_class[k->op].stores;
-    }
     w->meter.visits += (uint32_t)(i - first);
     w->end = (uint32_t)(i - w->insn);
+    return ended;
+}
+
+static NOINLINE bool fill_timed(const struct native_compiler *c,
+                                struct native_window *w, uint32_t pc, bool marked)
+{
+    return fill(c, w, pc, marked, true);
+}
+
+static NOINLINE bool fill_untimed(const struct native_compiler *c,
+                                  struct native_window *w, uint32_t pc, bool marked)
+{
+    return fill(c, w, pc, marked, false);
+}
+
+bool pvm_native_window_fill(const struct native_compiler *c, struct native_window *w,
+                            uint32_t pc, bool marked)
+{
+    uint32_t first = w->end;
+    bool timed = w->meter.model == 1;
+    bool ended = (timed ? fill_timed : fill_untimed)(c, w, pc, marked);
+    for (uint32_t k = first; gas_charges_pages(&c->program->config) && k < w->end; k++)
+        w->stores += pvm_op_class[w->insn[k].op].stores;
     return ended;
 }
