@@ -268,11 +268,11 @@ struct native_stub {
     uint32_t exit; /* what the stub tells */
 };
 
-/* Bytes from sp, low..end, whose pages accesses of the current block have met; empty:
- * low == end. */
+/* Bytes from sp, low..end, whose pages accesses of the current block have met. */
 struct native_reach {
     int64_t low, end;
 };
+#define NATIVE_NOWHERE ((struct native_reach){INT64_MAX, INT64_MIN})
 
 /* Instructions that recomp_carry.c emits as one: which of them makes a carry and which
  * uses it (0: none), and a load (0: none) that goes first. */

@@ -304,7 +304,7 @@ static bool compile_block(struct native_compiler *c, uint32_t pc)
     c->before = 0;
     c->first = window.insn;
     c->flags_at = NULL;
-    c->readable = c->writable = (struct native_reach){0, 0};
+    c->readable = c->writable = NATIVE_NOWHERE;
     c->noted = window.insn;
     pvm_native_window_begin(&window, &c->program->config);
     while (!ended) {
