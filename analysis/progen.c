@@ -98,6 +98,16 @@ static void damage_mask(struct progen *p)
     }
 }
 
+/* The last instruction loses operands. */
+static void cut_code(struct progen *p)
+{
+    struct analysis_case *c = p->c;
+    for (uint64_t n = below(p, 4); n && c->code_size > 1; n--) {
+        c->code[--c->code_size] = 0;
+        mark(c, c->code_size, false);
+    }
+}
+
 /* Random bytes with a random mask. */
 static void make_raw(struct progen *p)
 {
@@ -166,6 +176,8 @@ static void make_unusual(struct progen *p)
         damage_mask(p);
     else if (kind < 7)
         misspell(p);
+    else if (kind == 9)
+        cut_code(p);
     if (chance(p, kind < 7 || p->loose ? 50 : 25))
         analysis_progen_astray(p);
     if (kind > 6 && kind < 9)

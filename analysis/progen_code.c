@@ -99,6 +99,8 @@ struct pvm_insn analysis_progen_insn(struct progen *p, uint32_t pc)
     if (p->calm && pvm_op_info[insn.op].format == PVM_FORMAT_A_B_X &&
         (pvm_op_info[insn.op].flags & (PVM_OP_LOAD | PVM_OP_STORE)) && chance(p, 80)) {
         insn.b = PROGEN_REG_SP;
+        if (chance(p, 50))
+            insn.a = (uint8_t)below(p, PVM_REG_COUNT);
         insn.x = 8 * (int64_t)below(p, 4) - 8;
     }
     return insn;

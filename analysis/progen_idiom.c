@@ -34,7 +34,7 @@ static void pick_registers(struct progen *p, unsigned *r, unsigned count, unsign
     }
     if (chance(p, 60))
         r[below(p, count)] = r[below(p, count)];
-    for (unsigned k = chance(p, 30) ? 0 : count; k < count; k++)
+    for (unsigned k = chance(p, 20) ? 0 : count; k < count; k++)
         r[k] = pick_pool(p, few);
 }
 
@@ -62,12 +62,21 @@ static void perturb(struct progen *p, struct pvm_insn *insn, uint32_t count)
     }
 }
 
-/* The last one to read or write a result: a recompiler asks who else sees it. */
+/* Somebody who reads or writes a result: a recompiler asks who else sees it.  Some read
+ * the register that others of their format only write. */
 static uint32_t append_end(struct progen *p, const struct pvm_insn *insn, uint32_t pc)
 {
     bool has_d = pvm_op_info[insn->op].format == PVM_FORMAT_D_A_B;
     uint8_t result = has_d ? insn->d : insn->a;
+    static const uint8_t readers[] = {PVM_OP_cmov_iz,       PVM_OP_cmov_nz,
+                                      PVM_OP_cmov_iz_imm,   PVM_OP_cmov_nz_imm,
+                                      PVM_OP_store_ind_u64, PVM_OP_store_ind_u32};
     struct pvm_insn end = analysis_progen_insn(p, pc);
+    if (chance(p, 40)) {
+        end.op = readers[below(p, countof(readers))];
+        end.x = (int64_t)below(p, 16);
+        end.b = (uint8_t)(chance(p, 50) ? PROGEN_REG_SP : end.b);
+    }
     end.a = end.d = result;
     if (chance(p, 30)) {
         end.a = insn->a;
@@ -253,7 +262,7 @@ static uint32_t append_pair_idiom(struct progen *p, uint32_t pc)
 uint32_t analysis_progen_idiom(struct progen *p, uint32_t pc)
 {
     return chance(p, 40)   ? append_pair_idiom(p, pc)
-           : chance(p, 60) ? append_wide_idiom(p, pc)
+           : chance(p, 70) ? append_wide_idiom(p, pc)
                            : append_stack_idiom(p, pc);
 }
 
