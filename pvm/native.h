@@ -57,7 +57,9 @@
 #ifndef PVM_NATIVE_H
 #define PVM_NATIVE_H
 
+#include "pvm/decode.h"
 #include "pvm/engine.h"
+#include "pvm/gas.h"
 #include "pvm/mutant.h"
 #include "pvm/x64.h"
 
@@ -185,7 +187,8 @@ struct native_unit {
     void *tables;         /* the reservation that holds all of these */
     size_t tables_size;
     struct os_code *memory;
-    uint64_t id; /* for sandbox.h */
+    struct pvm_recomp_workspace *workspace; /* whose memory this is; NULL: its own */
+    uint64_t id;                            /* for sandbox.h */
 };
 
 /* A block's cost in the meter's units; with page gas that of its reserve behind it. */
@@ -208,16 +211,6 @@ static inline uint32_t native_site_next(const struct native_site *site)
     return site->at + site->size;
 }
 
-/* Without an instruction for it that not all CPUs have, and inline. */
-static inline uint32_t native_bit_count(uint64_t word)
-{
-    const uint64_t pairs = 0x5555555555555555, fours = 0x3333333333333333;
-    const uint64_t bytes = 0x0f0f0f0f0f0f0f0f, sum = 0x0101010101010101;
-    word -= word >> 1 & pairs;
-    word = (word & fours) + (word >> 2 & fours);
-    return (uint32_t)(((word + (word >> 4)) & bytes) * sum >> 56);
-}
-
 /* The gas in a word of the meter, or in a cost. */
 static inline uint64_t native_gas_of(uint64_t meter)
 {
@@ -228,7 +221,7 @@ static inline uint64_t native_gas_of(uint64_t meter)
 static inline uint32_t native_block_at(const struct pvm_program *program, uint32_t pc)
 {
     uint64_t below = program->start[pc / 64] & (((uint64_t)1 << pc % 64) - 1);
-    return program->unit->rank[pc / 64] + native_bit_count(below);
+    return program->unit->rank[pc / 64] + mask_count(below);
 }
 
 /* Guest registers: ra sp t0 t1 t2 s0 s1 a0 a1 a2 a3 a4 a5. */
@@ -258,6 +251,16 @@ struct native_insn {
     int64_t target;
     int32_t y;
     uint8_t size;
+};
+
+/* Instructions of the current block that are decoded and not emitted yet: fusing looks
+ * NATIVE_WINDOW_AHEAD of them ahead.  And what the block costs up to there. */
+enum { NATIVE_WINDOW_SIZE = 64, NATIVE_WINDOW_AHEAD = 12 };
+struct native_window {
+    struct native_insn insn[NATIVE_WINDOW_SIZE + 1]; /* and one to look at behind any */
+    uint32_t end;
+    uint64_t stores; /* counted where pages cost gas */
+    struct gas_meter meter;
 };
 
 struct native_stub {
@@ -425,6 +428,15 @@ void pvm_native_ask_if(struct native_compiler *c, const struct native_insn *i,
 /* Behind the last instruction of a block, go on at pc: a block start, or a position
  * that pays for a trap. */
 void pvm_native_flow_to(struct native_compiler *c, uint32_t pc);
+
+/* A new block. */
+void pvm_native_window_begin(struct native_window *w, const struct pvm_config *config);
+
+/* Decode from `pc`, which is `marked` or may not be, until the block ends or the window
+ * is full, one instruction at least; a trap where there is none.  Answers whether the
+ * block has ended. */
+bool pvm_native_window_fill(const struct native_compiler *c, struct native_window *w,
+                            uint32_t pc, bool marked);
 
 /* The code that C calls to enter native code and that stubs leave it by. */
 void pvm_native_frame(struct native_compiler *c);

@@ -45,7 +45,7 @@ static uint32_t marked_count(const struct pvm_code *code)
     uint32_t count = 0;
     for (; at + 8 <= size; at += 8) {
         memcpy(&word, code->bitmask + at, 8);
-        count += native_bit_count(word);
+        count += mask_count(word);
     }
     for (; at < size; at++)
         count += (uint32_t)__builtin_popcount(code->bitmask[at]);
@@ -71,8 +71,13 @@ static void fill_rank(const struct pvm_program *program, uint32_t *rank, size_t 
     uint32_t before = 0;
     for (size_t k = 0; k < count; k++) {
         rank[k] = before;
-        before += native_bit_count(program->start[k]);
+        before += mask_count(program->start[k]);
     }
+}
+
+static bool populates(const struct native_compiler *c)
+{
+    return !c->unit->workspace && c->insn_count >= POPULATE_INSNS_MIN;
 }
 
 static size_t site_bound(const struct native_compiler *c)
@@ -99,10 +104,12 @@ size_t pvm_native_tables(struct native_compiler *c, void *reservation)
     unit->rank = rank;
     if (!reservation)
         return parts.size;
-    if (c->insn_count >= POPULATE_INSNS_MIN)
+    if (populates(c))
         os_populate(
             rank, (size_t)((uint8_t *)(c->stub + unit->block_count) - (uint8_t *)rank));
     fill_rank(program, rank, words);
+    if (unit->workspace)
+        memset(unit->block, 0, unit->block_count * sizeof *unit->block);
     return parts.size;
 }
 
@@ -218,7 +225,7 @@ static void populate(const struct native_compiler *c, const void *at, const void
         size += (size_t)((const uint8_t *)at - *ready);
     if (size > behind)
         size = behind;
-    if (size && c->insn_count >= POPULATE_INSNS_MIN)
+    if (size && populates(c))
         os_populate(*ready, size);
     *ready += size;
 }
@@ -239,21 +246,11 @@ static bool has_room(const struct native_compiler *c)
            (ptrdiff_t)STEP_NATIVE_MAX + (ptrdiff_t)STUB_SIZE * c->stub_count;
 }
 
-/* Instructions of the current block that are decoded and not emitted yet: fusing looks
- * WINDOW_AHEAD of them ahead.  And the first bytes of those that are not paid for. */
-enum { WINDOW_SIZE = 64, WINDOW_AHEAD = 12 };
-struct window {
-    struct native_insn insn[WINDOW_SIZE + 1]; /* and one to look at behind any */
-    uint32_t end;
-    uint32_t head[WINDOW_SIZE];
-    uint32_t head_count;
-};
-
 /* What loops over instructions has the host's registers for itself. */
 #define NOINLINE __attribute__((noinline))
 
 /* Emit all but the last `keep`, which move to the front; false: there is no room. */
-static NOINLINE bool window_emit(struct native_compiler *c, struct window *w,
+static NOINLINE bool window_emit(struct native_compiler *c, struct native_window *w,
                                  uint32_t keep)
 {
     if (!has_room(c))
@@ -282,148 +279,16 @@ static NOINLINE bool window_emit(struct native_compiler *c, struct window *w,
     return true;
 }
 
-/* By the numbers that an instruction has for registers [2]: what is above 12 is the
- * last one.  Ranges of an array are no ISO C. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wpedantic"
-static const uint8_t host_reg[256] = {
-    NATIVE_REGS(NATIVE_REG_NUMBER)[PVM_REG_COUNT... 255] = NATIVE_REG_LAST};
-#pragma GCC diagnostic pop
-
-static inline uint8_t host_of(uint32_t number)
-{
-    return host_reg[MUTANT(decode_reg_mod_13, number % 13, number)];
-}
-
-/* Where the two nibbles behind an opcode go in the first four bytes of struct
- * native_insn: A and B in the low half, D and A (and B) in the high one. */
-#define LOW_NIBBLE(reg) ((uint64_t)(reg) << ROLE_A | (uint64_t)(reg) << 32 << ROLE_D),
-#define HIGH_NIBBLE(reg)                                                               \
-    ((uint64_t)(reg) << ROLE_B | (uint64_t)(reg) << 32 << ROLE_A |                     \
-     (uint64_t)(reg) << 32 << ROLE_B),
-#define LAST_THREE(ROW) ROW(NATIVE_REG_LAST) ROW(NATIVE_REG_LAST) ROW(NATIVE_REG_LAST)
-static const uint64_t low_nibble[16] = {NATIVE_REGS(LOW_NIBBLE) LAST_THREE(LOW_NIBBLE)};
-static const uint64_t high_nibble[16] = {NATIVE_REGS(HIGH_NIBBLE)
-                                             LAST_THREE(HIGH_NIBBLE)};
-
-/* The first four bytes: op, A, B, D.  Registers that the format has not are anything.
- */
-static inline uint32_t decode_registers(const struct pvm_op_class *op,
-                                        const uint8_t *bytes)
-{
-    unsigned low = bytes[1] & 15, high = bytes[1] >> 4;
-    uint64_t third = host_of(MUTANT(decode_d_nibble, bytes[2] & 15, bytes[2]));
-    uint64_t nibbles = low_nibble[MUTANT(decode_reg_mod_13, low % 13, low)] |
-                       high_nibble[MUTANT(decode_reg_mod_13, high % 13, high)];
-    return bytes[0] | (uint32_t)(nibbles >> op->d_shift) |
-           (uint32_t)(third << ROLE_D << op->d_shift);
-}
-
-/* What decoding reads, for the loop to have at hand. */
-struct source {
-    const uint8_t *code, *bitmask;
-    enum pvm_profile profile;
-};
-
-/* Decode what is marked and not so near to the end of the code that zeros would come
- * into it.  A plain one gets neither Y nor a target.  NULL: not assigned. */
-static inline const struct pvm_op_class *decode_inner(struct source source, uint32_t pc,
-                                                      struct native_insn *ret_insn,
-                                                      uint32_t *ret_head)
-{
-    const uint8_t *bytes = source.code + pc;
-    const struct pvm_op_class *op = &pvm_op_class[bytes[0]];
-    if (!(op->assigned >> source.profile & 1))
-        return NULL;
-    uint32_t skip = code_skip_inner(source.bitmask, pc);
-    uint32_t registers = decode_registers(op, bytes);
-    memcpy(ret_head, bytes, 4);
-    memcpy(ret_insn, &registers, 4);
-    ret_insn->size = (uint8_t)(1 + skip);
-    ret_insn->pc = pc;
-    if (op->plain) {
-        ret_insn->x = insn_plain_x(op, skip, bytes);
-    } else {
-        const struct pvm_format_info *format = &pvm_format_info[op->format];
-        struct insn_imms imms = insn_imms(format, pc, skip, *ret_head & 0xffffff,
-                                          bytes + format->head_size);
-        ret_insn->x = imms.x;
-        ret_insn->y = (int32_t)imms.y;
-        ret_insn->target = imms.target;
-    }
-    return op;
-}
-
-/* The same anywhere; a trap where there is no instruction. */
-static const struct pvm_op_class *decode_outer(const struct pvm_code *code,
-                                               enum pvm_profile profile, uint32_t pc,
-                                               struct native_insn *ret_insn,
-                                               uint32_t *ret_head)
-{
-    struct pvm_insn insn;
-    if (!insn_decode(code, profile, pc, &insn, ret_head)) {
-        *ret_insn = (struct native_insn){.pc = pc}; /* opcode 0: no emitter */
-        *ret_head = 0;
-        return &pvm_op_class[PVM_OP_trap];
-    }
-    *ret_insn = (struct native_insn){
-        .op = insn.op,
-        .a = host_of(insn.a),
-        .b = host_of(insn.b),
-        .d = host_of(insn.d),
-        .size = insn.size,
-        .pc = insn.pc,
-        .x = insn.x,
-        .y = (int32_t)insn.y,
-        .target = insn.target,
-    };
-    return &pvm_op_class[insn.op];
-}
-
-/* Decode from `pc`, which is `marked` or may not be, until the block ends or the window
- * is full, one at least; a trap where there is no instruction.  Answers whether the
- * block has ended. */
-static NOINLINE bool window_fill(struct native_compiler *c, struct window *w,
-                                 uint32_t pc, bool marked, uint64_t *stores)
-{
-    const struct pvm_code *code = c->program->code;
-    const struct source source = {code->code.data, code->bitmask,
-                                  c->program->config.profile};
-    uint64_t store_count = 0;
-    uint32_t inner_end =
-        code->code.size > DECODE_INNER ? (uint32_t)code->code.size - DECODE_INNER : 0;
-    struct native_insn *i = &w->insn[w->end];
-    uint32_t *head = &w->head[w->head_count];
-    bool ended;
-    do {
-        const struct pvm_op_class *op = NULL;
-        if (marked && pc < inner_end)
-            op = decode_inner(source, pc, i, head);
-        if (!op)
-            op = decode_outer(code, source.profile, pc, i, head);
-        ended = op_class_ends(op, source.profile);
-        store_count += op->stores;
-        pc += i->size;
-        marked = i->size <= PVM_SKIP_MAX; /* then the skip ended at a mark */
-        i++;
-        head++;
-    } while (!ended && i < w->insn + WINDOW_SIZE);
-    w->end = (uint32_t)(i - w->insn);
-    w->head_count = (uint32_t)(head - w->head);
-    *stores += store_count;
-    return ended;
-}
-
-/* Begin the current block with its gas check.  `whole`: what it costs, if all of it is
- * in the window; the check gets that at the end. */
-static void begin_block(struct native_compiler *c, const struct window *w,
-                        const struct gas_meter *whole)
+/* Begin the current block with its gas check.  `whole`: all of it is in the window, and
+ * known what it costs; the check gets that at the end. */
+static void begin_block(struct native_compiler *c, const struct native_window *w,
+                        bool whole)
 {
     c->based = c->unit->based && whole && w->end <= BASED_INSNS_MAX &&
                pvm_native_waits(w->insn, w->end);
     c->plain = !c->based && !c->unit->options.explicit_checks;
-    c->check_size = whole && pvm_gas_meter_need(whole) < INT8_MAX ? 1 : 4;
-    c->visits = whole ? whole->visits : 0;
+    c->check_size = whole && pvm_gas_meter_need(&w->meter) < INT8_MAX ? 1 : 4;
+    c->visits = whole ? w->meter.visits : 0;
     if (c->joins || c->parts)
         x64_align(&c->as, LOOP_ALIGNMENT);
     pvm_native_check(c);
@@ -431,36 +296,30 @@ static void begin_block(struct native_compiler *c, const struct window *w,
 
 static bool compile_block(struct native_compiler *c, uint32_t pc)
 {
-    struct gas_meter meter;
-    struct window window;
+    struct native_window window;
     struct native_insn last;
-    uint64_t stores = 0;
     bool ended = false, begun = false;
-    window.end = 0;
     c->unit->block[c->block].pc = pc;
     c->before = 0;
     c->first = window.insn;
     c->flags_at = NULL;
     c->readable = c->writable = NATIVE_NOWHERE;
     c->noted = window.insn;
-    pvm_gas_meter_begin(&meter, &c->program->config);
+    pvm_native_window_begin(&window, &c->program->config);
     while (!ended) {
-        window.head_count = 0;
-        ended = window_fill(c, &window, pc, !begun, &stores);
+        ended = pvm_native_window_fill(c, &window, pc, !begun);
         last = window.insn[window.end - 1];
         pc = last.pc + last.size;
-        pvm_gas_meter_visit(&meter, c->program->code, window.head, window.head_count,
-                            pvm_op_class[last.op].plain ? 0 : last.target);
         if (!begun)
-            begin_block(c, &window, ended ? &meter : NULL);
+            begin_block(c, &window, ended);
         begun = true;
-        if (!window_emit(c, &window, ended ? 0 : WINDOW_AHEAD))
+        if (!window_emit(c, &window, ended ? 0 : NATIVE_WINDOW_AHEAD))
             return false;
     }
     flow_off(c, &last);
     c->joins = last.op == PVM_OP_fallthrough;
     c->parts = last.op == PVM_OP_jump || last.op == PVM_OP_jump_ind;
-    put_cost(c, &meter, stores);
+    put_cost(c, &window.meter, window.stores);
     return true;
 }
 
