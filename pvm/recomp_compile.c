@@ -257,14 +257,13 @@ static NOINLINE bool window_emit(struct native_compiler *c, struct native_window
         return false;
     populate_ahead(c);
     const struct native_insn *i = w->insn, *end = w->insn + w->end;
+    const struct native_insn *stop = end - keep;
     bool keeps_map = c->unit->options.keep_map;
-    while (i + keep < end) {
+    while (i < stop) {
         uint32_t count = 1;
         if (native_may_fuse(i))
-            count = pvm_native_match(c, i, (uint32_t)(end - i));
-        if (count > 1)
-            pvm_native_emit_fused(c, i, count);
-        else
+            count = pvm_native_fuse(c, i, (uint32_t)(end - i));
+        if (count == 1)
             c->emitter[i->op](c, i);
         if (keeps_map)
             put_places(c, i, count);
