@@ -182,13 +182,6 @@ static void decode_outer(const struct pvm_code *code, enum pvm_profile profile,
 
 /* ---- the window ---- */
 
-void pvm_native_window_begin(struct native_window *w, const struct pvm_config *config)
-{
-    w->end = 0;
-    w->stores = 0;
-    pvm_gas_meter_begin(&w->meter, config);
-}
-
 /* What loops over instructions has the host's registers for itself. */
 #define NOINLINE __attribute__((noinline))
 
@@ -205,7 +198,7 @@ static NOINLINE bool fill_one(const struct native_compiler *c, struct source sou
     if (w->meter.model == 1)
         gas_visit(&w->meter.pace, w->meter.done, row, (uint32_t)registers,
                   w->meter.mem_cycles,
-                  gas_branches(row) ? pvm_gas_branch(code, i->target) : 0);
+                  gas_branches(row) ? gas_branch(code, i->target) : 0);
     return pvm_op_ends(source.profile, i->op);
 }
 
