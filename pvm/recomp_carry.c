@@ -46,6 +46,8 @@ static bool can_go_first(const struct native_insn *i, uint32_t at)
     if (load->a == load->b)
         return false;
     for (uint32_t k = 0; k < at; k++) {
+        if (!native_names(&i[k], load->a) && !native_names(&i[k], load->b))
+            continue;
         unsigned w = native_written(&i[k]);
         if (MUTANT(fuse_early_read, false, native_reads(&i[k], load->a)) ||
             w == load->a || MUTANT(fuse_early_address, false, w == load->b))
@@ -59,11 +61,13 @@ static bool can_go_first(const struct native_insn *i, uint32_t at)
 static bool can_stand_between(const struct native_insn *i, uint32_t at, unsigned e)
 {
     const struct native_insn *m = &i[at];
-    if (MUTANT(fuse_between_reads, false, native_reads(m, e)) || native_written(m) == e)
+    bool keeps_flags = m->op == PVM_OP_mul_upper_u_u || m->op == PVM_OP_move_reg;
+    if (!keeps_flags && !native_is_load_ind(m))
         return false;
-    if (m->op == PVM_OP_mul_upper_u_u || m->op == PVM_OP_move_reg)
-        return true;
-    return native_is_load_ind(m) && can_go_first(i, at);
+    if (native_names(m, e) && (MUTANT(fuse_between_reads, false, native_reads(m, e)) ||
+                               native_written(m) == e))
+        return false;
+    return keeps_flags || can_go_first(i, at);
 }
 
 /* Is i[at] an addition of e (or, behind a bare comparison, a subtraction) to another
