@@ -106,21 +106,22 @@ static uint32_t match_use(struct native_compiler *c, const struct native_insn *i
     enum { BETWEEN_MAX = 2 };
     uint32_t made = c->carry.made;
     unsigned e = carry_of(&i[made]);
-    uint32_t at = made + 1, load = 0;
-    for (; at < count && at <= made + BETWEEN_MAX && !is_use(&i[at], e); at++) {
+    uint32_t load = 0;
+    for (uint32_t at = made + 1; at < count && at <= made + 1 + BETWEEN_MAX; at++) {
+        if (native_names(&i[at], e) && is_use(&i[at], e)) {
+            bool seen = i[at].d != e && !pvm_native_is_dead(c, e, i, at + 1, count);
+            if (MUTANT(fuse_carry_seen, false, seen))
+                return 0;
+            c->carry.use = at;
+            c->carry.load = load;
+            return at + 1;
+        }
         if (!can_stand_between(i, at, e) || (load && native_is_load_ind(&i[at])))
             return 0;
         if (native_is_load_ind(&i[at]))
             load = at;
     }
-    if (at >= count || !is_use(&i[at], e))
-        return 0;
-    bool seen = i[at].d != e && !pvm_native_is_dead(c, e, i, at + 1, count);
-    if (MUTANT(fuse_carry_seen, false, seen))
-        return 0;
-    c->carry.use = at;
-    c->carry.load = load;
-    return at + 1;
+    return 0;
 }
 
 uint32_t pvm_native_match_carry(struct native_compiler *c, const struct native_insn *i,
