@@ -196,8 +196,11 @@ static uint32_t path_slice(const struct native_unit *unit)
 
 /* ---- blocks ---- */
 
-static void put_places(struct native_compiler *c, const struct native_insn *i,
-                       uint32_t count)
+/* What loops over instructions has the host's registers for itself. */
+#define NOINLINE __attribute__((noinline))
+
+static NOINLINE void put_places(struct native_compiler *c, const struct native_insn *i,
+                                uint32_t count)
 {
     struct native_unit *unit = c->unit;
     uint32_t end = (uint32_t)(c->as.at - unit->code);
@@ -223,8 +226,8 @@ static void flow_off(struct native_compiler *c, const struct native_insn *last)
 
 /* See to it that the pages behind `at` are there, up to `limit`.  *ready is where those
  * that are not begin. */
-static void populate(const struct native_compiler *c, const void *at, const void *limit,
-                     uint8_t **ready)
+static NOINLINE void populate(const struct native_compiler *c, const void *at,
+                              const void *limit, uint8_t **ready)
 {
     size_t behind = (size_t)((const uint8_t *)limit - *ready);
     bool many = c->insn_count >= POPULATE_MANY_INSNS_MIN;
@@ -253,9 +256,6 @@ static bool has_room(const struct native_compiler *c)
     return c->limit - c->as.at >
            (ptrdiff_t)STEP_NATIVE_MAX + (ptrdiff_t)STUB_SIZE * c->stub_count;
 }
-
-/* What loops over instructions has the host's registers for itself. */
-#define NOINLINE __attribute__((noinline))
 
 /* Emit all but the last `keep`, which move to the front; false: there is no room. */
 static NOINLINE bool window_emit(struct native_compiler *c, struct native_window *w,
