@@ -86,19 +86,6 @@ enum err pvm_config_check(const struct pvm_config *config)
     return ERR_ok;
 }
 
-/* Only the byte at the target counts: trap or unlikely makes the branch cheap. */
-uint64_t pvm_gas_branch(const struct pvm_code *code, int64_t target)
-{
-    if (target < 0 || (uint64_t)target >= code->code.size)
-        return 20;
-    uint8_t byte = code->code.data[target];
-    bool cold = byte == PVM_OP_trap || byte == PVM_OP_unlikely ||
-                MUTANT(gas_branch_unassigned, !pvm_op_info[byte].name, false);
-    bool marked =
-        MUTANT(gas_branch_unmarked, true, pvm_code_marked(code, (uint32_t)target));
-    return marked && cold ? 1 : 20;
-}
-
 /* By the byte behind an opcode: A and B, and below them what is the same. */
 #define REG(nibble) ((nibble) < 12u ? (nibble) : 12u)
 #define PAIR(high, low)                                                                \
@@ -118,31 +105,45 @@ void pvm_gas_meter_visit(struct gas_meter *meter, const struct pvm_code *code,
                   pair);
     gas_visit(&meter->pace, meter->done, row,
               pair | (uint32_t)insn_reg(head >> 16 & 15) << GAS_D, meter->mem_cycles,
-              gas_branches(row) ? pvm_gas_branch(code, target) : 0);
+              gas_branches(row) ? gas_branch(code, target) : 0);
 }
 
+/* The first three bytes at a marked position with an assigned opcode; 0 elsewhere. */
+static uint32_t head_at(const struct pvm_code *code, enum pvm_profile profile,
+                        uint32_t pc, bool *ret_ok)
+{
+    uint8_t window[DECODE_WINDOW];
+    const uint8_t *bytes = code->code.data + pc;
+    *ret_ok = pvm_code_ok(code, profile, pc);
+    if (!*ret_ok)
+        return 0;
+    if (code->code.size - pc < 3)
+        bytes = pvm_code_end(code, pc, window);
+    return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16;
+}
+
+/* Only what ends a block can have a target that matters. */
 struct pvm_walk pvm_code_walk(const struct pvm_code *code,
                               const struct pvm_config *config, uint32_t pc)
 {
-    struct pvm_walk walk = {.end = pc};
+    struct pvm_walk walk = {.end = pc, .last = pc};
     struct gas_meter meter;
-    struct pvm_insn insn;
-    uint32_t head = 0;
+    bool ok = true, ended = false;
     pvm_gas_meter_begin(&meter, config);
-    for (;;) {
+    while (ok && !ended) {
+        struct pvm_insn insn = {.target = 0};
+        uint32_t head = head_at(code, config->profile, pc, &ok);
         walk.visit_count++;
-        if (!insn_decode(code, config->profile, pc, &insn, &head)) {
-            head = 0;
-            pvm_gas_meter_visit(&meter, code, head, 0);
-            break;
-        }
+        walk.last = pc;
+        ended = ok && pvm_op_ends(config->profile, (uint8_t)head);
+        if (ended)
+            (void)pvm_insn_decode(code, config->profile, pc, &insn);
         pvm_gas_meter_visit(&meter, code, head, insn.target);
-        pc += insn.size;
-        walk.end = pc;
-        if (pvm_op_info[insn.op].flags & PVM_OP_STORE)
-            walk.store_count++;
-        if (pvm_op_terminates(config->profile, insn.op))
-            break;
+        if (ok) {
+            pc += 1 + code_skip(code, pc);
+            walk.end = pc;
+            walk.store_count += pvm_op_class[head & 255].stores;
+        }
     }
     walk.need = pvm_gas_meter_need(&meter);
     return walk;

@@ -277,7 +277,6 @@ struct native_reach {
 /* Instructions that recomp_carry.c emits as one: which of them makes a carry and which
  * uses it (0: none), and a load (0: none) that goes first. */
 struct native_carry {
-    uint32_t count; /* of the instructions; 0: there is nothing like that */
     uint32_t made, use, load;
     bool sum;     /* the first one adds, and the next one tells the carry */
     bool product; /* the first one and the one behind the carry multiply the same */
@@ -344,20 +343,19 @@ void pvm_native_control_emitters(native_emit_fn *emitter[256]);
 /* Have the interpreter execute `i`, always. */
 void pvm_native_ask(struct native_compiler *c, const struct native_insn *i);
 
-/* How many of the `count` (2 at least) instructions at `i` a row of recomp_fuse.c
- * matches; 1: none.  native_may_fuse() of recomp_role.h tells when it is of use to ask.
- * The more there are to look at, the better: whether a result is still needed is told
- * by those behind.  And emit that many, if more than 1. */
+/* Emit some of the `count` (2 at least) instructions at `i` as one, if
+ * native_may_fuse() and a row of recomp_fuse.c matches them; answers how many.  1:
+ * none, and nothing has been emitted.  The more there are to look at, the better:
+ * whether a result is still needed is told by those behind. */
 enum { NATIVE_FUSED_MAX = 7 };
-uint32_t pvm_native_match(struct native_compiler *c, const struct native_insn *i,
-                          uint32_t count);
-void pvm_native_emit_fused(struct native_compiler *c, const struct native_insn *i,
-                           uint32_t count);
+uint32_t pvm_native_fuse(struct native_compiler *c, const struct native_insn *i,
+                         uint32_t count);
 
 /* The same for what has to do with carries; matching sets c->carry. */
 uint32_t pvm_native_match_carry(struct native_compiler *c, const struct native_insn *i,
                                 uint32_t count);
-void pvm_native_emit_carry(struct native_compiler *c, const struct native_insn *i);
+void pvm_native_emit_carry(struct native_compiler *c, const struct native_insn *i,
+                           uint32_t count);
 
 /* More than any number of a host register. */
 enum { NATIVE_NO_REGISTER = 16 };
@@ -432,7 +430,13 @@ void pvm_native_ask_if(struct native_compiler *c, const struct native_insn *i,
 void pvm_native_flow_to(struct native_compiler *c, uint32_t pc);
 
 /* A new block. */
-void pvm_native_window_begin(struct native_window *w, const struct pvm_config *config);
+static inline void native_window_begin(struct native_window *w,
+                                       const struct pvm_config *config)
+{
+    w->end = 0;
+    w->stores = 0;
+    pvm_gas_meter_begin(&w->meter, config);
+}
 
 /* Decode from `pc`, which is `marked` or may not be, until the block ends or the window
  * is full, one instruction at least; a trap where there is none.  Answers whether the

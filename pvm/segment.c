@@ -85,7 +85,7 @@ typedef uint64_t halves __attribute__((vector_size(16)));
 typedef char octets __attribute__((vector_size(16)));
 
 /* Sixteen indices; below 0x80, as is the rule, they are a byte each. */
-static uint8_t *put_sixteen(uint8_t *at, const words index[4])
+static inline uint8_t *put_sixteen(uint8_t *at, const words index[4])
 {
     uint32_t value[16];
 #if defined(__SSE2__)
