@@ -114,6 +114,7 @@ struct native_context {
     uint64_t path_low;   /* gas that is enough for so many */
     uint64_t path_more;  /* more gas can be shown: ask when it is less */
     uint64_t base;       /* of guest memory */
+    uint64_t parked;     /* what xmm3 held at a fault */
 };
 
 enum {
@@ -133,10 +134,11 @@ struct native_site {
         uint32_t block; /* number of its block */
         uint32_t call;  /* of a call: of what else is known of it */
     };
-    uint32_t index; /* instructions before it in the block */
-    uint16_t size;  /* bytes from there to behind the instruction's code */
-    uint8_t count;  /* instructions that its code executes at once */
-    uint8_t op;     /* of a call; else 0 */
+    uint32_t index;      /* instructions before it in the block */
+    uint16_t size;       /* bytes from there to behind the instruction's code */
+    unsigned count : 7;  /* instructions that its code executes at once */
+    unsigned parked : 1; /* what r15 is for is in xmm3 */
+    uint8_t op;          /* of a call; else 0 */
 };
 
 struct native_call {
@@ -163,6 +165,7 @@ struct native_unit {
     uint8_t *code;                /* tables, then code; below 2 GiB */
     uint32_t code_size;           /* bytes in use */
     uint32_t enter, leave, flush; /* offsets */
+    uint32_t faulted;             /* of what a fault becomes, which leaves */
     uint32_t underflow, strayed;  /* of returns; native_unit.pairs */
     uint32_t cost_stride; /* bytes between the costs of blocks, at the code's start */
     uint32_t cost_max;    /* the most that an entry asks for, METER_ASK apart */
@@ -245,7 +248,7 @@ static inline uint32_t native_block_at(const struct pvm_program *program, uint32
     {                                                                                  \
         NATIVE_REGS(NATIVE_REG_NUMBER)                                                 \
     }
-enum { SCRATCH = RDX, METER = R15, ACC = R15, BASE = R15, SP = RBP };
+enum { SCRATCH = RDX, METER = R15, ACC = R15, BASE = R15, STACK = R15, SP = RBP };
 
 /* ---- compiling ---- */
 
@@ -280,6 +283,21 @@ struct native_carry {
     bool product; /* the first one and the one behind the carry multiply the same */
 };
 
+/* How the accesses of a block go. */
+enum native_way {
+    BY_GS,
+    BY_GS_CHECKED, /* with tests in front of them: explicit checks */
+    BY_BASE,
+    BY_STACK, /* those near sp, the others by gs */
+};
+
+/* What r15 is inside a block. */
+enum native_stack {
+    STACK_AWAY, /* as everywhere else */
+    STACK_HERE, /* where sp points to, in host memory; its own value is in xmm3 */
+    STACK_PAST, /* the same of what sp was */
+};
+
 struct native_compiler;
 typedef void native_emit_fn(struct native_compiler *c, const struct native_insn *i);
 
@@ -302,9 +320,11 @@ struct native_compiler {
     native_emit_fn *emitter[256];
     struct native_stub *stub;
     uint32_t stub_count;
-    bool based; /* accesses of the current block go by BASE */
-    bool joins; /* the last block ended in a fallthrough */
-    bool parts; /* or in a jump away */
+    enum native_way way;                    /* of the current block's accesses */
+    enum native_stack stack;                /* STACK_AWAY between blocks */
+    uint32_t stack_site;                    /* sites before the present instruction */
+    bool joins;                             /* the last block ended in a fallthrough */
+    bool parts;                             /* or in a jump away */
     struct native_reach readable, writable; /* recomp_seen.c; before this one: */
     const struct native_insn *noted;
     struct native_carry carry; /* of what is emitted as one now */
@@ -362,6 +382,29 @@ bool pvm_native_is_dead(struct native_compiler *c, unsigned r,
  * one?  False only for loops of one block, with one store at most. */
 bool pvm_native_waits(const struct native_insn *i, uint32_t count);
 
+/* Shall a block that begins like this go BY_STACK?  Not if it is shorter than that. */
+enum { NATIVE_STACKED_MIN = 32 };
+bool pvm_native_is_stacked(const struct native_insn *i, uint32_t count);
+
+/* Can an access at sp + x go by STACK, where that is? */
+static inline bool native_is_near(int64_t x)
+{
+    return x >= MUTANT(native_stack_below, INT32_MIN, 0) &&
+           x <= MUTANT(native_stack_far, INT32_MAX, MEM_GUARD_SIZE - 8);
+}
+
+/* In a block that goes BY_STACK: make r15 STACK, for accesses from here on; and what it
+ * is elsewhere, in front of what may leave the code on purpose. */
+void pvm_native_stack_take(struct native_compiler *c);
+void pvm_native_stack_leave(struct native_compiler *c);
+
+/* Emit: r15 into xmm3, and back. */
+void pvm_native_park(struct native_compiler *c);
+void pvm_native_unpark(struct native_compiler *c);
+
+/* Emit: r15 = where sp points to. */
+void pvm_native_point(struct native_compiler *c);
+
 /* A site for `i` at the current place; answers its number.  It ends where the emitter
  * of the instruction ends. */
 static inline uint32_t native_site(struct native_compiler *c,
@@ -374,7 +417,7 @@ static inline uint32_t native_site(struct native_compiler *c,
         .pc = MUTANT(native_site_pc, unit->block[c->block].pc, i->pc),
         .block = c->block,
         .index = c->index + MUTANT(native_site_index, 1, 0),
-        .count = (uint8_t)c->count,
+        .count = c->count & 127,
     };
     return number;
 }

@@ -274,6 +274,29 @@ struct window {
 /* What loops over instructions has the host's registers for itself. */
 #define NOINLINE __attribute__((noinline))
 
+/* As window_emit() where accesses go by the stack, up to what ends the block and is one
+ * by itself.  Answers how many are left. */
+static NOINLINE uint32_t emit_stacked(struct native_compiler *c, const struct window *w,
+                                      uint32_t keep)
+{
+    const struct native_insn *i = w->insn;
+    uint32_t left = w->end;
+    while (left > (keep ? keep : 1)) {
+        uint32_t count = native_fusable(c, i, left);
+        emit_insns(c, i, count);
+        for (uint32_t k = 0; k < count; k++) {
+            if (native_meets_sp(&i[k]) && native_written(&i[k]) == SP &&
+                MUTANT(native_stack_kept, false, c->stack == STACK_HERE))
+                c->stack = STACK_PAST;
+        }
+        i += count;
+        left -= count;
+    }
+    if (!keep)
+        pvm_native_stack_leave(c);
+    return left;
+}
+
 /* Emit all but the last `keep`, which move to the front; false: there is no room. */
 static NOINLINE bool window_emit(struct native_compiler *c, struct window *w,
                                  uint32_t keep)
@@ -282,7 +305,8 @@ static NOINLINE bool window_emit(struct native_compiler *c, struct window *w,
         return false;
     populate_ahead(c);
     const struct native_insn *i = w->insn;
-    uint32_t left = w->end;
+    uint32_t left = c->way == BY_STACK ? emit_stacked(c, w, keep) : w->end;
+    i += w->end - left;
     while (left > keep) {
         uint32_t count = native_fusable(c, i, left);
         emit_insns(c, i, count);
@@ -435,8 +459,13 @@ static NOINLINE bool window_fill(struct native_compiler *c, struct window *w,
 static void begin_block(struct native_compiler *c, const struct window *w,
                         const struct gas_meter *whole)
 {
-    c->based = c->unit->based && whole && w->end <= BASED_INSNS_MAX &&
-               pvm_native_waits(w->insn, w->end);
+    c->way = c->unit->options.explicit_checks ? BY_GS_CHECKED : BY_GS;
+    if (c->unit->based && whole && w->end <= BASED_INSNS_MAX &&
+        pvm_native_waits(w->insn, w->end))
+        c->way = BY_BASE;
+    else if (w->end >= NATIVE_STACKED_MIN && c->way == BY_GS &&
+             pvm_native_is_stacked(w->insn, w->end))
+        c->way = BY_STACK;
     c->check_size = whole && pvm_gas_meter_need(whole) < INT8_MAX ? 1 : 4;
     c->visits = whole ? whole->visits : 0;
     if (c->joins || c->parts)

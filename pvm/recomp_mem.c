@@ -168,13 +168,29 @@ SPECIAL void put_access(struct x64 *as, const struct access *access, bool segmen
 static void guest_slow(struct native_compiler *c, const struct native_insn *first,
                        const struct access *access, unsigned reg, struct place place)
 {
-    if (c->unit->options.explicit_checks)
+    if (c->way == BY_GS_CHECKED)
         check_rights(c, first, access->is_store, access->size, place);
-    if (c->based)
+    if (c->way == BY_BASE)
         place = based(&c->as, place);
-    if (!c->unit->options.explicit_checks)
+    if (c->way != BY_GS_CHECKED)
         (void)native_site(c, first);
-    put_access(&c->as, access, !c->based, reg, &place);
+    put_access(&c->as, access, c->way == BY_GS_CHECKED, reg, &place);
+}
+
+/* op reg, [STACK + x], which always has a REX prefix. */
+static __attribute__((noinline)) void guest_near(struct native_compiler *c,
+                                                 const struct native_insn *first,
+                                                 const struct access *access,
+                                                 unsigned reg, int32_t x)
+{
+    unsigned opcode = access->escape ? 0x0f | access->opcode << 8 : access->opcode;
+    if (c->stack != STACK_HERE)
+        pvm_native_stack_take(c);
+    (void)native_site(c, first);
+    if (access->prefix)
+        x64_u8(&c->as, access->prefix);
+    x64_op_mem(&c->as, x64_rex_bits(access->w, reg, 0, STACK), opcode,
+               1 + access->escape, reg, STACK, x);
 }
 
 /* op reg, [place] in guest memory, with everything that belongs in front of it; the
@@ -182,9 +198,15 @@ static void guest_slow(struct native_compiler *c, const struct native_insn *firs
 SPECIAL void guest(struct native_compiler *c, const struct native_insn *first,
                    const struct access *access, unsigned reg, const struct place *place)
 {
-    if (c->based || c->unit->options.explicit_checks) {
-        guest_slow(c, first, access, reg, *place);
-        return;
+    if (c->way != BY_GS) {
+        if (c->way != BY_STACK) {
+            guest_slow(c, first, access, reg, *place);
+            return;
+        }
+        if (place->base == SP && !place->indexed && native_is_near(place->x)) {
+            guest_near(c, first, access, reg, place->x);
+            return;
+        }
     }
     (void)native_site(c, first);
     put_access(&c->as, access, true, reg, place);
