@@ -18,6 +18,7 @@ struct side {
     struct arena arena; /* the program's */
     struct pvm_engine *engine;
     struct pvm_program *program;
+    struct pvm_recomp_workspace *workspace;
     void *reservation;
     struct pvm_state state;
     struct pvm_outcome outcome;
@@ -150,7 +151,8 @@ static enum err make_program(struct side *side)
     side->program = NULL;
     arena_clear(&side->arena);
     if (side->kind == ANALYSIS_ENGINE_RECOMP) {
-        struct pvm_recomp_options options = {.explicit_checks = c->way.explicit_checks};
+        struct pvm_recomp_options options = {.explicit_checks = c->way.explicit_checks,
+                                             .workspace = side->workspace};
         memcpy(options.interp_only, c->way.interp_only, sizeof options.interp_only);
         return pvm_program_recompile(&side->arena, code, &c->config, c->way.log,
                                      &options, &side->program);
@@ -322,6 +324,8 @@ enum err analysis_pair_create(struct arena *arena, const enum analysis_engine en
         if (!err)
             err = pvm_engine_create(arena, &side->engine);
         if (!err)
+            err = pvm_recomp_workspace_create(arena, &side->workspace);
+        if (!err)
             err = os_reserve(PVM_MEM_RESERVE_SIZE, &side->reservation);
         if (!err)
             side->state.mem = pvm_mem_init(side->reservation);
@@ -340,6 +344,7 @@ void analysis_pair_close(struct analysis_pair *pair)
         struct side *side = &pair->side[i];
         pvm_program_close(side->program);
         side->program = NULL;
+        pvm_recomp_workspace_close(side->workspace);
         os_release(side->reservation, PVM_MEM_RESERVE_SIZE);
         side->reservation = NULL;
         arena_fini(&side->arena);

@@ -59,6 +59,7 @@ struct progen {
     struct analysis_case *c;
     uint64_t random;
     bool tight; /* few registers, and idioms that a recompiler emits as one */
+    bool runs;  /* it begins with append_stack_run() */
 };
 
 static uint64_t next(struct progen *p)
@@ -297,6 +298,33 @@ static uint32_t append_stack_idiom(struct progen *p, uint32_t pc)
     return append_all(p, idiom[below(p, countof(idiom))], pc);
 }
 
+/* Many accesses near sp and not much else, a few of them below it, and some so far that
+ * they come out above all memory; sp moves now and then. */
+static uint32_t append_stack_run(struct progen *p, uint32_t pc)
+{
+    enum { COUNT = 48, FAR = 4 << 20 };
+    uint32_t size = 0;
+    for (unsigned k = 0; k < COUNT; k++) {
+        unsigned r = 7 + (unsigned)below(p, 5);
+        struct pvm_insn insn =
+            with_imm(chance(p, 50) ? PVM_OP_load_ind_u64 : PVM_OP_store_ind_u64, r,
+                     REG_SP, 8 * (int64_t)below(p, 8) - (chance(p, 5) ? 16 : 0));
+        if (chance(p, 4))
+            insn.x += FAR - (int64_t)below(p, 16 * PVM_PAGE_SIZE);
+        else if (chance(p, 2))
+            insn = spill(p, r);
+        else if (chance(p, 5))
+            insn = with_imm(PVM_OP_add_imm_64, REG_SP, REG_SP,
+                            8 * (int64_t)below(p, 5) - 16);
+        else if (chance(p, 20))
+            insn = three(PVM_OP_add_64, r, r, 7);
+        else if (chance(p, 1))
+            insn = with_imm(PVM_OP_ecalli, 0, 0, 5);
+        size += append(p, &insn, pc + size);
+    }
+    return size;
+}
+
 /* Neighbours that a recompiler may emit as one, on few registers, so that now and then
  * they only look so. */
 static uint32_t append_idiom(struct progen *p, uint32_t pc)
@@ -390,6 +418,9 @@ static void make_code(struct progen *p)
 {
     struct analysis_case *c = p->c;
     uint32_t size = 0, want = 1 + (uint32_t)below(p, chance(p, 5) ? 300 : 40);
+    p->runs = p->tight && chance(p, 20);
+    if (p->runs)
+        size = append_stack_run(p, size);
     for (uint32_t i = 0; i < want; i++) {
         struct pvm_insn insn = pick_insn(p, size);
         if (!p->tight || chance(p, 40))
@@ -582,6 +613,8 @@ void analysis_progen_make(struct analysis_case *c, uint64_t seed)
                     : chance(&p, is_stack ? 90 : 40) ? address(&p)
                                                      : value(&p);
     }
+    if (p.runs && chance(&p, 70)) /* where little faults, but it may be an end */
+        c->reg[REG_SP] = c->region[below(&p, c->region_count)].start + below(&p, 24);
     make_gas(&p);
     make_way(&p);
 }

@@ -7,12 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK_SIZE_MIN = 64 * 1024, BLOCK_ALIGN = 64, DENSE_SIZE_MIN = 16 << 20 };
+enum {
+    BLOCK_SIZE_MIN = 64 * 1024,
+    BLOCK_ALIGN = 64,
+    /* Such blocks come as untouched zero pages; the C library zeroes smaller ones, of
+     * which little may be used. */
+    ZERO_SIZE_MIN = 1 << 20,
+    DENSE_SIZE_MIN = 16 << 20,
+};
 
 struct arena_block {
     struct arena_block *older;
     size_t size; /* of data */
     size_t used;
+    size_t stale; /* from there on, data is zero */
 };
 
 static uint8_t *block_data(struct arena_block *block)
@@ -44,8 +52,8 @@ void arena_clear(struct arena *arena)
         return;
     struct arena older = {.block = block->older};
     arena_fini(&older);
-    memset(block_data(block), 0, block->used); /* objects begin zeroed */
     block->older = NULL;
+    block->stale = block->stale > block->used ? block->stale : block->used;
     block->used = 0;
     *arena = (struct arena){.block = block, .size_max = size_max};
 }
@@ -56,18 +64,28 @@ static struct arena_block *block_add(struct arena *arena, size_t size_min)
     if (size > PTRDIFF_MAX - 4 * BLOCK_ALIGN) /* no object is larger; sums fit */
         return NULL;
     size = (size + BLOCK_ALIGN - 1) & ~(size_t)(BLOCK_ALIGN - 1);
-    /* calloc: large blocks come as untouched zero pages, an unused rest costs nothing.
-     */
-    struct arena_block *block = calloc(1, size + 2 * BLOCK_ALIGN);
+    bool zero = size >= ZERO_SIZE_MIN;
+    struct arena_block *block =
+        zero ? calloc(1, size + 2 * BLOCK_ALIGN) : malloc(size + 2 * BLOCK_ALIGN);
     if (!block)
         return NULL;
     /* A guest's RAM, its decoded code: what is touched at random. */
     if (size >= DENSE_SIZE_MIN)
         os_advise_dense(block, size);
-    block->older = arena->block;
-    block->size = size;
+    *block = (struct arena_block){
+        .older = arena->block, .size = size, .stale = zero ? 0 : size};
     arena->block = block;
     return block;
+}
+
+/* Objects begin zeroed. */
+static void *zeroed(const struct arena_block *block, uint8_t *data, size_t start,
+                    size_t size)
+{
+    if (start < block->stale)
+        memset(data + start, 0,
+               size < block->stale - start ? size : block->stale - start);
+    return data + start;
 }
 
 void *arena_alloc(struct arena *arena, size_t size, size_t align)
@@ -83,7 +101,7 @@ void *arena_alloc(struct arena *arena, size_t size, size_t align)
                 return NULL;
             arena->used += taken;
             block->used = start + size;
-            return block_data(block) + start;
+            return zeroed(block, block_data(block), start, size);
         }
     }
     if (size > arena->size_max - arena->used)

@@ -227,6 +227,23 @@ enum err os_code_seal(struct os_code *code, size_t size_used)
     return mprotect(code->data, used, PROT_READ | PROT_EXEC) == 0 ? ERR_ok : os_fail();
 }
 
+static enum err protect_front(const struct os_code *code, size_t size_used, int how)
+{
+    size_t used = os_page_round(size_used ? size_used : 1);
+    check(code->fd < 0 && used <= code->size);
+    return mprotect(code->data, used, how) == 0 ? ERR_ok : os_fail();
+}
+
+enum err os_code_seal_front(const struct os_code *code, size_t size_used)
+{
+    return protect_front(code, size_used, PROT_READ | PROT_EXEC);
+}
+
+enum err os_code_reopen(const struct os_code *code, size_t size_used)
+{
+    return protect_front(code, size_used, PROT_READ | PROT_WRITE);
+}
+
 void os_code_free(struct os_code *code)
 {
     if (code->data) {

@@ -69,6 +69,14 @@ ERR_MUST_CHECK enum err os_code_create(size_t size, bool shared,
  * an error only os_code_free() is of use. */
 ERR_MUST_CHECK enum err os_code_seal(struct os_code *code, size_t size_used);
 
+/* The same for a private one that is used again: nothing is cut off, and what is behind
+ * the used pages stays writable.  os_code_reopen() makes those, which say the same
+ * `size_used`, writable and no longer executable.  After an error only os_code_free()
+ * is of use. */
+ERR_MUST_CHECK enum err os_code_seal_front(const struct os_code *code,
+                                           size_t size_used);
+ERR_MUST_CHECK enum err os_code_reopen(const struct os_code *code, size_t size_used);
+
 /* Give it back; fine twice, and for {0}. */
 void os_code_free(struct os_code *code);
 

@@ -165,17 +165,20 @@ static void bench_ecalli(struct bench *bench, struct arena *arena)
     bench_machine_close(&m);
 }
 
-/* A program to compile; with a cache, it is there. */
+/* A program to compile: into new memory each time, or into a workspace, or with a
+ * cache, so that it is there. */
 struct compile {
     struct bench_program row;
     struct pvm_recomp_cache *cache;
+    struct pvm_recomp_workspace *workspace;
 };
 
 static void run_compile(void *self, uint64_t *ret_ns)
 {
     const struct compile *compile = self;
     const struct bench_program *row = &compile->row;
-    const struct pvm_recomp_options options = {.cache = compile->cache};
+    const struct pvm_recomp_options options = {.cache = compile->cache,
+                                               .workspace = compile->workspace};
     struct pvm_config config = pvm_config_default(PVM_PROFILE_JAVM);
     uint64_t start = os_clock_cpu_ns();
     for (unsigned k = 0; k < COMPILE_REPEATS; k++) {
@@ -191,26 +194,43 @@ static void run_compile(void *self, uint64_t *ret_ns)
     *ret_ns = (os_clock_cpu_ns() - start) / COMPILE_REPEATS;
 }
 
-static void measure_compile(struct bench *bench, struct compile *compile)
+static void say_compile(struct bench *bench, const struct compile *compile,
+                        const struct bench_series *series, const char *where)
 {
-    struct bench_variant variant = {.run = run_compile, .self = compile};
-    bench_turns(bench, &variant, 1);
-    double us = (double)bench_median(&variant.series) / 1000.0;
+    char what[64];
+    double us = (double)bench_median(series) / 1000.0;
     double kib = (double)compile->row.container.code.code.size / 1024.0;
-    bool small = kib < 1;
-    bench_say(bench,
-              &(struct bench_figure){.workload = compile->row.name,
-                                     .what = small ? "compile" : "compile, per KiB",
-                                     .value = small ? us : us / kib,
-                                     .unit = "us",
-                                     .goal = small ? GOAL_FIXED : GOAL_COMPILE,
-                                     .at_most = true});
+    bool small = kib < 1, new_memory = !compile->cache && !compile->workspace;
+    (void)snprintf(what, sizeof what, "compile%s%s", where, small ? "" : ", per KiB");
+    bench_say(bench, &(struct bench_figure){.workload = compile->row.name,
+                                            .what = what,
+                                            .value = small ? us : us / kib,
+                                            .unit = "us",
+                                            .goal = new_memory ? 0
+                                                    : small    ? GOAL_FIXED
+                                                               : GOAL_COMPILE,
+                                            .at_most = true});
+}
+
+/* Into a workspace and into new memory, in turn. */
+static void measure_compile(struct bench *bench, struct arena *arena,
+                            const struct bench_program *row)
+{
+    struct compile warm = {.row = *row}, cold = warm;
+    struct bench_variant variant[] = {{.run = run_compile, .self = &warm},
+                                      {.run = run_compile, .self = &cold}};
+    if (pvm_recomp_workspace_create(arena, &warm.workspace))
+        bench_die("out of memory");
+    bench_turns(bench, variant, countof(variant));
+    say_compile(bench, &warm, &variant[0].series, "");
+    say_compile(bench, &cold, &variant[1].series, " in new memory");
+    pvm_recomp_workspace_close(warm.workspace);
 }
 
 static void bench_compile(struct bench *bench, struct arena *arena, const char *name)
 {
-    struct compile compile = {.row = bench_program_load(arena, name, 0)};
-    measure_compile(bench, &compile);
+    struct bench_program row = bench_program_load(arena, name, 0);
+    measure_compile(bench, arena, &row);
 }
 
 /* Append a program's code to another; it is compiled, but not run. */
@@ -234,6 +254,7 @@ static void bench_compile_large(struct bench *bench, struct arena *arena)
     uint8_t *code = arena_new_array(arena, uint8_t, SIZE_MAX_CODE);
     uint8_t *mask = arena_new_array(arena, uint8_t, SIZE_MAX_CODE / 8);
     struct compile compile = {.row = {.name = "160 KiB"}};
+    struct bench_variant variant = {.run = run_compile, .self = &compile};
     size_t size = 0;
     if (!code || !mask || pvm_recomp_cache_create(arena, 1 << 24, &compile.cache))
         bench_die("out of memory");
@@ -247,10 +268,9 @@ static void bench_compile_large(struct bench *bench, struct arena *arena)
     }
     compile.row.container.code =
         (struct pvm_code){.code = bytes_of(code, size), .bitmask = mask};
-    struct compile plain = {.row = compile.row};
-    measure_compile(bench, &plain);
-    compile.row.name = "the same, cached";
-    measure_compile(bench, &compile);
+    measure_compile(bench, arena, &compile.row);
+    bench_turns(bench, &variant, 1);
+    say_compile(bench, &compile, &variant.series, " when cached");
     pvm_recomp_cache_close(compile.cache);
 }
 

@@ -14,6 +14,20 @@
 
 #include <string.h>
 
+/* Tables by the byte behind an opcode: ROW(high nibble, low nibble) 256 times. */
+#define PVM_NIBBLES(ROW)                                                               \
+    PVM_NIBBLES_OF(ROW, 0), PVM_NIBBLES_OF(ROW, 1), PVM_NIBBLES_OF(ROW, 2),            \
+        PVM_NIBBLES_OF(ROW, 3), PVM_NIBBLES_OF(ROW, 4), PVM_NIBBLES_OF(ROW, 5),        \
+        PVM_NIBBLES_OF(ROW, 6), PVM_NIBBLES_OF(ROW, 7), PVM_NIBBLES_OF(ROW, 8),        \
+        PVM_NIBBLES_OF(ROW, 9), PVM_NIBBLES_OF(ROW, 10), PVM_NIBBLES_OF(ROW, 11),      \
+        PVM_NIBBLES_OF(ROW, 12), PVM_NIBBLES_OF(ROW, 13), PVM_NIBBLES_OF(ROW, 14),     \
+        PVM_NIBBLES_OF(ROW, 15)
+#define PVM_NIBBLES_OF(ROW, high)                                                      \
+    ROW(high, 0), ROW(high, 1), ROW(high, 2), ROW(high, 3), ROW(high, 4),              \
+        ROW(high, 5), ROW(high, 6), ROW(high, 7), ROW(high, 8), ROW(high, 9),          \
+        ROW(high, 10), ROW(high, 11), ROW(high, 12), ROW(high, 13), ROW(high, 14),     \
+        ROW(high, 15)
+
 /* The longest reach of a read: 3 bytes of head, 4 of X, and 8 where Y begins. */
 enum { DECODE_WINDOW = 24 };
 
@@ -56,6 +70,17 @@ static inline uint32_t code_skip_inner(const uint8_t *bitmask, uint32_t pc)
     uint64_t bits;
     memcpy(&bits, bitmask + (pc + 1) / 8, 8);
     return mask_skip((uint32_t)(bits >> (pc + 1) % 8));
+}
+
+/* The bits that are set, without an instruction for it that not all CPUs have, and
+ * inline. */
+static inline uint32_t mask_count(uint64_t word)
+{
+    const uint64_t pairs = 0x5555555555555555, fours = 0x3333333333333333;
+    const uint64_t bytes = 0x0f0f0f0f0f0f0f0f, sum = 0x0101010101010101;
+    word -= word >> 1 & pairs;
+    word = (word & fours) + (word >> 2 & fours);
+    return (uint32_t)(((word + (word >> 4)) & bytes) * sum >> 56);
 }
 
 static inline unsigned insn_rest(const struct pvm_format_info *format, uint32_t skip)
@@ -101,17 +126,6 @@ static inline int64_t insn_imm(const uint8_t *bytes, unsigned size)
     memcpy(&value, bytes, sizeof value);
     unsigned spare = 64 - 8 * size;
     return size ? (int64_t)(value << (spare & 63)) >> (spare & 63) : 0;
-}
-
-/* X of a plain instruction (struct pvm_op_class), without branches. */
-static inline int64_t insn_plain_x(const struct pvm_op_class *op, uint32_t skip,
-                                   const uint8_t *bytes)
-{
-    uint64_t value;
-    memcpy(&value, bytes + op->head_size, sizeof value);
-    /* And one more bit: the CPU shifts by 63 at most. */
-    unsigned spare = pvm_plain_spare[op->x_row][skip];
-    return (int64_t)(value << 1 << spare) >> 1 >> spare;
 }
 
 /* The immediates of any. */

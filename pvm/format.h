@@ -50,24 +50,27 @@ static inline const struct pvm_format_info *pvm_format_of(uint8_t op)
     return &pvm_format_info[pvm_op_info[op].format];
 }
 
+enum { PVM_PLAIN_ROWS = 3, PVM_PLAIN_SKIPS = 32 };
+
 /* What walks over code ask of an opcode. */
 struct pvm_op_class {
     uint8_t assigned; /* pvm_op_assigned(), as bit 1 << profile */
     uint8_t ends;     /* pvm_op_terminates(), likewise */
+    /* It is plain and ends nothing, likewise: no Y, no target, and X is what the skip
+     * leaves, if there is one. */
+    uint8_t inner;
     uint8_t format;
     uint8_t stores; /* 1: it stores to memory */
     /* For decoding without a look at the format. */
     uint8_t head_size;
-    bool plain;    /* no Y, no target, and X is what the skip leaves, if there is one */
-    uint8_t x_row; /* of a plain one, in pvm_plain_spare */
+    uint8_t spare; /* PVM_PLAIN_SKIPS times the bytes in front of an X that is what the
+                      skip leaves; 0: there is none */
     uint8_t d_shift; /* 32: the low nibble is D, the high one A; 0: they are A and B */
+    uint8_t d_large; /* the bits of the byte D that name the last register */
+    bool plain;
+    uint8_t unused[6];
 };
 extern const struct pvm_op_class pvm_op_class[256];
-
-/* Of a plain instruction by x_row and skip: how many of 63 bits behind the first one
- * are not X's. */
-enum { PVM_PLAIN_ROWS = 3, PVM_PLAIN_SKIPS = 32 };
-extern const uint8_t pvm_plain_spare[PVM_PLAIN_ROWS][PVM_PLAIN_SKIPS];
 
 static inline bool op_class_ends(const struct pvm_op_class *op,
                                  enum pvm_profile profile)

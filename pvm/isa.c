@@ -67,8 +67,8 @@ enum {
 #define ROW(name, low1_, high1_, byte2_, head_size_, x_size_, has_y_, target_)         \
     HEAD_SIZE_##name = head_size_,                                                     \
     PLAIN_##name = !(has_y_) && !(target_) && PVM_X_##x_size_ <= PVM_X_REST,           \
-    X_ROW_##name = PVM_X_##x_size_ == PVM_X_REST ? (head_size_) : 0,                   \
-    D_SHIFT_##name = (low1_) == D ? 32 : 0,
+    SPARE_##name = PVM_X_##x_size_ == PVM_X_REST ? (head_size_)*PVM_PLAIN_SKIPS : 0,   \
+    D_SHIFT_##name = (low1_) == D ? 32 : 0, D_LARGE_##name = (byte2_) == D ? 0xf0 : 0,
     FORMATS
 #undef ROW
 };
@@ -91,7 +91,9 @@ const struct pvm_op_class pvm_op_class[256] = {
         .stores = ((flags_)&STORE) != 0,                                               \
         .head_size = HEAD_SIZE_##format_,                                              \
         .plain = PLAIN_##format_,                                                      \
-        .x_row = X_ROW_##format_,                                                      \
+        .inner = PLAIN_##format_ ? ASSIGNED(flags_) & ~ENDS(flags_) : 0,               \
+        .spare = SPARE_##format_,                                                      \
+        .d_large = D_LARGE_##format_,                                                  \
         .d_shift = D_SHIFT_##format_,                                                  \
     },
 #include "pvm/opcodes.def"
@@ -108,16 +110,6 @@ const struct pvm_op_class pvm_op_class[256] = {
 #undef CALL
 #undef SINK
 };
-
-/* No X; behind one byte; behind two.  Ranges of an array are no ISO C. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wpedantic"
-const uint8_t pvm_plain_spare[PVM_PLAIN_ROWS][PVM_PLAIN_SKIPS] = {
-    {[0 ... PVM_PLAIN_SKIPS - 1] = 63},
-    {63, 55, 47, 39, [4 ... PVM_PLAIN_SKIPS - 1] = 31},
-    {63, 63, 55, 47, 39, [5 ... PVM_PLAIN_SKIPS - 1] = 31},
-};
-#pragma GCC diagnostic pop
 
 const char *pvm_op_operands(uint8_t op)
 {

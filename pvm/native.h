@@ -57,7 +57,9 @@
 #ifndef PVM_NATIVE_H
 #define PVM_NATIVE_H
 
+#include "pvm/decode.h"
 #include "pvm/engine.h"
+#include "pvm/gas.h"
 #include "pvm/mutant.h"
 #include "pvm/x64.h"
 
@@ -137,7 +139,7 @@ struct native_site {
     uint32_t index;      /* instructions before it in the block */
     uint16_t size;       /* bytes from there to behind the instruction's code */
     unsigned count : 7;  /* instructions that its code executes at once */
-    unsigned parked : 1; /* what r15 is for is in xmm3 */
+    unsigned parked : 1; /* what r15 is elsewhere is in xmm3 */
     uint8_t op;          /* of a call; else 0 */
 };
 
@@ -165,7 +167,7 @@ struct native_unit {
     uint8_t *code;                /* tables, then code; below 2 GiB */
     uint32_t code_size;           /* bytes in use */
     uint32_t enter, leave, flush; /* offsets */
-    uint32_t faulted;             /* of what a fault becomes, which leaves */
+    uint32_t faulted;             /* what a fault becomes, which leaves */
     uint32_t underflow, strayed;  /* of returns; native_unit.pairs */
     uint32_t cost_stride; /* bytes between the costs of blocks, at the code's start */
     uint32_t cost_max;    /* the most that an entry asks for, METER_ASK apart */
@@ -188,7 +190,8 @@ struct native_unit {
     void *tables;         /* the reservation that holds all of these */
     size_t tables_size;
     struct os_code *memory;
-    uint64_t id; /* for sandbox.h */
+    struct pvm_recomp_workspace *workspace; /* whose memory this is; NULL: its own */
+    uint64_t id;                            /* for sandbox.h */
 };
 
 /* A block's cost in the meter's units; with page gas that of its reserve behind it. */
@@ -211,16 +214,6 @@ static inline uint32_t native_site_next(const struct native_site *site)
     return site->at + site->size;
 }
 
-/* Without an instruction for it that not all CPUs have, and inline. */
-static inline uint32_t native_bit_count(uint64_t word)
-{
-    const uint64_t pairs = 0x5555555555555555, fours = 0x3333333333333333;
-    const uint64_t bytes = 0x0f0f0f0f0f0f0f0f, sum = 0x0101010101010101;
-    word -= word >> 1 & pairs;
-    word = (word & fours) + (word >> 2 & fours);
-    return (uint32_t)(((word + (word >> 4)) & bytes) * sum >> 56);
-}
-
 /* The gas in a word of the meter, or in a cost. */
 static inline uint64_t native_gas_of(uint64_t meter)
 {
@@ -231,7 +224,7 @@ static inline uint64_t native_gas_of(uint64_t meter)
 static inline uint32_t native_block_at(const struct pvm_program *program, uint32_t pc)
 {
     uint64_t below = program->start[pc / 64] & (((uint64_t)1 << pc % 64) - 1);
-    return program->unit->rank[pc / 64] + native_bit_count(below);
+    return program->unit->rank[pc / 64] + mask_count(below);
 }
 
 /* Guest registers: ra sp t0 t1 t2 s0 s1 a0 a1 a2 a3 a4 a5. */
@@ -261,6 +254,16 @@ struct native_insn {
     int64_t target;
     int32_t y;
     uint8_t size;
+};
+
+/* Instructions of the current block that are decoded and not emitted yet: fusing looks
+ * NATIVE_WINDOW_AHEAD of them ahead.  And what the block costs up to there. */
+enum { NATIVE_WINDOW_SIZE = 64, NATIVE_WINDOW_AHEAD = 12 };
+struct native_window {
+    struct native_insn insn[NATIVE_WINDOW_SIZE + 1]; /* and one to look at behind any */
+    uint32_t end;
+    uint64_t stores; /* counted where pages cost gas */
+    struct gas_meter meter;
 };
 
 struct native_stub {
@@ -306,15 +309,16 @@ struct native_compiler {
     struct x64 as;
     const struct pvm_program *program;
     struct native_unit *unit;
-    unsigned features;    /* enum os_cpu_feature */
-    uint32_t block;       /* the one that is being compiled */
-    uint32_t index;       /* instructions before this one in it */
-    uint32_t count;       /* instructions that are being emitted as one */
-    uint8_t *check_cost;  /* the immediate cost of the current block, to patch */
-    uint8_t check_size;   /* its bytes */
-    uint64_t visits;      /* of the current block, if known; else 0 */
-    uint32_t jump_table;  /* address of native table-jump targets */
-    const uint8_t *limit; /* of the code memory */
+    unsigned features; /* enum os_cpu_feature */
+    uint32_t block;    /* the one that is being compiled */
+    uint32_t before;   /* instructions of it before the one at `first` */
+    const struct native_insn *first;
+    struct native_site *site; /* where the next one goes */
+    uint8_t *check_cost;      /* the immediate cost of the current block, to patch */
+    uint8_t check_size;       /* its bytes */
+    uint64_t visits;          /* of the current block, if known; else 0 */
+    uint32_t jump_table;      /* address of native table-jump targets */
+    const uint8_t *limit;     /* of the code memory */
     const void *site_limit;
     uint8_t *code_ready, *site_ready; /* pages before these are there */
     native_emit_fn *emitter[256];
@@ -322,7 +326,7 @@ struct native_compiler {
     uint32_t stub_count;
     enum native_way way;                    /* of the current block's accesses */
     enum native_stack stack;                /* STACK_AWAY between blocks */
-    uint32_t stack_site;                    /* sites before the present instruction */
+    uint32_t stack_site;                    /* sites before it became anything else */
     bool joins;                             /* the last block ended in a fallthrough */
     bool parts;                             /* or in a jump away */
     struct native_reach readable, writable; /* recomp_seen.c; before this one: */
@@ -335,19 +339,19 @@ struct native_compiler {
     uint32_t insn_count; /* marked positions: a bound on instructions */
 };
 
-/* Emitters by opcode; NULL is a hole, which the interpreter fills.  Which are there
- * depends on the CPU. */
+/* Emitters by opcode; pvm_native_ask() is a hole, which the interpreter fills.  Which
+ * are there depends on the CPU.  Each ends the sites that it makes. */
 void pvm_native_emitters(unsigned features, native_emit_fn *ret_emitter[256]);
 void pvm_native_alu_emitters(unsigned features, native_emit_fn *emitter[256]);
 void pvm_native_memory_emitters(native_emit_fn *emitter[256]);
 
 /* A load by `i`, from gs:[base + index * 2^scale + i->x] instead of its own address;
- * its instructions are those that c->count says, from `first` on. */
+ * `first` is the first one of what is emitted with it. */
 void pvm_native_load_indexed(struct native_compiler *c, const struct native_insn *first,
                              const struct native_insn *i, unsigned base, unsigned index,
                              unsigned scale);
 
-/* A load_ind by `i`, which is one of those that c->count says, from `first` on. */
+/* A load_ind by `i`, likewise. */
 void pvm_native_load(struct native_compiler *c, const struct native_insn *first,
                      const struct native_insn *i);
 
@@ -356,9 +360,13 @@ void pvm_native_combine(struct native_compiler *c, const struct native_insn *i,
                         unsigned opcode, unsigned d);
 void pvm_native_control_emitters(native_emit_fn *emitter[256]);
 
+/* Have the interpreter execute `i`, always. */
+void pvm_native_ask(struct native_compiler *c, const struct native_insn *i);
+
 /* How many of the `count` (2 at least) instructions at `i` a row of recomp_fuse.c
- * matches; 1: none.  native_fusable() of recomp_role.h asks.  And emit that many, if
- * more than 1. */
+ * matches; 1: none.  native_may_fuse() of recomp_role.h tells when it is of use to ask.
+ * The more there are to look at, the better: whether a result is still needed is told
+ * by those behind.  And emit that many, if more than 1. */
 enum { NATIVE_FUSED_MAX = 7 };
 uint32_t pvm_native_match(struct native_compiler *c, const struct native_insn *i,
                           uint32_t count);
@@ -405,33 +413,75 @@ void pvm_native_unpark(struct native_compiler *c);
 /* Emit: r15 = where sp points to. */
 void pvm_native_point(struct native_compiler *c);
 
-/* A site for `i` at the current place; answers its number.  It ends where the emitter
- * of the instruction ends. */
-static inline uint32_t native_site(struct native_compiler *c,
-                                   const struct native_insn *i)
+/* Instructions of the current block before `i`. */
+static inline uint32_t native_index(const struct native_compiler *c,
+                                    const struct native_insn *i)
 {
-    struct native_unit *unit = c->unit;
-    uint32_t number = unit->site_count++;
-    unit->site[number] = (struct native_site){
-        .at = (uint32_t)(c->as.at - unit->code),
-        .pc = MUTANT(native_site_pc, unit->block[c->block].pc, i->pc),
-        .block = c->block,
-        .index = c->index + MUTANT(native_site_index, 1, 0),
-        .count = c->count & 127,
-    };
-    return number;
+    return c->before + (uint32_t)(i - c->first);
 }
 
-/* A conditional jump out to the stub that has the interpreter execute `i`. */
+/* A site at the current place, of an instruction at `pc` that `index` of its block are
+ * before; of that size, unless native_sites_end() tells it. */
+static inline struct native_site *
+native_site_add(struct native_compiler *c, uint32_t pc, uint32_t index, unsigned size)
+{
+    struct native_unit *unit = c->unit;
+    struct native_site *site = c->site;
+    site->at = (uint32_t)(c->as.at - unit->code);
+    site->pc = MUTANT(native_site_pc, unit->block[c->block].pc, pc);
+    site->block = c->block;
+    site->index = index + MUTANT(native_site_index, 1, 0);
+    site->size = (uint16_t)size;
+    site->count = 1;
+    site->parked = 0;
+    site->op = 0;
+    c->site = site + 1;
+    return site;
+}
+
+static inline struct native_site *
+native_site(struct native_compiler *c, const struct native_insn *i, unsigned size)
+{
+    return native_site_add(c, i->pc, native_index(c, i), size);
+}
+
+static inline uint32_t native_site_number(const struct native_compiler *c,
+                                          const struct native_site *site)
+{
+    return (uint32_t)(site - c->unit->site);
+}
+
+/* The code of the instruction that the sites from `site` on are of ends here. */
+static inline void native_sites_end(struct native_compiler *c, struct native_site *site)
+{
+    uint32_t end = (uint32_t)(c->as.at - c->unit->code);
+    for (site += MUTANT(native_site_next, 1, 0); site < c->site; site++)
+        site->size = (uint16_t)(end - site->at);
+}
+
+/* Does the interpreter execute all of them? */
+static inline bool native_is_hole(const struct native_compiler *c, uint8_t op)
+{
+    return c->emitter[op] == pvm_native_ask;
+}
+
+/* A conditional jump out to the stub that has the interpreter execute `i`.  The site
+ * that this makes is the caller's to end. */
 void pvm_native_ask_if(struct native_compiler *c, const struct native_insn *i,
                        unsigned cond);
 
-/* Have the interpreter execute `i`, always. */
-void pvm_native_ask(struct native_compiler *c, const struct native_insn *i);
+/* Behind the last instruction of a block, go on at pc: a block start, or a position
+ * that pays for a trap. */
+void pvm_native_flow_to(struct native_compiler *c, uint32_t pc);
 
-/* Go on at pc: a block start, or a position that pays for a trap. */
-void pvm_native_flow_to(struct native_compiler *c, const struct native_insn *i,
-                        uint32_t pc);
+/* A new block. */
+void pvm_native_window_begin(struct native_window *w, const struct pvm_config *config);
+
+/* Decode from `pc`, which is `marked` or may not be, until the block ends or the window
+ * is full, one instruction at least; a trap where there is none.  Answers whether the
+ * block has ended. */
+bool pvm_native_window_fill(const struct native_compiler *c, struct native_window *w,
+                            uint32_t pc, bool marked);
 
 /* The code that C calls to enter native code and that stubs leave it by. */
 void pvm_native_frame(struct native_compiler *c);

@@ -16,35 +16,86 @@ bool pvm_program_block_start(const struct pvm_program *program, uint32_t pc)
     return pc < program->code->code.size && (program->start[pc / 64] >> pc % 64 & 1);
 }
 
-/* Each marked position in turn: what follows a terminator is a block start, if it can
- * be reached from there (a skip is cut at 24) and is an instruction. */
+/* Of 64 positions those that follow an end: the next marked one, where a skip reaches
+ * it.  What is reached goes on over gaps, 24 in all. */
+static inline uint64_t following(uint64_t ends, uint64_t marked)
+{
+    uint64_t at = ends << 1, gap = MUTANT(starts_sticky, ~(uint64_t)0, ~marked);
+    uint64_t gap2 = gap & gap >> 1, gap4 = gap2 & gap2 >> 2; /* so many in a row */
+    uint64_t gap8 = gap4 & gap4 >> 4, gap9 = gap8 & gap >> 8;
+    at |= (at & gap) << 1;
+    at |= (at & gap2) << 2;
+    at |= (at & gap4) << 4;
+    at |= (at & gap8) << 8;
+    at |= (at & gap9) << 9;
+    at |= MUTANT(starts_skip_25, (at & gap) << 1, 0u);
+    return at & marked;
+}
+_Static_assert(1 + 2 + 4 + 8 + 9 == PVM_SKIP_MAX, "a skip reaches no further");
+
+/* 64 bits of the bitmask from `at`, a multiple of 64; what is behind the code is 0. */
+static inline uint64_t mask_at(const struct pvm_code *code, size_t at)
+{
+    uint64_t bits = 0;
+    size_t left = code->code.size - at;
+    if (left >= 64) {
+        memcpy(&bits, code->bitmask + at / 8, 8);
+        return bits;
+    }
+    memcpy(&bits, code->bitmask + at / 8, (left + 7) / 8);
+    return bits & (((uint64_t)1 << left) - 1);
+}
+
+/* Those of up to 64 positions whose opcodes end a block. */
+static inline uint64_t ends_of(const uint8_t *bytes, uint64_t marked,
+                               const uint8_t is_end[256])
+{
+    uint64_t ends = 0;
+    for (; marked; marked &= marked - 1) {
+        unsigned k = (unsigned)__builtin_ctzll(marked);
+        ends |= (uint64_t)is_end[bytes[k]] << k;
+    }
+    return ends;
+}
+
+/* And those that have assigned ones, of which there are few to ask about. */
+static inline uint64_t assigned_of(const uint8_t *bytes, uint64_t starts,
+                                   enum pvm_profile profile)
+{
+    uint64_t rest = starts;
+    for (; rest; rest &= rest - 1) {
+        uint8_t op = bytes[__builtin_ctzll(rest)];
+        if (MUTANT(starts_unassigned, false,
+                   !(pvm_op_class[op].assigned >> profile & 1)))
+            starts ^= rest & (0 - rest);
+    }
+    return starts;
+}
+
 static uint32_t find_block_starts(const struct pvm_program *program)
 {
     const struct pvm_code *code = program->code;
     enum pvm_profile profile = program->config.profile;
-    const uint8_t *bytes = code->code.data;
-    size_t size = (code->code.size + 7) / 8, code_size = code->code.size;
-    uint32_t behind = 0, count = 0; /* may what is at or before `behind` be a start? */
-    for (size_t at = 0; at < size; at += 8) {
-        uint64_t word = 0, starts = 0;
-        memcpy(&word, code->bitmask + at, size - at < 8 ? size - at : 8);
-        for (; word; word &= word - 1) {
-            uint32_t pc = (uint32_t)(at * 8) + (uint32_t)__builtin_ctzll(word);
-            if (pc >= code_size)
-                break;
-            const struct pvm_op_class *op = &pvm_op_class[bytes[pc]];
-            /* No CPU predicts which it is: without branches. */
-            uint32_t is_start =
-                MUTANT(starts_everywhere, true, pc <= behind) &
-                MUTANT(starts_unassigned, 1u, op->assigned >> profile & 1u);
-            starts |= word & (0 - word) & (0 - (uint64_t)is_start);
-            count += is_start;
-            uint32_t end =
-                pc + 1 + MUTANT(starts_skip_25, PVM_SKIP_MAX + 1, PVM_SKIP_MAX);
-            uint32_t ends = 0u - (uint32_t)op_class_ends(op, profile);
-            behind = (end & ends) | (MUTANT(starts_sticky, behind, 0u) & ~ends);
-        }
-        program->start[at / 8] = starts;
+    size_t reached = 0; /* a mark up to here follows an end in the word before */
+    uint32_t count = 0;
+    uint8_t is_end[256];
+    for (unsigned op = 0; op < 256; op++)
+        is_end[op] = pvm_op_ends(profile, (uint8_t)op);
+    for (size_t at = 0; at < code->code.size; at += 64) {
+        const uint8_t *bytes = code->code.data + at;
+        uint64_t marked = mask_at(code, at);
+        if (!marked)
+            continue;
+        uint64_t ends = ends_of(bytes, marked, is_end);
+        uint64_t starts = following(ends, marked);
+        if (at + (unsigned)__builtin_ctzll(marked) <= reached)
+            starts |= marked & (0 - marked);
+        starts = MUTANT(starts_everywhere, marked, starts);
+        starts = assigned_of(bytes, starts, profile);
+        unsigned last = 63 - (unsigned)__builtin_clzll(marked);
+        reached = ends >> last ? at + last + 1 + PVM_SKIP_MAX : 0;
+        program->start[at / 64] = starts;
+        count += mask_count(starts);
     }
     return count;
 }
@@ -114,7 +165,7 @@ static void emit_trap(struct emitter *em, uint32_t pc)
         emit_header(em, pc);
     if (em->record) {
         em->record[em->record_count] = (struct record){.op = PVM_OP_trap, .pc = pc};
-        pvm_gas_meter_visit(&em->meter, em->program->code, &(uint32_t){0}, 1, 0);
+        pvm_gas_meter_visit(&em->meter, em->program->code, 0, 0);
     }
     em->record_count++;
     close_run(em);
@@ -136,7 +187,7 @@ static void emit_insn(struct emitter *em, const struct pvm_insn *insn, uint32_t 
             .op = insn->op,
             .pc = insn->pc,
         };
-        pvm_gas_meter_visit(&em->meter, program->code, &head, 1, insn->target);
+        pvm_gas_meter_visit(&em->meter, program->code, head, insn->target);
         em->store_count = MUTANT(reserve_once, (flags & PVM_OP_STORE) != 0,
                                  em->store_count + ((flags & PVM_OP_STORE) != 0));
     }

@@ -3,10 +3,10 @@
  * Recompiled programs: making them, their memory, and questions about them
  * [10.3, 10.5].
  */
-#include "base/os.h"
 #include "base/os_code.h"
 #include "pvm/gas.h"
 #include "pvm/recomp_cache.h"
+#include "pvm/recomp_workspace.h"
 #include "pvm/sandbox.h"
 
 bool pvm_recomp_available(void)
@@ -18,25 +18,19 @@ bool pvm_recomp_available(void)
 #endif
 }
 
-static void drop_unit(struct native_unit *unit)
-{
-    os_release(unit->tables, unit->tables_size);
-    os_code_free(unit->memory);
-}
-
 /* Compile into memory that was just made; the unit keeps what it needs. */
-static enum err compile(struct native_compiler *c)
+static enum err compile(struct native_compiler *c,
+                        struct pvm_recomp_workspace *workspace)
 {
     struct native_unit *unit = c->unit;
-    unit->tables_size = pvm_native_tables(c, NULL);
-    TRY(os_reserve(unit->tables_size, &unit->tables));
+    size_t tables_size = pvm_native_tables(c, NULL);
+    TRY(pvm_native_memory_take(unit, workspace, tables_size, pvm_native_code_size(c)));
     (void)pvm_native_tables(c, unit->tables);
-    TRY(os_code_create(pvm_native_code_size(c), unit->sandboxed, unit->memory));
     unit->code = unit->memory->data;
     c->limit = unit->code + unit->memory->size;
     if (!pvm_native_compile(c))
         return ERR_nomem;
-    TRY(os_code_seal(unit->memory, unit->code_size));
+    TRY(pvm_native_memory_seal(unit));
     unit->id = pvm_sandbox_new_id();
     return ERR_ok;
 }
@@ -53,7 +47,7 @@ static void choose_emitters(struct native_compiler *c)
     pvm_native_emitters(c->features, c->emitter);
     for (unsigned op = 0; op < 256; op++) {
         if (off[op / 64] >> op % 64 & 1)
-            c->emitter[op] = NULL;
+            c->emitter[op] = pvm_native_ask;
     }
 }
 
@@ -63,6 +57,7 @@ static void choose_code(struct native_unit *unit, const struct recomp_key *key)
     unit->options = *key->options;
     unit->options.sandbox = NULL;
     unit->options.cache = NULL;
+    unit->options.workspace = NULL;
     unit->sandboxed = key->options->sandbox != NULL;
     unit->keeps_path = key->log == PVM_GAS_LOG_LEDGER;
     unit->keeps_hash = key->log == PVM_GAS_LOG_SUMMARY;
@@ -89,11 +84,11 @@ enum err pvm_recomp_make(struct arena *arena, const struct recomp_key *key,
     struct native_compiler c = {
         .program = program, .unit = unit, .features = os_cpu_features()};
     choose_emitters(&c);
-    enum err err = compile(&c);
+    enum err err = compile(&c, key->options->workspace);
     if (!err)
         err = pvm_recomp_take_faults(key->options);
     if (err) {
-        drop_unit(unit);
+        pvm_native_memory_give(unit);
         return err;
     }
     *ret_program = program;
@@ -121,7 +116,7 @@ void pvm_program_close(struct pvm_program *program)
     if (program && program->shared)
         pvm_recomp_cache_give(program->shared);
     else if (program && program->unit)
-        drop_unit(program->unit);
+        pvm_native_memory_give(program->unit);
 }
 
 bool pvm_program_native_range(const struct pvm_program *program, uint32_t pc,

@@ -176,6 +176,7 @@ static enum err fill(struct recomp_entry *entry, const struct recomp_key *key)
     if (!bytes || !entry->code.bitmask || !entry->code.jump)
         return ERR_nomem;
     entry->options = *key->options;
+    entry->options.workspace = NULL;
     const struct recomp_key own = {&entry->code, key->config, key->log,
                                    &entry->options};
     TRY(pvm_recomp_make(&entry->arena, &own, &entry->program));

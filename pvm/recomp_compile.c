@@ -45,7 +45,7 @@ static uint32_t marked_count(const struct pvm_code *code)
     uint32_t count = 0;
     for (; at + 8 <= size; at += 8) {
         memcpy(&word, code->bitmask + at, 8);
-        count += native_bit_count(word);
+        count += mask_count(word);
     }
     for (; at < size; at++)
         count += (uint32_t)__builtin_popcount(code->bitmask[at]);
@@ -71,8 +71,13 @@ static void fill_rank(const struct pvm_program *program, uint32_t *rank, size_t 
     uint32_t before = 0;
     for (size_t k = 0; k < count; k++) {
         rank[k] = before;
-        before += native_bit_count(program->start[k]);
+        before += mask_count(program->start[k]);
     }
+}
+
+static bool populates(const struct native_compiler *c)
+{
+    return !c->unit->workspace && c->insn_count >= POPULATE_INSNS_MIN;
 }
 
 static size_t site_bound(const struct native_compiler *c)
@@ -99,10 +104,12 @@ size_t pvm_native_tables(struct native_compiler *c, void *reservation)
     unit->rank = rank;
     if (!reservation)
         return parts.size;
-    if (c->insn_count >= POPULATE_INSNS_MIN)
+    if (populates(c))
         os_populate(
             rank, (size_t)((uint8_t *)(c->stub + unit->block_count) - (uint8_t *)rank));
     fill_rank(program, rank, words);
+    if (unit->workspace)
+        memset(unit->block, 0, unit->block_count * sizeof *unit->block);
     return parts.size;
 }
 
@@ -181,39 +188,18 @@ static uint32_t path_slice(const struct native_unit *unit)
 
 /* ---- blocks ---- */
 
-static void put_places(struct native_compiler *c, const struct native_insn *i)
+static void put_places(struct native_compiler *c, const struct native_insn *i,
+                       uint32_t count)
 {
     struct native_unit *unit = c->unit;
     uint32_t end = (uint32_t)(c->as.at - unit->code);
     uint32_t at = unit->block[c->block].label;
-    if (c->index)
+    if (native_index(c, i))
         at = unit->place[unit->place_count - 1].end;
-    for (uint32_t k = 0; k < c->count; k++) {
+    for (uint32_t k = 0; k < count; k++) {
         unit->place[unit->place_count++] = (struct native_place){i[k].pc, at, end};
         at = end;
     }
-}
-
-/* Emit `count` instructions that stand one behind the other. */
-static inline void emit_insns(struct native_compiler *c, const struct native_insn *i,
-                              uint32_t count)
-{
-    struct native_unit *unit = c->unit;
-    uint32_t site = unit->site_count;
-    native_emit_fn *emit = c->emitter[i->op];
-    c->count = count;
-    if (count > 1)
-        pvm_native_emit_fused(c, i, count);
-    else if (emit)
-        emit(c, i);
-    else
-        pvm_native_ask(c, i);
-    for (site += MUTANT(native_site_next, 1, 0); site < unit->site_count; site++)
-        unit->site[site].size =
-            (uint16_t)((uint32_t)(c->as.at - unit->code) - unit->site[site].at);
-    if (unit->options.keep_map)
-        put_places(c, i);
-    c->index += count;
 }
 
 /* Where control goes that leaves the block at its end without a jump. */
@@ -224,7 +210,7 @@ static void flow_off(struct native_compiler *c, const struct native_insn *last)
     if (flags & (PVM_OP_SINK | PVM_OP_JUMP | PVM_OP_DYN))
         return;
     if (MUTANT(native_flow_on, false, !pvm_program_block_start(c->program, next)))
-        pvm_native_flow_to(c, last, next);
+        pvm_native_flow_to(c, next);
 }
 
 /* See to it that the pages behind `at` are there, up to `limit`.  *ready is where those
@@ -239,7 +225,7 @@ static void populate(const struct native_compiler *c, const void *at, const void
         size += (size_t)((const uint8_t *)at - *ready);
     if (size > behind)
         size = behind;
-    if (size && c->insn_count >= POPULATE_INSNS_MIN)
+    if (size && populates(c))
         os_populate(*ready, size);
     *ready += size;
 }
@@ -247,8 +233,7 @@ static void populate(const struct native_compiler *c, const void *at, const void
 static void populate_ahead(struct native_compiler *c)
 {
     enum { NEAR = 4096 };
-    struct native_unit *unit = c->unit;
-    const uint8_t *site = (const uint8_t *)(unit->site + unit->site_count);
+    const uint8_t *site = (const uint8_t *)c->site;
     if (c->code_ready - c->as.at < NEAR)
         populate(c, c->as.at, c->limit, &c->code_ready);
     if (c->site_ready - site < NEAR)
@@ -261,203 +246,74 @@ static bool has_room(const struct native_compiler *c)
            (ptrdiff_t)STEP_NATIVE_MAX + (ptrdiff_t)STUB_SIZE * c->stub_count;
 }
 
-/* Instructions of the current block that are decoded and not emitted yet: fusing looks
- * WINDOW_AHEAD of them ahead.  And the first bytes of those that are not paid for. */
-enum { WINDOW_SIZE = 64, WINDOW_AHEAD = 12 };
-struct window {
-    struct native_insn insn[WINDOW_SIZE];
-    uint32_t end;
-    uint32_t head[WINDOW_SIZE];
-    uint32_t head_count;
-};
-
 /* What loops over instructions has the host's registers for itself. */
 #define NOINLINE __attribute__((noinline))
 
-/* As window_emit() where accesses go by the stack, up to what ends the block and is one
- * by itself.  Answers how many are left. */
-static NOINLINE uint32_t emit_stacked(struct native_compiler *c, const struct window *w,
-                                      uint32_t keep)
+/* Emit `i`, which others in front of `end` are behind, alone or with some of them;
+ * answers how many. */
+static inline uint32_t emit_next(struct native_compiler *c, const struct native_insn *i,
+                                 const struct native_insn *end, bool keeps_map)
 {
-    const struct native_insn *i = w->insn;
-    uint32_t left = w->end;
-    while (left > (keep ? keep : 1)) {
-        uint32_t count = native_fusable(c, i, left);
-        emit_insns(c, i, count);
-        for (uint32_t k = 0; k < count; k++) {
-            if (native_meets_sp(&i[k]) && native_written(&i[k]) == SP &&
+    uint32_t count = 1;
+    if (native_may_fuse(i))
+        count = pvm_native_match(c, i, (uint32_t)(end - i));
+    if (count > 1)
+        pvm_native_emit_fused(c, i, count);
+    else
+        c->emitter[i->op](c, i);
+    if (keeps_map)
+        put_places(c, i, count);
+    return count;
+}
+
+/* The same until `keep` are left or, if none shall be, what ends the block, which is
+ * always alone: where accesses go BY_STACK. */
+static NOINLINE const struct native_insn *emit_stacked(struct native_compiler *c,
+                                                       const struct native_insn *i,
+                                                       const struct native_insn *end,
+                                                       uint32_t keep)
+{
+    bool keeps_map = c->unit->options.keep_map;
+    while (i + (keep ? keep : 1) < end) {
+        uint32_t count = emit_next(c, i, end, keeps_map);
+        for (; count; count--, i++) {
+            if (native_meets_sp(i) && native_written(i) == SP &&
                 MUTANT(native_stack_kept, false, c->stack == STACK_HERE))
                 c->stack = STACK_PAST;
         }
-        i += count;
-        left -= count;
     }
     if (!keep)
         pvm_native_stack_leave(c);
-    return left;
+    return i;
 }
 
 /* Emit all but the last `keep`, which move to the front; false: there is no room. */
-static NOINLINE bool window_emit(struct native_compiler *c, struct window *w,
+static NOINLINE bool window_emit(struct native_compiler *c, struct native_window *w,
                                  uint32_t keep)
 {
     if (!has_room(c))
         return false;
     populate_ahead(c);
-    const struct native_insn *i = w->insn;
-    uint32_t left = c->way == BY_STACK ? emit_stacked(c, w, keep) : w->end;
-    i += w->end - left;
-    while (left > keep) {
-        uint32_t count = native_fusable(c, i, left);
-        emit_insns(c, i, count);
-        i += count;
-        left -= count;
-    }
-    if (left) {
+    const struct native_insn *i = w->insn, *end = w->insn + w->end;
+    bool keeps_map = c->unit->options.keep_map;
+    if (c->way == BY_STACK)
+        i = emit_stacked(c, i, end, keep);
+    while (i + keep < end)
+        i += emit_next(c, i, end, keeps_map);
+    c->before += (uint32_t)(i - w->insn);
+    w->end = (uint32_t)(end - i);
+    if (w->end) {
         pvm_native_note(c, i);
-        memmove(w->insn, i, left * sizeof *w->insn);
+        memmove(w->insn, i, w->end * sizeof *w->insn);
         c->noted = w->insn;
     }
-    w->end = left;
     return true;
 }
 
-/* By the numbers that an instruction has for registers [2]: what is above 12 is the
- * last one.  Ranges of an array are no ISO C. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wpedantic"
-static const uint8_t host_reg[256] = {
-    NATIVE_REGS(NATIVE_REG_NUMBER)[PVM_REG_COUNT... 255] = NATIVE_REG_LAST};
-#pragma GCC diagnostic pop
-
-static inline uint8_t host_of(uint32_t number)
-{
-    return host_reg[MUTANT(decode_reg_mod_13, number % 13, number)];
-}
-
-/* Where the two nibbles behind an opcode go in the first four bytes of struct
- * native_insn: A and B in the low half, D and A (and B) in the high one. */
-#define LOW_NIBBLE(reg) ((uint64_t)(reg) << ROLE_A | (uint64_t)(reg) << 32 << ROLE_D),
-#define HIGH_NIBBLE(reg)                                                               \
-    ((uint64_t)(reg) << ROLE_B | (uint64_t)(reg) << 32 << ROLE_A |                     \
-     (uint64_t)(reg) << 32 << ROLE_B),
-#define LAST_THREE(ROW) ROW(NATIVE_REG_LAST) ROW(NATIVE_REG_LAST) ROW(NATIVE_REG_LAST)
-static const uint64_t low_nibble[16] = {NATIVE_REGS(LOW_NIBBLE) LAST_THREE(LOW_NIBBLE)};
-static const uint64_t high_nibble[16] = {NATIVE_REGS(HIGH_NIBBLE)
-                                             LAST_THREE(HIGH_NIBBLE)};
-
-/* The first four bytes: op, A, B, D.  Registers that the format has not are anything.
- */
-static inline uint32_t decode_registers(const struct pvm_op_class *op,
-                                        const uint8_t *bytes)
-{
-    unsigned low = bytes[1] & 15, high = bytes[1] >> 4;
-    uint64_t third = host_of(MUTANT(decode_d_nibble, bytes[2] & 15, bytes[2]));
-    uint64_t nibbles = low_nibble[MUTANT(decode_reg_mod_13, low % 13, low)] |
-                       high_nibble[MUTANT(decode_reg_mod_13, high % 13, high)];
-    return bytes[0] | (uint32_t)(nibbles >> op->d_shift) |
-           (uint32_t)(third << ROLE_D << op->d_shift);
-}
-
-/* What decoding reads, for the loop to have at hand. */
-struct source {
-    const uint8_t *code, *bitmask;
-    enum pvm_profile profile;
-};
-
-/* Decode what is marked and not so near to the end of the code that zeros would come
- * into it.  A plain one gets neither Y nor a target.  NULL: not assigned. */
-static inline const struct pvm_op_class *decode_inner(struct source source, uint32_t pc,
-                                                      struct native_insn *ret_insn,
-                                                      uint32_t *ret_head)
-{
-    const uint8_t *bytes = source.code + pc;
-    const struct pvm_op_class *op = &pvm_op_class[bytes[0]];
-    if (!(op->assigned >> source.profile & 1))
-        return NULL;
-    uint32_t skip = code_skip_inner(source.bitmask, pc);
-    uint32_t registers = decode_registers(op, bytes);
-    memcpy(ret_head, bytes, 4);
-    memcpy(ret_insn, &registers, 4);
-    ret_insn->size = (uint8_t)(1 + skip);
-    ret_insn->pc = pc;
-    if (op->plain) {
-        ret_insn->x = insn_plain_x(op, skip, bytes);
-    } else {
-        const struct pvm_format_info *format = &pvm_format_info[op->format];
-        struct insn_imms imms = insn_imms(format, pc, skip, *ret_head & 0xffffff,
-                                          bytes + format->head_size);
-        ret_insn->x = imms.x;
-        ret_insn->y = (int32_t)imms.y;
-        ret_insn->target = imms.target;
-    }
-    return op;
-}
-
-/* The same anywhere; a trap where there is no instruction. */
-static const struct pvm_op_class *decode_outer(const struct pvm_code *code,
-                                               enum pvm_profile profile, uint32_t pc,
-                                               struct native_insn *ret_insn,
-                                               uint32_t *ret_head)
-{
-    struct pvm_insn insn;
-    if (!insn_decode(code, profile, pc, &insn, ret_head)) {
-        *ret_insn = (struct native_insn){.pc = pc}; /* opcode 0: no emitter */
-        *ret_head = 0;
-        return &pvm_op_class[PVM_OP_trap];
-    }
-    *ret_insn = (struct native_insn){
-        .op = insn.op,
-        .a = host_of(insn.a),
-        .b = host_of(insn.b),
-        .d = host_of(insn.d),
-        .size = insn.size,
-        .pc = insn.pc,
-        .x = insn.x,
-        .y = (int32_t)insn.y,
-        .target = insn.target,
-    };
-    return &pvm_op_class[insn.op];
-}
-
-/* Decode from `pc`, which is `marked` or may not be, until the block ends or the window
- * is full, one at least; a trap where there is no instruction.  Answers whether the
- * block has ended. */
-static NOINLINE bool window_fill(struct native_compiler *c, struct window *w,
-                                 uint32_t pc, bool marked, uint64_t *stores)
-{
-    const struct pvm_code *code = c->program->code;
-    const struct source source = {code->code.data, code->bitmask,
-                                  c->program->config.profile};
-    uint64_t store_count = 0;
-    uint32_t inner_end =
-        code->code.size > DECODE_INNER ? (uint32_t)code->code.size - DECODE_INNER : 0;
-    struct native_insn *i = &w->insn[w->end];
-    uint32_t *head = &w->head[w->head_count];
-    bool ended;
-    do {
-        const struct pvm_op_class *op = NULL;
-        if (marked && pc < inner_end)
-            op = decode_inner(source, pc, i, head);
-        if (!op)
-            op = decode_outer(code, source.profile, pc, i, head);
-        ended = op_class_ends(op, source.profile);
-        store_count += op->stores;
-        pc += i->size;
-        marked = i->size <= PVM_SKIP_MAX; /* then the skip ended at a mark */
-        i++;
-        head++;
-    } while (!ended && i < w->insn + WINDOW_SIZE);
-    w->end = (uint32_t)(i - w->insn);
-    w->head_count = (uint32_t)(head - w->head);
-    *stores += store_count;
-    return ended;
-}
-
-/* Begin the current block with its gas check.  `whole`: what it costs, if all of it is
- * in the window; the check gets that at the end. */
-static void begin_block(struct native_compiler *c, const struct window *w,
-                        const struct gas_meter *whole)
+/* Begin the current block with its gas check.  `whole`: all of it is in the window, and
+ * known what it costs; the check gets that at the end. */
+static void begin_block(struct native_compiler *c, const struct native_window *w,
+                        bool whole)
 {
     c->way = c->unit->options.explicit_checks ? BY_GS_CHECKED : BY_GS;
     if (c->unit->based && whole && w->end <= BASED_INSNS_MAX &&
@@ -466,8 +322,8 @@ static void begin_block(struct native_compiler *c, const struct window *w,
     else if (w->end >= NATIVE_STACKED_MIN && c->way == BY_GS &&
              pvm_native_is_stacked(w->insn, w->end))
         c->way = BY_STACK;
-    c->check_size = whole && pvm_gas_meter_need(whole) < INT8_MAX ? 1 : 4;
-    c->visits = whole ? whole->visits : 0;
+    c->check_size = whole && pvm_gas_meter_need(&w->meter) < INT8_MAX ? 1 : 4;
+    c->visits = whole ? w->meter.visits : 0;
     if (c->joins || c->parts)
         x64_align(&c->as, LOOP_ALIGNMENT);
     pvm_native_check(c);
@@ -475,35 +331,30 @@ static void begin_block(struct native_compiler *c, const struct window *w,
 
 static bool compile_block(struct native_compiler *c, uint32_t pc)
 {
-    struct gas_meter meter;
-    struct window window;
+    struct native_window window;
     struct native_insn last;
-    uint64_t stores = 0;
     bool ended = false, begun = false;
-    window.end = 0;
     c->unit->block[c->block].pc = pc;
-    c->index = 0;
+    c->before = 0;
+    c->first = window.insn;
     c->flags_at = NULL;
     c->readable = c->writable = (struct native_reach){0, 0};
     c->noted = window.insn;
-    pvm_gas_meter_begin(&meter, &c->program->config);
+    pvm_native_window_begin(&window, &c->program->config);
     while (!ended) {
-        window.head_count = 0;
-        ended = window_fill(c, &window, pc, !begun, &stores);
+        ended = pvm_native_window_fill(c, &window, pc, !begun);
         last = window.insn[window.end - 1];
         pc = last.pc + last.size;
-        pvm_gas_meter_visit(&meter, c->program->code, window.head, window.head_count,
-                            pvm_op_class[last.op].plain ? 0 : last.target);
         if (!begun)
-            begin_block(c, &window, ended ? &meter : NULL);
+            begin_block(c, &window, ended);
         begun = true;
-        if (!window_emit(c, &window, ended ? 0 : WINDOW_AHEAD))
+        if (!window_emit(c, &window, ended ? 0 : NATIVE_WINDOW_AHEAD))
             return false;
     }
     flow_off(c, &last);
     c->joins = last.op == PVM_OP_fallthrough;
     c->parts = last.op == PVM_OP_jump || last.op == PVM_OP_jump_ind;
-    put_cost(c, &meter, stores);
+    put_cost(c, &window.meter, window.stores);
     return true;
 }
 
@@ -583,6 +434,7 @@ bool pvm_native_compile(struct native_compiler *c)
     if (!has_room(c))
         return false;
     c->code_ready = unit->code;
+    c->site = unit->site;
     c->site_ready = (uint8_t *)unit->site;
     c->site_limit = unit->site + site_bound(c);
     pvm_native_frame(c);
@@ -591,12 +443,15 @@ bool pvm_native_compile(struct native_compiler *c)
     unit->path_slice = path_slice(unit);
     put_stubs(c);
     put_jump_table(c, table);
+    unit->site_count = native_site_number(c, c->site);
     unit->code_size = (uint32_t)(c->as.at - unit->code);
     return true;
 }
 
 void pvm_native_emitters(unsigned features, native_emit_fn *ret_emitter[256])
 {
+    for (unsigned op = 0; op < 256; op++)
+        ret_emitter[op] = pvm_native_ask;
     pvm_native_alu_emitters(features, ret_emitter);
     pvm_native_memory_emitters(ret_emitter);
     pvm_native_control_emitters(ret_emitter);

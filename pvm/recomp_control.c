@@ -59,9 +59,7 @@ static bool logs(const struct native_unit *unit)
  * stores by only once a cycle.) */
 static void saved_reg(struct x64 *as, unsigned opcode, unsigned k)
 {
-    x64_rex(as, W64, guest_reg[k], 0, SCRATCH);
-    x64_u8(as, opcode);
-    x64_mem(as, guest_reg[k], SCRATCH, (int32_t)(8 * k));
+    x64_op_mem(as, W64, opcode, 1, guest_reg[k], SCRATCH, (int32_t)(8 * k));
 }
 
 static void emit_enter(struct native_compiler *c)
@@ -269,7 +267,7 @@ static void add_stub(struct native_compiler *c, uint8_t *jump, enum native_exit 
 void pvm_native_ask_if(struct native_compiler *c, const struct native_insn *i,
                        unsigned cond)
 {
-    uint32_t site = native_site(c, i);
+    uint32_t site = native_site_number(c, native_site(c, i, 0));
     add_stub(c, x64_jcc(&c->as, cond), EXIT_STEP, site);
 }
 
@@ -279,36 +277,43 @@ static void leave_with(struct native_compiler *c, enum native_exit exit, uint32_
     x64_patch(x64_jmp(&c->as), c->unit->code + c->unit->leave);
 }
 
+/* Leave with what makes C look at `site`. */
+static void leave_at(struct native_compiler *c, enum native_exit exit,
+                     struct native_site *site)
+{
+    leave_with(c, exit, native_site_number(c, site));
+    native_sites_end(c, site);
+}
+
 /* Somebody else acts: behind `i` nothing is known of the stack. */
 static void forget_stack(struct native_compiler *c, const struct native_insn *i)
 {
     c->readable = c->writable = (struct native_reach){0, 0};
-    c->noted = i + c->count;
+    c->noted = i + 1;
 }
 
 void pvm_native_ask(struct native_compiler *c, const struct native_insn *i)
 {
     forget_stack(c, i);
     pvm_native_stack_leave(c);
-    leave_with(c, EXIT_STEP, native_site(c, i));
+    leave_at(c, EXIT_STEP, native_site(c, i, 0));
 }
 
 static void call(struct native_compiler *c, const struct native_insn *i)
 {
     pvm_native_stack_leave(c);
-    uint32_t number = native_site(c, i);
+    struct native_site *site = native_site(c, i, 0);
     forget_stack(c, i); /* the host may unmap */
-    struct native_site *site = &c->unit->site[number];
     site->op = i->op;
     site->call = c->unit->call_count++;
     c->unit->call[site->call] = (struct native_call){
         .block = c->block,
         .x = (int32_t)MUTANT(native_ecalli_16, (uint16_t)i->x, i->x),
-        .left = c->visits ? (uint32_t)c->visits - c->index : 0,
+        .left = c->visits ? (uint32_t)c->visits - native_index(c, i) : 0,
         .size = i->size,
         .ends = pvm_op_terminates(c->program->config.profile, i->op),
     };
-    leave_with(c, EXIT_CALL, number);
+    leave_at(c, EXIT_CALL, site);
 }
 
 EMIT(ecalli)
@@ -321,12 +326,11 @@ EMIT(ecall)
     call(c, i);
 }
 
-void pvm_native_flow_to(struct native_compiler *c, const struct native_insn *i,
-                        uint32_t pc)
+void pvm_native_flow_to(struct native_compiler *c, uint32_t pc)
 {
-    uint32_t site = native_site(c, i);
-    c->unit->site[site].pc = pc;
-    leave_with(c, EXIT_GOTO, site);
+    struct native_site *site = native_site_add(c, pc, c->before, 0);
+    site->pc = pc;
+    leave_with(c, EXIT_GOTO, native_site_number(c, site));
 }
 
 /* ---- the gas check ---- */
@@ -499,9 +503,10 @@ EMIT(load_imm_jump)
         jump_to(c, i->target);
         return;
     }
-    (void)native_site(c, i);
+    struct native_site *site = native_site(c, i, 0);
     aim(c, x64_call(&c->as), (uint32_t)i->target);
     behind_call(c, i);
+    native_sites_end(c, site);
 }
 
 EMIT(fallthrough)
@@ -530,15 +535,18 @@ static void branch(struct native_compiler *c, const struct native_insn *i,
 {
     struct x64 *as = &c->as;
     bool valid = valid_target(c, i->target);
+    struct native_site *site = c->site;
     if (valid)
         aim(c, x64_jcc(as, cond), (uint32_t)i->target);
     else
         pvm_native_ask_if(c, i, MUTANT(native_invalid_untaken, cond ^ 1, cond));
-    if (!c->unit->keeps_path)
-        return;
+    if (c->unit->keeps_path) {
+        if (!valid)
+            path_taken(c);
+        x64_bytes(as, 0xc2eb0f66, 4); /* por xmm0, xmm2: not taken, after all */
+    }
     if (!valid)
-        path_taken(c);
-    x64_bytes(as, 0xc2eb0f66, 4); /* por xmm0, xmm2: not taken, after all */
+        native_sites_end(c, site);
 }
 
 static void branch_imm(struct native_compiler *c, const struct native_insn *i,
@@ -605,6 +613,7 @@ static void jump_table(struct native_compiler *c, const struct native_insn *i,
                        bool loads)
 {
     struct x64 *as = &c->as;
+    struct native_site *site = c->site;
     x64_alu_imm(as, W32, ALU_SUB, SCRATCH, MUTANT(native_jump_index, 2, 1));
     x64_alu_imm(as, W32, ALU_CMP, SCRATCH, (int32_t)c->program->code->jump_count);
     pvm_native_ask_if(c, i, MUTANT(native_jump_bound, CC_A, CC_AE));
@@ -620,21 +629,24 @@ static void jump_table(struct native_compiler *c, const struct native_insn *i,
     if (loads)
         x64_load_imm(as, i->a, (uint64_t)i->x);
     if (loads && i->a != i->b && is_call(c, i)) {
-        (void)native_site(c, i);
+        (void)native_site(c, i, 0);
         table_op(c, 2);
         behind_call(c, i);
     } else {
         table_op(c, 4);
     }
+    native_sites_end(c, site);
 }
 
 EMIT(jump_ind)
 {
     if (c->unit->pairs && i->a == guest_reg[RA] &&
         MUTANT(native_return_x, true, i->x == 0)) {
-        uint32_t site = native_site(c, i);
-        x64_load_imm(&c->as, SCRATCH, (uint32_t)EXIT_STEP << EXIT_SHIFT | site);
+        struct native_site *site = native_site(c, i, 0);
+        x64_load_imm(&c->as, SCRATCH,
+                     (uint32_t)EXIT_STEP << EXIT_SHIFT | native_site_number(c, site));
         x64_u8(&c->as, 0xc3); /* ret */
+        native_sites_end(c, site);
         return;
     }
     turn_address(c, i->a, (int32_t)i->x);

@@ -300,14 +300,14 @@ uint32_t pvm_native_match(struct native_compiler *c, const struct native_insn *i
     c->carry.count = 0;
     uint32_t fused = matched(c, i, count);
     for (uint32_t k = 0; k < fused; k++) {
-        if (!c->emitter[i[k].op])
+        if (native_is_hole(c, i[k].op))
             fused = 1;
     }
     return fused;
 }
 
-void pvm_native_emit_fused(struct native_compiler *c, const struct native_insn *i,
-                           uint32_t count)
+static void emit_fused(struct native_compiler *c, const struct native_insn *i,
+                       uint32_t count)
 {
     if (c->carry.count)
         pvm_native_emit_carry(c, i);
@@ -330,4 +330,14 @@ void pvm_native_emit_fused(struct native_compiler *c, const struct native_insn *
         emit_extension(c, i);
     else
         emit_product(c, i);
+}
+
+void pvm_native_emit_fused(struct native_compiler *c, const struct native_insn *i,
+                           uint32_t count)
+{
+    struct native_site *site = c->site;
+    emit_fused(c, i, count);
+    native_sites_end(c, site);
+    for (; site < c->site; site++)
+        site->count = count & 127;
 }

@@ -12,18 +12,22 @@
 #define EMIT(name)                                                                     \
     static void emit_##name(struct native_compiler *c, const struct native_insn *i)
 
-enum { NO_BASE = 16 };
-
-/* Where an access is: [base + index * 2^scale + x]; without a base, x alone. */
+/* Where an access is: [base + index * 2^scale + x], [base + x], or x alone. */
+enum place_kind { ABSOLUTE, DIRECT, INDEXED };
 struct place {
-    uint8_t base, index, scale;
-    bool indexed;
+    enum place_kind kind;
+    unsigned base, index, scale;
     int32_t x;
 };
 
-static struct place at(unsigned base, int64_t x)
+static struct place absolute(int64_t x)
 {
-    return (struct place){.base = (uint8_t)base, .x = (int32_t)x};
+    return (struct place){.kind = ABSOLUTE, .x = (int32_t)x};
+}
+
+static struct place direct(unsigned base, int64_t x)
+{
+    return (struct place){.kind = DIRECT, .base = base, .x = (int32_t)x};
 }
 
 /* How the host spells an access: opcode bytes, and what is in front of them. */
@@ -35,6 +39,7 @@ struct access {
     uint8_t opcode;
     bool byte_reg; /* names a byte register: 4..7 want REX */
     bool is_store;
+    uint8_t imm_size; /* of an immediate behind it, or 0 */
 };
 
 /* modrm and what follows it for [base + index * 2^scale + x]. */
@@ -51,28 +56,34 @@ static void indexed_mem(struct x64 *as, unsigned reg, struct place place)
     as->at -= mod == 0 ? 4 : mod == 1 ? 3 : 0;
 }
 
-static void put_mem(struct x64 *as, unsigned reg, struct place place)
+/* Where the compiler shall know what an access looks like. */
+#define SPECIAL static inline __attribute__((always_inline))
+
+/* An opcode of `size` bytes, with REX's bits but for those of registers, on a place. */
+SPECIAL void put_op(struct x64 *as, unsigned rex, unsigned opcode, unsigned size,
+                    unsigned reg, struct place place)
 {
-    if (place.indexed)
+    if (place.kind == DIRECT) {
+        x64_op_mem(as, rex, opcode, size, reg, place.base, place.x);
+        return;
+    }
+    x64_put(as, x64_rex_bits(rex, reg, place.index, place.base), opcode, size);
+    if (place.kind == INDEXED)
         indexed_mem(as, reg, place);
-    else if (place.base == NO_BASE)
+    else
         x64_mem_absolute(
             as, reg,
             (uint32_t)MUTANT(native_absolute_31, place.x & INT32_MAX, place.x));
-    else
-        x64_mem(as, reg, place.base, place.x);
 }
 
 /* edx = the guest address of an access. */
 static void load_address(struct x64 *as, struct place place)
 {
-    if (place.base == NO_BASE) {
+    if (place.kind == ABSOLUTE) {
         x64_load_imm(as, SCRATCH, (uint32_t)place.x);
         return;
     }
-    x64_rex(as, W32, SCRATCH, place.indexed ? place.index : 0, place.base);
-    x64_u8(as, 0x8d); /* lea */
-    put_mem(as, SCRATCH, place);
+    put_op(as, W32, 0x8d, 1, SCRATCH, place); /* lea */
 }
 
 /* Test a right of the line that an access begins in: test byte gs:[rdx - lines], right.
@@ -115,143 +126,141 @@ static void check_rights(struct native_compiler *c, const struct native_insn *fi
 static struct place based(struct x64 *as, struct place place)
 {
     bool reaches = place.x >= 0 && place.x <= MEM_GUARD_SIZE - 8;
-    struct place at = {.base = BASE, .index = SCRATCH, .indexed = true};
-    if (place.base == NO_BASE && (uint32_t)place.x <= INT32_MAX)
-        return (struct place){.base = BASE, .x = place.x};
-    if (place.base != NO_BASE && reaches) {
+    struct place at = {.kind = INDEXED, .base = BASE, .index = SCRATCH};
+    if (place.kind == ABSOLUTE && (uint32_t)place.x <= INT32_MAX)
+        return direct(BASE, place.x);
+    if (place.kind != ABSOLUTE && reaches) {
         at.x = place.x;
         place.x = 0;
     }
-    if (place.base != NO_BASE && !place.indexed && !place.x)
+    if (place.kind == DIRECT && !place.x)
         x64_mov32(as, SCRATCH, place.base);
     else
         load_address(as, place);
     return at;
 }
 
-/* Where the compiler shall know what an access looks like. */
-#define SPECIAL static inline __attribute__((always_inline))
-
-/* The instruction alone; `segment` says gs and 32-bit addresses.  What comes in front
- * of modrm is one word. */
+/* The instruction alone; `segment` says gs and 32-bit addresses. */
 SPECIAL void put_access(struct x64 *as, const struct access *access, bool segment,
-                        unsigned reg, const struct place *place)
+                        unsigned reg, struct place place)
 {
-    unsigned rm = place->base == NO_BASE ? 0 : place->base;
-    unsigned index = place->indexed ? place->index : 0;
-    unsigned rex =
-        x64_rex_bits(MUTANT(native_access_narrow, W32, access->w), reg, index, rm);
-    bool low = access->byte_reg && reg >= RSP && reg < R8 && !(rm & 8);
-    bool has_prefix = MUTANT(native_access_no_prefix, false, access->prefix != 0);
-    bool has_rex = rex || MUTANT(native_access_high_byte, false, low);
+    unsigned rex = MUTANT(native_access_narrow, W32, access->w);
+    bool low = access->byte_reg && (reg & 12) == RSP; /* wants REX, bits or not */
+    rex |= MUTANT(native_access_high_byte, false, low) ? X64_REX : 0;
+    if (segment)
+        x64_bytes(as, MUTANT(native_address_64, 0x65, 0x6765),
+                  MUTANT(native_address_64, 1, 2));
+    if (MUTANT(native_access_no_prefix, false, access->prefix))
+        x64_u8(as, access->prefix);
     unsigned opcode =
         MUTANT(native_load_i8_zero, access->opcode == 0xbe ? 0xb6 : access->opcode,
                access->opcode);
-    uint64_t bytes = access->escape ? 0x0f | opcode << 8 : opcode;
+    unsigned bytes = access->escape ? 0x0f | opcode << 8 : opcode;
     unsigned size = access->escape ? 2 : 1;
-    bytes = has_rex ? bytes << 8 | 0x40 | rex : bytes;
-    bytes = has_prefix ? bytes << 8 | access->prefix : bytes;
-    size += has_rex + has_prefix;
-    if (segment) {
-        bytes = bytes << 16 | 0x6765;
-        size += MUTANT(native_address_64, 1, 2);
-        bytes = MUTANT(native_address_64, bytes >> 8, bytes);
-    }
-    x64_bytes(as, bytes, size);
-    if (place->base != NO_BASE && !place->indexed)
-        x64_mem(as, reg, place->base, place->x);
-    else
-        put_mem(as, reg, *place);
+    put_op(as, rex, bytes, size, reg, place);
+}
+
+/* And the immediate behind it. */
+SPECIAL void put_imm(struct x64 *as, unsigned size, int32_t imm)
+{
+    if (size)
+        x64_bytes(as, (uint32_t)imm, size);
 }
 
 /* What is not one instruction. */
 static void guest_slow(struct native_compiler *c, const struct native_insn *first,
-                       const struct access *access, unsigned reg, struct place place)
+                       const struct access *access, unsigned reg, struct place place,
+                       int32_t imm)
 {
+    struct native_site *site = c->site;
     if (c->way == BY_GS_CHECKED)
         check_rights(c, first, access->is_store, access->size, place);
     if (c->way == BY_BASE)
         place = based(&c->as, place);
     if (c->way != BY_GS_CHECKED)
-        (void)native_site(c, first);
-    put_access(&c->as, access, c->way == BY_GS_CHECKED, reg, &place);
+        (void)native_site(c, first, 0);
+    put_access(&c->as, access, c->way == BY_GS_CHECKED, reg, place);
+    put_imm(&c->as, access->imm_size, imm);
+    native_sites_end(c, site);
 }
 
-/* op reg, [STACK + x], which always has a REX prefix. */
+/* op reg, [STACK + x] (and the immediate): there always is a REX prefix. */
 static __attribute__((noinline)) void guest_near(struct native_compiler *c,
                                                  const struct native_insn *first,
                                                  const struct access *access,
-                                                 unsigned reg, int32_t x)
+                                                 unsigned reg, int32_t x, int32_t imm)
 {
     unsigned opcode = access->escape ? 0x0f | access->opcode << 8 : access->opcode;
     if (c->stack != STACK_HERE)
         pvm_native_stack_take(c);
-    (void)native_site(c, first);
+    struct native_site *site = native_site(c, first, 0);
     if (access->prefix)
         x64_u8(&c->as, access->prefix);
-    x64_op_mem(&c->as, x64_rex_bits(access->w, reg, 0, STACK), opcode,
-               1 + access->escape, reg, STACK, x);
+    x64_op_mem(&c->as, access->w, opcode, 1 + access->escape, reg, STACK, x);
+    put_imm(&c->as, access->imm_size, imm);
+    native_sites_end(c, site);
 }
 
-/* op reg, [place] in guest memory, with everything that belongs in front of it; the
- * immediate of a store of one is the caller's. */
+/* op reg, [place] (and the immediate, if it has one) in guest memory, with everything
+ * that belongs in front of it. */
 SPECIAL void guest(struct native_compiler *c, const struct native_insn *first,
-                   const struct access *access, unsigned reg, const struct place *place)
+                   const struct access *access, unsigned reg, struct place place,
+                   int32_t imm)
 {
-    if (c->way != BY_GS) {
-        if (c->way != BY_STACK) {
-            guest_slow(c, first, access, reg, *place);
+    if (c->way == BY_STACK) {
+        if (place.kind == DIRECT && place.base == SP && native_is_near(place.x)) {
+            guest_near(c, first, access, reg, place.x, imm);
             return;
         }
-        if (place->base == SP && !place->indexed && native_is_near(place->x)) {
-            guest_near(c, first, access, reg, place->x);
-            return;
-        }
+    } else if (c->way != BY_GS) {
+        /* A copy, so that the parts of the other are in registers. */
+        struct place copy = {place.kind, place.base, place.index, place.scale, place.x};
+        guest_slow(c, first, access, reg, copy, imm);
+        return;
     }
-    (void)native_site(c, first);
-    put_access(&c->as, access, true, reg, place);
+    struct x64 as = c->as;
+    put_access(&as, access, true, reg, place);
+    put_imm(&as, access->imm_size, imm);
+    unsigned size = (unsigned)(as.at - c->as.at);
+    (void)native_site(c, first, MUTANT(native_site_next, 0, size));
+    c->as = as;
 }
 
-static const struct access load_u8 = {1, 0, W32, true, 0xb6, false, false};
-static const struct access load_i8 = {1, 0, W64, true, 0xbe, false, false};
-static const struct access load_u16 = {2, 0, W32, true, 0xb7, false, false};
-static const struct access load_i16 = {2, 0, W64, true, 0xbf, false, false};
-static const struct access load_u32 = {4, 0, W32, false, 0x8b, false, false};
-static const struct access load_i32 = {4, 0, W64, false, 0x63, false, false};
-static const struct access load_u64 = {8, 0, W64, false, 0x8b, false, false};
+static const struct access load_u8 = {1, 0, W32, true, 0xb6, false, false, 0};
+static const struct access load_i8 = {1, 0, W64, true, 0xbe, false, false, 0};
+static const struct access load_u16 = {2, 0, W32, true, 0xb7, false, false, 0};
+static const struct access load_i16 = {2, 0, W64, true, 0xbf, false, false, 0};
+static const struct access load_u32 = {4, 0, W32, false, 0x8b, false, false, 0};
+static const struct access load_i32 = {4, 0, W64, false, 0x63, false, false, 0};
+static const struct access load_u64 = {8, 0, W64, false, 0x8b, false, false, 0};
 
-static const struct access store_u8 = {1, 0, W32, false, 0x88, true, true};
-static const struct access store_u16 = {2, 0x66, W32, false, 0x89, false, true};
-static const struct access store_u32 = {4, 0, W32, false, 0x89, false, true};
-static const struct access store_u64 = {8, 0, W64, false, 0x89, false, true};
+static const struct access store_u8 = {1, 0, W32, false, 0x88, true, true, 0};
+static const struct access store_u16 = {2, 0x66, W32, false, 0x89, false, true, 0};
+static const struct access store_u32 = {4, 0, W32, false, 0x89, false, true, 0};
+static const struct access store_u64 = {8, 0, W64, false, 0x89, false, true, 0};
 
-static const struct access store_imm_u8 = {1, 0, W32, false, 0xc6, false, true};
-static const struct access store_imm_u16 = {2, 0x66, W32, false, 0xc7, false, true};
-static const struct access store_imm_u32 = {4, 0, W32, false, 0xc7, false, true};
-static const struct access store_imm_u64 = {8, 0, W64, false, 0xc7, false, true};
+static const struct access store_imm_u8 = {1, 0, W32, false, 0xc6, false, true, 1};
+static const struct access store_imm_u16 = {2, 0x66, W32, false, 0xc7, false, true, 2};
+static const struct access store_imm_u32 = {4, 0, W32, false, 0xc7, false, true, 4};
+static const struct access store_imm_u64 = {8, 0, W64, false, 0xc7, false, true, 4};
 
 SPECIAL void load(struct native_compiler *c, const struct native_insn *i,
-                  const struct access *access, unsigned base)
+                  const struct access *access, struct place place)
 {
-    struct place place = at(base, i->x);
-    guest(c, i, access, i->a, &place);
+    guest(c, i, access, i->a, place, 0);
 }
 
 SPECIAL void store(struct native_compiler *c, const struct native_insn *i,
-                   const struct access *access, unsigned base)
+                   const struct access *access, struct place place)
 {
-    struct place place = at(base, i->x);
-    guest(c, i, access, MUTANT(native_store_rax, RAX, i->a), &place);
+    guest(c, i, access, MUTANT(native_store_rax, RAX, i->a), place, 0);
 }
 
 /* Y fits 32 bits, and the host extends it as the definition does. */
-static void store_imm(struct native_compiler *c, const struct native_insn *i,
-                      const struct access *access, unsigned base)
+SPECIAL void store_imm(struct native_compiler *c, const struct native_insn *i,
+                       const struct access *access, struct place place)
 {
-    struct place place = at(base, i->x);
-    guest(c, i, access, 0, &place);
-    x64_u32(&c->as, (uint32_t)MUTANT(native_store_imm_15, i->y & 0x7fff, i->y));
-    c->as.at -= access->size == 1 ? 3 : access->size == 2 ? 2 : 0;
+    guest(c, i, access, 0, place, MUTANT(native_store_imm_15, i->y & 0x7fff, i->y));
 }
 
 static const struct access *load_by(uint8_t op)
@@ -264,39 +273,39 @@ static const struct access *load_by(uint8_t op)
 void pvm_native_load(struct native_compiler *c, const struct native_insn *first,
                      const struct native_insn *i)
 {
-    struct place place = at(i->b, i->x);
-    guest(c, first, load_by(i->op), i->a, &place);
+    struct place place = direct(i->b, i->x);
+    guest(c, first, load_by(i->op), i->a, place, 0);
 }
 
 void pvm_native_load_indexed(struct native_compiler *c, const struct native_insn *first,
                              const struct native_insn *i, unsigned base, unsigned index,
                              unsigned scale)
 {
-    struct place place = {.base = (uint8_t)base,
-                          .index = (uint8_t)index,
-                          .scale = (uint8_t)scale,
-                          .indexed = true,
+    struct place place = {.kind = INDEXED,
+                          .base = base,
+                          .index = index,
+                          .scale = scale,
                           .x = (int32_t)i->x};
-    guest(c, first, load_by(i->op), i->a, &place);
+    guest(c, first, load_by(i->op), i->a, place, 0);
 }
 
 void pvm_native_combine(struct native_compiler *c, const struct native_insn *i,
                         unsigned opcode, unsigned d)
 {
     struct access how = load_u64;
-    struct place place = at(i->b, i->x);
+    struct place place = direct(i->b, i->x);
     how.opcode = (uint8_t)opcode;
-    guest(c, i, &how, d, &place);
+    guest(c, i, &how, d, place, 0);
 }
 
 #define LOAD(type)                                                                     \
     EMIT(load_##type)                                                                  \
     {                                                                                  \
-        load(c, i, &load_##type, NO_BASE);                                             \
+        load(c, i, &load_##type, absolute(i->x));                                      \
     }                                                                                  \
     EMIT(load_ind_##type)                                                              \
     {                                                                                  \
-        load(c, i, &load_##type, i->b);                                                \
+        load(c, i, &load_##type, direct(i->b, i->x));                                  \
     }
 LOAD(u8)
 LOAD(i8)
@@ -310,19 +319,19 @@ LOAD(u64)
 #define STORE(type)                                                                    \
     EMIT(store_##type)                                                                 \
     {                                                                                  \
-        store(c, i, &store_##type, NO_BASE);                                           \
+        store(c, i, &store_##type, absolute(i->x));                                    \
     }                                                                                  \
     EMIT(store_ind_##type)                                                             \
     {                                                                                  \
-        store(c, i, &store_##type, i->b);                                              \
+        store(c, i, &store_##type, direct(i->b, i->x));                                \
     }                                                                                  \
     EMIT(store_imm_##type)                                                             \
     {                                                                                  \
-        store_imm(c, i, &store_imm_##type, NO_BASE);                                   \
+        store_imm(c, i, &store_imm_##type, absolute(i->x));                            \
     }                                                                                  \
     EMIT(store_imm_ind_##type)                                                         \
     {                                                                                  \
-        store_imm(c, i, &store_imm_##type, i->a);                                      \
+        store_imm(c, i, &store_imm_##type, direct(i->a, i->x));                        \
     }
 STORE(u8)
 STORE(u16)

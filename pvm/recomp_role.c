@@ -81,6 +81,16 @@ enum {
      NOT_SP_BYTE(flags, written, address, ROLE_B) |                                    \
      NOT_SP_BYTE(flags, written, address, ROLE_D))
 
+const uint16_t pvm_native_begins[256] = {
+#define OP(code, name, format, flags_, text) [code] = BEGINS(code),
+#include "pvm/opcodes.def"
+};
+
+const uint16_t pvm_native_follows[256] = {
+#define OP(code, name, format, flags_, text) [code] = FOLLOWS(code),
+#include "pvm/opcodes.def"
+};
+
 const struct native_role pvm_native_role[256] = {
 #define T PVM_OP_T
 #define TJ PVM_OP_TJ
@@ -96,8 +106,6 @@ const struct native_role pvm_native_role[256] = {
     [code] = {                                                                         \
         .not_sp = NOT_SP(flags_, WRITTEN_##format, ADDRESS_##format),                  \
         .flags = flags_,                                                               \
-        .begins = BEGINS(code),                                                        \
-        .follows = FOLLOWS(code),                                                      \
         .written = WRITTEN_##format,                                                   \
         .no_written = (flags_)&STORE ? NATIVE_NO_REGISTER : 0,                         \
         .address = ADDRESS_##format,                                                   \

@@ -35,13 +35,15 @@ enum native_pair {
 struct native_role {
     uint32_t not_sp;             /* see native_meets_sp() */
     uint16_t flags;              /* of pvm_op_info */
-    uint16_t begins, follows;    /* enum native_pair: as the first, as the second */
     uint8_t written, no_written; /* ROLE_*; NATIVE_NO_REGISTER where none is, or 0 */
     uint8_t address, no_address; /* the same of the register in an access's address */
     uint8_t reads;               /* READS_* */
     uint8_t access_size;         /* bytes, of an access by a register */
 };
 extern const struct native_role pvm_native_role[256];
+
+/* enum native_pair: as the first, as the second. */
+extern const uint16_t pvm_native_begins[256], pvm_native_follows[256];
 
 static inline const struct native_role *native_role(const struct native_insn *i)
 {
@@ -111,16 +113,11 @@ static inline bool native_meets_sp(const struct native_insn *i)
     return (word - ROLE_BYTES) & 0x80u * ROLE_BYTES;
 }
 
-/* How many of the `count` instructions at `i`, which stand one behind the other in a
- * block, can be emitted as one: 1..NATIVE_FUSED_MAX.  The more there are to look at,
- * the better: whether a result is still needed is told by those behind. */
-static inline uint32_t native_fusable(struct native_compiler *c,
-                                      const struct native_insn *i, uint32_t count)
+/* Can a row of recomp_fuse.c begin with the two instructions at `i`?  Never if the
+ * first one ends its block. */
+static inline bool native_may_fuse(const struct native_insn *i)
 {
-    uint32_t fused = 1;
-    if (count > 1 && (native_role(i)->begins & native_role(&i[1])->follows))
-        fused = pvm_native_match(c, i, count);
-    return fused;
+    return pvm_native_begins[i[0].op] & pvm_native_follows[i[1].op];
 }
 
 #endif

@@ -71,7 +71,7 @@ static bool stays(struct native_compiler *c, const struct native_insn *first,
 {
     unsigned flags = native_role(i)->flags;
     unsigned leaves = PVM_OP_T | PVM_OP_TJ | PVM_OP_LOAD | PVM_OP_STORE | PVM_OP_CALL;
-    if (!c->emitter[i->op])
+    if (native_is_hole(c, i->op))
         return false;
     if (!(flags & MUTANT(fuse_dead_leaves, PVM_OP_T, leaves)))
         return true;

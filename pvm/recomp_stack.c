@@ -13,29 +13,23 @@
  */
 #include "pvm/recomp_role.h"
 
-enum {
-    /* Going there and back takes five instructions and seven cycles; and where accesses
-     * are few, their time is hidden anyway. */
-    STACKED_ACCESSES_MIN = 8,
-    STACKED_PERCENT_MIN = 30,
-};
-
 /* Every other one is looked at.  What has sp as its B is hardly anything else than an
- * access. */
+ * access.  Going there and back takes five instructions and seven cycles; and where
+ * accesses are few, their time is hidden anyway. */
 bool pvm_native_is_stacked(const struct native_insn *i, uint32_t count)
 {
+    enum { PERCENT_MIN = 30 };
     uint32_t accesses = 0;
     for (uint32_t k = 1; k < count; k += 2)
         accesses += i[k].b == SP;
-    return 2 * accesses >= STACKED_ACCESSES_MIN &&
-           200 * accesses >= STACKED_PERCENT_MIN * count;
+    return 200 * accesses >= PERCENT_MIN * count;
 }
 
 void pvm_native_stack_take(struct native_compiler *c)
 {
     if (c->stack == STACK_AWAY) {
         pvm_native_park(c);
-        c->stack_site = c->unit->site_count;
+        c->stack_site = native_site_number(c, c->site);
     }
     pvm_native_point(c);
     c->stack = STACK_HERE;
@@ -45,8 +39,9 @@ void pvm_native_stack_leave(struct native_compiler *c)
 {
     if (c->stack == STACK_AWAY)
         return;
-    for (uint32_t k = c->stack_site; k < c->unit->site_count; k++)
-        c->unit->site[k].parked = MUTANT(native_stack_unmarked, 0, 1);
+    for (struct native_site *site = c->unit->site + c->stack_site; site < c->site;
+         site++)
+        site->parked = MUTANT(native_stack_unmarked, 0, 1);
     if (MUTANT(native_stack_late, false, true))
         pvm_native_unpark(c);
     c->stack = STACK_AWAY;

@@ -60,6 +60,7 @@ enum x64_alu {
 };
 
 enum { W32 = 0, W64 = 8 }; /* REX.W */
+enum { X64_REX = 0x40 };
 
 struct x64 {
     uint8_t *at;
@@ -86,6 +87,26 @@ static inline void x64_u8(struct x64 *as, unsigned value)
     as->at = at + 1;
 }
 
+/* What a register's number is in an instruction of one byte of opcode with a REX prefix
+ * in front: as `reg` of modrm, and as `rm`. */
+enum { X64_MODRM = 16 }; /* bits before modrm */
+#define X64_REG(r) ((r) >> 3 << 2 | ((r)&7u) << 3 << X64_MODRM)
+#define X64_RM(r) ((r) >> 3 | ((r)&7u) << X64_MODRM)
+#define X64_REGS(FIELD)                                                                \
+    {                                                                                  \
+        FIELD(0u), FIELD(1u), FIELD(2u), FIELD(3u), FIELD(4u), FIELD(5u), FIELD(6u),   \
+            FIELD(7u), FIELD(8u), FIELD(9u), FIELD(10u), FIELD(11u), FIELD(12u),       \
+            FIELD(13u), FIELD(14u), FIELD(15u)                                         \
+    }
+static const uint32_t x64_reg_fields[16] = X64_REGS(X64_REG);
+static const uint32_t x64_rm_fields[16] = X64_REGS(X64_RM);
+
+/* The same of an instruction between two registers. */
+static inline uint32_t x64_rr_fields(unsigned w, unsigned reg, unsigned rm)
+{
+    return x64_reg_fields[reg] | x64_rm_fields[rm] | 3u << 6 << X64_MODRM | w;
+}
+
 static inline unsigned x64_modrm(unsigned mod, unsigned reg, unsigned rm)
 {
     return mod << 6 | (reg & 7) << 3 | (rm & 7);
@@ -98,8 +119,8 @@ static inline unsigned x64_rex_bits(unsigned w, unsigned reg, unsigned index,
     return w | (reg >> 3) << 2 | (index >> 3) << 1 | rm >> 3;
 }
 
-/* Bytes with a REX prefix in front where one is needed: `at` is read and written once.
- */
+/* Bytes with a REX prefix in front where one is needed, or X64_REX is among its bits:
+ * `at` is read and written once. */
 static inline void x64_put(struct x64 *as, unsigned rex, uint64_t bytes, unsigned size)
 {
     uint8_t *at = as->at;
@@ -119,11 +140,20 @@ static inline void x64_rex(struct x64 *as, unsigned w, unsigned reg, unsigned in
     as->at = at + (rex != 0);
 }
 
+/* The same with an opcode in `word`, REX's bits in its low byte. */
+static inline void x64_word(struct x64 *as, unsigned w, uint64_t word, unsigned size)
+{
+    if (w == W64) /* the prefix is needed in any case */
+        x64_bytes(as, word | X64_REX, size);
+    else
+        x64_put(as, word & 255, word >> 8, size - 1);
+}
+
 /* op reg, rm between registers. */
 static inline void x64_rr(struct x64 *as, unsigned w, unsigned opcode, unsigned reg,
                           unsigned rm)
 {
-    x64_put(as, x64_rex_bits(w, reg, 0, rm), opcode | x64_modrm(3, reg, rm) << 8, 2);
+    x64_word(as, w, x64_rr_fields(w, reg, rm) | opcode << 8, 3);
 }
 
 /* The same with an immediate behind it, of one byte where that is enough: `opcode` is
@@ -132,18 +162,17 @@ static inline void x64_rr_imm(struct x64 *as, unsigned w, unsigned opcode,
                               unsigned to_small, unsigned reg, unsigned rm, int32_t imm)
 {
     bool small = imm == (int8_t)imm;
-    x64_put(as, x64_rex_bits(w, reg, 0, rm),
-            (small ? opcode ^ to_small : opcode) | x64_modrm(3, reg, rm) << 8 |
-                (uint64_t)(uint32_t)imm << 16,
-            small ? 3 : 6);
+    uint32_t head = x64_rr_fields(w, reg, rm) | opcode << 8;
+    head ^= small ? to_small << 8 : 0;
+    x64_word(as, w, head | (uint64_t)(uint32_t)imm << 24, small ? 4 : 7);
 }
 
 /* 0f op reg, rm. */
 static inline void x64_0f_rr(struct x64 *as, unsigned w, unsigned opcode, unsigned reg,
                              unsigned rm)
 {
-    x64_put(as, x64_rex_bits(w, reg, 0, rm),
-            0x0f | opcode << 8 | x64_modrm(3, reg, rm) << 16, 3);
+    uint32_t fields = x64_rr_fields(w, reg, rm);
+    x64_put(as, fields & 255, 0x0f | opcode << 8 | (fields & 255u << X64_MODRM), 3);
 }
 
 /* f3 0f op reg, rm: popcnt, lzcnt, tzcnt. */
@@ -217,8 +246,7 @@ static inline void x64_mov_imm32(struct x64 *as, unsigned d, uint32_t value)
 static inline void x64_shift_imm(struct x64 *as, unsigned w, unsigned digit, unsigned d,
                                  unsigned amount)
 {
-    x64_put(as, x64_rex_bits(w, 0, 0, d),
-            0xc1 | x64_modrm(3, digit, d) << 8 | amount << 16, 3);
+    x64_word(as, w, x64_rr_fields(w, digit, d) | 0xc1 << 8 | (uint64_t)amount << 24, 4);
 }
 
 /* The same by cl. */
@@ -257,8 +285,10 @@ static inline void x64_pop(struct x64 *as, unsigned r)
 /* d's low byte = condition. */
 static inline void x64_setcc(struct x64 *as, unsigned cond, unsigned d)
 {
-    x64_u8(as, 0x40 | d >> 3); /* with REX, 4..7 are spl, bpl, sil, dil */
-    x64_bytes(as, 0x0f | (0x90 | cond) << 8 | x64_modrm(3, 0, d) << 16, 3);
+    x64_bytes(as,
+              X64_REX | d >> 3 | 0x0f << 8 | (0x90 | cond) << 16 |
+                  x64_modrm(3, 0, d) << 24, /* with REX, 4..7 are spl, bpl, sil, dil */
+              4);
 }
 
 static inline void x64_movzx8(struct x64 *as, unsigned d, unsigned s)
@@ -343,23 +373,35 @@ static inline void x64_andn(struct x64 *as, unsigned d, unsigned a, unsigned b)
 
 /* ---- memory operands ---- */
 
-/* An opcode of `size` bytes, at most 2, with modrm, sib and displacement for [base +
- * disp] behind it. */
+/* Of a register in [base + disp]: as in x64_rm_fields, with sib behind modrm where one
+ * is needed; the bytes of the two, and modrm's mod without a displacement. */
+struct x64_base {
+    uint32_t fields;
+    uint8_t size, mod_least;
+};
+#define X64_BASE(r)                                                                    \
+    {                                                                                  \
+        X64_RM(r) | (((r)&7) == RSP ? 0x24u << 8 << X64_MODRM : 0),                    \
+            ((r)&7) == RSP ? 2 : 1, ((r)&7) == RBP                                     \
+    }
+static const struct x64_base x64_base[16] = X64_REGS(X64_BASE);
+
+/* An opcode of `size` bytes, 1 or 2, with REX's bits but for those of registers, and
+ * modrm, sib and displacement for [base + disp]. */
 static inline void x64_op_mem(struct x64 *as, unsigned rex, unsigned opcode,
                               unsigned size, unsigned reg, unsigned base, int32_t disp)
 {
-    bool small = disp == (int8_t)disp, sib = (base & 7) == RSP;
-    unsigned mod = disp == 0 && (base & 7) != RBP ? 0u : small ? 1u : 2u;
-    uint64_t tail = (uint64_t)(uint32_t)disp;
-    tail = sib ? tail << 8 | 0x24 : tail;
-    x64_put(as, rex, opcode | (x64_modrm(mod, reg, base) | tail << 8) << 8 * size,
-            size + 1 + sib + mod * mod);
-}
-
-/* The tail of an instruction: modrm, sib, disp32 for [base + disp]. */
-static inline void x64_mem(struct x64 *as, unsigned reg, unsigned base, int32_t disp)
-{
-    x64_op_mem(as, 0, 0, 0, reg, base, disp);
+    unsigned small = disp == (int8_t)disp;
+    unsigned mod = (unsigned)(x64_base[base].mod_least | (disp != 0)) + 1 - small;
+    uint32_t fields = x64_reg_fields[reg] | x64_base[base].fields;
+    fields |= mod << 6 << X64_MODRM | rex;
+    if (size == 1)
+        x64_word(as, rex, fields | opcode << 8, 2);
+    else
+        x64_put(as, fields & 255, opcode | fields >> X64_MODRM << X64_MODRM, 2);
+    uint8_t *at = as->at + x64_base[base].size;
+    memcpy(at, &disp, 4);
+    as->at = at + mod * mod;
 }
 
 /* For an absolute address of 32 bits (no base, no rip). */
@@ -373,7 +415,7 @@ static inline void x64_mem_absolute(struct x64 *as, unsigned reg, uint32_t addre
 static inline void x64_lea(struct x64 *as, unsigned w, unsigned d, unsigned base,
                            int32_t disp)
 {
-    x64_op_mem(as, x64_rex_bits(w, d, 0, base), 0x8d, 1, d, base, disp);
+    x64_op_mem(as, w, 0x8d, 1, d, base, disp);
 }
 
 /* lea d, [base + index * 2^scale + disp8]; index is not rsp. */
