@@ -10,12 +10,12 @@ struct analysis_x86 {
     cs_insn *insn; /* of the library, used again and again */
 };
 
-enum err analysis_x86_open(struct analysis_x86 **ret_x86)
+static enum err open_mode(cs_mode mode, struct analysis_x86 **ret_x86)
 {
     struct analysis_x86 *x86 = calloc(1, sizeof *x86);
     if (!x86)
         return ERR_nomem;
-    cs_err status = cs_open(CS_ARCH_X86, CS_MODE_64, &x86->handle);
+    cs_err status = cs_open(CS_ARCH_X86, mode, &x86->handle);
     if (status != CS_ERR_OK) {
         free(x86);
         return status == CS_ERR_MEM ? ERR_nomem : ERR_unsupported;
@@ -27,6 +27,16 @@ enum err analysis_x86_open(struct analysis_x86 **ret_x86)
     }
     *ret_x86 = x86;
     return ERR_ok;
+}
+
+enum err analysis_x86_open(struct analysis_x86 **ret_x86)
+{
+    return open_mode(CS_MODE_64, ret_x86);
+}
+
+enum err analysis_x86_open_i386(struct analysis_x86 **ret_x86)
+{
+    return open_mode(CS_MODE_32, ret_x86);
 }
 
 void analysis_x86_close(struct analysis_x86 *x86)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * analysis/x86.h - x86-64 machine code as text, one instruction at a time.
+ * analysis/x86.h - x86-64 and i386 machine code as text, one instruction at a time.
  *
- * For listings of the recompiler's code.  It knows nothing of the PVM; the library that
- * decodes is named in analysis/x86.c alone.  The text (Intel's syntax) is for people:
- * another version of the library may spell an instruction differently.
+ * For listings of the recompiler's code, and of a pc's.  It knows nothing of the PVM;
+ * the library that decodes is named in analysis/x86.c alone.  The text (Intel's syntax)
+ * is for people: another version of the library may spell an instruction differently.
  *
  * Threads: a decoder belongs to one.
  */
@@ -23,6 +23,9 @@ struct analysis_x86;
 
 /* ERR_nomem; ERR_unsupported: the library was built without x86. */
 ERR_MUST_CHECK enum err analysis_x86_open(struct analysis_x86 **ret_x86);
+
+/* The same for 32-bit code of an i386. */
+ERR_MUST_CHECK enum err analysis_x86_open_i386(struct analysis_x86 **ret_x86);
 
 /* NULL is fine. */
 void analysis_x86_close(struct analysis_x86 *x86);

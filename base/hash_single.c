@@ -3,37 +3,50 @@
  * blake2b-256 of one message, with a row of the 4x4 state in each of four vectors.
  *
  * The chain of a trace hashes every byte that is recorded, one after the other, so only
- * the latency of a round counts.  Two things make this shorter than in libb2: b, which
- * is ready last, stays where it is between the columns and the diagonals, and the rows
- * a, c, d turn around it, each while others are still being computed; and AVX-512
- * rotates in one instruction.  The result is libb2's, which serves CPUs without AVX2
- * (docs/adr/0005).
+ * the latency of a round counts.  b, which is ready last, stays where it is between the
+ * columns and the diagonals, and the rows a, c, d turn around it, each while others are
+ * still being computed.  That needs the one port for moves between lanes, so nothing
+ * else does: words of the message are spread by their loads and blended, and rotations
+ * by whole bytes are moves within a lane.  The result is libb2's, which serves CPUs
+ * without AVX2 (docs/adr/0005).
  */
 #include "base/hash_single.h"
 
 #include <string.h>
 
 #if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
 
 typedef uint64_t row __attribute__((vector_size(32)));
+typedef uint8_t octets __attribute__((vector_size(32)));
 
 #define TURN(x, i, j, k, l) __builtin_shufflevector(x, x, i, j, k, l)
+
+/* Each word to the right by n bytes; `at` is where a word begins. */
+#define OCTETS(at, n)                                                                  \
+    (at) + (n), (at) + ((n) + 1) % 8, (at) + ((n) + 2) % 8, (at) + ((n) + 3) % 8,      \
+        (at) + ((n) + 4) % 8, (at) + ((n) + 5) % 8, (at) + ((n) + 6) % 8,              \
+        (at) + ((n) + 7) % 8
+#define ROTATE_BYTES(x, n)                                                             \
+    ((row)__builtin_shufflevector((octets)(x), (octets)(x), OCTETS(0, n),              \
+                                  OCTETS(8, n), OCTETS(16, n), OCTETS(24, n)))
+
+/* Words of the message, in all lanes each, and one lane of each of four. */
+#define SPREAD(i) _mm256_set1_epi64x((int64_t)hash_word_at(block + 8 * (i)))
 #define WORDS(i, j, k, l)                                                              \
-    (row)                                                                              \
-    {                                                                                  \
-        m[i], m[j], m[k], m[l]                                                         \
-    }
+    ((row)_mm256_blend_epi32(_mm256_blend_epi32(SPREAD(i), SPREAD(j), 0x0c),           \
+                             _mm256_blend_epi32(SPREAD(k), SPREAD(l), 0xc0), 0xf0))
 
 /* Four G of RFC 7693 3.1 side by side. */
 #define MIX(x, y)                                                                      \
     a += x;                                                                            \
     a += b;                                                                            \
-    d = BLAKE2B_ROTATE(d ^ a, 32);                                                     \
+    d = ROTATE_BYTES(d ^ a, 4);                                                        \
     c += d;                                                                            \
-    b = BLAKE2B_ROTATE(b ^ c, 24);                                                     \
+    b = ROTATE_BYTES(b ^ c, 3);                                                        \
     a += y;                                                                            \
     a += b;                                                                            \
-    d = BLAKE2B_ROTATE(d ^ a, 16);                                                     \
+    d = ROTATE_BYTES(d ^ a, 2);                                                        \
     c += d;                                                                            \
     b = BLAKE2B_ROTATE(b ^ c, 63)
 
@@ -60,8 +73,6 @@ typedef uint64_t row __attribute__((vector_size(32)));
         memcpy(&h0, h, sizeof h0);                                                     \
         memcpy(&h1, h + 4, sizeof h1);                                                 \
         for (; count; count--, block += BLAKE2B_BLOCK_SIZE) {                          \
-            uint64_t m[16];                                                            \
-            memcpy(m, block, sizeof m);                                                \
             done += BLAKE2B_BLOCK_SIZE;                                                \
             row a = h0, b = h1, c = {BLAKE2B_IV_LOW}, d = {BLAKE2B_IV_HIGH};           \
             d ^= (row){done, 0, last, 0};                                              \

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 /* RFC 7693 2.6 and 2.7: the initial values, and the words of each round. */
 #define BLAKE2B_IV_LOW                                                                 \
@@ -35,6 +36,13 @@
 #define BLAKE2B_ROTATE(x, n) ((x) >> (n) | (x) << (64 - (n)))
 
 enum { BLAKE2B_BLOCK_SIZE = 128 };
+
+static inline uint64_t hash_word_at(const uint8_t *data)
+{
+    uint64_t word;
+    memcpy(&word, data, sizeof word);
+    return word;
+}
 
 /* The hash of the pieces in order; false, with nothing done, on a CPU without AVX2. */
 bool hash_single(const struct bytes *piece, size_t piece_count,

@@ -425,6 +425,14 @@ enum err os_map_shared(int fd, uint64_t offset, size_t size, void **ret_data)
     return ERR_ok;
 }
 
+void os_map_prepare(int fd, uint64_t offset, void *data, size_t size)
+{
+    static const uint8_t zero[OS_PREPARE_MAX];
+    check(size <= sizeof zero);
+    if (!os_pwrite(fd, offset, zero, size))
+        (void)madvise(data, size, MADV_POPULATE_WRITE);
+}
+
 enum err os_map_sync(void *data, size_t size)
 {
     return msync(data, size, MS_SYNC) == 0 ? ERR_ok : fail();

@@ -95,6 +95,12 @@ ERR_MUST_CHECK enum err os_rename(const char *from, const char *to);
 /* Map part of a file for reading and writing, shared; offset is page aligned. */
 ERR_MUST_CHECK enum err os_map_shared(int fd, uint64_t offset, size_t size,
                                       void **ret_data);
+/* Write zeros to [offset, offset + size) of the file, which is mapped at `data` and
+ * holds nothing that counts, to make the first stores there cheap: what is written at
+ * once lies in a few large pages, and needs no fault for each of 4096 bytes.  Where
+ * that fails it does not matter. */
+enum { OS_PREPARE_MAX = 65536 };
+void os_map_prepare(int fd, uint64_t offset, void *data, size_t size);
 ERR_MUST_CHECK enum err os_map_sync(void *data, size_t size);
 void os_unmap(void *data, size_t size);
 

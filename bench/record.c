@@ -110,6 +110,7 @@ static void run_session(void *self, uint64_t *ret_ns)
     struct trace_writer *writer = NULL;
     struct trace *trace = NULL;
     arena_init(&arena, WORK_SIZE_MAX);
+    (void)remove(run->path); /* freeing an old trace is not part of recording */
     uint64_t start = os_clock_cpu_ns();
     if (run->log != PVM_GAS_LOG_NONE)
         must(open_trace(&arena, run, &file, &writer, &trace), run->path);

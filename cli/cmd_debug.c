@@ -214,7 +214,8 @@ static enum err load_modules(void *self, const struct replay_module_list *list,
                              struct buf *text)
 {
     struct session *s = self;
-    return cli_modules_load(&s->modules, &s->debug.debug.guest, list, text);
+    return cli_modules_load(&s->modules, &s->debug.debug.guest, list, s->module_script,
+                            text);
 }
 
 /* Once: a kernel stays where it is. */
@@ -442,7 +443,6 @@ static enum err write_init(struct session *s)
                    s->folder);
     (void)snprintf(s->kallsyms_elf, sizeof s->kallsyms_elf, "%s/kallsyms.elf",
                    s->folder);
-    s->modules.script = s->module_script;
     /* A seek is a long time without an answer; gdb would give up after six seconds. */
     buf_text(&text, "set remotetimeout 3600\nset confirm off\nset pagination off\n"
                     "set startup-with-shell off\n");
@@ -610,6 +610,12 @@ static int open_modules(struct session *s)
     return err ? ui_fail(s->cli, err, folder) : CLI_YES;
 }
 
+static enum err take_kallsyms(void *self, const struct replay_symbol_list *list)
+{
+    struct session *s = self;
+    return cli_symbols_put(list, &s->kallsyms);
+}
+
 /* Symbols from a file are better than the kernel's own. */
 static int find_kallsyms(struct session *s)
 {
@@ -620,7 +626,8 @@ static int find_kallsyms(struct session *s)
     s->wants_kallsyms = is_there && !o->no_kallsyms && !o->server && !o->symbols.count;
     if (!s->wants_kallsyms)
         return CLI_YES;
-    enum err err = cli_symbols_find(s->debug.timeline, &s->kallsyms);
+    bool found;
+    enum err err = cli_symbols_find(s->debug.timeline, take_kallsyms, s, &found);
     return err ? ui_fail(s->cli, err, s->debug.path) : CLI_YES;
 }
 

@@ -99,16 +99,40 @@ static void close_source(struct dap *dap)
     replay_source_file_close(&dap->file);
 }
 
-static const char *open_trace(struct dap *dap, const char *path, const char *parent)
+static void close_names(struct dap *dap)
+{
+    cli_linux_names_free(&dap->system);
+    cli_linux_names_init(&dap->system);
+    analysis_x86_close(dap->x86);
+    dap->x86 = NULL;
+}
+
+/* The names of a Linux guest; a problem, or NULL. */
+static const char *open_names(struct dap *dap, const struct dap_start *start)
+{
+    enum err err = cli_linux_names_open(&dap->system, dap->timeline, start->modules,
+                                        !start->no_kallsyms);
+    if (err == ERR_unsupported)
+        return "only a pc has modules and kallsyms";
+    if (!err && strcmp(dap->debug.guest.ops->name, "pc") == 0)
+        err = analysis_x86_open_i386(&dap->x86);
+    return err && start->modules && err != ERR_nomem
+               ? "the folder of modules cannot be read"
+           : err ? err_text(err)
+                 : NULL;
+}
+
+static const char *open_trace(struct dap *dap, const struct dap_start *start)
 {
     static char message[REPLAY_DEBUG_MESSAGE_SIZE];
     struct replay_timeline_options options = {.interrupted = interrupted,
                                               .interrupted_self = dap};
-    enum err err = replay_source_file_open(&dap->file, path);
+    enum err err = replay_source_file_open(&dap->file, start->trace);
     if (err)
         return err_text(err);
     dap->source = replay_source_file(&dap->file);
-    if (cli_family_open(path, parent, &dap->source, &dap->family, message) ||
+    if (cli_family_open(start->trace, start->parent, &dap->source, &dap->family,
+                        message) ||
         replay_debug_open(&dap->source, &dap->debug, message)) {
         close_source(dap);
         return message;
@@ -118,8 +142,10 @@ static const char *open_trace(struct dap *dap, const char *path, const char *par
         err = replay_query_init(&dap->query, &dap->source, &dap->debug, dap->timeline);
     if (!err)
         err = dap_listing_make(&dap->debug.guest, &dap->listing);
-    if (!err)
+    const char *problem = err ? err_text(err) : open_names(dap, start);
+    if (!problem)
         return NULL;
+    close_names(dap);
     dap_listing_free(&dap->listing);
     replay_query_fini(&dap->query);
     if (dap->timeline)
@@ -127,13 +153,14 @@ static const char *open_trace(struct dap *dap, const char *path, const char *par
     dap->timeline = NULL;
     replay_debug_close(&dap->debug);
     close_source(dap);
-    return err_text(err);
+    return problem;
 }
 
 static void close_trace(struct dap *dap)
 {
     if (!dap->timeline)
         return;
+    close_names(dap);
     replay_query_fini(&dap->query);
     replay_timeline_close(dap->timeline);
     replay_debug_close(&dap->debug);
@@ -228,6 +255,7 @@ static void initialize(struct dap_request *request)
         "supportsGotoTargetsRequest",       "supportsLoadedSourcesRequest",
         "supportsEvaluateForHovers",        "supportTerminateDebuggee",
         "supportsConditionalBreakpoints",   "supportsHitConditionalBreakpoints",
+        "supportsFunctionBreakpoints",
     };
     request->body = json_object_new_object();
     for (size_t k = 0; k < sizeof can / sizeof can[0]; k++)
@@ -237,19 +265,25 @@ static void initialize(struct dap_request *request)
 static void launch(struct dap_request *request)
 {
     struct dap *dap = request->dap;
-    struct json_object *entry = NULL;
-    const char *path = dap_text(request->arguments, "trace");
-    const char *parent = dap_text(request->arguments, "parent");
-    if (json_object_object_get_ex(request->arguments, "stopOnEntry", &entry))
+    const struct json_object *own = request->arguments;
+    struct json_object *entry = NULL, *kallsyms = NULL;
+    struct dap_start start = dap->start;
+    const char *parent = dap_text(own, "parent"), *modules = dap_text(own, "modules");
+    start.trace = dap_text(own, "trace");
+    start.parent = parent ? parent : start.parent;
+    start.modules = modules ? modules : start.modules;
+    if (json_object_object_get_ex(own, "kallsyms", &kallsyms))
+        start.no_kallsyms = !json_object_get_boolean(kallsyms);
+    if (json_object_object_get_ex(own, "stopOnEntry", &entry))
         dap->stop_on_entry = json_object_get_boolean(entry);
-    if (dap->timeline && path)
+    if (dap->timeline && start.trace)
         request->error = "a trace is open already";
-    else if (!dap->timeline && !path)
+    else if (!dap->timeline && !start.trace)
         request->error = "which trace? give \"trace\": FILE";
     else
         request->error = open_symbols(dap, request->arguments);
-    if (!request->error && path)
-        request->error = open_trace(dap, path, parent ? parent : dap->parent);
+    if (!request->error && start.trace)
+        request->error = open_trace(dap, &start);
     if (!request->error)
         request->then = send_initialized;
 }
@@ -310,6 +344,7 @@ static const struct {
     {"terminate", terminate, false},
     {"setBreakpoints", dap_set_breakpoints, true},
     {"setInstructionBreakpoints", dap_set_instruction_breakpoints, true},
+    {"setFunctionBreakpoints", dap_set_function_breakpoints, true},
     {"setExceptionBreakpoints", set_exception_breakpoints, false},
     {"dataBreakpointInfo", dap_data_breakpoint_info, true},
     {"setDataBreakpoints", dap_set_data_breakpoints, true},
@@ -394,18 +429,19 @@ static int report(struct cli *cli, const struct dap *dap)
     return CLI_UNKNOWN;
 }
 
-int dap_run(struct cli *cli, const char *path, const char *parent, int in, int out)
+int dap_run(struct cli *cli, const struct dap_start *start, int in, int out)
 {
-    struct dap dap = {.cli = cli, .parent = parent, .stop_on_entry = true};
+    struct dap dap = {.cli = cli, .start = *start, .stop_on_entry = true};
     const char *problem = NULL;
     dap_wire_init(&dap.wire, in, out);
     dap_lines_init(&dap.lines);
     cli_names_init(&dap.names);
+    cli_linux_names_init(&dap.system);
     dap.waiting = json_object_new_array();
-    if (path)
-        problem = open_trace(&dap, path, parent);
+    if (start->trace)
+        problem = open_trace(&dap, start);
     if (problem) {
-        ui_error(cli, "%s: %s", path, problem);
+        ui_error(cli, "%s: %s", start->trace, problem);
         dap.ended = true;
     }
     while (!dap.ended && !dap.wire.closed) {
@@ -419,6 +455,7 @@ int dap_run(struct cli *cli, const char *path, const char *parent, int in, int o
     dap_stops_free(&dap.stops);
     dap_lines_free(&dap.lines);
     cli_names_free(&dap.names);
+    cli_linux_names_free(&dap.system);
     json_object_put(dap.waiting);
     dap_wire_fini(&dap.wire);
     return status;

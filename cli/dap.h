@@ -9,7 +9,9 @@
  *   dap_stops.c    breakpoints
  *   dap_run.c      going forwards and backwards
  *   dap_step.c     the same by lines of the source
- *   dap_look.c     frames, registers, memory, disassembly
+ *   dap_names.c    symbols: which function is where
+ *   dap_look.c     frames, registers, memory
+ *   dap_code.c     disassembly
  *   dap.c          the session and the table of requests
  *
  * The protocol is Microsoft's, version 1.64; the requests are those of the table in
@@ -18,9 +20,11 @@
 #ifndef CLI_DAP_H
 #define CLI_DAP_H
 
+#include "analysis/x86.h"
 #include "cli/cli.h"
 #include "cli/dap_lines.h"
 #include "cli/family.h"
+#include "cli/linux_names.h"
 #include "cli/names.h"
 #include "replay/sink_file.h"
 #include "replay/query.h"
@@ -95,7 +99,7 @@ enum {
 enum { DAP_REF_REGISTERS = 1, DAP_REF_POSITION = 2 };
 
 /* Where breakpoints come from; each request replaces those of its kind. */
-enum dap_stop_source { DAP_BY_LINE, DAP_BY_ADDRESS, DAP_STOP_SOURCES };
+enum dap_stop_source { DAP_BY_LINE, DAP_BY_ADDRESS, DAP_BY_FUNCTION, DAP_STOP_SOURCES };
 
 /* "LEFT OP RIGHT" (dap_condition.c). */
 struct dap_operand {
@@ -119,10 +123,13 @@ struct dap_hits {
     uint64_t count;
 };
 
-/* A line may have several addresses: then the first one has hits and id of all. */
+/* A line or name may have several addresses: then the first one has hits and id of all.
+ */
 struct dap_break {
     uint64_t address;
     bool used;       /* else the place is free: ids do not move */
+    bool pending;    /* of a function that is not known yet: there is no address */
+    uint32_t name;   /* of a function: where in the names */
     uint32_t first;  /* where in the list the first one of the line is */
     uint32_t source; /* of a line: 0 the listing, else a file from 1 */
     struct dap_condition condition;
@@ -133,6 +140,15 @@ struct dap_break {
 struct dap_stops {
     struct buf list[DAP_STOP_SOURCES]; /* struct dap_break; their ids are by position */
     struct buf watch;                  /* struct replay_watch */
+    struct buf names;                  /* of functions, each with a NUL behind it */
+};
+
+/* What to open, by the command line or the launch request. */
+struct dap_start {
+    const char *trace;   /* NULL: the client says which */
+    const char *parent;  /* as for cli_family_open() */
+    const char *modules; /* a folder; NULL: none */
+    bool no_kallsyms;
 };
 
 struct dap {
@@ -140,7 +156,7 @@ struct dap {
     struct dap_wire wire;
     struct json_object *waiting; /* requests that came while the guest ran */
     struct arena arena;
-    const char *parent; /* that the user has named; NULL: none */
+    struct dap_start start; /* what the user has named */
     struct replay_source_file file;
     struct trace_source source;
     struct cli_family family; /* of a child that needs its parent */
@@ -148,8 +164,10 @@ struct dap {
     struct replay_timeline *timeline; /* NULL: no trace is open */
     struct replay_query query;
     struct dap_listing listing;
-    struct dap_lines lines; /* empty: no debug information was given */
-    struct cli_names names; /* likewise */
+    struct dap_lines lines;        /* empty: no debug information was given */
+    struct cli_names names;        /* likewise */
+    struct cli_linux_names system; /* of a pc that runs it */
+    struct analysis_x86 *x86;      /* of a pc; else NULL */
     struct dap_stops stops;
     bool stop_on_entry;
     bool ended; /* disconnect */
@@ -166,9 +184,8 @@ struct dap_request {
     void (*then)(struct dap *dap, struct dap_request *request);
 };
 
-/* Run a session until the client leaves.  `path` NULL: the client says which trace.
- * `parent` as for cli_family_open().  CLI_YES, or CLI_UNKNOWN after a message. */
-int dap_run(struct cli *cli, const char *path, const char *parent, int in, int out);
+/* Run a session until the client leaves.  CLI_YES, or CLI_UNKNOWN after a message. */
+int dap_run(struct cli *cli, const struct dap_start *start, int in, int out);
 
 /* Has the client something to say that ends a run?  Its requests wait. */
 bool dap_interrupted(struct dap *dap);
@@ -195,6 +212,27 @@ bool dap_register_named(const struct dap *dap, const char *name, unsigned *ret_i
 bool dap_memory_number(const struct dap *dap, uint64_t address, unsigned size,
                        uint64_t *ret_value);
 
+/* dap_names.c: append the function that a frame is in, as cli_names_put(). */
+bool dap_put_name(const struct dap *dap, uint64_t pc, bool is_caller, struct buf *text);
+/* Where something that has a name is; false: that is no name. */
+bool dap_symbol(const struct dap *dap, const char *text, uint64_t *ret_address);
+/* A number, or a name. */
+bool dap_number_or_symbol(const struct dap *dap, const char *text,
+                          uint64_t *ret_address);
+/* The next address of a name; all zero to begin with.  False: there are no more. */
+struct dap_place {
+    size_t at; /* among the names of programs */
+    struct cli_linux_place system;
+};
+bool dap_find(const struct dap *dap, const char *name, struct dap_place *place,
+              uint64_t *ret_address);
+/* The names of where the guest stands; the client is told of what changes.  `again`:
+ * also those of a kernel that has not been found. */
+void dap_names_look(struct dap *dap, bool again);
+
+/* dap_code.c: append the text of an instruction; answers its size, 0: there is none. */
+unsigned dap_instruction(const struct dap *dap, uint64_t address, struct buf *text);
+
 /* ---- requests, by file ---- */
 
 /* dap_stops.c */
@@ -203,6 +241,11 @@ void dap_set_breakpoints(struct dap_request *request);
 void dap_set_instruction_breakpoints(struct dap_request *request);
 void dap_data_breakpoint_info(struct dap_request *request);
 void dap_set_data_breakpoints(struct dap_request *request);
+void dap_set_function_breakpoints(struct dap_request *request);
+/* Names have changed: find all functions again, and tell the client. */
+void dap_functions_again(struct dap *dap);
+/* Is there a function that is not known yet? */
+bool dap_functions_pending(const struct dap *dap);
 /* Tell the time line; with one more breakpoint if `extra` is not NULL. */
 enum err dap_stops_apply(struct dap *dap, const uint64_t *extra, size_t extra_count);
 /* The id of the breakpoint at an address; 0: none. */
@@ -263,8 +306,14 @@ void dap_scopes(struct dap_request *request);
 void dap_variables(struct dap_request *request);
 void dap_evaluate(struct dap_request *request);
 void dap_read_memory(struct dap_request *request);
-void dap_disassemble(struct dap_request *request);
 void dap_source(struct dap_request *request);
 void dap_loaded_sources(struct dap_request *request);
+struct json_object *dap_listing_source(void);
+/* Where the callers of an i386 function go on, the innermost first; answers how many.
+ */
+size_t dap_callers(const struct dap *dap, uint64_t *ret_pc, size_t max);
+
+/* dap_code.c */
+void dap_disassemble(struct dap_request *request);
 
 #endif

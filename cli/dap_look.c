@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Looking at the guest: its one thread and frame, registers, position, memory, code.
+ * Looking at the guest: its one thread, its frames, registers, position, memory.
  */
 #include "cli/dap.h"
 
@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MEMORY_MAX = 1 << 16, DISASSEMBLE_MAX = 4096, FRAME_MAX = 64 };
+enum { MEMORY_MAX = 1 << 16, FRAME_MAX = 64 };
 enum { NAME_SIZE_MAX = 2048 };
 
 static const struct replay_guest *guest_of(const struct dap *dap)
@@ -41,7 +41,7 @@ void dap_threads(struct dap_request *request)
     add_list(request, "threads", list);
 }
 
-static struct json_object *listing_source(void)
+struct json_object *dap_listing_source(void)
 {
     struct json_object *source = json_object_new_object();
     dap_put_text(source, "name", "disassembly");
@@ -65,7 +65,7 @@ static void put_frame_name(const struct dap *dap, struct json_object *frame,
 {
     struct buf name;
     buf_init(&name, NAME_SIZE_MAX);
-    if (!cli_names_put(&dap->names, pc, is_caller, &name)) {
+    if (!dap_put_name(dap, pc, is_caller, &name)) {
         bool is_known = entry && entry < pc;
         buf_printf(&name, "0x%" PRIx64, is_known ? entry : pc);
         if (is_known)
@@ -95,32 +95,43 @@ static void add_frame(const struct dap *dap, struct json_object *list, uint64_t 
     if (row && row->line)
         (void)json_object_object_add(frame, "source", file_source(dap, row->file));
     else if (line)
-        (void)json_object_object_add(frame, "source", listing_source());
+        (void)json_object_object_add(frame, "source", dap_listing_source());
     (void)json_object_array_add(list, frame);
 }
 
-/* The callers of an i386 function, by its frame pointers.  In front of the two
- * instructions that make a frame the return address is on top of the stack. */
-static void add_callers(const struct dap *dap, struct json_object *list, uint64_t pc)
+/* By frame pointers.  In front of the two instructions that make a frame, and where a
+ * function is known to begin, the return address is on top of the stack. */
+size_t dap_callers(const struct dap *dap, uint64_t *ret_pc, size_t max)
 {
     unsigned ebp, esp;
-    uint64_t code = 0, caller = 0, frame, stack;
+    uint64_t pc = pc_of(dap), code = 0, caller = 0, start = 0, frame, stack;
+    size_t count = 0;
     if (!dap_register_named(dap, "ebp", &ebp) || !dap_register_named(dap, "esp", &esp))
-        return;
+        return 0;
     frame = dap_register(dap, ebp);
     stack = dap_register(dap, esp);
     (void)dap_memory_number(dap, pc, 3, &code);
+    bool is_start = cli_linux_names_start(&dap->system, pc, &start) && start == pc;
     bool is_push = (code & 0xff) == 0x55, is_move = (code & 0xffff) == 0xe589;
-    if ((is_push || is_move) &&
+    if (max && (is_start || is_push || is_move) &&
         dap_memory_number(dap, stack + (is_move ? 4 : 0), 4, &caller))
-        add_frame(dap, list, caller, 0);
-    while (json_object_array_length(list) < FRAME_MAX && frame >= stack && frame &&
+        ret_pc[count++] = caller;
+    while (count < max && frame >= stack && frame &&
            dap_memory_number(dap, frame + 4, 4, &caller) && caller) {
-        add_frame(dap, list, caller, 0);
+        ret_pc[count++] = caller;
         stack = frame + 8;
         if (!dap_memory_number(dap, frame, 4, &frame))
-            return;
+            break;
     }
+    return count;
+}
+
+static void add_callers(const struct dap *dap, struct json_object *list)
+{
+    uint64_t pc[FRAME_MAX];
+    size_t count = dap_callers(dap, pc, FRAME_MAX - 1);
+    for (size_t i = 0; i < count; i++)
+        add_frame(dap, list, pc[i], 0);
 }
 
 /* Between a callee and its caller in another instance. */
@@ -155,11 +166,12 @@ void dap_stack_trace(struct dap_request *request)
     struct dap *dap = request->dap;
     struct json_object *list = json_object_new_array();
     uint64_t pc = pc_of(dap);
+    dap_names_look(dap, false);
     if (guest_of(dap)->ops->frames) {
         add_guest_frames(dap, list);
     } else {
         add_frame(dap, list, pc, 0);
-        add_callers(dap, list, pc);
+        add_callers(dap, list);
     }
     add_list(request, "stackFrames", list);
     dap_put_number(request->body, "totalFrames",
@@ -312,6 +324,7 @@ static void evaluate_seek(struct dap_request *request, const char *position)
     request->error = dap_seek(request->dap, position);
     if (request->error)
         return;
+    dap_names_look(request->dap, true);
     (void)snprintf(text, sizeof text, "at %" PRIu64,
                    replay_timeline_now(request->dap->timeline).icount);
     request->body = json_object_new_object();
@@ -325,12 +338,39 @@ static void tell_moved(struct dap *dap, struct dap_request *request)
     dap_send_stopped(dap, "goto", NULL, 0);
 }
 
-void dap_evaluate(struct dap_request *request)
+/* The value of an expression; a problem, or NULL. */
+static const char *evaluate(const struct dap *dap, const char *expression,
+                            struct json_object *body)
 {
-    struct dap *dap = request->dap;
+    struct buf name;
     char text[40];
     unsigned index;
     uint64_t address;
+    if (dap_register_named(dap, expression, &index)) {
+        register_text(dap, index, text);
+    } else if (*expression == '*' &&
+               dap_number_or_symbol(dap, expression + 1, &address)) {
+        if (!memory_text(dap, address, text))
+            return "this memory cannot be read";
+    } else if (cli_number(expression, &address)) {
+        buf_init(&name, NAME_SIZE_MAX);
+        bool is_known = dap_put_name(dap, address, false, &name);
+        dap_put_text(body, "result", buf_string(&name));
+        dap_put_address(body, "memoryReference", address);
+        buf_fini(&name);
+        return is_known ? NULL : "no function is known to be there";
+    } else if (dap_symbol(dap, expression, &address)) {
+        (void)snprintf(text, sizeof text, "0x%" PRIx64, address);
+        dap_put_address(body, "memoryReference", address);
+    } else {
+        return "a register, *ADDRESS, a symbol, or seek POSITION";
+    }
+    dap_put_text(body, "result", text);
+    return NULL;
+}
+
+void dap_evaluate(struct dap_request *request)
+{
     const char *expression = dap_text(request->arguments, "expression");
     if (expression && strncmp(expression, "seek ", 5) == 0) {
         evaluate_seek(request, expression + 5);
@@ -338,21 +378,12 @@ void dap_evaluate(struct dap_request *request)
             request->then = tell_moved;
         return;
     }
-    if (expression && dap_register_named(dap, expression, &index)) {
-        register_text(dap, index, text);
-    } else if (expression && *expression == '*' &&
-               cli_number(expression + 1, &address)) {
-        if (!memory_text(dap, address, text)) {
-            request->error = "this memory cannot be read";
-            return;
-        }
-    } else {
-        request->error = "a register, *ADDRESS, or seek POSITION";
-        return;
-    }
+    dap_names_look(request->dap, false);
     request->body = json_object_new_object();
-    dap_put_text(request->body, "result", text);
-    dap_put_number(request->body, "variablesReference", 0);
+    request->error =
+        evaluate(request->dap, expression ? expression : "", request->body);
+    if (!request->error)
+        dap_put_number(request->body, "variablesReference", 0);
 }
 
 /* ---- memory ---- */
@@ -400,78 +431,7 @@ void dap_read_memory(struct dap_request *request)
     put_base64(request->body, "data", data, got);
 }
 
-/* ---- code ---- */
-
-static void add_instruction(struct dap *dap, struct json_object *list, uint64_t address,
-                            unsigned *ret_size)
-{
-    struct buf text;
-    struct json_object *item = json_object_new_object();
-    const struct replay_guest *guest = guest_of(dap);
-    buf_init(&text, 4096);
-    unsigned size = guest->ops->disassemble(guest->self, address, &text);
-    dap_put_address(item, "address", address);
-    dap_put_text(item, "instruction", size ? buf_string(&text) : "??");
-    if (!size)
-        dap_put_text(item, "presentationHint", "invalid");
-    uint32_t line = size ? dap_listing_line(&dap->listing, address) : 0;
-    if (line) {
-        (void)json_object_object_add(item, "location", listing_source());
-        dap_put_number(item, "line", line);
-    }
-    (void)json_object_array_add(list, item);
-    buf_fini(&text);
-    *ret_size = size ? size : 1;
-}
-
-/* Backwards only where the lines of the listing say where instructions begin. */
-static uint64_t first_address(const struct dap *dap, uint64_t address, int64_t *offset)
-{
-    uint32_t line = dap_listing_line(&dap->listing, address);
-    uint64_t first = address;
-    if (!line || !*offset)
-        return address;
-    int64_t at = (int64_t)line + *offset;
-    if (at < 1) {
-        *offset = at - 1; /* so many before the first */
-        at = 1;
-    } else {
-        *offset = 0;
-    }
-    if (at > dap->listing.count)
-        at = dap->listing.count;
-    (void)dap_listing_address(&dap->listing, (uint32_t)at, &first);
-    return first;
-}
-
-void dap_disassemble(struct dap_request *request)
-{
-    struct dap *dap = request->dap;
-    uint64_t address;
-    int64_t count = dap_number(request->arguments, "instructionCount", 0);
-    int64_t offset = dap_number(request->arguments, "instructionOffset", 0);
-    if (!dap_address(request->arguments, "memoryReference", &address)) {
-        request->error = "memoryReference is no address";
-        return;
-    }
-    if (count > DISASSEMBLE_MAX)
-        count = DISASSEMBLE_MAX;
-    struct json_object *list = json_object_new_array();
-    address += (uint64_t)dap_number(request->arguments, "offset", 0);
-    address = first_address(dap, address, &offset);
-    for (int64_t k = 0; k < count; k++) {
-        unsigned size = 0;
-        /* The client wants so many, whether they exist or not. */
-        if (offset < 0) {
-            add_instruction(dap, list, address + (uint64_t)offset, &size);
-            offset++;
-            continue;
-        }
-        add_instruction(dap, list, address, &size);
-        address += size;
-    }
-    add_list(request, "instructions", list);
-}
+/* ---- sources ---- */
 
 void dap_source(struct dap_request *request)
 {
@@ -491,7 +451,7 @@ void dap_loaded_sources(struct dap_request *request)
 {
     struct json_object *list = json_object_new_array();
     if (request->dap->listing.count)
-        (void)json_object_array_add(list, listing_source());
+        (void)json_object_array_add(list, dap_listing_source());
     const struct dap *dap = request->dap;
     for (uint32_t file = 0; file < dap_lines_file_count(&dap->lines); file++)
         (void)json_object_array_add(list, file_source(dap, file));

@@ -10,6 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
+enum {
+    INSTRUCTION_SIZE_MAX = 4096, /* as text */
+    LOAD_MAX = 1024,             /* modules of one run that are looked at */
+};
+
 /* ---- stopped ---- */
 
 void dap_send_stopped(struct dap *dap, const char *reason, const char *text,
@@ -54,20 +59,36 @@ void dap_tell(struct dap *dap, enum err err, enum replay_end_kind end,
 struct running {
     struct dap *dap;
     bool backwards;
+    uint64_t loader; /* where the guest loads a module; 0: we need not know */
+    unsigned loads;
+    bool is_loading; /* the run has stopped there, and for nothing else */
 };
 
 static bool accept_break(void *self, const struct replay_stop *stop)
 {
     struct running *running = self;
     struct dap *dap = running->dap;
-    (void)stop;
-    return dap_stops_accept(dap, dap_register(dap, dap->debug.guest.ops->pc_reg),
-                            running->backwards);
+    uint64_t pc = dap_register(dap, dap->debug.guest.ops->pc_reg);
+    bool wanted = dap_stops_accept(dap, pc, running->backwards);
+    running->is_loading = !wanted && running->loader &&
+                          stop->kind == REPLAY_STOP_BREAK && pc == running->loader;
+    return wanted || running->is_loading;
+}
+
+/* A function that is not known yet may be in a module that comes as the guest runs:
+ * Linux has a function for what is done when its sections are in place. */
+static uint64_t loader_of(const struct dap *dap, bool backwards)
+{
+    uint64_t address;
+    return !backwards && dap->system.has_folder && dap_functions_pending(dap) &&
+                   dap_symbol(dap, "do_init_module", &address)
+               ? address
+               : 0;
 }
 
 static void run(struct dap *dap, bool backwards)
 {
-    struct running running = {dap, backwards};
+    struct running running = {.dap = dap, .backwards = backwards};
     const struct replay_run how = {
         .limit = backwards ? (struct replay_time){0} : REPLAY_TIME_NEVER,
         .accept = accept_break,
@@ -75,11 +96,18 @@ static void run(struct dap *dap, bool backwards)
     };
     enum replay_end_kind end = REPLAY_AT_LIMIT;
     struct replay_stop stop = {0};
+    enum err err;
     dap_stops_begin(dap);
-    enum err err = dap_stops_apply(dap, NULL, 0);
-    if (!err)
-        err = backwards ? replay_timeline_backward(dap->timeline, &how, &end, &stop)
-                        : replay_timeline_forward(dap->timeline, &how, &end, &stop);
+    do {
+        running.is_loading = false;
+        running.loader = running.loads++ < LOAD_MAX ? loader_of(dap, backwards) : 0;
+        err = dap_stops_apply(dap, &running.loader, running.loader != 0);
+        if (!err)
+            err = backwards ? replay_timeline_backward(dap->timeline, &how, &end, &stop)
+                            : replay_timeline_forward(dap->timeline, &how, &end, &stop);
+        if (running.is_loading)
+            dap_names_look(dap, false);
+    } while (!err && running.is_loading && end == REPLAY_AT_STOP);
     dap_tell(dap, err, end, &stop, backwards);
 }
 
@@ -206,13 +234,28 @@ bool dap_is_call(const struct dap *dap, uint64_t address)
     struct bytes word = dap_listing_word(&dap->listing, address);
     static const char call[] = "load_imm_jump"; /* and load_imm_jump_ind */
     size_t size = sizeof call - 1;
-    return word.size >= size && memcmp(word.data, call, size) == 0;
+    struct buf text;
+    if (dap->listing.count)
+        return word.size >= size && memcmp(word.data, call, size) == 0;
+    buf_init(&text, INSTRUCTION_SIZE_MAX);
+    bool is_call = dap_instruction(dap, address, &text) &&
+                   strncmp(buf_string(&text), "call ", 5) == 0;
+    buf_fini(&text);
+    return is_call;
 }
 
 bool dap_address_behind(const struct dap *dap, uint64_t address, uint64_t *ret_address)
 {
-    uint32_t line = dap_listing_line(&dap->listing, address);
-    return dap_listing_address(&dap->listing, line + 1, ret_address);
+    struct buf text;
+    if (dap->listing.count)
+        return dap_listing_address(
+            &dap->listing, dap_listing_line(&dap->listing, address) + 1, ret_address);
+    buf_init(&text, INSTRUCTION_SIZE_MAX);
+    unsigned size = dap_instruction(dap, address, &text);
+    buf_fini(&text);
+    if (size)
+        *ret_address = address + size;
+    return size != 0;
 }
 
 bool dap_address_before(const struct dap *dap, uint64_t address, uint64_t *ret_address)
@@ -266,12 +309,24 @@ static void leave_function(struct dap *dap, struct dap_request *request)
     buf_fini(&sites);
 }
 
+/* One of an i386 returns to its caller, whose stack is higher by then. */
+static void return_to_caller(struct dap *dap, struct dap_request *request)
+{
+    uint64_t caller, sp = dap_register(dap, dap->debug.guest.ops->sp_reg);
+    (void)request;
+    if (dap_callers(dap, &caller, 1))
+        run_to(dap, &caller, 1, sp + 1);
+}
+
 void dap_step_out(struct dap_request *request)
 {
-    if (!request->dap->listing.count)
-        request->error = "calls of this guest are not known";
-    else
+    uint64_t caller;
+    if (request->dap->listing.count)
         request->then = leave_function;
+    else if (dap_callers(request->dap, &caller, 1))
+        request->then = return_to_caller;
+    else
+        request->error = "calls of this guest are not known";
 }
 
 /* ---- to a place ---- */

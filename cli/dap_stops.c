@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Breakpoints by line of the listing, by address, and on data.
+ * Breakpoints by line of the listing, by address, by function, and on data.
  */
 #include "cli/dap.h"
 
@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { FUNCTION_NAME_MAX = 1000 };
 
 static size_t count_of(const struct buf *buf, size_t size)
 {
@@ -25,6 +27,7 @@ void dap_stops_free(struct dap_stops *stops)
     for (unsigned k = 0; k < DAP_STOP_SOURCES; k++)
         buf_fini(&stops->list[k]);
     buf_fini(&stops->watch);
+    buf_fini(&stops->names);
 }
 
 /* ---- ids: by kind and position ---- */
@@ -44,12 +47,18 @@ static size_t break_count(const struct dap *dap, unsigned source)
     return count_of(&dap->stops.list[source], sizeof(struct dap_break));
 }
 
+/* Has it an address where the guest stops? */
+static bool is_set(const struct dap_break *b)
+{
+    return b->used && !b->pending;
+}
+
 int64_t dap_stops_id(const struct dap *dap, uint64_t address)
 {
     for (unsigned k = 0; k < DAP_STOP_SOURCES; k++) {
         for (size_t at = 0; at < break_count(dap, k); at++) {
             const struct dap_break *b = &breaks_of(dap, k)[at];
-            if (b->used && b->address == address)
+            if (is_set(b) && b->address == address)
                 return id_of(k, b->first);
         }
     }
@@ -70,7 +79,7 @@ bool dap_stops_accept(struct dap *dap, uint64_t address, bool backwards)
     for (unsigned k = 0; k < DAP_STOP_SOURCES; k++) {
         for (size_t at = 0; at < break_count(dap, k); at++) {
             struct dap_break *b = &breaks_of(dap, k)[at];
-            if (!b->used || b->address != address ||
+            if (!is_set(b) || b->address != address ||
                 !dap_condition_holds(dap, &b->condition))
                 continue;
             struct dap_break *first = &breaks_of(dap, k)[b->first];
@@ -102,7 +111,7 @@ enum err dap_stops_apply(struct dap *dap, const uint64_t *extra, size_t extra_co
     buf_init(&all, (size_t)1 << 26);
     for (unsigned k = 0; k < DAP_STOP_SOURCES; k++) {
         for (size_t at = 0; at < break_count(dap, k); at++) {
-            if (breaks_of(dap, k)[at].used)
+            if (is_set(&breaks_of(dap, k)[at]))
                 buf_put(&all, &breaks_of(dap, k)[at].address, sizeof(uint64_t));
         }
     }
@@ -309,6 +318,118 @@ void dap_set_instruction_breakpoints(struct dap_request *request)
     }
 }
 
+/* ---- by function ---- */
+
+static const char *name_of(const struct dap *dap, const struct dap_break *b)
+{
+    return (const char *)dap->stops.names.data + b->name;
+}
+
+/* Set a function's breakpoint at all places of its name; it is pending while there are
+ * none. */
+static void find_function(struct dap *dap, uint32_t first)
+{
+    struct dap_break b = breaks_of(dap, DAP_BY_FUNCTION)[first];
+    struct dap_place place = {0};
+    const char *name = name_of(dap, &b);
+    size_t at = first;
+    b.pending = true;
+    while (at < DAP_STOP_MAX && dap_find(dap, name, &place, &b.address)) {
+        b.pending = false;
+        put_break(dap, DAP_BY_FUNCTION, at, &b);
+        at = free_place(dap, DAP_BY_FUNCTION);
+    }
+    if (b.pending)
+        put_break(dap, DAP_BY_FUNCTION, first, &b);
+}
+
+/* What the client is told of it. */
+static struct json_object *function_answer(const struct dap *dap, uint32_t first)
+{
+    const struct dap_break *b = &breaks_of(dap, DAP_BY_FUNCTION)[first];
+    struct json_object *object = answer(
+        id_of(DAP_BY_FUNCTION, first),
+        b->pending ? "nothing of this name is known yet; it is looked for at each stop"
+                   : NULL);
+    if (b->pending)
+        dap_put_number(object, "id", id_of(DAP_BY_FUNCTION, first));
+    else
+        dap_put_address(object, "instructionReference", b->address);
+    return object;
+}
+
+static struct json_object *take_function(struct dap *dap,
+                                         const struct json_object *item)
+{
+    struct dap_break b;
+    struct buf *names = &dap->stops.names;
+    const char *name = dap_text(item, "name");
+    const char *problem = parse(dap, item, &b);
+    size_t at = free_place(dap, DAP_BY_FUNCTION);
+    if (!problem && (!name || !*name || strlen(name) > FUNCTION_NAME_MAX))
+        problem = "which function?";
+    if (!problem && at == DAP_STOP_MAX)
+        problem = "there are too many breakpoints";
+    if (problem)
+        return answer(0, problem);
+    b.name = (uint32_t)names->size;
+    b.first = (uint32_t)at;
+    b.pending = true;
+    buf_put(names, name, strlen(name) + 1);
+    put_break(dap, DAP_BY_FUNCTION, at, &b);
+    find_function(dap, b.first);
+    return function_answer(dap, b.first);
+}
+
+void dap_set_function_breakpoints(struct dap_request *request)
+{
+    struct dap *dap = request->dap;
+    struct json_object *list = list_of(request, "breakpoints");
+    struct json_object *answers = answers_begin(request);
+    empty(&dap->stops.list[DAP_BY_FUNCTION], sizeof(struct dap_break));
+    empty(&dap->stops.names, FUNCTION_NAME_MAX + 1);
+    dap_names_look(dap, true);
+    for (size_t k = 0; list && k < json_object_array_length(list); k++)
+        (void)json_object_array_add(
+            answers, take_function(dap, json_object_array_get_idx(list, k)));
+}
+
+bool dap_functions_pending(const struct dap *dap)
+{
+    for (size_t at = 0; at < break_count(dap, DAP_BY_FUNCTION); at++) {
+        if (breaks_of(dap, DAP_BY_FUNCTION)[at].pending)
+            return true;
+    }
+    return false;
+}
+
+static void send_function(struct dap *dap, uint32_t first)
+{
+    struct json_object *body = json_object_new_object();
+    dap_put_text(body, "reason", "changed");
+    (void)json_object_object_add(body, "breakpoint", function_answer(dap, first));
+    dap_send_event(dap, "breakpoint", body);
+}
+
+void dap_functions_again(struct dap *dap)
+{
+    size_t count = break_count(dap, DAP_BY_FUNCTION);
+    for (uint32_t at = 0; at < count; at++) {
+        struct dap_break *b = &breaks_of(dap, DAP_BY_FUNCTION)[at];
+        b->used &= b->first == at;
+    }
+    for (uint32_t at = 0; at < count; at++) {
+        const struct dap_break before = breaks_of(dap, DAP_BY_FUNCTION)[at];
+        if (!before.used || before.first != at)
+            continue;
+        find_function(dap, at);
+        const struct dap_break *now = &breaks_of(dap, DAP_BY_FUNCTION)[at];
+        if (now->pending != before.pending ||
+            (!now->pending && now->address != before.address))
+            send_function(dap, at);
+    }
+}
+
 /* ---- data: the id of a breakpoint is "ADDRESS,SIZE" ---- */
 
 void dap_data_breakpoint_info(struct dap_request *request)
@@ -316,13 +437,14 @@ void dap_data_breakpoint_info(struct dap_request *request)
     char id[48], text[80];
     uint64_t address;
     int64_t size = dap_number(request->arguments, "bytes", 8);
+    const char *name = dap_text(request->arguments, "name");
     struct json_object *kinds = json_object_new_array();
     request->body = json_object_new_object();
-    if (dap_number(request->arguments, "variablesReference", 0) ||
-        !dap_address(request->arguments, "name", &address) || size < 1) {
+    if (dap_number(request->arguments, "variablesReference", 0) || !name ||
+        !dap_number_or_symbol(request->dap, name, &address) || size < 1) {
         (void)json_object_object_add(request->body, "dataId", NULL);
         dap_put_text(request->body, "description",
-                     "only memory can be watched: give an address");
+                     "only memory can be watched: give an address or a symbol");
         json_object_put(kinds);
         return;
     }

@@ -20,11 +20,6 @@ static const uint8_t section_name[SECTION_COUNT] = {0, 1, 7, 18, 26, 34};
 
 enum { TAIL_SIZE = 4096 }; /* of a last function, whose size is not known */
 
-/* Linux has two ranges of code: what stays, and what only the start needs. */
-struct range {
-    uint32_t first, end; /* end 0: there is none */
-};
-
 static bool is_code(const struct replay_symbol *symbol)
 {
     return strchr("TtWw", symbol->type) != NULL;
@@ -45,21 +40,24 @@ static uint32_t first_end(const struct replay_symbol_list *list)
     return UINT32_MAX;
 }
 
-static void find_ranges(const struct replay_symbol_list *list, struct range range[2])
+struct cli_symbol_ranges cli_symbols_ranges(const struct replay_symbol_list *list)
 {
+    struct cli_symbol_ranges found = {{{0}}};
     uint32_t middle = first_end(list);
     for (size_t i = 0; i < list->count; i++) {
         const struct replay_symbol *symbol = &list->item[i];
-        struct range *to = &range[symbol->address > middle];
+        bool behind = symbol->address > middle;
         uint32_t room = UINT32_MAX - symbol->address;
+        uint32_t *end = &found.range[behind].end;
         if (!is_code(symbol))
             continue;
-        if (!to->end)
-            to->first = symbol->address;
-        to->end = symbol->address;
+        if (!*end)
+            found.range[behind].first = symbol->address;
+        *end = symbol->address;
         if (!is_end(symbol) && symbol->address != middle)
-            to->end += room < TAIL_SIZE ? room : TAIL_SIZE;
+            *end += room < TAIL_SIZE ? room : TAIL_SIZE;
     }
+    return found;
 }
 
 static bool is_local(const struct replay_symbol *symbol)
@@ -80,8 +78,24 @@ static uint32_t size_of(const struct replay_symbol_list *list, size_t index,
     return is_end(symbol) ? 0 : end - symbol->address;
 }
 
+unsigned cli_symbols_code(const struct replay_symbol_list *list, size_t index,
+                          const struct cli_symbol_ranges *ranges, uint32_t *ret_size)
+{
+    const struct replay_symbol *symbol = &list->item[index];
+    *ret_size = 0;
+    for (unsigned i = 0; i < countof(ranges->range); i++) {
+        uint32_t end = ranges->range[i].end;
+        if (is_code(symbol) && symbol->address >= ranges->range[i].first &&
+            symbol->address <= end && end) {
+            *ret_size = size_of(list, index, end);
+            return i + 1;
+        }
+    }
+    return 0;
+}
+
 static void put_symbol(const struct replay_symbol_list *list, size_t index,
-                       const struct range range[2], struct buf *symbols,
+                       const struct cli_symbol_ranges *ranges, struct buf *symbols,
                        struct buf *names)
 {
     const struct replay_symbol *symbol = &list->item[index];
@@ -91,23 +105,17 @@ static void put_symbol(const struct replay_symbol_list *list, size_t index,
                      .st_shndx = SHN_ABS};
     if (symbol->type == 'W' || symbol->type == 'w')
         bind = STB_WEAK;
-    elf.st_info = (uint8_t)ELF32_ST_INFO(bind, STT_NOTYPE);
-    for (unsigned i = 0; i < 2; i++) {
-        if (is_code(symbol) && symbol->address >= range[i].first &&
-            symbol->address <= range[i].end && range[i].end) {
-            elf.st_shndx = (uint16_t)(TEXT + i);
-            elf.st_info = (uint8_t)ELF32_ST_INFO(bind, STT_FUNC);
-            elf.st_size = size_of(list, index, range[i].end);
-            break;
-        }
-    }
+    unsigned range = cli_symbols_code(list, index, ranges, &elf.st_size);
+    elf.st_info = (uint8_t)ELF32_ST_INFO(bind, range ? STT_FUNC : STT_NOTYPE);
+    if (range)
+        elf.st_shndx = (uint16_t)(TEXT + range - 1);
     buf_put(symbols, &elf, sizeof elf);
     buf_put(names, symbol->name, strlen(symbol->name) + 1);
 }
 
 /* The local ones come first; answers the index of the first other. */
 static uint32_t put_symbols(const struct replay_symbol_list *list,
-                            const struct range range[2], struct buf *symbols,
+                            const struct cli_symbol_ranges *ranges, struct buf *symbols,
                             struct buf *names)
 {
     static const Elf32_Sym none;
@@ -118,32 +126,33 @@ static uint32_t put_symbols(const struct replay_symbol_list *list,
         for (size_t i = 0; i < list->count; i++) {
             if (is_local(&list->item[i]) != (pass == 0))
                 continue;
-            put_symbol(list, i, range, symbols, names);
+            put_symbol(list, i, ranges, symbols, names);
             locals += pass == 0;
         }
     }
     return locals;
 }
 
-static Elf32_Shdr code_section(const struct range *range)
+static Elf32_Shdr code_section(const struct cli_symbol_ranges *ranges, unsigned index)
 {
+    uint32_t first = ranges->range[index].first;
     return (Elf32_Shdr){.sh_type = SHT_NOBITS,
                         .sh_flags = SHF_ALLOC | SHF_EXECINSTR,
-                        .sh_addr = range->first,
+                        .sh_addr = first,
                         .sh_offset = sizeof(Elf32_Ehdr),
-                        .sh_size = range->end - range->first,
+                        .sh_size = ranges->range[index].end - first,
                         .sh_addralign = 1};
 }
 
-static void put_file(const struct range range[2], uint32_t locals, struct bytes symbols,
-                     struct bytes names, struct buf *elf)
+static void put_file(const struct cli_symbol_ranges *ranges, uint32_t locals,
+                     struct bytes symbols, struct bytes names, struct buf *elf)
 {
     const Elf32_Ehdr header = {
         .e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS32, ELFDATA2LSB, EV_CURRENT},
         .e_type = ET_EXEC,
         .e_machine = EM_386,
         .e_version = EV_CURRENT,
-        .e_entry = range[0].first,
+        .e_entry = ranges->range[0].first,
         .e_shoff = sizeof header,
         .e_ehsize = sizeof header,
         .e_shentsize = sizeof(Elf32_Shdr),
@@ -151,8 +160,8 @@ static void put_file(const struct range range[2], uint32_t locals, struct bytes 
         .e_shstrndx = SHSTRTAB};
     Elf32_Shdr section[SECTION_COUNT] = {{0}};
     uint32_t at = sizeof header + sizeof section;
-    section[TEXT] = code_section(&range[0]);
-    section[INIT] = code_section(&range[1]);
+    section[TEXT] = code_section(ranges, 0);
+    section[INIT] = code_section(ranges, 1);
     section[SYMTAB] = (Elf32_Shdr){.sh_type = SHT_SYMTAB,
                                    .sh_offset = at,
                                    .sh_size = (uint32_t)symbols.size,
@@ -180,15 +189,14 @@ static void put_file(const struct range range[2], uint32_t locals, struct bytes 
 
 enum err cli_symbols_put(const struct replay_symbol_list *list, struct buf *elf)
 {
-    struct range range[2] = {{0}};
+    const struct cli_symbol_ranges ranges = cli_symbols_ranges(list);
     struct buf symbols, names;
     buf_init(&symbols, NAMES_SIZE_MAX);
     buf_init(&names, NAMES_SIZE_MAX);
-    find_ranges(list, range);
-    uint32_t locals = put_symbols(list, range, &symbols, &names);
+    uint32_t locals = put_symbols(list, &ranges, &symbols, &names);
     enum err err = symbols.err ? symbols.err : names.err;
     if (!err)
-        put_file(range, locals, buf_bytes(&symbols), buf_bytes(&names), elf);
+        put_file(&ranges, locals, buf_bytes(&symbols), buf_bytes(&names), elf);
     buf_fini(&symbols);
     buf_fini(&names);
     return err ? err : elf->err;
@@ -196,44 +204,51 @@ enum err cli_symbols_put(const struct replay_symbol_list *list, struct buf *elf)
 
 /* ---- where it is found ---- */
 
-static enum err look(const struct replay_guest *guest, struct buf *elf)
+enum err cli_symbols_look(const struct replay_guest *guest, cli_symbols_take *take,
+                          void *self, bool *ret_found)
 {
     struct replay_symbol_list list;
     struct arena arena;
     arena_init(&arena, SYMBOLS_SIZE_MAX);
     enum err err = guest->ops->symbols(guest->self, &arena, &list);
-    if (!err && list.count)
-        err = cli_symbols_put(&list, elf);
-    arena_fini(&arena);
-    if (err != ERR_nomem)
-        return err;
+    bool none = err || !list.count;
     /* A guest whose tables ask for too much keeps no session from beginning. */
-    buf_clear(elf);
-    return ERR_ok;
+    if (err == ERR_nomem)
+        err = ERR_ok;
+    if (!none)
+        err = take(self, &list);
+    arena_fini(&arena);
+    *ret_found = !none;
+    return err;
 }
 
-enum err cli_symbols_find(struct replay_timeline *timeline, struct buf *elf)
+enum err cli_symbols_find(struct replay_timeline *timeline, cli_symbols_take *take,
+                          void *self, bool *ret_found)
 {
     const struct replay_guest *guest = replay_timeline_guest(timeline);
     struct replay_time back = replay_timeline_now(timeline);
     enum err err = ERR_ok;
+    bool found = false;
+    *ret_found = false;
     if (!guest->symbols_after)
         return ERR_ok;
     /* In front of the first instruction there is nothing to be found. */
     if (replay_time_compare(back, guest->start) > 0)
-        err = look(guest, elf);
-    if (err || elf->size)
+        err = cli_symbols_look(guest, take, self, &found);
+    *ret_found = found;
+    if (err || found)
         return err;
-    for (uint64_t at = FIRST_LOOK; !err && !elf->size && at <= guest->symbols_after;
+    for (uint64_t at = FIRST_LOOK; !err && !found && at <= guest->symbols_after;
          at *= 2) {
         struct replay_time to = {guest->start.icount + at, 0};
         /* Where the trace cannot be replayed any further, there may be one, too. */
         bool more = !replay_timeline_seek(timeline, to) &&
                     replay_time_compare(to, replay_timeline_end(timeline)) < 0;
-        err = look(guest, elf);
+        err = cli_symbols_look(guest, take, self, &found);
         if (!more)
             break;
     }
+    *ret_found = found;
     enum err way = replay_timeline_seek(timeline, back);
     return err ? err : way;
 }

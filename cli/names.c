@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/names.h"
 
+#include "cli/debug_symbols.h"
+#include "cli/elf32.h"
 #include "cli/elf64.h"
+#include "cli/modules.h"
 
 #include <elf.h>
 #include <inttypes.h>
@@ -21,12 +24,15 @@ void cli_names_init(struct cli_names *names)
 {
     arena_init(&names->arena, TEXT_SIZE_MAX);
     buf_init(&names->list, LIST_SIZE_MAX);
+    buf_init(&names->data, LIST_SIZE_MAX);
+    names->module[0] = 0;
 }
 
 void cli_names_free(struct cli_names *names)
 {
     arena_fini(&names->arena);
     buf_fini(&names->list);
+    buf_fini(&names->data);
 }
 
 /* The size of the name at `at` with its end; 0: it is none for people. */
@@ -42,21 +48,29 @@ static size_t name_size(struct bytes strings, uint64_t at)
     return 0;
 }
 
+/* `order`: the last of those at one address gives it its name. */
+static enum err add(struct cli_names *names, bool is_code, struct function function,
+                    const void *name, size_t size)
+{
+    struct buf *list = is_code ? &names->list : &names->data;
+    function.name = arena_copy(&names->arena, name, size);
+    if (!function.name)
+        return ERR_limit;
+    buf_put(list, &function, sizeof function);
+    return list->err;
+}
+
 static enum err add_symbol(struct cli_names *names, const Elf64_Sym *symbol,
                            struct bytes strings, uint64_t shift)
 {
-    struct function function = {.address = symbol->st_value + shift,
-                                .size = symbol->st_size,
-                                .order = names->list.size};
+    const struct function function = {.address = symbol->st_value + shift,
+                                      .size = symbol->st_size,
+                                      .order = names->list.size};
     size_t size = name_size(strings, symbol->st_name);
     if (ELF64_ST_TYPE(symbol->st_info) != STT_FUNC || !size ||
         symbol->st_value < CODE_BASE || function.address < shift)
         return ERR_ok;
-    function.name = arena_copy(&names->arena, strings.data + symbol->st_name, size);
-    if (!function.name)
-        return ERR_limit;
-    buf_put(&names->list, &function, sizeof function);
-    return names->list.err;
+    return add(names, true, function, strings.data + symbol->st_name, size);
 }
 
 static int by_address(const void *a, const void *b)
@@ -65,6 +79,13 @@ static int by_address(const void *a, const void *b)
     if (x->address != y->address)
         return x->address < y->address ? -1 : 1;
     return x->order < y->order ? -1 : x->order > y->order;
+}
+
+static void sort_all(struct cli_names *names)
+{
+    if (names->list.size)
+        qsort(names->list.data, names->list.size / sizeof(struct function),
+              sizeof(struct function), by_address);
 }
 
 enum err cli_names_add(struct cli_names *names, struct bytes elf, uint32_t program)
@@ -79,19 +100,99 @@ enum err cli_names_add(struct cli_names *names, struct bytes elf, uint32_t progr
         memcpy(&symbol, symbols.data + at, sizeof symbol);
         err = add_symbol(names, &symbol, strings, (uint64_t)program * CODE_BASE);
     }
-    if (names->list.size)
-        qsort(names->list.data, names->list.size / sizeof(struct function),
-              sizeof(struct function), by_address);
+    sort_all(names);
     return err;
 }
 
-bool cli_names_put(const struct cli_names *names, uint64_t pc, bool is_caller,
-                   struct buf *text)
+/* ---- of a kernel ---- */
+
+/* As the kernel itself has it: the first of its symbols at an address names it. */
+static uint64_t first_wins(const struct cli_names *names)
 {
-    const struct function *function =
-        (const struct function *)(const void *)names->list.data;
+    return UINT64_MAX - names->list.size;
+}
+
+enum err cli_names_add_kernel(struct cli_names *names,
+                              const struct replay_symbol_list *list)
+{
+    struct cli_symbol_ranges ranges = cli_symbols_ranges(list);
+    enum err err = ERR_ok;
+    for (size_t i = 0; i < list->count && !err; i++) {
+        const struct replay_symbol *symbol = &list->item[i];
+        uint32_t size;
+        bool is_code = cli_symbols_code(list, i, &ranges, &size);
+        const struct function function = {
+            .address = symbol->address, .size = size, .order = first_wins(names)};
+        if (!is_code || size)
+            err = add(names, is_code, function, symbol->name, strlen(symbol->name) + 1);
+    }
+    sort_all(names);
+    return err;
+}
+
+/* Where a section of a file is in the guest; false: nowhere now. */
+static bool section_address(const struct replay_module_list *list, size_t index,
+                            struct bytes elf, uint32_t section, uint32_t *ret_address)
+{
+    const struct replay_module *module = &list->item[index];
+    const char *name = cli_elf32_section_name(elf, section);
+    for (size_t i = 0; name && i < module->section_count; i++) {
+        if (strcmp(module->section[i].name, name) == 0) {
+            *ret_address = module->section[i].address;
+            return cli_modules_section(list, index, i);
+        }
+    }
+    return false;
+}
+
+static enum err add_module_symbol(struct cli_names *names,
+                                  const struct replay_module_list *list, size_t index,
+                                  struct bytes elf, const Elf32_Sym *symbol)
+{
+    struct bytes strings = cli_elf32_section(elf, ".strtab");
+    size_t size = name_size(strings, symbol->st_name);
+    unsigned type = ELF32_ST_TYPE(symbol->st_info);
+    uint32_t address;
+    if (!size || (type != STT_FUNC && type != STT_OBJECT) ||
+        symbol->st_shndx == SHN_UNDEF || symbol->st_shndx >= SHN_LORESERVE ||
+        !section_address(list, index, elf, symbol->st_shndx, &address) ||
+        symbol->st_value > UINT32_MAX - address)
+        return ERR_ok;
+    const struct function function = {.address = address + symbol->st_value,
+                                      .size = symbol->st_size,
+                                      .order = first_wins(names)};
+    return add(names, type == STT_FUNC, function, strings.data + symbol->st_name, size);
+}
+
+enum err cli_names_add_module(struct cli_names *names,
+                              const struct replay_module_list *list, size_t index,
+                              struct bytes elf)
+{
+    struct bytes symbols = cli_elf32_section(elf, ".symtab");
+    enum err err = ERR_ok;
+    Elf32_Sym symbol;
+    memcpy(names->module, list->item[index].name, sizeof names->module);
+    for (size_t at = 0; !err && symbols.size - at >= sizeof symbol;
+         at += sizeof symbol) {
+        memcpy(&symbol, symbols.data + at, sizeof symbol);
+        err = add_module_symbol(names, list, index, elf, &symbol);
+    }
+    sort_all(names);
+    return err;
+}
+
+/* ---- looking up ---- */
+
+static const struct function *functions(const struct buf *list)
+{
+    return (const struct function *)(const void *)list->data;
+}
+
+/* The function that holds `at`; NULL: none. */
+static const struct function *function_at(const struct cli_names *names, uint64_t at)
+{
+    const struct function *function = functions(&names->list);
     size_t low = 0, high = names->list.size / sizeof *function;
-    uint64_t at = pc - is_caller;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (function[middle].address <= at)
@@ -100,13 +201,47 @@ bool cli_names_put(const struct cli_names *names, uint64_t pc, bool is_caller,
             high = middle;
     }
     if (!low)
-        return false;
+        return NULL;
     function += low - 1;
-    if ((function->size && at - function->address >= function->size) ||
-        at / CODE_BASE != function->address / CODE_BASE)
+    bool is_past = function->size && at - function->address >= function->size;
+    return is_past || at / CODE_BASE != function->address / CODE_BASE ? NULL : function;
+}
+
+bool cli_names_put(const struct cli_names *names, uint64_t pc, bool is_caller,
+                   struct buf *text)
+{
+    const struct function *function = function_at(names, pc - is_caller);
+    if (!function)
         return false;
     buf_text(text, function->name);
     if (pc != function->address)
         buf_printf(text, "+0x%" PRIx64, pc - function->address);
+    if (names->module[0])
+        buf_printf(text, " [%s]", names->module);
     return true;
+}
+
+bool cli_names_start(const struct cli_names *names, uint64_t pc, uint64_t *ret_start)
+{
+    const struct function *function = function_at(names, pc);
+    if (function)
+        *ret_start = function->address;
+    return function != NULL;
+}
+
+bool cli_names_find(const struct cli_names *names, const char *name, size_t *at,
+                    uint64_t *ret_address)
+{
+    size_t count = names->list.size / sizeof(struct function);
+    size_t all = count + names->data.size / sizeof(struct function);
+    while (*at < all) {
+        size_t i = (*at)++;
+        const struct function *found = i < count ? &functions(&names->list)[i]
+                                                 : &functions(&names->data)[i - count];
+        if (strcmp(found->name, name) == 0) {
+            *ret_address = found->address;
+            return true;
+        }
+    }
+    return false;
 }

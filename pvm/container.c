@@ -3,6 +3,7 @@
  * Raw blobs [6.2], and the choice between the kinds of container.
  */
 #include "pvm/container.h"
+#include "pvm/mutant.h"
 
 #include <string.h>
 
@@ -36,7 +37,8 @@ enum err pvm_code_parse_limited(struct bytes blob, uint64_t number_max,
     TRY(pvm_varint_get(&blob, &code_size));
     if (jump_count > number_max || code_size > number_max)
         return ERR_pvm_varint;
-    if (jump_count > PVM_JUMP_COUNT_MAX || code_size > PVM_CODE_SIZE_MAX)
+    if (MUTANT(load_no_limit, false, jump_count > PVM_JUMP_COUNT_MAX) ||
+        code_size > PVM_CODE_SIZE_MAX)
         return ERR_pvm_limit;
     if (jump_width > width_max)
         return ERR_pvm_jump_width;
@@ -45,9 +47,10 @@ enum err pvm_code_parse_limited(struct bytes blob, uint64_t number_max,
     TRY(pvm_take(&blob, jump_count * jump_width, &jump));
     TRY(pvm_take(&blob, code_size, &code));
     TRY(pvm_take(&blob, (code_size + 7) / 8, &bitmask));
-    if (blob.size)
+    if (MUTANT(load_trailing, 0, blob.size))
         return ERR_pvm_trailing;
-    if (code_size % 8 && bitmask.data[bitmask.size - 1] >> (code_size % 8))
+    if (MUTANT(load_padding, 0, code_size % 8) &&
+        bitmask.data[bitmask.size - 1] >> (code_size % 8))
         return ERR_pvm_bitmask_pad;
     *ret_code = (struct pvm_code){
         .code = code,

@@ -4,6 +4,7 @@
  * numbers in a copy of the code section; everything else points into the file.
  */
 #include "pvm/container.h"
+#include "pvm/mutant.h"
 
 #include <string.h>
 
@@ -137,7 +138,7 @@ static enum err translate(const struct polkavm *p, uint8_t op, uint8_t *ret_op)
         if (op == 2)
             return ERR_pvm_opcode;
         *ret_op = op == 3 ? unlikely : op;
-    } else if (op >= 101 && op <= 110) {
+    } else if (MUTANT(load_jam_as_ours, false, op >= 101 && op <= 110)) {
         *ret_op = (uint8_t)(op + 1);
     } else if (op == 3 || op == 111) {
         *ret_op = OP_UNASSIGNED;
@@ -156,7 +157,7 @@ static enum err parse_code(struct polkavm *p, struct bytes *body)
         return ERR_nomem;
     uint8_t *ops = copy + (code.code.data - body->data);
     for (uint32_t pc = 0; pc < code.code.size; pc++)
-        if (pvm_code_marked(&code, pc))
+        if (MUTANT(load_jam_operands, true, pvm_code_marked(&code, pc)))
             TRY(translate(p, ops[pc], &ops[pc]));
     p->has_code = true;
     p->out.raw = bytes_of(copy, body->size);

@@ -117,7 +117,7 @@ enum err pvm_varint_get(struct bytes *input, uint64_t *ret_value)
         value |= (uint64_t)input->data[1 + i] << (8 * i);
     if (l < 8)
         value |= (uint64_t)(head & (0x7fu >> l)) << (8 * l);
-    if (l && value >> (7 * l) == 0)
+    if (MUTANT(load_longer, 0, l) && value >> (7 * l) == 0)
         return ERR_pvm_varint;
     *input = bytes_of(input->data + 1 + l, input->size - 1 - l);
     *ret_value = value;

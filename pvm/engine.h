@@ -92,6 +92,8 @@ struct segment {
     uint64_t extra_ordinal; /* n at the last extra entry */
     uint32_t bits_size;     /* whole 64-bit groups in `bits`, in bytes */
     uint32_t target_count;
+    uint32_t packed_count; /* of these, the first; the others are in `target` */
+    uint32_t leb_size;
     uint32_t extra_count;
     bool full; /* split at the next block entry */
     uint8_t bits[SEGMENT_BITS_MAX / 8 + 8];
@@ -230,6 +232,10 @@ void pvm_segment_finish(struct pvm_engine *e, enum pvm_segment_end end,
 /* Append an outcome of a conditional branch, a table index. */
 void pvm_segment_bit(struct pvm_engine *e, bool taken);
 void pvm_segment_target(struct pvm_engine *e, uint32_t index);
+
+/* Append table indices that native code has pushed, a word each, downwards from `high`
+ * to `low`; the caller knows that there is room. */
+void pvm_segment_pushed(struct segment *seg, const uint64_t *low, const uint64_t *high);
 
 /* Store the 64 outcomes in e->acc, whose sentinel has just been shifted out. */
 void pvm_segment_flush(struct pvm_engine *e);

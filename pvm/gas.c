@@ -121,28 +121,42 @@ void pvm_gas_meter_visit(struct gas_meter *meter, const struct pvm_code *code,
               gas_branches(row) ? pvm_gas_branch(code, target) : 0);
 }
 
+/* The first three bytes at a marked position with an assigned opcode; 0 elsewhere. */
+static uint32_t head_at(const struct pvm_code *code, enum pvm_profile profile,
+                        uint32_t pc, bool *ret_ok)
+{
+    uint8_t window[DECODE_WINDOW];
+    const uint8_t *bytes = code->code.data + pc;
+    *ret_ok = pvm_code_ok(code, profile, pc);
+    if (!*ret_ok)
+        return 0;
+    if (code->code.size - pc < 3)
+        bytes = pvm_code_end(code, pc, window);
+    return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16;
+}
+
+/* Only what ends a block can have a target that matters. */
 struct pvm_walk pvm_code_walk(const struct pvm_code *code,
                               const struct pvm_config *config, uint32_t pc)
 {
-    struct pvm_walk walk = {.end = pc};
+    struct pvm_walk walk = {.end = pc, .last = pc};
     struct gas_meter meter;
-    struct pvm_insn insn;
-    uint32_t head = 0;
+    bool ok = true, ended = false;
     pvm_gas_meter_begin(&meter, config);
-    for (;;) {
+    while (ok && !ended) {
+        struct pvm_insn insn = {.target = 0};
+        uint32_t head = head_at(code, config->profile, pc, &ok);
         walk.visit_count++;
-        if (!insn_decode(code, config->profile, pc, &insn, &head)) {
-            head = 0;
-            pvm_gas_meter_visit(&meter, code, head, 0);
-            break;
-        }
+        walk.last = pc;
+        ended = ok && pvm_op_ends(config->profile, (uint8_t)head);
+        if (ended)
+            (void)pvm_insn_decode(code, config->profile, pc, &insn);
         pvm_gas_meter_visit(&meter, code, head, insn.target);
-        pc += insn.size;
-        walk.end = pc;
-        if (pvm_op_info[insn.op].flags & PVM_OP_STORE)
-            walk.store_count++;
-        if (pvm_op_terminates(config->profile, insn.op))
-            break;
+        if (ok) {
+            pc += 1 + code_skip(code, pc);
+            walk.end = pc;
+            walk.store_count += pvm_op_class[head & 255].stores;
+        }
     }
     walk.need = pvm_gas_meter_need(&meter);
     return walk;

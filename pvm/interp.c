@@ -158,7 +158,10 @@ static const struct record *jump_static(struct pvm_engine *e, const struct recor
     HANDLER(name)                                                                      \
     {                                                                                  \
         uint64_t value = 0;                                                            \
-        if (!load_slow(e, i, (uint32_t)(address), sizeof(type), &value))               \
+        if (!load_slow(e, i,                                                           \
+                       (uint32_t)MUTANT(load_address_64,                               \
+                                        (address) >> 32 ? 0 : (address), (address)),   \
+                       sizeof(type), &value))                                          \
             return MUTANT(load_fault_clears, (A = 0, NULL), NULL);                     \
         A = MUTANT(load_zero_extends, value, (uint64_t)(type)value);                   \
         return i + 1;                                                                  \
@@ -166,7 +169,10 @@ static const struct record *jump_static(struct pvm_engine *e, const struct recor
 #define STORE_(name, type, address, value)                                             \
     HANDLER(name)                                                                      \
     {                                                                                  \
-        if (!store_slow(e, i, (uint32_t)(address), sizeof(type), (value)))             \
+        if (!store_slow(e, i,                                                          \
+                        (uint32_t)MUTANT(store_address_64,                             \
+                                         (address) >> 32 ? 0 : (address), (address)),  \
+                        sizeof(type), (value)))                                        \
             return NULL;                                                               \
         return i + 1;                                                                  \
     }
@@ -176,8 +182,10 @@ static const struct record *jump_static(struct pvm_engine *e, const struct recor
         bool taken = (condition);                                                      \
         if (e->program->log == PVM_GAS_LOG_LEDGER)                                     \
             pvm_segment_bit(e, taken);                                                 \
-        return taken || MUTANT(untaken_panics, !i->target, false) ? jump_static(e, i)  \
-                                                                  : i + 1;             \
+        taken |= MUTANT(untaken_panics, !i->target, false);                            \
+        taken |= MUTANT(untaken_pair_panics,                                           \
+                        !i->target && PVM_OP_##name >= PVM_OP_branch_eq, false);       \
+        return taken ? jump_static(e, i) : i + 1;                                      \
     }
 #include "pvm/effects.def"
 

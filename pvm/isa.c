@@ -237,7 +237,10 @@ void pvm_insn_sizes(const struct pvm_format_info *format, uint32_t skip, uint8_t
 const uint8_t *pvm_code_end(const struct pvm_code *code, uint32_t pc,
                             uint8_t ret_window[DECODE_WINDOW])
 {
-    memset(ret_window, MUTANT(decode_tail_ones, 0xff, 0), DECODE_WINDOW);
+    memset(
+        ret_window,
+        MUTANT(decode_tail_ones, 0xff, MUTANT(decode_tail_stale, *code->code.data, 0)),
+        DECODE_WINDOW);
     memcpy(ret_window, code->code.data + pc, code->code.size - pc);
     return ret_window;
 }

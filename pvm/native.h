@@ -271,16 +271,15 @@ struct native_stub {
     uint32_t exit; /* what the stub tells */
 };
 
-/* Bytes from sp, low..end, whose pages accesses of the current block have met; empty:
- * low == end. */
+/* Bytes from sp, low..end, whose pages accesses of the current block have met. */
 struct native_reach {
     int64_t low, end;
 };
+#define NATIVE_NOWHERE ((struct native_reach){INT64_MAX, INT64_MIN})
 
 /* Instructions that recomp_carry.c emits as one: which of them makes a carry and which
  * uses it (0: none), and a load (0: none) that goes first. */
 struct native_carry {
-    uint32_t count; /* of the instructions; 0: there is nothing like that */
     uint32_t made, use, load;
     bool sum;     /* the first one adds, and the next one tells the carry */
     bool product; /* the first one and the one behind the carry multiply the same */
@@ -363,20 +362,19 @@ void pvm_native_control_emitters(native_emit_fn *emitter[256]);
 /* Have the interpreter execute `i`, always. */
 void pvm_native_ask(struct native_compiler *c, const struct native_insn *i);
 
-/* How many of the `count` (2 at least) instructions at `i` a row of recomp_fuse.c
- * matches; 1: none.  native_may_fuse() of recomp_role.h tells when it is of use to ask.
- * The more there are to look at, the better: whether a result is still needed is told
- * by those behind.  And emit that many, if more than 1. */
+/* Emit some of the `count` (2 at least) instructions at `i` as one, if
+ * native_may_fuse() and a row of recomp_fuse.c matches them; answers how many.  1:
+ * none, and nothing has been emitted.  The more there are to look at, the better:
+ * whether a result is still needed is told by those behind. */
 enum { NATIVE_FUSED_MAX = 7 };
-uint32_t pvm_native_match(struct native_compiler *c, const struct native_insn *i,
-                          uint32_t count);
-void pvm_native_emit_fused(struct native_compiler *c, const struct native_insn *i,
-                           uint32_t count);
+uint32_t pvm_native_fuse(struct native_compiler *c, const struct native_insn *i,
+                         uint32_t count);
 
 /* The same for what has to do with carries; matching sets c->carry. */
 uint32_t pvm_native_match_carry(struct native_compiler *c, const struct native_insn *i,
                                 uint32_t count);
-void pvm_native_emit_carry(struct native_compiler *c, const struct native_insn *i);
+void pvm_native_emit_carry(struct native_compiler *c, const struct native_insn *i,
+                           uint32_t count);
 
 /* More than any number of a host register. */
 enum { NATIVE_NO_REGISTER = 16 };

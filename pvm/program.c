@@ -446,26 +446,13 @@ static unsigned block_kind(const struct pvm_program *program,
     return kind + (valid ? 0u : BLOCK_BAD_TARGET);
 }
 
-/* The last instruction that walk(pc) visits; false: it ends at no instruction. */
-static bool last_visit(const struct pvm_program *program, uint32_t pc,
-                       struct pvm_insn *ret_insn)
-{
-    enum pvm_profile profile = program->config.profile;
-    for (;;) {
-        if (!pvm_insn_decode(program->code, profile, pc, ret_insn))
-            return false;
-        if (pvm_op_terminates(profile, ret_insn->op))
-            return true;
-        pc += ret_insn->size;
-    }
-}
-
 static void put_block(const struct pvm_program *program, uint32_t pc,
                       uint32_t *previous_pc, struct buf *buf)
 {
     struct pvm_insn insn;
     struct pvm_walk walk = pvm_code_walk(program->code, &program->config, pc);
-    const struct pvm_insn *last = last_visit(program, pc, &insn) ? &insn : NULL;
+    bool ok = pvm_insn_decode(program->code, program->config.profile, walk.last, &insn);
+    const struct pvm_insn *last = ok ? &insn : NULL;
     unsigned kind = block_kind(program, last);
     put_leb128(buf, pc - *previous_pc);
     put_leb128(buf, walk.need);

@@ -255,7 +255,8 @@ struct pvm_walk {
     uint64_t need;
     uint32_t visit_count; /* instructions, the trap of a bad position included */
     uint32_t store_count;
-    uint32_t end; /* position behind the last visit that was ok */
+    uint32_t end;  /* position behind the last visit that was ok */
+    uint32_t last; /* position of the last visit, ok or not */
 };
 struct pvm_walk pvm_code_walk(const struct pvm_code *code,
                               const struct pvm_config *config, uint32_t pc);

@@ -69,7 +69,7 @@ static uint64_t hash_of(const struct pvm_code *code)
     const struct bytes piece[] = {
         code->code,
         bytes_of(code->bitmask, mask_size(code)),
-        bytes_of(code->jump, jump_size(code)),
+        bytes_of(code->jump, MUTANT(cache_no_table, 0, jump_size(code))),
     };
     return hash_xxh3_of_pieces(piece, sizeof piece / sizeof piece[0]);
 }
@@ -85,13 +85,14 @@ static bool same_code(const struct pvm_code *a, const struct pvm_code *b)
            a->jump_width == b->jump_width &&
            same_bytes(a->code.data, b->code.data, a->code.size) &&
            same_bytes(a->bitmask, b->bitmask, mask_size(a)) &&
-           same_bytes(a->jump, b->jump, jump_size(a));
+           MUTANT(cache_no_table, true, same_bytes(a->jump, b->jump, jump_size(a)));
 }
 
 static bool same_config(const struct pvm_config *a, const struct pvm_config *b)
 {
-    return a->profile == b->profile && a->model == b->model &&
-           a->mem_cycles == b->mem_cycles;
+    return a->profile == b->profile &&
+           MUTANT(cache_no_model, true, a->model == b->model) &&
+           MUTANT(cache_no_cycles, true, a->mem_cycles == b->mem_cycles);
 }
 
 static bool same_options(const struct pvm_recomp_options *a,
@@ -137,7 +138,8 @@ static struct recomp_entry *oldest(struct pvm_recomp_cache *cache, bool empty)
     struct recomp_entry *found = NULL;
     for (unsigned k = 0; k < ENTRY_COUNT; k++) {
         struct recomp_entry *entry = &cache->entry[k];
-        if (entry->use_count || (!empty && !entry->program))
+        if (MUTANT(cache_evicts_used, 0, entry->use_count) ||
+            (!empty && !entry->program))
             continue;
         if (!found || entry->stamp < found->stamp)
             found = entry;

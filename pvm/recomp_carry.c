@@ -139,7 +139,6 @@ uint32_t pvm_native_match_carry(struct native_compiler *c, const struct native_i
     } else if (is_comparison(i)) {
         used = match_use(c, i, count);
     }
-    carry->count = used;
     return used ? used : 1;
 }
 
@@ -203,8 +202,10 @@ static void emit_borrow(struct native_compiler *c, const struct native_insn *i)
     set_carry(&c->as, i[0].d);
 }
 
-void pvm_native_emit_carry(struct native_compiler *c, const struct native_insn *i)
+void pvm_native_emit_carry(struct native_compiler *c, const struct native_insn *i,
+                           uint32_t count)
 {
+    (void)count;
     const struct native_carry *carry = &c->carry;
     if (!carry->use && !carry->sum) {
         emit_borrow(c, i);

@@ -256,10 +256,8 @@ static inline uint32_t emit_next(struct native_compiler *c, const struct native_
 {
     uint32_t count = 1;
     if (native_may_fuse(i))
-        count = pvm_native_match(c, i, (uint32_t)(end - i));
-    if (count > 1)
-        pvm_native_emit_fused(c, i, count);
-    else
+        count = pvm_native_fuse(c, i, (uint32_t)(end - i));
+    if (count == 1)
         c->emitter[i->op](c, i);
     if (keeps_map)
         put_places(c, i, count);
@@ -277,7 +275,7 @@ static NOINLINE const struct native_insn *emit_stacked(struct native_compiler *c
     while (i + (keep ? keep : 1) < end) {
         uint32_t count = emit_next(c, i, end, keeps_map);
         for (; count; count--, i++) {
-            if (native_meets_sp(i) && native_written(i) == SP &&
+            if (native_names(i, SP) && native_written(i) == SP &&
                 MUTANT(native_stack_kept, false, c->stack == STACK_HERE))
                 c->stack = STACK_PAST;
         }
@@ -295,10 +293,11 @@ static NOINLINE bool window_emit(struct native_compiler *c, struct native_window
         return false;
     populate_ahead(c);
     const struct native_insn *i = w->insn, *end = w->insn + w->end;
+    const struct native_insn *stop = end - keep;
     bool keeps_map = c->unit->options.keep_map;
     if (c->way == BY_STACK)
         i = emit_stacked(c, i, end, keep);
-    while (i + keep < end)
+    while (i < stop)
         i += emit_next(c, i, end, keeps_map);
     c->before += (uint32_t)(i - w->insn);
     w->end = (uint32_t)(end - i);
@@ -338,7 +337,7 @@ static bool compile_block(struct native_compiler *c, uint32_t pc)
     c->before = 0;
     c->first = window.insn;
     c->flags_at = NULL;
-    c->readable = c->writable = (struct native_reach){0, 0};
+    c->readable = c->writable = NATIVE_NOWHERE;
     c->noted = window.insn;
     pvm_native_window_begin(&window, &c->program->config);
     while (!ended) {

@@ -288,7 +288,7 @@ static void leave_at(struct native_compiler *c, enum native_exit exit,
 /* Somebody else acts: behind `i` nothing is known of the stack. */
 static void forget_stack(struct native_compiler *c, const struct native_insn *i)
 {
-    c->readable = c->writable = (struct native_reach){0, 0};
+    c->readable = c->writable = NATIVE_NOWHERE;
     c->noted = i + 1;
 }
 

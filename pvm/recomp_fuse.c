@@ -17,12 +17,10 @@
 /* t = x << k (1..3); t = y + t.  The sum replaces the shifted value. */
 static bool is_scaled_add(const struct native_insn *i)
 {
-    if (i[0].op != PVM_OP_shlo_l_imm_64 || i[1].op != PVM_OP_add_64 || i[0].x < 1 ||
-        i[0].x > 3)
-        return false;
     unsigned t = i[0].a;
-    return i[1].d == t && MUTANT(fuse_scaled_twice, i[1].a == t || i[1].b == t,
-                                 (i[1].a == t) != (i[1].b == t));
+    return i[0].x >= 1 && i[0].x <= 3 && i[1].d == t &&
+           MUTANT(fuse_scaled_twice, i[1].a == t || i[1].b == t,
+                  (i[1].a == t) != (i[1].b == t));
 }
 
 /* The other summand. */
@@ -31,8 +29,10 @@ static unsigned summand(const struct native_insn *add, unsigned t)
     return add->a == t ? add->b : add->a;
 }
 
-static void emit_scaled_add(struct native_compiler *c, const struct native_insn *i)
+static void emit_scaled_add(struct native_compiler *c, const struct native_insn *i,
+                            uint32_t count)
 {
+    (void)count;
     x64_lea_index(&c->as, W64, i[0].a, summand(&i[1], i[0].a), i[0].b, (unsigned)i[0].x,
                   0);
 }
@@ -48,16 +48,26 @@ static bool is_last_use(struct native_compiler *c, unsigned t,
             pvm_native_is_dead(c, t, i, at + 1, count));
 }
 
-static bool is_add_load(struct native_compiler *c, const struct native_insn *i,
-                        uint32_t count)
-{
-    return i[0].op == PVM_OP_add_64 && is_last_use(c, i[0].d, i, 1, count);
-}
-
+/* Behind a scaled addition. */
 static bool is_scaled_load(struct native_compiler *c, const struct native_insn *i,
                            uint32_t count)
 {
-    return count >= 3 && is_scaled_add(i) && is_last_use(c, i[0].a, i, 2, count);
+    return count >= 3 && is_last_use(c, i[0].a, i, 2, count);
+}
+
+static void emit_add_load(struct native_compiler *c, const struct native_insn *i,
+                          uint32_t count)
+{
+    (void)count;
+    pvm_native_load_indexed(c, i, &i[1], i[0].a, i[0].b, 0);
+}
+
+static void emit_scaled_load(struct native_compiler *c, const struct native_insn *i,
+                             uint32_t count)
+{
+    (void)count;
+    pvm_native_load_indexed(c, i, &i[2], summand(&i[1], i[0].a), i[0].b,
+                            (unsigned)i[0].x);
 }
 
 /* ---- constants in two steps ---- */
@@ -65,13 +75,13 @@ static bool is_scaled_load(struct native_compiler *c, const struct native_insn *
 /* a = x; a = a + x'. */
 static bool is_constant(const struct native_insn *i)
 {
-    return i[0].op == PVM_OP_load_imm &&
-           (i[1].op == PVM_OP_add_imm_64 || i[1].op == PVM_OP_add_imm_32) &&
-           i[1].a == i[0].a && i[1].b == i[0].a;
+    return i[1].a == i[0].a && i[1].b == i[0].a;
 }
 
-static void emit_constant(struct native_compiler *c, const struct native_insn *i)
+static void emit_constant(struct native_compiler *c, const struct native_insn *i,
+                          uint32_t count)
 {
+    (void)count;
     uint64_t value = (uint64_t)i[0].x + (uint64_t)i[1].x;
     if (MUTANT(fuse_constant_wide, false, i[1].op == PVM_OP_add_imm_32))
         value = (uint64_t)(int64_t)(int32_t)value;
@@ -82,14 +92,15 @@ static void emit_constant(struct native_compiler *c, const struct native_insn *i
 
 static bool is_extension(const struct native_insn *i)
 {
-    bool right = i[1].op == PVM_OP_shlo_r_imm_64 || i[1].op == PVM_OP_shar_r_imm_64;
-    return i[0].op == PVM_OP_shlo_l_imm_64 && right && i[1].a == i[0].a &&
-           i[1].b == i[0].a && MUTANT(fuse_extension_any, true, i[0].x == i[1].x) &&
+    return i[1].a == i[0].a && i[1].b == i[0].a &&
+           MUTANT(fuse_extension_any, true, i[0].x == i[1].x) &&
            (i[0].x == 32 || i[0].x == 48 || i[0].x == 56);
 }
 
-static void emit_extension(struct native_compiler *c, const struct native_insn *i)
+static void emit_extension(struct native_compiler *c, const struct native_insn *i,
+                           uint32_t count)
 {
+    (void)count;
     struct x64 *as = &c->as;
     bool is_signed = i[1].op == PVM_OP_shar_r_imm_64;
     if (i[0].x == 32 && is_signed)
@@ -108,17 +119,17 @@ static void emit_extension(struct native_compiler *c, const struct native_insn *
 
 static bool is_product(struct native_compiler *c, const struct native_insn *i)
 {
-    bool low_first = i[0].op == PVM_OP_mul_64 && i[1].op == PVM_OP_mul_upper_u_u;
-    bool high_first = i[0].op == PVM_OP_mul_upper_u_u && i[1].op == PVM_OP_mul_64;
     bool same = (i[0].a == i[1].a && i[0].b == i[1].b) ||
                 (i[0].a == i[1].b && i[0].b == i[1].a);
-    return (c->features & OS_CPU_BMI2) && (low_first || high_first) && same &&
+    return same && (c->features & OS_CPU_BMI2) &&
            MUTANT(fuse_product_same, true, i[0].d != i[1].d) &&
            MUTANT(fuse_product_alias, true, i[0].d != i[0].a && i[0].d != i[0].b);
 }
 
-static void emit_product(struct native_compiler *c, const struct native_insn *i)
+static void emit_product(struct native_compiler *c, const struct native_insn *i,
+                         uint32_t count)
 {
+    (void)count;
     bool low_first = i[0].op == PVM_OP_mul_64;
     x64_mov(&c->as, SCRATCH, i[0].a);
     x64_mulx(&c->as, low_first ? i[1].d : i[0].d, low_first ? i[0].d : i[1].d, i[0].b);
@@ -128,14 +139,16 @@ static void emit_product(struct native_compiler *c, const struct native_insn *i)
 
 /* t = x << k; u = y >> 64 - k (or the other way round); d = t | u; t and u are not
  * seen, but for d. */
+static bool may_shift_twice(const struct native_insn *i, uint32_t count)
+{
+    return count >= 3 && i[1].op != PVM_OP_shar_r_imm_64 && i[2].op == PVM_OP_or;
+}
+
 static bool is_double_shift(struct native_compiler *c, const struct native_insn *i,
                             uint32_t count)
 {
-    bool left = i[0].op == PVM_OP_shlo_l_imm_64 && i[1].op == PVM_OP_shlo_r_imm_64;
-    bool right = i[0].op == PVM_OP_shlo_r_imm_64 && i[1].op == PVM_OP_shlo_l_imm_64;
     unsigned t = i[0].a, u = i[1].a;
-    if (count < 3 || !(left || right) || i[2].op != PVM_OP_or || t == u ||
-        MUTANT(fuse_shift_alias, false, i[1].b == t))
+    if (t == u || MUTANT(fuse_shift_alias, false, i[1].b == t))
         return false;
     bool both = (i[2].a == t && i[2].b == u) || (i[2].a == u && i[2].b == t);
     bool whole = MUTANT(fuse_shift_any, true,
@@ -144,8 +157,10 @@ static bool is_double_shift(struct native_compiler *c, const struct native_insn 
            (i[2].d == u || pvm_native_is_dead(c, u, i, 3, count));
 }
 
-static void emit_double_shift(struct native_compiler *c, const struct native_insn *i)
+static void emit_double_shift(struct native_compiler *c, const struct native_insn *i,
+                              uint32_t count)
 {
+    (void)count;
     struct x64 *as = &c->as;
     const struct native_insn *high = i[0].op == PVM_OP_shlo_l_imm_64 ? &i[0] : &i[1];
     const struct native_insn *low = high == &i[0] ? &i[1] : &i[0];
@@ -159,7 +174,7 @@ static void emit_double_shift(struct native_compiler *c, const struct native_ins
 
 /* ---- a load that is an operand and nothing else ---- */
 
-/* The opcode of op r64, m64; 0: none. */
+/* The opcode of op r64, m64, for a PAIR_LOAD_COMPUTE. */
 static unsigned memory_opcode(uint8_t op)
 {
     switch (op) {
@@ -179,20 +194,25 @@ static unsigned memory_opcode(uint8_t op)
 }
 
 /* t = u64[...]; d = d op t, and t is not seen again. */
+static bool may_load_op(const struct native_insn *i)
+{
+    unsigned t = i[0].a, d = i[1].d;
+    bool joins = i[1].a == d && i[1].b == t;
+    bool turned = i[1].op != PVM_OP_sub_64 && i[1].a == t && i[1].b == d;
+    return d != t &&
+           (joins || MUTANT(fuse_load_minuend, i[1].a == t && i[1].b == d, turned));
+}
+
 static bool is_load_op(struct native_compiler *c, const struct native_insn *i,
                        uint32_t count)
 {
-    unsigned t = i[0].a, d = i[1].d;
-    if (i[0].op != PVM_OP_load_ind_u64 || !memory_opcode(i[1].op) || d == t)
-        return false;
-    bool joins = i[1].a == d && i[1].b == t;
-    bool turned = i[1].op != PVM_OP_sub_64 && i[1].a == t && i[1].b == d;
-    return (joins || MUTANT(fuse_load_minuend, i[1].a == t && i[1].b == d, turned)) &&
-           MUTANT(fuse_operand_seen, true, pvm_native_is_dead(c, t, i, 2, count));
+    return MUTANT(fuse_operand_seen, true, pvm_native_is_dead(c, i[0].a, i, 2, count));
 }
 
-static void emit_load_op(struct native_compiler *c, const struct native_insn *i)
+static void emit_load_op(struct native_compiler *c, const struct native_insn *i,
+                         uint32_t count)
 {
+    (void)count;
     pvm_native_combine(c, i, memory_opcode(i[1].op), i[1].d);
 }
 
@@ -260,84 +280,103 @@ static unsigned dead_of(struct native_compiler *c, const struct native_insn *i,
 
 /* ---- choosing ---- */
 
-/* How many neighbours a row matches whose first opcode is that of `i`; 1: none. */
-static uint32_t matched(struct native_compiler *c, const struct native_insn *i,
-                        uint32_t count)
-{
-    switch (i->op) {
-    case PVM_OP_shlo_l_imm_64:
-        if (is_scaled_load(c, i, count) || is_double_shift(c, i, count))
-            return 3;
-        return is_scaled_add(i) || is_extension(i) ? 2 : 1;
-    case PVM_OP_shlo_r_imm_64:
-        return is_double_shift(c, i, count) ? 3 : 1;
-    case PVM_OP_add_64:
-        return is_add_load(c, i, count) ? 2 : pvm_native_match_carry(c, i, count);
-    case PVM_OP_load_imm:
-        return is_constant(i) ? 2 : 1;
-    case PVM_OP_mul_64:
-        return is_product(c, i) ? 2 : pvm_native_match_carry(c, i, count);
-    case PVM_OP_mul_upper_u_u:
-        return is_product(c, i) ? 2 : 1;
-    case PVM_OP_set_lt_u:
-    case PVM_OP_set_lt_u_imm:
-        return pvm_native_match_carry(c, i, count);
-    case PVM_OP_rot_r_32_imm: {
-        uint32_t fused = turns(i, count);
-        c->dead = fused > 1 ? dead_of(c, i, fused, count) : 0;
-        return fused;
-    }
-    case PVM_OP_load_ind_u64:
-        return is_load_op(c, i, count) ? 2 : 1;
-    default:
-        return 1;
-    }
-}
+typedef void fuse_fn(struct native_compiler *c, const struct native_insn *i,
+                     uint32_t count);
 
-uint32_t pvm_native_match(struct native_compiler *c, const struct native_insn *i,
-                          uint32_t count)
-{
-    c->carry.count = 0;
-    uint32_t fused = matched(c, i, count);
-    for (uint32_t k = 0; k < fused; k++) {
-        if (native_is_hole(c, i[k].op))
-            fused = 1;
-    }
-    return fused;
-}
-
-static void emit_fused(struct native_compiler *c, const struct native_insn *i,
-                       uint32_t count)
-{
-    if (c->carry.count)
-        pvm_native_emit_carry(c, i);
-    else if (i->op == PVM_OP_rot_r_32_imm)
-        emit_turns(c, i, count);
-    else if (count == 3 && i[2].op == PVM_OP_or)
-        emit_double_shift(c, i);
-    else if (count == 3)
-        pvm_native_load_indexed(c, i, &i[2], summand(&i[1], i[0].a), i[0].b,
-                                (unsigned)i[0].x);
-    else if (i->op == PVM_OP_load_ind_u64)
-        emit_load_op(c, i);
-    else if (i->op == PVM_OP_add_64)
-        pvm_native_load_indexed(c, i, &i[1], i[0].a, i[0].b, 0);
-    else if (is_scaled_add(i))
-        emit_scaled_add(c, i);
-    else if (is_constant(i))
-        emit_constant(c, i);
-    else if (is_extension(i))
-        emit_extension(c, i);
-    else
-        emit_product(c, i);
-}
-
-void pvm_native_emit_fused(struct native_compiler *c, const struct native_insn *i,
-                           uint32_t count)
+/* Emit what has been matched, unless a hole is among it. */
+static uint32_t fuse(struct native_compiler *c, const struct native_insn *i,
+                     uint32_t count, fuse_fn *emit)
 {
     struct native_site *site = c->site;
-    emit_fused(c, i, count);
+    for (uint32_t k = 0; k < count; k++) {
+        if (native_is_hole(c, i[k].op))
+            return 1;
+    }
+    emit(c, i, count);
     native_sites_end(c, site);
     for (; site < c->site; site++)
         site->count = count & 127;
+    return count;
+}
+
+/* What follows is not inlined, so that most pairs, which no row matches, are found out
+ * without a stack frame. */
+#define NOINLINE __attribute__((noinline))
+
+static NOINLINE uint32_t fuse_scaled_add(struct native_compiler *c,
+                                         const struct native_insn *i, uint32_t count)
+{
+    if (is_scaled_load(c, i, count))
+        return fuse(c, i, 3, emit_scaled_load);
+    return fuse(c, i, 2, emit_scaled_add);
+}
+
+static NOINLINE uint32_t fuse_double_shift(struct native_compiler *c,
+                                           const struct native_insn *i, uint32_t count)
+{
+    return is_double_shift(c, i, count) ? fuse(c, i, 3, emit_double_shift) : 1;
+}
+
+static NOINLINE uint32_t fuse_add_load(struct native_compiler *c,
+                                       const struct native_insn *i, uint32_t count)
+{
+    return is_last_use(c, i[0].d, i, 1, count) ? fuse(c, i, 2, emit_add_load) : 1;
+}
+
+static NOINLINE uint32_t fuse_load_op(struct native_compiler *c,
+                                      const struct native_insn *i, uint32_t count)
+{
+    return is_load_op(c, i, count) ? fuse(c, i, 2, emit_load_op) : 1;
+}
+
+static NOINLINE uint32_t fuse_carry(struct native_compiler *c,
+                                    const struct native_insn *i, uint32_t count)
+{
+    uint32_t fused = pvm_native_match_carry(c, i, count);
+    return fused > 1 ? fuse(c, i, fused, pvm_native_emit_carry) : 1;
+}
+
+static NOINLINE uint32_t fuse_turns(struct native_compiler *c,
+                                    const struct native_insn *i, uint32_t count)
+{
+    uint32_t fused = turns(i, count);
+    if (fused > 1)
+        c->dead = dead_of(c, i, fused, count);
+    return fused > 1 ? fuse(c, i, fused, emit_turns) : 1;
+}
+
+uint32_t pvm_native_fuse(struct native_compiler *c, const struct native_insn *i,
+                         uint32_t count)
+{
+    switch (i[0].op) {
+    case PVM_OP_shlo_l_imm_64:
+        if (i[1].op == PVM_OP_add_64)
+            return is_scaled_add(i) ? fuse_scaled_add(c, i, count) : 1;
+        if (is_extension(i))
+            return fuse(c, i, 2, emit_extension);
+        return may_shift_twice(i, count) ? fuse_double_shift(c, i, count) : 1;
+    case PVM_OP_shlo_r_imm_64:
+        return may_shift_twice(i, count) ? fuse_double_shift(c, i, count) : 1;
+    case PVM_OP_add_64:
+        if (i[1].op != PVM_OP_set_lt_u)
+            return i[1].b == i[0].d ? fuse_add_load(c, i, count) : 1;
+        return i[1].a == i[0].d ? fuse_carry(c, i, count) : 1;
+    case PVM_OP_load_imm:
+        return is_constant(i) ? fuse(c, i, 2, emit_constant) : 1;
+    case PVM_OP_mul_64:
+        if (i[1].op == PVM_OP_mul_upper_u_u)
+            return is_product(c, i) ? fuse(c, i, 2, emit_product) : 1;
+        return count >= 4 && i[2].op == PVM_OP_set_lt_u ? fuse_carry(c, i, count) : 1;
+    case PVM_OP_mul_upper_u_u:
+        return is_product(c, i) ? fuse(c, i, 2, emit_product) : 1;
+    case PVM_OP_set_lt_u:
+    case PVM_OP_set_lt_u_imm:
+        return fuse_carry(c, i, count);
+    case PVM_OP_rot_r_32_imm:
+        return fuse_turns(c, i, count);
+    case PVM_OP_load_ind_u64:
+        return may_load_op(i) ? fuse_load_op(c, i, count) : 1;
+    default:
+        return 1;
+    }
 }

@@ -45,7 +45,7 @@ struct access {
 /* modrm and what follows it for [base + index * 2^scale + x]. */
 static void indexed_mem(struct x64 *as, unsigned reg, struct place place)
 {
-    int32_t x = place.x;
+    int32_t x = MUTANT(native_indexed_31, place.x & INT32_MAX, place.x);
     bool small = x == (int8_t)x;
     unsigned mod = x == 0 && (place.base & 7) != RBP ? 0u : small ? 1u : 2u;
     x64_bytes(as,

@@ -66,21 +66,6 @@ enum {
 #define NO_ADDRESS(flags, address)                                                     \
     ((flags) & (PVM_OP_LOAD | PVM_OP_STORE) && (address) ? 0 : NATIVE_NO_REGISTER)
 
-/* Which of A, B and D are neither written nor an address. */
-#define IS_WRITTEN(flags, written, role)                                               \
-    (!((flags)&PVM_OP_STORE) && (int)(written) == (int)(role))
-#define IS_ADDRESS(flags, address, role)                                               \
-    ((flags) & (PVM_OP_LOAD | PVM_OP_STORE) && (int)(address) == (int)(role))
-#define NOT_SP_BYTE(flags, written, address, role)                                     \
-    ((IS_WRITTEN(flags, written, role) || IS_ADDRESS(flags, address, role)             \
-          ? 0u                                                                         \
-          : (unsigned)ROLE_NO_BYTE)                                                    \
-     << ((role)-ROLE_A))
-#define NOT_SP(flags, written, address)                                                \
-    (NOT_SP_BYTE(flags, written, address, ROLE_A) |                                    \
-     NOT_SP_BYTE(flags, written, address, ROLE_B) |                                    \
-     NOT_SP_BYTE(flags, written, address, ROLE_D))
-
 const uint16_t pvm_native_begins[256] = {
 #define OP(code, name, format, flags_, text) [code] = BEGINS(code),
 #include "pvm/opcodes.def"
@@ -104,7 +89,6 @@ const struct native_role pvm_native_role[256] = {
 #define SINK PVM_OP_SINK
 #define OP(code, name, format, flags_, text)                                           \
     [code] = {                                                                         \
-        .not_sp = NOT_SP(flags_, WRITTEN_##format, ADDRESS_##format),                  \
         .flags = flags_,                                                               \
         .written = WRITTEN_##format,                                                   \
         .no_written = (flags_)&STORE ? NATIVE_NO_REGISTER : 0,                         \

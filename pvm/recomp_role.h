@@ -33,7 +33,6 @@ enum native_pair {
 };
 
 struct native_role {
-    uint32_t not_sp;             /* see native_meets_sp() */
     uint16_t flags;              /* of pvm_op_info */
     uint8_t written, no_written; /* ROLE_*; NATIVE_NO_REGISTER where none is, or 0 */
     uint8_t address, no_address; /* the same of the register in an access's address */
@@ -60,6 +59,16 @@ static inline unsigned native_operand(const struct native_insn *i, unsigned role
     uint32_t word;
     memcpy(&word, i, 4);
     return (word >> role & 255) | none;
+}
+
+/* Is r one of its three bytes for registers, which may not all be used?  Then one of
+ * them is 0 when r is taken away, and a borrow tells. */
+static inline bool native_names(const struct native_insn *i, unsigned r)
+{
+    enum { ONES = 0x01010100 };
+    uint32_t word;
+    memcpy(&word, i, 4);
+    return ((word ^ r * ONES) - ONES) & 0x80u * ONES;
 }
 
 /* Of an instruction that computes or is an access: the register it writes; at least
@@ -100,18 +109,6 @@ static inline bool native_is_load_ind(const struct native_insn *i)
  * do with sp: when somebody asks, which is seldom, and before the window moves.  A
  * block, what the interpreter executes, and a call begin anew. */
 void pvm_native_note(struct native_compiler *c, const struct native_insn *end);
-
-/* Does it write sp, or access by sp?  Of the three bytes that are its registers one is
- * 0 then, when SP is taken away; not_sp has a bit where that does not matter, and a
- * borrow tells of the others. */
-enum { ROLE_BYTES = 0x010101, ROLE_NO_BYTE = 0x10 };
-static inline bool native_meets_sp(const struct native_insn *i)
-{
-    uint32_t word;
-    memcpy(&word, i, 4);
-    word = (word >> ROLE_A ^ (uint32_t)ROLE_BYTES * SP) | native_role(i)->not_sp;
-    return (word - ROLE_BYTES) & 0x80u * ROLE_BYTES;
-}
 
 /* Can a row of recomp_fuse.c begin with the two instructions at `i`?  Never if the
  * first one ends its block. */

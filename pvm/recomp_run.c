@@ -71,7 +71,7 @@ static bool on_fault(void *self, void *ucontext)
 
 enum err pvm_native_take_faults(void)
 {
-    return os_fault_handler_add(on_fault, NULL);
+    return MUTANT(native_fault_alone, ERR_ok, os_fault_handler_add(on_fault, NULL));
 }
 
 /* ---- between C and native code ---- */
@@ -172,35 +172,13 @@ static void words_read(struct pvm_engine *e, const uint64_t *word, const uint64_
     e->acc = acc;
 }
 
-/* Table jumps, pushed downwards, a word each.  Four at a time: there may be as many as
- * blocks. */
-static void targets_read(struct segment *seg, const struct native_context *context)
-{
-    typedef uint32_t four __attribute__((vector_size(16)));
-    const uint32_t *low = (const uint32_t *)(uintptr_t)context->log_rsp;
-    const uint32_t *at = (const uint32_t *)(uintptr_t)context->log_start;
-    uint32_t *to = seg->target + seg->target_count;
-    seg->target_count += (uint32_t)((at - low) / 2);
-    for (; at - low >= 8; to += 4) {
-        four first, second;
-        at -= 8;
-        memcpy(&second, at, sizeof second);
-        memcpy(&first, at + 4, sizeof first);
-        four turned = __builtin_shufflevector(first, second, 2, 0, 6, 4);
-        memcpy(to, &turned, sizeof turned);
-    }
-    while (at > low) {
-        at -= 2;
-        *to++ = *at;
-    }
-}
-
 static void lists_read(struct pvm_engine *e, const uint8_t *area,
                        const struct native_context *context)
 {
     const uint64_t *word = (const uint64_t *)(const void *)(area + NATIVE_PATH_OFFSET);
     const uint64_t *end = (const uint64_t *)(uintptr_t)context->path;
-    targets_read(&e->segment, context);
+    pvm_segment_pushed(&e->segment, (const uint64_t *)(uintptr_t)context->log_rsp,
+                       (const uint64_t *)(uintptr_t)context->log_start);
     words_read(e, word, end);
     words_read(e, &context->acc, &context->acc + 1);
 }

@@ -24,79 +24,92 @@ static bool is_store(const struct native_insn *i)
  * at registers there.
  */
 
-static bool is_within(const struct native_reach *reach, const struct native_insn *i)
-{
-    return i->x >= reach->low && i->x + native_role(i)->access_size <= reach->end;
-}
-
-static void extend(struct native_reach *reach, const struct native_insn *i)
+/* Extend by what an access touches. */
+static inline void extend(struct native_reach *reach, const struct native_insn *i)
 {
     int64_t low = i->x, end = i->x + native_role(i)->access_size;
-    if (reach->low < reach->end) {
-        low = low < reach->low ? low : reach->low;
-        end = end > reach->end ? end : reach->end;
-    }
-    if (MUTANT(fuse_reach_wide, false, end - low > PVM_PAGE_SIZE)) {
-        low = i->x;
-        end = i->x + native_role(i)->access_size;
-    }
-    *reach = (struct native_reach){low, end};
+    reach->low = low < reach->low ? low : reach->low;
+    reach->end = end > reach->end ? end : reach->end;
 }
 
-static void note(struct native_compiler *c, const struct native_insn *i)
+static inline void extend_known(struct native_reach *reach, const struct native_insn *i)
+{
+    extend(reach, i);
+    if (MUTANT(fuse_reach_wide, false, reach->end - reach->low > PVM_PAGE_SIZE)) {
+        *reach = NATIVE_NOWHERE;
+        extend(reach, i);
+    }
+}
+
+/* Of an instruction with sp among its registers. */
+static inline void note(struct native_compiler *c, const struct native_insn *i)
 {
     if (native_address(i) == SP) {
-        extend(&c->readable, i);
+        extend_known(&c->readable, i);
         if (MUTANT(fuse_reach_reads, true, is_store(i)))
-            extend(&c->writable, i);
+            extend_known(&c->writable, i);
     }
     if (MUTANT(fuse_reach_moved, false, native_written(i) == SP))
-        c->readable = c->writable = (struct native_reach){0, 0};
+        c->readable = c->writable = NATIVE_NOWHERE;
 }
 
 void pvm_native_note(struct native_compiler *c, const struct native_insn *end)
 {
-    for (; c->noted < end; c->noted++) {
-        if (native_meets_sp(c->noted))
-            note(c, c->noted);
+    const struct native_insn *i = c->noted;
+    for (; i < end; i++) {
+        if (native_names(i, SP))
+            note(c, i);
     }
+    c->noted = i;
 }
 
-/* Can nothing leave the code at `i`, so that somebody sees registers, and is it
- * emitted?  `sp_stays`: sp is what it was before `first`, up to where the stack is
- * known.
- */
-static bool stays(struct native_compiler *c, const struct native_insn *first,
-                  const struct native_insn *i, bool sp_stays)
+/* ---- looking ahead ---- */
+
+static bool holds(const struct native_reach *known, const struct native_reach *reach)
 {
-    unsigned flags = native_role(i)->flags;
-    unsigned leaves = PVM_OP_T | PVM_OP_TJ | PVM_OP_LOAD | PVM_OP_STORE | PVM_OP_CALL;
-    if (native_is_hole(c, i->op))
-        return false;
-    if (!(flags & MUTANT(fuse_dead_leaves, PVM_OP_T, leaves)))
-        return true;
-    if (!sp_stays || native_address(i) != SP)
-        return false;
-    pvm_native_note(c, first);
-    return is_within(is_store(i) ? &c->writable : &c->readable, i);
+    return reach->low >= known->low && reach->end <= known->end;
+}
+
+/* Of `count` instructions of which all accesses behind the first `first` ones are by
+ * sp: is all of that there, by what is known before them? */
+static bool is_there(struct native_compiler *c, const struct native_insn *i,
+                     uint32_t first, uint32_t count)
+{
+    struct native_reach read = NATIVE_NOWHERE, written = NATIVE_NOWHERE;
+    bool sp_stays = true;
+    for (uint32_t k = 0; k < count; k++) {
+        if (k >= first && is_access(&i[k])) {
+            if (!sp_stays)
+                return false;
+            extend(is_store(&i[k]) ? &written : &read, &i[k]);
+        }
+        if (native_names(&i[k], SP) && native_written(&i[k]) == SP)
+            sp_stays = false;
+    }
+    pvm_native_note(c, i);
+    return holds(&c->readable, &read) && holds(&c->writable, &written);
 }
 
 bool pvm_native_is_dead(struct native_compiler *c, unsigned r,
                         const struct native_insn *i, uint32_t first, uint32_t count)
 {
     enum { LOOK_MAX = 16 };
+    const unsigned leaves =
+        PVM_OP_T | PVM_OP_TJ | PVM_OP_LOAD | PVM_OP_STORE | PVM_OP_CALL;
     uint32_t end = count < first + LOOK_MAX ? count : first + LOOK_MAX;
-    bool sp_stays = true;
-    for (uint32_t k = 0; k < first; k++)
-        sp_stays = sp_stays && native_written(&i[k]) != SP;
-    for (uint32_t k = first; k < end && stays(c, i, &i[k], sp_stays); k++) {
-        if (i[k].a != r && i[k].b != r && i[k].d != r && i[k].a != SP && i[k].d != SP)
+    bool stays = true; /* nothing leaves the code, whatever the stack is */
+    for (uint32_t k = first; k < end && !native_is_hole(c, i[k].op); k++) {
+        if (native_role(&i[k])->flags & MUTANT(fuse_dead_leaves, PVM_OP_T, leaves)) {
+            if (native_address(&i[k]) != SP)
+                break;
+            stays = false;
+        }
+        if (!native_names(&i[k], r))
             continue; /* most of them */
         if (native_reads(&i[k], r))
             return false;
         if (native_written(&i[k]) == r)
-            return true;
-        sp_stays = sp_stays && native_written(&i[k]) != SP;
+            return stays || is_there(c, i, first, k + 1);
     }
     return MUTANT(fuse_dead_at_end, true, false);
 }

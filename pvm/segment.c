@@ -15,7 +15,7 @@ void pvm_segment_begin(struct pvm_engine *e, uint32_t pc, bool charged, uint64_t
     seg->gas_begin = gas;
     seg->extra_ordinal = 0;
     seg->bits_size = 0;
-    seg->target_count = 0;
+    seg->target_count = seg->packed_count = seg->leb_size = 0;
     seg->extra_count = 0;
     seg->full = false;
     e->acc = e->program->log == PVM_GAS_LOG_LEDGER ? ACC_EMPTY : 0;
@@ -84,42 +84,63 @@ typedef int words __attribute__((vector_size(16)));
 typedef uint64_t halves __attribute__((vector_size(16)));
 typedef char octets __attribute__((vector_size(16)));
 
-/* As many of the first indices as are below 0x80, as is the rule, in whole groups of
- * sixteen: a byte each.  How many. */
-static uint32_t pack_small(const uint32_t *target, uint32_t count, uint8_t *at)
+/* Sixteen indices; below 0x80, as is the rule, they are a byte each. */
+static inline uint8_t *put_sixteen(uint8_t *at, const words index[4])
 {
-    uint32_t done = 0;
+    uint32_t value[16];
 #if defined(__SSE2__)
-    for (; count - done >= 16; done += 16) {
-        words w[4];
-        memcpy(w, target + done, sizeof w);
-        halves all = (halves)(w[0] | w[1] | w[2] | w[3]);
-        if ((all[0] | all[1]) & 0xffffff80ffffff80u)
-            break;
+    halves all = (halves)(index[0] | index[1] | index[2] | index[3]);
+    if (!((all[0] | all[1]) & 0xffffff80ffffff80u)) {
         octets packed =
-            __builtin_ia32_packuswb128(__builtin_ia32_packssdw128(w[0], w[1]),
-                                       __builtin_ia32_packssdw128(w[2], w[3]));
-        memcpy(at + done, &packed, sizeof packed);
+            __builtin_ia32_packuswb128(__builtin_ia32_packssdw128(index[0], index[1]),
+                                       __builtin_ia32_packssdw128(index[2], index[3]));
+        memcpy(at, &packed, sizeof packed);
+        return at + sizeof packed;
     }
-#else
-    (void)target, (void)count, (void)at;
 #endif
-    return done;
+    memcpy(value, index, sizeof value);
+    for (unsigned i = 0; i < 16; i++)
+        at = put_leb128(at, value[i]);
+    return at;
 }
 
-static size_t pack_targets(struct segment *seg)
+/* Pack the table jumps that are not yet packed. */
+static void pack_targets(struct segment *seg)
 {
-    uint8_t *at = seg->leb;
-    uint32_t i = 0;
-    while (i < seg->target_count) {
-        uint32_t small = pack_small(seg->target + i, seg->target_count - i, at);
-        at += small;
-        i += small;
-        uint32_t left = seg->target_count - i, end = i + (left < 16 ? left : 16);
-        while (i < end)
-            at = put_leb128(at, seg->target[i++]);
+    const uint32_t *target = seg->target + seg->packed_count;
+    const uint32_t *end = seg->target + seg->target_count;
+    uint8_t *at = seg->leb + seg->leb_size;
+    for (; end - target >= 16; target += 16) {
+        words index[4];
+        memcpy(index, target, sizeof index);
+        at = put_sixteen(at, index);
     }
-    return (size_t)(at - seg->leb);
+    while (target < end)
+        at = put_leb128(at, *target++);
+    seg->packed_count = seg->target_count;
+    seg->leb_size = (uint32_t)(at - seg->leb);
+}
+
+void pvm_segment_pushed(struct segment *seg, const uint64_t *low, const uint64_t *high)
+{
+    pack_targets(seg);
+    uint8_t *at = seg->leb + seg->leb_size;
+    seg->target_count += (uint32_t)(high - low);
+    while (high - low >= 16) {
+        words index[4];
+        for (unsigned k = 0; k < 4; k++) {
+            words first, second;
+            high -= 4;
+            memcpy(&second, high, sizeof second);
+            memcpy(&first, high + 2, sizeof first);
+            index[k] = __builtin_shufflevector(first, second, 2, 0, 6, 4);
+        }
+        at = put_sixteen(at, index);
+    }
+    while (high > low)
+        at = put_leb128(at, (uint32_t) * --high);
+    seg->packed_count = seg->target_count;
+    seg->leb_size = (uint32_t)(at - seg->leb);
 }
 
 void pvm_segment_finish(struct pvm_engine *e, enum pvm_segment_end end, uint32_t end_pc)
@@ -145,7 +166,8 @@ void pvm_segment_finish(struct pvm_engine *e, enum pvm_segment_end end, uint32_t
             store_bits(seg, e->acc << (64 - pending));
         out.nbits = seg->bits_size * 8 + pending;
         out.bits = bytes_of(seg->bits, seg->bits_size + (pending + 7) / 8);
-        out.targets = bytes_of(seg->leb, pack_targets(seg));
+        pack_targets(seg);
+        out.targets = bytes_of(seg->leb, seg->leb_size);
         out.extra = seg->extra;
         out.extra_count = seg->extra_count;
     }

@@ -18,7 +18,7 @@ static enum err file_write(void *self, uint64_t offset, const void *data, size_t
 /* Windows are mapped as parts of one span, which is kept: the next window begins a
  * chunk further on and lies on the same pages but for the last, so few of them have to
  * be faulted in again. */
-enum { SPAN_SIZE = 32 << 20 };
+enum { SPAN_SIZE = 32 << 20, PAGE_SIZE = 4096 };
 
 static void span_drop(struct replay_sink_file *file)
 {
@@ -33,12 +33,21 @@ static bool span_covers(const struct replay_sink_file *file, uint64_t offset,
            offset + size <= file->span_at + SPAN_SIZE;
 }
 
-/* Reserve first: a store into a hole on a full disk would be SIGBUS.  What of the span
- * is not reserved yet is not touched. */
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Reserve first: a store into a hole on a full disk would be SIGBUS.  Most of a window
+ * has been reserved for the one before.  What of the span is not reserved yet is not
+ * touched. */
 static enum err file_map(void *self, uint64_t offset, size_t size, uint8_t **ret_window)
 {
     struct replay_sink_file *file = self;
-    TRY(os_allocate(file->fd, offset, size));
+    uint64_t from = later(file->reserved, offset), end = offset + size;
+    if (from < end)
+        TRY(os_allocate(file->fd, from, end - from));
+    file->reserved = later(from, end);
     if (!span_covers(file, offset, size)) {
         void *span;
         span_drop(file);
@@ -57,6 +66,22 @@ static void file_unmap(void *self, uint8_t *window, size_t size)
     (void)size;
 }
 
+/* One piece further, if stores at `from` come near the end of the last: a short
+ * recording should not pay for much. */
+static size_t file_prepare(void *self, uint8_t *window, size_t from)
+{
+    struct replay_sink_file *file = self;
+    uint64_t at = file->span_at + (uint64_t)(window - file->span);
+    uint64_t page = (at + from + PAGE_SIZE - 1) & ~(uint64_t)(PAGE_SIZE - 1);
+    uint64_t start = later(file->prepared, page);
+    if (start - at < from + OS_PREPARE_MAX / 2) {
+        os_map_prepare(file->fd, start, window + (start - at), OS_PREPARE_MAX);
+        start += OS_PREPARE_MAX;
+    }
+    file->prepared = start;
+    return (size_t)(start - at);
+}
+
 static enum err file_sync(void *self)
 {
     return os_datasync(fd_of(self));
@@ -70,7 +95,9 @@ static enum err file_sync_window(void *self, uint8_t *window, size_t size)
 
 static enum err file_truncate(void *self, uint64_t size)
 {
-    return os_truncate(fd_of(self), size);
+    struct replay_sink_file *file = self;
+    file->reserved = file->prepared = 0;
+    return os_truncate(file->fd, size);
 }
 
 enum err replay_sink_file_open(struct replay_sink_file *file, const char *path,
@@ -87,6 +114,7 @@ struct trace_sink replay_sink_file(struct replay_sink_file *file)
         .write = file_write,
         .map = file_map,
         .unmap = file_unmap,
+        .prepare = file_prepare,
         .sync = file_sync,
         .sync_window = file_sync_window,
         .truncate = file_truncate,

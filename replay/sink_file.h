@@ -13,6 +13,8 @@ struct replay_sink_file {
     int fd;
     uint8_t *span; /* mapped from span_at on, or NULL */
     uint64_t span_at;
+    uint64_t reserved; /* up to here, from the first window on */
+    uint64_t prepared; /* up to here there is nothing to prepare */
 };
 
 /* Create or truncate `path`, or open it to be changed (annotations).  "-" means nothing

@@ -239,6 +239,7 @@ struct tail {
     uint64_t end;          /* E: end of the last closed chunk */
     uint64_t window_at;    /* W; valid while window is mapped */
     uint8_t *window;       /* NULL: not mapped */
+    size_t prepared;       /* how much of it is ready for stores */
     struct trace_chunk at; /* of the open chunk: seq0, icount0, gas0, blob0, flags */
     uint32_t raw_size;     /* of the records in the window */
     uint32_t raw_crc;

@@ -123,6 +123,16 @@ enum err trace_tail_copy_chunk(struct tail *tail, struct trace_chunk chunk,
 
 /* ---- the open window ---- */
 
+enum { PREPARE_AHEAD = 16384 }; /* a record of a full gas segment, and more */
+
+/* Records go on at `from`. */
+static void prepare(struct tail *tail, size_t from)
+{
+    tail->prepared = WINDOW_SIZE;
+    if (tail->sink.prepare)
+        tail->prepared = tail->sink.prepare(tail->sink.self, tail->window, from);
+}
+
 /* Store length and checksum of the records at once, in file order. */
 static void publish(struct tail *tail)
 {
@@ -166,6 +176,7 @@ enum err trace_tail_open(struct tail *tail, const struct position *position,
     open.stored_size = WINDOW_CAPACITY;
     trace_chunk_header_put(&open, &tail->chain_init, header);
     TRY(map_window(tail));
+    tail->prepared = 0;
     /* Commit word, fields, magic: in this order for a reader of the same memory.  No
      * magic before: where the old window was, it must not pair with the new word. */
     memset(tail->window, 0, 4);
@@ -182,7 +193,10 @@ enum err trace_tail_open(struct tail *tail, const struct position *position,
 
 struct packer trace_tail_packer(struct tail *tail)
 {
-    uint8_t *at = tail->window + WINDOW_RECORDS + tail->raw_size;
+    size_t from = WINDOW_RECORDS + tail->raw_size;
+    if (from + PREPARE_AHEAD > tail->prepared)
+        prepare(tail, from);
+    uint8_t *at = tail->window + from;
     return (struct packer){.at = at, .end = at + RECORD_SIZE_MAX};
 }
 

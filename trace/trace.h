@@ -174,12 +174,17 @@ const struct trace_kind *trace_schema_kind(const struct trace_schema *schema,
  * `map` reserves [offset, offset + size) on the medium and returns it as memory shared
  * with every reader of the file; offset is a multiple of 4096.  At most one window is
  * mapped at a time.
+ *
+ * `prepare` may be NULL.  It makes the next stores into the window cheap, for which it
+ * may change what is behind `from`, where there are no records yet, and answers up to
+ * where stores are cheap now.
  */
 struct trace_sink {
     void *self;
     enum err (*write)(void *self, uint64_t offset, const void *data, size_t size);
     enum err (*map)(void *self, uint64_t offset, size_t size, uint8_t **ret_window);
     void (*unmap)(void *self, uint8_t *window, size_t size);
+    size_t (*prepare)(void *self, uint8_t *window, size_t from);
     enum err (*sync)(void *self);
     enum err (*sync_window)(void *self, uint8_t *window, size_t size);
     enum err (*truncate)(void *self, uint64_t size);

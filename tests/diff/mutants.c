@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The mutation score of the comparison with the oracle: each mutant of pvm/mutants.def
- * in a process of its own, until a program shows it or its time is up.
+ * in a process of its own, until a program shows it or its CPU time is up.
  *
  *   mutants [--seconds N] [--seed N] [--reduce N] [--save FOLDER] [--only NAME]...
  *
@@ -52,15 +52,27 @@ static struct {
 /* What a child tells while it runs, in memory that both see. */
 static struct news {
     uint64_t programs, reached;
+    double seconds; /* of CPU time */
     char difference[160];
     struct analysis_case program; /* the present one */
 } * news;
 
-static double now(void)
+static double clock_seconds(clockid_t clock)
 {
     struct timespec time;
-    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    (void)clock_gettime(clock, &time);
     return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+static double now(void)
+{
+    return clock_seconds(CLOCK_MONOTONIC);
+}
+
+/* What this process has used of a CPU, whatever else runs beside it. */
+static double now_cpu(void)
+{
+    return clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 /* ---- the child ---- */
@@ -84,10 +96,11 @@ static void search(double until)
 {
     const char *mode = NULL;
     oracle_check_begin();
-    while (!mode && now() < until) {
+    while (!mode && now_cpu() < until) {
         mode = run_program(news->programs);
         news->programs++;
         news->reached = pvm_mutant_reached;
+        news->seconds = now_cpu();
     }
     if (mode)
         (void)snprintf(news->difference, sizeof news->difference, "%s: %s", mode,
@@ -106,7 +119,7 @@ static pid_t start_child(enum pvm_mutant mutant)
     if (null >= 0)
         (void)dup2(null, STDERR_FILENO);
     pvm_mutant = mutant;
-    search(now() + options.seconds);
+    search(now_cpu() + options.seconds);
     _exit(0);
 }
 
@@ -213,7 +226,6 @@ static void print_sizes(void)
 static bool try_mutant(enum pvm_mutant mutant)
 {
     char how[200] = "";
-    double begin = now();
     int status = 0;
     pid_t child = start_child(mutant);
     if (child < 0) {
@@ -233,7 +245,7 @@ static bool try_mutant(enum pvm_mutant mutant)
     const struct row *row = &rows[mutant];
     (void)printf("%-8s M%02u %-26s %8llu programs %6.2f s  %s\n",
                  caught ? "caught" : "SURVIVES", row->class, row->name,
-                 (unsigned long long)news->programs, now() - begin, how);
+                 (unsigned long long)news->programs, news->seconds, how);
     if (!caught)
         (void)printf("         %s; reached %llu times\n", row->text,
                      (unsigned long long)news->reached);

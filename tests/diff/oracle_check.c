@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-enum { CHARGE_MAX = 20000, RUN_MAX = 6 };
+enum { CHARGE_MAX = 20000, RUN_MAX = 6, CACHE_SIZE = 1 };
 
 struct charge {
     uint64_t kind, where, cost;
@@ -31,6 +31,7 @@ static struct {
     struct pvm_mem *memory[2];
     struct pvm_mem *mem; /* of the run that is compared */
     struct pvm_engine *engine;
+    struct pvm_recomp_cache *cache;
     struct analysis_case c;
     struct pvm_code code;          /* of the case */
     struct oracle oracle[RUN_MAX]; /* after each run */
@@ -305,15 +306,43 @@ static bool engine_differs(bool native, const struct pvm_recomp_options *options
     return differs;
 }
 
-/* Two machines with native code of their own in turns on one engine. */
+/* Put a program into the cache that must not be taken for that of the case: another
+ * configuration, or table. */
+static struct pvm_program *cache_similar(void)
+{
+    static struct analysis_case similar;
+    const struct pvm_recomp_options options = {.cache = bench.cache};
+    struct pvm_program *program;
+    similar = bench.c;
+    switch (similar.code_size % 3) {
+    case 0:
+        similar.config.mem_cycles = similar.config.mem_cycles % 100 + 1;
+        break;
+    case 1:
+        similar.config.model ^= 1;
+        similar.config.mem_cycles += !similar.config.mem_cycles;
+        break;
+    default:
+        memset(similar.jump, 0, sizeof similar.jump);
+    }
+    const struct pvm_code code = analysis_case_code(&similar);
+    check(!pvm_program_recompile(&bench.scratch, &code, &similar.config,
+                                 PVM_GAS_LOG_NONE, &options, &program));
+    return program;
+}
+
+/* Two machines with native code of their own in turns on one engine, from a cache that
+ * has no room but for what is in use. */
 static bool turns_differ(void)
 {
     struct pvm_program *program[2] = {NULL, NULL};
     struct pvm_state state[2];
     bool differs = false;
     arena_init(&bench.scratch, 64 << 20);
+    struct pvm_program *similar = cache_similar();
     for (unsigned k = 0; k < 2; k++) {
-        struct pvm_recomp_options options = {.explicit_checks = k == 1};
+        struct pvm_recomp_options options = {.explicit_checks = k == 1,
+                                             .cache = bench.cache};
         check(!pvm_program_recompile(&bench.scratch, &bench.code, &bench.c.config,
                                      PVM_GAS_LOG_NONE, &options, &program[k]));
         analysis_case_map(&bench.c, bench.memory[k]);
@@ -331,6 +360,7 @@ static bool turns_differ(void)
             host_mend(&state[k], outcome, i / 2);
     }
     bench.mem = bench.memory[0];
+    pvm_program_close(similar);
     pvm_program_close(program[0]);
     pvm_program_close(program[1]);
     arena_fini(&bench.scratch);
@@ -368,6 +398,8 @@ static const char *case_differs(void)
     const struct analysis_way *way = &bench.c.way;
     enum manner manner = bench.c.deadline ? WITH_DEADLINES : AT_ONCE;
     bench.code = analysis_case_code(&bench.c);
+    if (oracle_load_differs(&bench.c, bench.what, sizeof bench.what))
+        return "loader";
     oracle_all();
     if (engine_differs(false, NULL, PVM_DISPATCH_LOOP, PVM_GAS_LOG_EACH, AT_ONCE))
         return "loop";
@@ -450,6 +482,9 @@ static uint8_t pick_reg(uint64_t *random)
 
 static uint64_t pick_edge(uint64_t *random)
 {
+    static const uint64_t sharp[] = {0, 1, -1ull, 1ull << 63, 1ull << 31, -1ull << 31};
+    if (test_random(random) % 4 == 0)
+        return sharp[test_random(random) % countof(sharp)];
     return edges[test_random(random) % countof(edges)];
 }
 
@@ -587,10 +622,12 @@ void oracle_check_begin(void)
     }
     bench.mem = bench.memory[0];
     check(!pvm_engine_create(&bench.arena, &bench.engine));
+    check(!pvm_recomp_cache_create(&bench.arena, CACHE_SIZE, &bench.cache));
 }
 
 void oracle_check_end(void)
 {
+    pvm_recomp_cache_close(bench.cache);
     for (unsigned k = 0; k < 2; k++)
         os_release(bench.reservation[k], PVM_MEM_RESERVE_SIZE);
     arena_fini(&bench.arena);

@@ -24,6 +24,10 @@ void oracle_check_make_dense(uint8_t op, uint64_t seed, struct analysis_case *re
 /* Run a case on all engines.  NULL, or the name of the one that differs (static). */
 const char *oracle_check_case(const struct analysis_case *c);
 
+/* Do the loaders see the program of a case otherwise than the specification?  Then
+ * *ret_text says how. */
+bool oracle_load_differs(const struct analysis_case *c, char *ret_text, size_t size);
+
 /* The first difference of the last case that had one, as text. */
 const char *oracle_check_what(void);
 

@@ -52,7 +52,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int in = client(data, size);
     int err = dup(2);
     (void)dup2(nowhere, 2); /* complaints are not the news here */
-    int status = dap_run(&cli, "corpus/trace/worked-example.lks", NULL, in, nowhere);
+    const struct dap_start start = {.trace = "corpus/trace/worked-example.lks"};
+    int status = dap_run(&cli, &start, in, nowhere);
     (void)dup2(err, 2);
     (void)close(err);
     check(status == CLI_YES || status == CLI_UNKNOWN);

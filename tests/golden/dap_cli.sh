@@ -8,67 +8,7 @@ LC_ALL=C
 export LC_ALL
 lockstep=$1
 elf=${2:-}
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-passed=0
-failed=0
-seq=0
-
-complain()
-{
-    failed=$((failed + 1))
-    echo "$*"
-}
-
-# ask COMMAND [ARGUMENTS]: another request of the session.
-ask()
-{
-    seq=$((seq + 1))
-    text='{"seq":'$seq',"type":"request","command":"'$1'","arguments":'${2:-"{}"}'}'
-    printf 'Content-Length: %d\r\n\r\n%s' ${#text} "$text" >"$dir/ask.$seq"
-    case $1 in
-    configurationDone | continue | reverseContinue | next | step* | goto)
-        echo stops >"$dir/kind.$seq"
-        ;;
-    esac
-}
-
-count() { grep -o "$1" "$dir/raw" | wc -l; }
-
-# As a client does: the next request when the last one is answered and what it set
-# going has stopped.
-client()
-{
-    stops=0
-    for n in $(seq "$seq"); do
-        cat "$dir/ask.$n"
-        [ ! -e "$dir/kind.$n" ] || stops=$((stops + 1))
-        [ "$n" -lt "$seq" ] || break
-        tries=0
-        while [ "$(count '"type":"response"')" -lt "$n" ] ||
-            [ "$(count '"event":"stopped"')" -lt "$stops" ]; do
-            tries=$((tries + 1))
-            [ "$tries" -lt 2000 ] || return
-            sleep 0.01
-        done
-    done
-}
-
-# session STATUS ARG…: run it; messages one per line in $dir/out.
-session()
-{
-    want=$1
-    shift
-    : >"$dir/raw"
-    client | "$lockstep" dap "$@" >"$dir/raw" 2>"$dir/err"
-    got=$?
-    passed=$((passed + 1))
-    [ "$got" = "$want" ] || complain "lockstep dap $*: status $got, not $want"
-    tr -d '\r' <"$dir/raw" | sed 's/Content-Length: [0-9]*/\
-/g' | grep '^{' >"$dir/out"
-    rm -f "$dir"/ask.* "$dir"/kind.*
-    seq=0
-}
+. tests/golden/dap_lib.sh
 
 # refused WORDS: the bytes of $dir/in end the session with an error that has them.
 refused()
@@ -78,20 +18,6 @@ refused()
     passed=$((passed + 1))
     [ "$got" = 125 ] || complain "nonsense ends with status $got"
     grep -qF -e "$1" "$dir/err" || complain "nonsense is not called '$1'"
-}
-
-# answer N WORDS: the answer to request N has these words; event N: the Nth event.
-answer()
-{
-    passed=$((passed + 1))
-    grep '"type":"response"' "$dir/out" | grep "\"request_seq\":$1," |
-        grep -qF -e "$2" || complain "answer $1 has no '$2'"
-}
-event()
-{
-    passed=$((passed + 1))
-    grep '"event":"stopped"' "$dir/out" | sed -n "$1p" | grep -qF -e "$2" ||
-        complain "stop $1 has no '$2': $(grep '"event":"stopped"' "$dir/out" | sed -n "$1p")"
 }
 
 "$lockstep" record -q --reg a0=9 -o "$dir/fib.lks" pvm corpus/pvm/bin/fib.pvm ||
@@ -283,10 +209,10 @@ answer 5 '"data":"'
 answer 6 '"unreadableBytes":10'
 answer 7 '"dataId":"0xfefdffe8,8"'
 answer 8 '"dataId":null'
-answer 9 '"verified":true,"id":8193'
+answer 9 '"verified":true,"id":12289'
 answer 9 'did not come from dataBreakpointInfo'
 event 2 '"reason":"data breakpoint"'
-event 2 '"hitBreakpointIds":[8193]'
+event 2 '"hitBreakpointIds":[12289]'
 answer 11 '"presentationHint":"invalid"'
 answer 11 '"instruction":"add_imm_64 sp, sp, -24"'
 answer 12 'does not know the request'
@@ -346,6 +272,37 @@ frame_line 18 37
 frame_line 20 36
 frame_line 22 35
 frame_line 24 35
+
+# ---- a function by its name, and names in expressions and code ----
+ask launch '{"trace":"'"$dir/debug.lks"'","symbols":"'"$dir/debug.pvm.dbg"'"}'
+ask setFunctionBreakpoints '{"breakpoints":[{"name":"leaf","hitCondition":"2"},{"name":"nobody"},{}]}'
+ask evaluate '{"expression":"leaf"}'
+ask continue '{"threadId":1}'
+ask stackTrace '{"threadId":1}'
+ask setFunctionBreakpoints '{"breakpoints":[{"name":"leaf"}]}'
+ask reverseContinue '{"threadId":1}'
+ask setFunctionBreakpoints '{"breakpoints":[]}'
+ask continue '{"threadId":1}'
+ask disassemble '{"memoryReference":"0x100000029","instructionCount":1}'
+ask evaluate '{"expression":"0x100000029"}'
+ask disconnect
+session 0
+answer 1 '"success":true'
+answer 2 '"verified":true,"id":8193,"instructionReference":"0x1000000'
+answer 2 '"verified":false,"message":"nothing of this name is known yet'
+answer 2 '"message":"which function?"'
+answer 3 '"result":"0x1000000'
+event 1 '"hitBreakpointIds":[8193]'
+answer 5 '"name":"leaf","line"'
+event 2 '"hitBreakpointIds":[8193]'
+event 3 'the end of the recording'
+answer 10 '"symbol":"start'
+answer 11 '"result":"start'
+ask launch '{"trace":"'"$dir/debug.lks"'","modules":"."}'
+ask disconnect
+session 0
+answer 1 'only a pc has modules and kallsyms'
+session 125 --no-kallsyms "$dir/debug.lks"
 
 # ---- out of a function by lines, into the middle of a line; and backwards over a call ----
 ask launch '{"trace":"'"$dir/debug.lks"'","symbols":"'"$dir/debug.pvm.dbg"'"}'

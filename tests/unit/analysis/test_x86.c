@@ -45,6 +45,22 @@ static void instructions(void **unused)
     analysis_x86_close(x86);
 }
 
+/* The same bytes are other instructions for an i386. */
+static void instructions_of_an_i386(void **unused)
+{
+    static const uint8_t code[] = {0x48, 0x01, 0xd8, 0xe8, 0xf8, 0xff, 0xff, 0xff};
+    struct analysis_x86 *x86 = NULL;
+    char text[ANALYSIS_X86_TEXT_SIZE];
+    (void)unused;
+    assert_int_equal(analysis_x86_open_i386(&x86), ERR_ok);
+    assert_int_equal(analysis_x86_next(x86, bytes_of(code, 8), 0xc1000000, text), 1);
+    assert_string_equal(text, "dec eax");
+    assert_int_equal(analysis_x86_next(x86, bytes_of(code + 3, 5), 0xc1000003, text),
+                     5);
+    assert_string_equal(text, "call 0xc1000000");
+    analysis_x86_close(x86);
+}
+
 static void no_instruction(void **unused)
 {
     (void)unused;
@@ -87,8 +103,8 @@ static void any_bytes(void **unused)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(instructions),
-                                       cmocka_unit_test(no_instruction),
-                                       cmocka_unit_test(any_bytes)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(instructions), cmocka_unit_test(instructions_of_an_i386),
+        cmocka_unit_test(no_instruction), cmocka_unit_test(any_bytes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -155,9 +155,9 @@ static void test_crc32c_both(void **unused)
 {
     (void)unused;
 #if defined(__x86_64__)
-    uint8_t data[600];
+    uint8_t data[8 * LANE_SIZE];
     uint64_t seed = test_seed(4);
-    if (!__builtin_cpu_supports("sse4.2"))
+    if (!__builtin_cpu_supports("sse4.2") || !__builtin_cpu_supports("pclmul"))
         skip();
     for (size_t i = 0; i < sizeof data; i++)
         data[i] = (uint8_t)test_random(&seed);

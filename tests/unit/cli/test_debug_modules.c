@@ -87,7 +87,7 @@ static void load(const struct replay_module *list, size_t count, const char *wan
     struct buf text, got;
     buf_init(&text, 4096);
     buf_init(&got, 4096);
-    assert_int_equal(cli_modules_load(&modules, &guest, &all, &text), ERR_ok);
+    assert_int_equal(cli_modules_load(&modules, &guest, &all, script, &text), ERR_ok);
     assert_int_equal(os_file_read(script, &got), ERR_ok);
     assert_string_equal(buf_string(&got), want);
     assert_string_equal(buf_string(&text), want_text);
@@ -123,7 +123,6 @@ static void symbols_follow_the_modules(void **state)
     (void)snprintf(again, sizeof again,
                    "%sadd-symbol-file \"%s\" -s .text 0xf8020000\n", removed, one);
     assert_int_equal(cli_modules_open(folder, &modules), ERR_ok);
-    modules.script = script;
     load(NULL, 0, "", "");
     load(&first, 1, add, "");
     load(&first, 1, "", "");
@@ -149,7 +148,6 @@ static void another_build_is_refused_once(void **state)
     (void)snprintf(text, sizeof text,
                    "%s is not what the guest has loaded: another build\n", two);
     assert_int_equal(cli_modules_open(folder, &modules), ERR_ok);
-    modules.script = script;
     load(&module, 1, "", text);
     load(&module, 1, "", "");
     cli_modules_close(&modules);

@@ -5,6 +5,8 @@
  */
 #include "tests/unit/pvm/machine.h"
 
+#include "pvm/engine.h"
+
 enum { SEGMENT_MAX = 8 };
 
 struct seen {
@@ -284,6 +286,51 @@ static void test_ends(void **unused)
     }
 }
 
+static size_t put_leb128(uint8_t *at, uint32_t value)
+{
+    size_t size = 0;
+    for (; value >= 0x80; value >>= 7)
+        at[size++] = (uint8_t)(value | 0x80);
+    at[size++] = (uint8_t)value;
+    return size;
+}
+
+/* Table indices of all sizes, some from the interpreter, some pushed by native code. */
+static void test_pushed_targets(void **unused)
+{
+    (void)unused;
+    static struct segment seg;
+    static uint8_t want[SEGMENT_TARGETS_MAX * 5];
+    uint64_t seed = test_seed(1), word[100];
+    for (unsigned round = 0; round < 300; round++) {
+        size_t size = 0;
+        uint32_t count = 0;
+        memset(&seg, 0, sizeof seg);
+        while (count + countof(word) <= SEGMENT_TARGETS_MAX) {
+            uint32_t some = (uint32_t)(test_random(&seed) % countof(word));
+            bool pushed = test_random(&seed) % 2;
+            unsigned bits = test_random(&seed) % 4 ? 7 : (unsigned)(seed % 33);
+            for (uint32_t i = 0; i < some; i++) {
+                uint32_t index =
+                    (uint32_t)(test_random(&seed) & (((uint64_t)1 << bits) - 1));
+                word[countof(word) - 1 - i] = index;
+                if (!pushed)
+                    seg.target[seg.target_count++] = index;
+                size += put_leb128(want + size, index);
+            }
+            if (pushed)
+                pvm_segment_pushed(&seg, word + countof(word) - some,
+                                   word + countof(word));
+            count += some;
+        }
+        pvm_segment_pushed(&seg, word, word);
+        assert_int_equal(seg.target_count, count);
+        assert_int_equal(seg.packed_count, count);
+        assert_int_equal(seg.leb_size, size);
+        assert_memory_equal(seg.leb, want, size);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -294,6 +341,7 @@ int main(void)
         cmocka_unit_test(test_target_splits),
         cmocka_unit_test(test_page_splits),
         cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_pushed_targets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -341,6 +341,7 @@ struct failing {
     struct trace_sink inner;
     unsigned left; /* calls that succeed */
     unsigned failures;
+    size_t window_size;
 };
 
 static enum err gate(struct failing *failing)
@@ -365,6 +366,7 @@ static enum err failing_map(void *self, uint64_t offset, size_t size, uint8_t **
 {
     struct failing *failing = self;
     TRY(gate(failing));
+    failing->window_size = size;
     return failing->inner.map(failing->inner.self, offset, size, ret);
 }
 
@@ -372,6 +374,14 @@ static void failing_unmap(void *self, uint8_t *window, size_t size)
 {
     struct failing *failing = self;
     failing->inner.unmap(failing->inner.self, window, size);
+}
+
+/* Whatever was behind the records is lost. */
+static size_t failing_prepare(void *self, uint8_t *window, size_t from)
+{
+    const struct failing *failing = self;
+    memset(window + from, 0xaa, failing->window_size - from);
+    return from + 1000;
 }
 
 static enum err failing_sync(void *self)
@@ -431,9 +441,9 @@ static void check_failing(enum trace_sync sync, bool require)
         arena_init(&arena, 1 << 20);
         trace_memory_init(&memory, FILE_SIZE_MAX);
         struct failing failing = {.inner = trace_memory_sink(&memory), .left = n};
-        struct trace_sink sink = {&failing,        failing_write, failing_map,
-                                  failing_unmap,   failing_sync,  failing_sync_window,
-                                  failing_truncate};
+        struct trace_sink sink = {
+            &failing,        failing_write, failing_map,         failing_unmap,
+            failing_prepare, failing_sync,  failing_sync_window, failing_truncate};
         enum err err = record_long(&arena, &sink, sync, require, &done);
         assert_int_equal(err, failing.failures ? ERR_io : ERR_ok);
         assert_true(failing.failures <= 1); /* nothing is tried after the first */
