@@ -20,6 +20,10 @@
  * the base of guest memory, so that an access is one instruction:
  * gs:[r32 + disp32] with 32-bit address arithmetic, which wraps as [5.1] wants it.
  * (Where no gas is charged r15 is that base, too, and short blocks go by it.)
+ * In long blocks with many accesses near sp, r15 is where sp points to, from the first
+ * of these on; what it is elsewhere waits in xmm3 and is back where code is left on
+ * purpose.  A fault in between tells C what xmm3 holds, and the interpreter goes on to
+ * the end of the block, since nobody enters the code there (recomp_stack.c).
  * rsp is the top of the list of table jumps while a ledger is kept, and a stack.
  *
  * Without a ledger a guest's call (load_imm_jump or load_imm_jump_ind that puts the

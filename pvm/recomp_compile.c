@@ -435,6 +435,7 @@ bool pvm_native_compile(struct native_compiler *c)
     c->code_ready = unit->code;
     c->site = unit->site;
     c->site_ready = (uint8_t *)unit->site;
+    c->stack = STACK_AWAY;
     c->site_limit = unit->site + site_bound(c);
     pvm_native_frame(c);
     if (!compile_blocks(c))

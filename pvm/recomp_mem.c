@@ -190,7 +190,8 @@ static __attribute__((noinline)) void guest_near(struct native_compiler *c,
                                                  const struct access *access,
                                                  unsigned reg, int32_t x, int32_t imm)
 {
-    unsigned opcode = access->escape ? 0x0f | access->opcode << 8 : access->opcode;
+    unsigned opcode = access->opcode;
+    opcode = access->escape ? 0x0f | opcode << 8 : opcode;
     if (c->stack != STACK_HERE)
         pvm_native_stack_take(c);
     struct native_site *site = native_site(c, first, 0);
