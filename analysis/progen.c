@@ -178,7 +178,7 @@ static void make_unusual(struct progen *p)
         misspell(p);
     else if (kind == 9)
         cut_code(p);
-    if (chance(p, kind < 7 || p->loose ? 50 : 25))
+    if (chance(p, kind < 7 || p->loose ? 50 : 35))
         analysis_progen_astray(p);
     if (kind > 6 && kind < 9)
         widen_table(p);
@@ -201,7 +201,7 @@ static void make_regions(struct progen *p)
         c->region[i] = (struct analysis_case_region){
             .start = starts[at + i],
             .page_count = last ? 1 : 1 + (uint32_t)below(p, 3),
-            .access = chance(p, 70) ? PVM_ACCESS_RW : PVM_ACCESS_R,
+            .access = chance(p, p->calm ? 80 : 70) ? PVM_ACCESS_RW : PVM_ACCESS_R,
             .data_size = chance(p, 50) ? (uint32_t)below(p, PVM_PAGE_SIZE + 1) : 0,
         };
     }
@@ -222,6 +222,8 @@ static void make_gas(struct progen *p)
     uint64_t reserve = c->config.model >> 8 ? 2 * PVM_GAS_COW * walk.store_count : 0;
     if (kind < 8)
         c->gas = walk.need + reserve - (kind == 7);
+    else if (c->gas < walk.need + reserve) /* or what needs much never begins */
+        c->gas += walk.need + reserve;
 }
 
 static void make_way(struct progen *p)
@@ -278,7 +280,7 @@ static uint64_t stack_pointer(struct progen *p)
 {
     enum { TRIES = 3, STEP = 64 };
     const struct analysis_case_region *region = &p->c->region[0];
-    if (chance(p, 30))
+    if (chance(p, p->calm ? 10 : 30))
         return analysis_progen_address(p);
     for (unsigned k = 0; k < TRIES; k++) {
         region = &p->c->region[below(p, p->c->region_count)];

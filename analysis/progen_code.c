@@ -36,25 +36,40 @@ static uint8_t pick_unassigned(struct progen *p)
     }
 }
 
-static uint8_t pick_op(struct progen *p)
+static bool ends_run(uint8_t op)
+{
+    return pvm_op_terminates(PVM_PROFILE_JAVM, op) ||
+           (pvm_op_info[op].flags & PVM_OP_SINK);
+}
+
+static uint8_t pick_any_op(struct progen *p)
 {
     if (p->palette_count && chance(p, 80))
         return p->palette[below(p, p->palette_count)];
-    if (!p->calm && chance(p, 4))
+    if (chance(p, 4))
         return PVM_OP_jump_ind;
-    if (chance(p, 2))
+    if (chance(p, p->loose ? 6 : 2))
         return pick_unassigned(p);
     for (;;) {
         uint8_t op = (uint8_t)below(p, 231);
         unsigned flags = pvm_op_info[op].flags;
         if (!pvm_op_info[op].name)
             continue;
-        if (p->calm && pvm_op_terminates(PVM_PROFILE_JAVM, op) && chance(p, 95))
-            continue;
         if ((flags & (PVM_OP_SINK | PVM_OP_DYN | PVM_OP_CALL)) && chance(p, 60))
             continue; /* or programs would be short */
         return op;
     }
+}
+
+static uint8_t pick_op(struct progen *p)
+{
+    uint8_t op = pick_any_op(p);
+    for (unsigned k = 0; k < TRIES && p->calm; k++) {
+        if (pvm_op_info[op].name && !ends_run(op))
+            break;
+        op = chance(p, 5) ? op : pick_any_op(p);
+    }
+    return op;
 }
 
 static uint8_t pick_reg(struct progen *p)
@@ -83,6 +98,32 @@ static void pick_operands(struct progen *p, struct pvm_insn *insn)
     }
 }
 
+/* Let an access go ahead, and sp stay. */
+static void calm_down(struct progen *p, struct pvm_insn *insn)
+{
+    const struct analysis_case_region *region =
+        &p->c->region[below(p, p->c->region_count)];
+    unsigned format = pvm_op_info[insn->op].format;
+    if (insn->a == PROGEN_REG_SP)
+        insn->a = (uint8_t)pick_pool(p, 3);
+    if (insn->d == PROGEN_REG_SP)
+        insn->d = (uint8_t)pick_pool(p, 3);
+    if (!(pvm_op_info[insn->op].flags & (PVM_OP_LOAD | PVM_OP_STORE)))
+        return;
+    insn->x = 8 * (int64_t)below(p, 4) - 8;
+    if (format == PVM_FORMAT_A_B_X)
+        insn->b = PROGEN_REG_SP;
+    else if (format == PVM_FORMAT_A_X_Y)
+        insn->a = PROGEN_REG_SP;
+    else
+        insn->x = (int32_t)(region->start + below(p, PVM_PAGE_SIZE - 8));
+    if (format == PVM_FORMAT_A_B_X && chance(p, 50)) {
+        insn->a = (uint8_t)below(p, PVM_REG_COUNT);
+        if (insn->a == PROGEN_REG_SP)
+            insn->a = PROGEN_REG_ODD;
+    }
+}
+
 struct pvm_insn analysis_progen_insn(struct progen *p, uint32_t pc)
 {
     struct pvm_insn insn = {.pc = pc,
@@ -96,13 +137,8 @@ struct pvm_insn analysis_progen_insn(struct progen *p, uint32_t pc)
         insn.d = insn.a;
     pick_operands(p, &insn);
     insn.target = (int64_t)pc + (int64_t)below(p, 2 * REACH) - REACH;
-    if (p->calm && pvm_op_info[insn.op].format == PVM_FORMAT_A_B_X &&
-        (pvm_op_info[insn.op].flags & (PVM_OP_LOAD | PVM_OP_STORE)) && chance(p, 80)) {
-        insn.b = PROGEN_REG_SP;
-        if (chance(p, 50))
-            insn.a = (uint8_t)below(p, PVM_REG_COUNT);
-        insn.x = 8 * (int64_t)below(p, 4) - 8;
-    }
+    if (p->calm && chance(p, 95))
+        calm_down(p, &insn);
     return insn;
 }
 
@@ -354,7 +390,7 @@ void analysis_progen_astray(struct progen *p)
         return;
     find_places(p, &places);
     for (uint32_t i = 0; i < places.insn_count; i++)
-        if (is_jump(c->code[places.insn[i]]) && chance(p, 25))
+        if (is_jump(c->code[places.insn[i]]) && chance(p, 35))
             analysis_progen_aim(p, places.insn[i], find_odd_target(p, &places));
     for (uint32_t i = 0; i < c->jump_count; i++) {
         uint32_t target = (uint32_t)find_odd_target(p, &places);
@@ -369,7 +405,7 @@ static uint32_t append_piece(struct progen *p, uint32_t pc)
 {
     if (p->calls && chance(p, 30))
         return analysis_progen_function(p, pc);
-    if (p->tight && chance(p, 60))
+    if (p->tight && chance(p, p->calm ? 75 : 60))
         return analysis_progen_idiom(p, pc);
     struct pvm_insn insn = analysis_progen_insn(p, pc);
     return analysis_progen_append(p, &insn, pc);
@@ -378,7 +414,9 @@ static uint32_t append_piece(struct progen *p, uint32_t pc)
 void analysis_progen_code(struct progen *p)
 {
     struct analysis_case *c = p->c;
-    uint32_t size = 0, want = 1 + (uint32_t)below(p, chance(p, 5) ? 300 : 40);
+    uint32_t size = 0, want = 1 + (uint32_t)below(p, chance(p, 5) ? 300
+                                                     : p->calm    ? 90
+                                                                  : 40);
     struct places places;
     c->jump_count = (uint32_t)below(p, ANALYSIS_CASE_JUMP_MAX + 1);
     c->jump_width = 4;

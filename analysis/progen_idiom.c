@@ -118,14 +118,14 @@ static struct pvm_insn spill(struct progen *p, unsigned r)
     bool loads = chance(p, 50);
     int64_t at = 8 * (int64_t)below(p, 4) - 8;
     uint8_t op = (uint8_t)(loads ? PVM_OP_load_ind_u64 : PVM_OP_store_ind_u64);
-    if (chance(p, 30))
+    if (chance(p, p->calm ? 8 : 30))
         at += PVM_PAGE_SIZE * ((int64_t)below(p, 5) - 2);
-    else if (chance(p, 5))
+    else if (chance(p, p->calm ? 1 : 5))
         at = (int32_t)analysis_progen_address(p);
     if (chance(p, 20))
         op = (uint8_t)((loads ? PVM_OP_load_ind_u8 : PVM_OP_store_ind_u8) +
                        below(p, loads ? 7 : 4));
-    return with_imm(op, r, chance(p, 90) ? PROGEN_REG_SP : r, at);
+    return with_imm(op, r, chance(p, p->calm ? 98 : 90) ? PROGEN_REG_SP : r, at);
 }
 
 /* The same where carries are made and used, words are shifted, and results go to the
@@ -140,8 +140,9 @@ static uint32_t append_wide_idiom(struct progen *p, uint32_t pc)
                                   PVM_OP_xor};
     uint8_t op = ops[below(p, countof(ops))];
     struct pvm_insn high = three(PVM_OP_mul_upper_u_u, r[3], r[4], r[5]);
-    struct pvm_insn load = with_imm(PVM_OP_load_ind_u64, chance(p, 50) ? r[3] : r[1],
-                                    chance(p, 70) ? PROGEN_REG_SP : r[0], 0);
+    struct pvm_insn load =
+        with_imm(PVM_OP_load_ind_u64, chance(p, 50) ? r[3] : r[1],
+                 chance(p, p->calm ? 90 : 70) ? PROGEN_REG_SP : r[0], 0);
     struct pvm_insn between = chance(p, 40)   ? load
                               : chance(p, 30) ? three(PVM_OP_move_reg, r[3], r[4], 0)
                                               : high;
@@ -195,10 +196,11 @@ static uint32_t append_stack_idiom(struct progen *p, uint32_t pc)
     uint8_t first = chance(p, 50) ? PVM_OP_load_ind_u64 : PVM_OP_store_ind_u64;
     uint8_t last = chance(p, 30) ? PVM_OP_load_ind_u64 : PVM_OP_store_ind_u64;
     struct pvm_insn near = with_imm(first, other, PROGEN_REG_SP, 0);
-    struct pvm_insn far = with_imm(first, other, PROGEN_REG_SP,
-                                   chance(p, 60) ? pages : 8 * (int64_t)below(p, 4));
+    struct pvm_insn far =
+        with_imm(first, other, PROGEN_REG_SP,
+                 chance(p, p->calm ? 30 : 60) ? pages : 8 * (int64_t)below(p, 4));
     struct pvm_insn move = with_imm(PVM_OP_add_imm_64, PROGEN_REG_SP, PROGEN_REG_SP,
-                                    chance(p, 50) ? pages : 8);
+                                    chance(p, p->calm ? 5 : 50) ? pages : 8);
     struct pvm_insn seen = with_imm(last, chance(p, 30) ? e : other, PROGEN_REG_SP,
                                     chance(p, 50) ? 0 : far.x / 2);
     struct pvm_insn part = {.op = p->calm || chance(p, 50) ? PVM_OP_fallthrough
@@ -227,11 +229,6 @@ static uint32_t append_pair_idiom(struct progen *p, uint32_t pc)
          three(PVM_OP_set_lt_u, r[3], r[0], chance(p, 50) ? r[1] : r[2]),
          chance(p, 50) ? three(PVM_OP_add_64, r[4], r[3], r[5])
                        : three(PVM_OP_add_64, r[4], r[5], r[3])},
-        {with_imm(PVM_OP_shlo_l_imm_64, r[0], r[1], k),
-         chance(p, 50) ? three(PVM_OP_add_64, r[0], r[0], r[2])
-                       : three(PVM_OP_add_64, r[0], r[2], r[0]),
-         with_imm(load, r[0], r[0], (int64_t)below(p, 32) - 16)},
-        {three(PVM_OP_add_64, r[0], r[1], r[2]), with_imm(load, r[0], r[0], 0)},
         {three(PVM_OP_mul_64, r[0], r[1], r[2]),
          three(PVM_OP_mul_upper_u_u, r[3], r[1], r[2])},
         {three(PVM_OP_mul_upper_u_u, r[0], r[1], r[2]),
@@ -242,6 +239,12 @@ static uint32_t append_pair_idiom(struct progen *p, uint32_t pc)
         {with_imm(PVM_OP_load_imm, r[0], 0, (int32_t)analysis_progen_value(p)),
          with_imm(chance(p, 50) ? PVM_OP_add_imm_64 : PVM_OP_add_imm_32, r[0], r[0],
                   (int32_t)analysis_progen_value(p))},
+        /* From here on not what calm programs want. */
+        {with_imm(PVM_OP_shlo_l_imm_64, r[0], r[1], k),
+         chance(p, 50) ? three(PVM_OP_add_64, r[0], r[0], r[2])
+                       : three(PVM_OP_add_64, r[0], r[2], r[0]),
+         with_imm(load, r[0], r[0], (int64_t)below(p, 32) - 16)},
+        {three(PVM_OP_add_64, r[0], r[1], r[2]), with_imm(load, r[0], r[0], 0)},
         /* Calls and returns; mend_calls() gives the table what a call wants. */
         {{.op = PVM_OP_load_imm_jump,
           .x = analysis_progen_table_address(p),
@@ -255,14 +258,15 @@ static uint32_t append_pair_idiom(struct progen *p, uint32_t pc)
         {with_imm(PVM_OP_add_imm_64, 0, 0, chance(p, 50) ? 2 : -2),
          with_imm(PVM_OP_jump_ind, 0, 0, 0)},
     };
-    const unsigned calm_count = countof(idiom) - 4;
-    return append_all(p, idiom[below(p, p->calm ? calm_count : countof(idiom))], pc);
+    const bool calm = p->calm && chance(p, 95);
+    const unsigned wild_count = 6;
+    return append_all(p, idiom[below(p, countof(idiom) - (calm ? wild_count : 0))], pc);
 }
 
 uint32_t analysis_progen_idiom(struct progen *p, uint32_t pc)
 {
     return chance(p, 40)   ? append_pair_idiom(p, pc)
-           : chance(p, 70) ? append_wide_idiom(p, pc)
+           : chance(p, 65) ? append_wide_idiom(p, pc)
                            : append_stack_idiom(p, pc);
 }
 

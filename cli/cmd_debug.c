@@ -626,6 +626,10 @@ static int find_kallsyms(struct session *s)
     s->wants_kallsyms = is_there && !o->no_kallsyms && !o->server && !o->symbols.count;
     if (!s->wants_kallsyms)
         return CLI_YES;
+    if (cli_symbols_far(s->debug.timeline))
+        ui_note(s->cli,
+                "the kernel unpacks itself before it has names; --no-kallsyms does "
+                "not look for them");
     bool found;
     enum err err = cli_symbols_find(s->debug.timeline, take_kallsyms, s, &found);
     return err ? ui_fail(s->cli, err, s->debug.path) : CLI_YES;

@@ -4,6 +4,7 @@
  * there are (trace-replay.md 12).
  */
 #include "cli/debug_open.h"
+#include "cli/debug_symbols.h"
 #include "cli/linux_names.h"
 
 #include "base/os.h"
@@ -90,6 +91,10 @@ static int open_names(struct asking *a)
         return ui_usage(a->cli, "--modules: only a pc has some");
     if (options->no_kallsyms && !ops->symbols)
         return ui_usage(a->cli, "--no-kallsyms: only a pc has some");
+    if (!options->no_kallsyms && ops->symbols && cli_symbols_far(a->debug.timeline))
+        ui_note(a->cli,
+                "the kernel unpacks itself before it has names; --no-kallsyms does "
+                "not look for them");
     enum err err = cli_linux_names_open(&a->names, a->debug.timeline, options->modules,
                                         !options->no_kallsyms);
     if (err)

@@ -11,6 +11,9 @@
 /* Instructions.  A kernel that was loaded as it is maps itself at once; Debian's, when
  * it unpacks itself, after 2.3 * 10^9. */
 #define FIRST_LOOK ((uint64_t)1 << 20)
+/* From there on the way is long, and a look is little beside it: steps of an eighth, so
+ * that we do not go much farther than we must. */
+#define FINE_LOOKS ((uint64_t)1 << 24)
 
 /* ---- the file ---- */
 
@@ -222,6 +225,12 @@ enum err cli_symbols_look(const struct replay_guest *guest, cli_symbols_take *ta
     return err;
 }
 
+bool cli_symbols_far(const struct replay_timeline *timeline)
+{
+    uint64_t after = replay_timeline_guest(timeline)->symbols_after;
+    return after > FINE_LOOKS && replay_timeline_now(timeline).icount < FINE_LOOKS;
+}
+
 enum err cli_symbols_find(struct replay_timeline *timeline, cli_symbols_take *take,
                           void *self, bool *ret_found)
 {
@@ -239,7 +248,7 @@ enum err cli_symbols_find(struct replay_timeline *timeline, cli_symbols_take *ta
     if (err || found)
         return err;
     for (uint64_t at = FIRST_LOOK; !err && !found && at <= guest->symbols_after;
-         at *= 2) {
+         at += at < FINE_LOOKS ? at : at / 8) {
         struct replay_time to = {guest->start.icount + at, 0};
         /* Where the trace cannot be replayed any further, there may be one, too. */
         bool more = !replay_timeline_seek(timeline, to) &&

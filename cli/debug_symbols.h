@@ -34,6 +34,9 @@ ERR_MUST_CHECK enum err cli_symbols_look(const struct replay_guest *guest,
                                          cli_symbols_take *take, void *self,
                                          bool *ret_found);
 
+/* May cli_symbols_find() take seconds from here? */
+bool cli_symbols_far(const struct replay_timeline *timeline);
+
 /* The same, and then, because a kernel unpacks itself first, at later and later places
  * from the start of the time line on, up to guest.symbols_after.  It stands where it
  * stood afterwards.  Errors of `take`, and of the guest on the way back. */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 enum { NAME_SIZE_MAX = 1024, TEXT_SIZE_MAX = 1 << 26, LIST_SIZE_MAX = 1 << 26 };
+enum { SIZE_UNKNOWN = 4096 };         /* up to the next one, but no more than this */
 #define CODE_BASE ((uint64_t)1 << 32) /* of program 0; data is below */
 
 struct function {
@@ -158,8 +159,10 @@ static enum err add_module_symbol(struct cli_names *names,
         !section_address(list, index, elf, symbol->st_shndx, &address) ||
         symbol->st_value > UINT32_MAX - address)
         return ERR_ok;
+    /* What is written in assembler may have no size. */
     const struct function function = {.address = address + symbol->st_value,
-                                      .size = symbol->st_size,
+                                      .size = symbol->st_size ? symbol->st_size
+                                                              : SIZE_UNKNOWN,
                                       .order = first_wins(names)};
     return add(names, type == STT_FUNC, function, strings.data + symbol->st_name, size);
 }

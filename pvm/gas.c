@@ -86,19 +86,6 @@ enum err pvm_config_check(const struct pvm_config *config)
     return ERR_ok;
 }
 
-/* Only the byte at the target counts: trap or unlikely makes the branch cheap. */
-uint64_t pvm_gas_branch(const struct pvm_code *code, int64_t target)
-{
-    if (target < 0 || (uint64_t)target >= code->code.size)
-        return 20;
-    uint8_t byte = code->code.data[target];
-    bool cold = byte == PVM_OP_trap || byte == PVM_OP_unlikely ||
-                MUTANT(gas_branch_unassigned, !pvm_op_info[byte].name, false);
-    bool marked =
-        MUTANT(gas_branch_unmarked, true, pvm_code_marked(code, (uint32_t)target));
-    return marked && cold ? 1 : 20;
-}
-
 /* By the byte behind an opcode: A and B, and below them what is the same. */
 #define REG(nibble) ((nibble) < 12u ? (nibble) : 12u)
 #define PAIR(high, low)                                                                \
@@ -118,7 +105,7 @@ void pvm_gas_meter_visit(struct gas_meter *meter, const struct pvm_code *code,
                   pair);
     gas_visit(&meter->pace, meter->done, row,
               pair | (uint32_t)insn_reg(head >> 16 & 15) << GAS_D, meter->mem_cycles,
-              gas_branches(row) ? pvm_gas_branch(code, target) : 0);
+              gas_branches(row) ? gas_branch(code, target) : 0);
 }
 
 /* The first three bytes at a marked position with an assigned opcode; 0 elsewhere. */

@@ -64,8 +64,20 @@ static inline void pvm_gas_meter_begin(struct gas_meter *meter,
 void pvm_gas_meter_visit(struct gas_meter *meter, const struct pvm_code *code,
                          uint32_t head, int64_t target);
 
-/* What the byte at a branch's target makes the branch cost, in cycles. */
-uint64_t pvm_gas_branch(const struct pvm_code *code, int64_t target);
+/* What a branch's target makes it cost, in cycles.  Only the byte there counts: trap or
+ * unlikely makes the branch cheap. */
+static inline uint64_t gas_branch(const struct pvm_code *code, int64_t target)
+{
+    if (target < 0 || (uint64_t)target >= code->code.size)
+        return 20;
+    uint8_t byte = code->code.data[target];
+    bool cold = byte == PVM_OP_trap || byte == PVM_OP_unlikely ||
+                MUTANT(gas_branch_unassigned, !pvm_op_info[byte].name, false);
+    return cold && MUTANT(gas_branch_unmarked, true,
+                          pvm_code_marked(code, (uint32_t)target))
+               ? 1
+               : 20;
+}
 
 static inline uint64_t gas_later(uint64_t a, uint64_t b)
 {

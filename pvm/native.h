@@ -477,7 +477,13 @@ void pvm_native_ask_if(struct native_compiler *c, const struct native_insn *i,
 void pvm_native_flow_to(struct native_compiler *c, uint32_t pc);
 
 /* A new block. */
-void pvm_native_window_begin(struct native_window *w, const struct pvm_config *config);
+static inline void native_window_begin(struct native_window *w,
+                                       const struct pvm_config *config)
+{
+    w->end = 0;
+    w->stores = 0;
+    pvm_gas_meter_begin(&w->meter, config);
+}
 
 /* Decode from `pc`, which is `marked` or may not be, until the block ends or the window
  * is full, one instruction at least; a trap where there is none.  Answers whether the

@@ -15,9 +15,12 @@
 
 /* ---- shapes ---- */
 
+/* Where the compiler shall know the operation and its width. */
+#define SPECIAL static inline __attribute__((always_inline))
+
 /* d = a op b for an op that may exchange its operands. */
-static void commute(struct x64 *as, unsigned w, enum x64_alu op, unsigned d, unsigned a,
-                    unsigned b)
+SPECIAL void commute(struct x64 *as, unsigned w, enum x64_alu op, unsigned d,
+                     unsigned a, unsigned b)
 {
     if (d == b) {
         x64_alu(as, w, op, d, a);
@@ -28,7 +31,7 @@ static void commute(struct x64 *as, unsigned w, enum x64_alu op, unsigned d, uns
     x64_alu(as, w, op, d, b);
 }
 
-static void add(struct x64 *as, unsigned w, unsigned d, unsigned a, unsigned b)
+SPECIAL void add(struct x64 *as, unsigned w, unsigned d, unsigned a, unsigned b)
 {
     if (d == a || d == b)
         commute(as, w, ALU_ADD, d, a, b);
@@ -36,7 +39,7 @@ static void add(struct x64 *as, unsigned w, unsigned d, unsigned a, unsigned b)
         x64_lea_index(as, w, d, a, b, 0, 0);
 }
 
-static void subtract(struct x64 *as, unsigned w, unsigned d, unsigned a, unsigned b)
+SPECIAL void subtract(struct x64 *as, unsigned w, unsigned d, unsigned a, unsigned b)
 {
     if (d == b && d != a) { /* d = -(d - a) */
         x64_alu(as, w, ALU_SUB, d, a);
@@ -467,7 +470,7 @@ EMIT(xnor)
     x64_f7(&c->as, W64, 2, i->d);
 }
 
-static void multiply(struct x64 *as, unsigned w, unsigned d, unsigned a, unsigned b)
+SPECIAL void multiply(struct x64 *as, unsigned w, unsigned d, unsigned a, unsigned b)
 {
     if (d == b) {
         x64_imul(as, w, d, a);

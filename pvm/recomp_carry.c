@@ -46,6 +46,8 @@ static bool can_go_first(const struct native_insn *i, uint32_t at)
     if (load->a == load->b)
         return false;
     for (uint32_t k = 0; k < at; k++) {
+        if (!native_names(&i[k], load->a) && !native_names(&i[k], load->b))
+            continue;
         unsigned w = native_written(&i[k]);
         if (MUTANT(fuse_early_read, false, native_reads(&i[k], load->a)) ||
             w == load->a || MUTANT(fuse_early_address, false, w == load->b))
@@ -59,11 +61,13 @@ static bool can_go_first(const struct native_insn *i, uint32_t at)
 static bool can_stand_between(const struct native_insn *i, uint32_t at, unsigned e)
 {
     const struct native_insn *m = &i[at];
-    if (MUTANT(fuse_between_reads, false, native_reads(m, e)) || native_written(m) == e)
+    bool keeps_flags = m->op == PVM_OP_mul_upper_u_u || m->op == PVM_OP_move_reg;
+    if (!keeps_flags && !native_is_load_ind(m))
         return false;
-    if (m->op == PVM_OP_mul_upper_u_u || m->op == PVM_OP_move_reg)
-        return true;
-    return native_is_load_ind(m) && can_go_first(i, at);
+    if (native_names(m, e) && (MUTANT(fuse_between_reads, false, native_reads(m, e)) ||
+                               native_written(m) == e))
+        return false;
+    return keeps_flags || can_go_first(i, at);
 }
 
 /* Is i[at] an addition of e (or, behind a bare comparison, a subtraction) to another
@@ -102,21 +106,22 @@ static uint32_t match_use(struct native_compiler *c, const struct native_insn *i
     enum { BETWEEN_MAX = 2 };
     uint32_t made = c->carry.made;
     unsigned e = carry_of(&i[made]);
-    uint32_t at = made + 1, load = 0;
-    for (; at < count && at <= made + BETWEEN_MAX && !is_use(&i[at], e); at++) {
+    uint32_t load = 0;
+    for (uint32_t at = made + 1; at < count && at <= made + 1 + BETWEEN_MAX; at++) {
+        if (native_names(&i[at], e) && is_use(&i[at], e)) {
+            bool seen = i[at].d != e && !pvm_native_is_dead(c, e, i, at + 1, count);
+            if (MUTANT(fuse_carry_seen, false, seen))
+                return 0;
+            c->carry.use = at;
+            c->carry.load = load;
+            return at + 1;
+        }
         if (!can_stand_between(i, at, e) || (load && native_is_load_ind(&i[at])))
             return 0;
         if (native_is_load_ind(&i[at]))
             load = at;
     }
-    if (at >= count || !is_use(&i[at], e))
-        return 0;
-    bool seen = i[at].d != e && !pvm_native_is_dead(c, e, i, at + 1, count);
-    if (MUTANT(fuse_carry_seen, false, seen))
-        return 0;
-    c->carry.use = at;
-    c->carry.load = load;
-    return at + 1;
+    return 0;
 }
 
 uint32_t pvm_native_match_carry(struct native_compiler *c, const struct native_insn *i,

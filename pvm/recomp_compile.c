@@ -147,34 +147,42 @@ static uint64_t meter_cost(uint64_t need, uint64_t visits)
            ((uint64_t)1 << METER_BLOCK_SHIFT) + visits;
 }
 
-static void put_cost(struct native_compiler *c, const struct gas_meter *meter,
-                     uint64_t stores)
+/* What else the meter wants of a block that has a log, or pays for pages. */
+static void put_more_costs(struct native_compiler *c, uint64_t *cost, uint64_t need,
+                           uint64_t all)
+{
+    struct native_unit *unit = c->unit;
+    bool logs = unit->keeps_path || unit->keeps_hash;
+    uint64_t path = unit->keeps_path ? METER_PATH_ONE : 0;
+    if (logs)
+        cost[1] = summary_term(PVM_CHARGE_BLOCK, unit->block[c->block].pc, need);
+    if (unit->pages_cost && all > METER_GAS_MAX)
+        cost[0] = METER_ASK; /* then only the slow way tells them apart */
+    bool asks = cost[0] == METER_ASK;
+    if (unit->pages_cost)
+        cost[logs ? 2 : 1] = asks ? METER_ASK : (all << METER_GAS_SHIFT) + path;
+    cost[0] += asks ? 0 : path;
+}
+
+static void put_cost(struct native_compiler *c, const struct native_window *w)
 {
     struct native_unit *unit = c->unit;
     uint64_t *cost = (uint64_t *)(uintptr_t)native_cost(unit, c->block);
-    uint64_t need = pvm_gas_meter_need(meter);
-    uint64_t all = need + pvm_gas_reserve(&c->program->config,
-                                          MUTANT(native_reserve_missing, 0, stores));
-    bool logs = unit->keeps_path || unit->keeps_hash;
-    cost[0] = meter_cost(need, meter->visits);
-    uint64_t path = unit->keeps_path ? METER_PATH_ONE : 0;
+    uint64_t need = pvm_gas_meter_need(&w->meter), all = need;
+    cost[0] = meter_cost(need, w->meter.visits);
     if (c->check_cost) {
         uint32_t now =
             (uint32_t)(cost[0] == METER_ASK ? METER_PLAIN_ASK
                                             : need + MUTANT(native_plain_more, 1, 0));
         memcpy(c->check_cost, &now, c->check_size);
     }
-    if (logs)
-        cost[1] = summary_term(PVM_CHARGE_BLOCK, unit->block[c->block].pc, need);
-    if (unit->pages_cost && all > METER_GAS_MAX)
-        cost[0] = METER_ASK; /* then only the slow way tells them apart */
     if (unit->pages_cost)
-        cost[logs ? 2 : 1] =
-            cost[0] == METER_ASK ? METER_ASK : (all << METER_GAS_SHIFT) + path;
-    if (cost[0] == METER_ASK)
-        return;
-    cost[0] += path;
-    unit->cost_max = all > unit->cost_max ? (uint32_t)all : unit->cost_max;
+        all += pvm_gas_reserve(&c->program->config,
+                               MUTANT(native_reserve_missing, 0, w->stores));
+    if (unit->cost_stride > sizeof *cost)
+        put_more_costs(c, cost, need, all);
+    if (cost[0] != METER_ASK && all > unit->cost_max)
+        unit->cost_max = (uint32_t)all;
 }
 
 /* As many blocks between two words of outcomes as half of the gas that can be shown
@@ -188,8 +196,11 @@ static uint32_t path_slice(const struct native_unit *unit)
 
 /* ---- blocks ---- */
 
-static void put_places(struct native_compiler *c, const struct native_insn *i,
-                       uint32_t count)
+/* What loops over instructions has the host's registers for itself. */
+#define NOINLINE __attribute__((noinline))
+
+static NOINLINE void put_places(struct native_compiler *c, const struct native_insn *i,
+                                uint32_t count)
 {
     struct native_unit *unit = c->unit;
     uint32_t end = (uint32_t)(c->as.at - unit->code);
@@ -215,8 +226,8 @@ static void flow_off(struct native_compiler *c, const struct native_insn *last)
 
 /* See to it that the pages behind `at` are there, up to `limit`.  *ready is where those
  * that are not begin. */
-static void populate(const struct native_compiler *c, const void *at, const void *limit,
-                     uint8_t **ready)
+static NOINLINE void populate(const struct native_compiler *c, const void *at,
+                              const void *limit, uint8_t **ready)
 {
     size_t behind = (size_t)((const uint8_t *)limit - *ready);
     bool many = c->insn_count >= POPULATE_MANY_INSNS_MIN;
@@ -245,9 +256,6 @@ static bool has_room(const struct native_compiler *c)
     return c->limit - c->as.at >
            (ptrdiff_t)STEP_NATIVE_MAX + (ptrdiff_t)STUB_SIZE * c->stub_count;
 }
-
-/* What loops over instructions has the host's registers for itself. */
-#define NOINLINE __attribute__((noinline))
 
 /* Emit `i`, which others in front of `end` are behind, alone or with some of them;
  * answers how many. */
@@ -328,42 +336,44 @@ static void begin_block(struct native_compiler *c, const struct native_window *w
     pvm_native_check(c);
 }
 
-static bool compile_block(struct native_compiler *c, uint32_t pc)
+static bool compile_block(struct native_compiler *c, struct native_window *w,
+                          uint32_t pc)
 {
-    struct native_window window;
-    struct native_insn last;
+    const struct native_insn *last;
     bool ended = false, begun = false;
     c->unit->block[c->block].pc = pc;
     c->before = 0;
-    c->first = window.insn;
     c->flags_at = NULL;
     c->readable = c->writable = NATIVE_NOWHERE;
-    c->noted = window.insn;
-    pvm_native_window_begin(&window, &c->program->config);
+    c->noted = w->insn;
+    native_window_begin(w, &c->program->config);
     while (!ended) {
-        ended = pvm_native_window_fill(c, &window, pc, !begun);
-        last = window.insn[window.end - 1];
-        pc = last.pc + last.size;
+        ended = pvm_native_window_fill(c, w, pc, !begun);
+        last = &w->insn[w->end - 1];
+        pc = last->pc + last->size;
         if (!begun)
-            begin_block(c, &window, ended);
+            begin_block(c, w, ended);
         begun = true;
-        if (!window_emit(c, &window, ended ? 0 : NATIVE_WINDOW_AHEAD))
+        if (!window_emit(c, w, ended ? 0 : NATIVE_WINDOW_AHEAD))
             return false;
     }
-    flow_off(c, &last);
-    c->joins = last.op == PVM_OP_fallthrough;
-    c->parts = last.op == PVM_OP_jump || last.op == PVM_OP_jump_ind;
-    put_cost(c, &window.meter, window.stores);
+    flow_off(c, last); /* that an emptied window still has */
+    c->joins = last->op == PVM_OP_fallthrough;
+    c->parts = last->op == PVM_OP_jump || last->op == PVM_OP_jump_ind;
+    put_cost(c, w);
     return true;
 }
 
 static bool compile_blocks(struct native_compiler *c)
 {
     const struct pvm_program *program = c->program;
+    struct native_window window;
     c->block = 0;
+    c->first = window.insn;
     for (uint32_t k = 0; k < program->code->code.size / 64 + 1; k++) {
         for (uint64_t word = program->start[k]; word; word &= word - 1) {
-            if (!compile_block(c, k * 64 + (uint32_t)__builtin_ctzll(word)))
+            uint32_t pc = k * 64 + (uint32_t)__builtin_ctzll(word);
+            if (!compile_block(c, &window, pc))
                 return false;
             c->block++;
         }

@@ -124,34 +124,35 @@ static inline size_t decode_plain(struct source source, const uint8_t *bytes,
     return 1 + skip;
 }
 
-/* Any instruction that is marked and not near the end; false: it is not assigned. */
-static inline bool decode_inner(struct source source, uint32_t pc,
-                                struct native_insn *ret_insn, uint64_t *ret_registers)
+/* The same for others: those that end blocks, and those with two immediates.  0 also
+ * for formats that are seldom used. */
+static inline size_t decode_more(struct source source, const uint8_t *bytes,
+                                 uint32_t pc, struct native_insn *i,
+                                 uint64_t *ret_registers)
 {
-    const uint8_t *bytes = source.code + pc;
     const struct pvm_op_class *op = &pvm_op_class[bytes[0]];
-    const struct pvm_format_info *format = &pvm_format_info[op->format];
-    if (!(op->assigned >> source.profile & 1))
-        return false;
-    uint32_t skip = code_skip_inner(source.bitmask, pc);
-    uint32_t head = bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16;
-    struct insn_imms imms = {0};
-    if (!format->rest_mask)
-        imms = insn_imms(format, pc, skip, head, bytes + format->head_size);
-    else if (format->target)
-        imms.target = pc + plain_x(op, skip, bytes);
-    else
-        imms.x = plain_x(op, skip, bytes);
+    size_t skip = code_skip_inner(source.bitmask, pc);
+    bool two = op->format == PVM_FORMAT_A_X_T || op->format == PVM_FORMAT_A_X_Y;
+    if (!(op->assigned >> source.profile & 1) || bytes[2] & op->d_large ||
+        skip >= PVM_SKIP_MAX || !(two || op->plain || op->spare))
+        return 0;
+    int64_t x = 0, last;
+    if (two) {
+        unsigned size = bytes[1] >> 4 & 7, behind = 2 + (size < 4 ? size : 4);
+        unsigned rest = skip + 1 > behind ? (unsigned)skip + 1 - behind : 0;
+        x = insn_imm(bytes + 2, behind - 2);
+        last = insn_imm(bytes + behind, rest < 4 ? rest : 4);
+    } else {
+        last = plain_x(op, skip, bytes);
+    }
     *ret_registers = registers_of(bytes[1], bytes[2]);
-    put_registers(ret_insn, op, *ret_registers, bytes[0]);
-    if (MUTANT(decode_d_nibble, 0, bytes[2] & op->d_large))
-        ret_insn->d = NATIVE_REG_LAST;
-    ret_insn->pc = pc;
-    ret_insn->size = (uint8_t)(1 + skip);
-    ret_insn->x = imms.x;
-    ret_insn->y = (int32_t)imms.y;
-    ret_insn->target = imms.target;
-    return true;
+    put_registers(i, op, *ret_registers, bytes[0]);
+    i->pc = pc;
+    i->size = (uint8_t)(1 + skip);
+    i->x = op->plain ? last : x;
+    i->y = (int32_t)last; /* or a target */
+    i->target = pc + last;
+    return 1 + skip;
 }
 
 /* The same anywhere; a trap where there is no instruction. */
@@ -182,31 +183,27 @@ static void decode_outer(const struct pvm_code *code, enum pvm_profile profile,
 
 /* ---- the window ---- */
 
-void pvm_native_window_begin(struct native_window *w, const struct pvm_config *config)
-{
-    w->end = 0;
-    w->stores = 0;
-    pvm_gas_meter_begin(&w->meter, config);
-}
-
 /* What loops over instructions has the host's registers for itself. */
 #define NOINLINE __attribute__((noinline))
 
-/* Decode what is not plain, or where it is not; answers whether it ends the block. */
-static NOINLINE bool fill_one(const struct native_compiler *c, struct source source,
-                              struct native_window *w, uint32_t pc, bool inner,
-                              struct native_insn *i)
+/* Price an instruction that may be a branch. */
+static inline void visit(const struct pvm_code *code, struct gas_meter *m,
+                         struct gas_pace *pace, const struct native_insn *i,
+                         uint64_t registers)
 {
-    const struct pvm_code *code = c->program->code;
-    uint64_t registers;
-    if (!inner || !decode_inner(source, pc, i, &registers))
-        decode_outer(code, source.profile, pc, i, &registers);
     const struct gas_row *row = gas_row_of(i->op);
-    if (w->meter.model == 1)
-        gas_visit(&w->meter.pace, w->meter.done, row, (uint32_t)registers,
-                  w->meter.mem_cycles,
-                  gas_branches(row) ? pvm_gas_branch(code, i->target) : 0);
-    return pvm_op_ends(source.profile, i->op);
+    gas_visit(pace, m->done, row, (uint32_t)registers, m->mem_cycles,
+              gas_branches(row) ? gas_branch(code, i->target) : 0);
+}
+
+/* Decode anything anywhere. */
+static NOINLINE void fill_one(const struct native_compiler *c, struct gas_meter *m,
+                              uint32_t pc, struct native_insn *i)
+{
+    uint64_t registers;
+    decode_outer(c->program->code, c->program->config.profile, pc, i, &registers);
+    if (m->model == 1)
+        visit(c->program->code, m, &m->pace, i, registers);
 }
 
 /* How many instructions from `pc` on, `most` at most, are inner ones for sure: as many
@@ -219,26 +216,29 @@ static inline size_t inner_count(const struct pvm_code *code, uint32_t pc, size_
     return pc + DECODE_INNER < code->code.size; /* and one at a time */
 }
 
-/* At most `count` plain instructions from pc on, `timed` by model 1; answers behind the
- * last. */
+/* From pc on as many of `count` instructions as decode_plain() takes, and one more of
+ * decode_more(), `timed` by model 1; answers behind the last. */
 #define INLINE static inline __attribute__((always_inline))
-INLINE struct native_insn *fill_plain(struct source source, struct gas_meter *m,
-                                      uint32_t pc, struct native_insn *i, size_t count,
-                                      bool timed)
+INLINE struct native_insn *fill_inner(const struct pvm_code *code, struct source source,
+                                      struct gas_meter *m, uint32_t pc,
+                                      struct native_insn *i, size_t count, bool timed)
 {
     struct gas_pace pace = m->pace;
     uint64_t memory = m->mem_cycles, registers;
     const struct native_insn *end = i + count;
     const uint8_t *bytes = source.code + pc;
-    while (i < end) {
-        size_t size = decode_plain(source, bytes, pc, i, &registers);
-        if (!size)
-            break;
+    size_t size = 1;
+    while (i < end && (size = decode_plain(source, bytes, pc, i, &registers)) != 0) {
         if (timed)
             gas_visit(&pace, m->done, &pvm_gas_row[bytes[0]], (uint32_t)registers,
                       memory, 0);
         bytes += size;
         pc += (uint32_t)size;
+        i++;
+    }
+    if (!size && decode_more(source, bytes, pc, i, &registers)) {
+        if (timed)
+            visit(code, m, &pace, i, registers);
         i++;
     }
     m->pace = pace;
@@ -253,22 +253,18 @@ INLINE bool fill(const struct native_compiler *c, struct native_window *w, uint3
                                   c->program->config.profile};
     struct native_insn *first = &w->insn[w->end], *i = first;
     const struct native_insn *end = &w->insn[NATIVE_WINDOW_SIZE];
-    bool ended = false;
-    while (!ended && i < end) {
+    do {
+        struct native_insn *before = i;
         size_t count = marked ? inner_count(code, pc, (size_t)(end - i)) : 0;
-        const struct native_insn *plain_end = i + count;
-        i = fill_plain(source, &w->meter, pc, i, count, timed);
-        pc = i > first ? i[-1].pc + i[-1].size : pc;
-        if (count && i == plain_end)
-            continue;
-        ended = fill_one(c, source, w, pc, count != 0, i);
-        marked = i->size <= PVM_SKIP_MAX; /* then the skip ended at a mark */
-        pc += i->size;
-        i++;
-    }
+        i = fill_inner(code, source, &w->meter, pc, i, count, timed);
+        if (i == before)
+            fill_one(c, &w->meter, pc, i++);
+        pc = i[-1].pc + i[-1].size;
+        marked = i[-1].size <= PVM_SKIP_MAX; /* then the skip ended at a mark */
+    } while (i < end && !pvm_op_ends(source.profile, i[-1].op));
     w->meter.visits += (uint32_t)(i - first);
     w->end = (uint32_t)(i - w->insn);
-    return ended;
+    return pvm_op_ends(source.profile, i[-1].op);
 }
 
 static NOINLINE bool fill_timed(const struct native_compiler *c,

@@ -237,9 +237,7 @@ static inline void x64_load_imm(struct x64 *as, unsigned d, uint64_t value)
 /* d = an immediate of 32 bits; changes no flags. */
 static inline void x64_mov_imm32(struct x64 *as, unsigned d, uint32_t value)
 {
-    x64_rex(as, W32, 0, 0, d);
-    x64_u8(as, 0xb8 | (d & 7));
-    x64_u32(as, value);
+    x64_put(as, x64_rex_bits(W32, 0, 0, d), 0xb8 | (d & 7) | (uint64_t)value << 8, 5);
 }
 
 /* Shifts and rotates by an immediate: digit 0 rol, 1 ror, 4 shl, 5 shr, 7 sar. */
@@ -422,11 +420,11 @@ static inline void x64_lea(struct x64 *as, unsigned w, unsigned d, unsigned base
 static inline void x64_lea_index(struct x64 *as, unsigned w, unsigned d, unsigned base,
                                  unsigned index, unsigned scale, int8_t disp)
 {
-    bool plain = disp == 0 && (base & 7) != RBP;
-    x64_put(as, x64_rex_bits(w, d, index, base),
-            0x8d | x64_modrm(plain ? 0 : 1, d, 4) << 8 |
-                x64_modrm(scale, index, base) << 16 | (uint64_t)(uint8_t)disp << 24,
-            plain ? 3 : 4);
+    bool with_disp = disp || (base & 7) == RBP;
+    uint32_t word = x64_reg_fields[d] | 4u << X64_MODRM | 0x8d << 8 | w;
+    word |= (index >> 3) << 1 | base >> 3 | (unsigned)with_disp << 6 << X64_MODRM;
+    word |= scale << 30 | (index & 7) << 27 | (base & 7) << 24;
+    x64_word(as, w, word | (uint64_t)(uint8_t)disp << 32, 4 + with_disp);
 }
 
 /* ---- jumps; the displacement counts from behind the instruction ---- */

@@ -35,7 +35,7 @@ static uint64_t compile(const char *path)
 {
     const struct pvm_config config = pvm_config_default(PVM_PROFILE_JAVM);
     struct pvm_container container;
-    struct pvm_program *program;
+    struct pvm_program *program = NULL;
     struct arena arena;
     struct buf file;
     arena_init(&arena, ARENA_MAX);

@@ -64,13 +64,8 @@ static double clock_seconds(clockid_t clock)
     return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
-static double now(void)
-{
-    return clock_seconds(CLOCK_MONOTONIC);
-}
-
 /* What this process has used of a CPU, whatever else runs beside it. */
-static double now_cpu(void)
+static double cpu_seconds(void)
 {
     return clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
 }
@@ -96,11 +91,11 @@ static void search(double until)
 {
     const char *mode = NULL;
     oracle_check_begin();
-    while (!mode && now_cpu() < until) {
+    while (!mode && cpu_seconds() < until) {
         mode = run_program(news->programs);
         news->programs++;
         news->reached = pvm_mutant_reached;
-        news->seconds = now_cpu();
+        news->seconds = cpu_seconds();
     }
     if (mode)
         (void)snprintf(news->difference, sizeof news->difference, "%s: %s", mode,
@@ -119,24 +114,31 @@ static pid_t start_child(enum pvm_mutant mutant)
     if (null >= 0)
         (void)dup2(null, STDERR_FILENO);
     pvm_mutant = mutant;
-    search(now_cpu() + options.seconds);
+    search(cpu_seconds() + options.seconds);
     _exit(0);
 }
 
 /* ---- the parent ---- */
 
+/* What a child has used of a CPU: one that others keep waiting does not hang. */
+static double child_cpu(pid_t child)
+{
+    clockid_t clock;
+    return clock_getcpuclockid(child, &clock) ? 0 : clock_seconds(clock);
+}
+
 /* Wait for the child; one that makes no progress is ended.  True: it hung. */
 static bool await_child(pid_t child, int *ret_status)
 {
     uint64_t seen = 0;
-    double last = now();
+    double last = 0;
     while (waitpid(child, ret_status, WNOHANG) == 0) {
         (void)usleep(2000);
         uint64_t programs = *(volatile uint64_t *)&news->programs;
         if (programs != seen) {
             seen = programs;
-            last = now();
-        } else if (now() - last > HANG_SECONDS) {
+            last = child_cpu(child);
+        } else if (child_cpu(child) - last > HANG_SECONDS) {
             (void)kill(child, SIGKILL);
             (void)waitpid(child, ret_status, 0);
             return true;

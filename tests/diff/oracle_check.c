@@ -474,10 +474,20 @@ static const uint8_t partners[] = {
     PVM_OP_set_lt_s,   PVM_OP_shlo_l_imm_64, PVM_OP_load_ind_u8, PVM_OP_cmov_nz,
 };
 
-static uint8_t pick_reg(uint64_t *random)
+/* Those of the program: 0 and the last three of the guest's, or any. */
+static uint8_t dense_reg[4];
+
+static void choose_regs(uint64_t *random)
 {
     static const uint8_t regs[] = {0, 10, 11, 12};
-    return regs[test_random(random) % 4];
+    bool any = test_random(random) % 2;
+    for (unsigned k = 0; k < countof(regs); k++)
+        dense_reg[k] = any ? (uint8_t)(test_random(random) % PVM_REG_COUNT) : regs[k];
+}
+
+static uint8_t pick_reg(uint64_t *random)
+{
+    return dense_reg[test_random(random) % 4];
 }
 
 static uint64_t pick_edge(uint64_t *random)
@@ -488,10 +498,23 @@ static uint64_t pick_edge(uint64_t *random)
     return edges[test_random(random) % countof(edges)];
 }
 
+/* An offset, or an address of the case's memory. */
+static uint64_t pick_place(uint64_t *random)
+{
+    const struct analysis_case *c = &bench.c;
+    uint64_t offset = test_random(random) % 64, kind = test_random(random) % 4;
+    if (kind > 1)
+        return pick_edge(random);
+    return kind ? offset
+                : c->region[test_random(random) % c->region_count].start + offset;
+}
+
 static struct pvm_insn pick_operands(uint8_t op, uint64_t *random)
 {
     bool wide = pvm_op_info[op].format == PVM_FORMAT_A_X64;
-    uint64_t x = pick_edge(random), y = pick_edge(random);
+    bool touches = (pvm_op_info[op].flags & (PVM_OP_LOAD | PVM_OP_STORE)) != 0;
+    uint64_t x = touches ? pick_place(random) : pick_edge(random);
+    uint64_t y = pick_edge(random);
     return (struct pvm_insn){.op = op,
                              .a = pick_reg(random),
                              .b = pick_reg(random),
@@ -566,6 +589,7 @@ static void make_dense(uint8_t op, uint64_t seed)
 {
     uint64_t random = seed;
     analysis_progen_make(&bench.c, seed);
+    choose_regs(&random);
     memset(bench.c.bitmask, 0, sizeof bench.c.bitmask);
     memset(bench.c.code, 0, sizeof bench.c.code);
     bench.c.code_size = 0;

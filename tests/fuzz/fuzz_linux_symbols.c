@@ -5,6 +5,7 @@
  * parts say.
  */
 #include "cli/debug_symbols.h"
+#include "cli/names.h"
 
 #include "base/err.h"
 #include "tests/fuzz/linux_piece.h"
@@ -53,6 +54,31 @@ static void check_file(struct bytes file, size_t count)
     }
 }
 
+/* Whatever is a function has a name. */
+static void check_names(const struct replay_symbol_list *list)
+{
+    const struct cli_symbol_ranges ranges = cli_symbols_ranges(list);
+    struct cli_names names;
+    cli_names_init(&names);
+    enum err err = cli_names_add_kernel(&names, list);
+    for (size_t i = 0; !err && i < list->count; i++) {
+        struct buf text;
+        uint64_t start;
+        size_t at = 0;
+        uint32_t function_size;
+        bool is_code = cli_symbols_code(list, i, &ranges, &function_size) != 0;
+        buf_init(&text, 1 << 12);
+        if (is_code && function_size) {
+            check(cli_names_start(&names, list->item[i].address, &start));
+            check(start == list->item[i].address);
+            check(cli_names_put(&names, start, false, &text));
+            check(cli_names_find(&names, buf_string(&text), &at, &start));
+        }
+        buf_fini(&text);
+    }
+    cli_names_free(&names);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct linux_piece own = {BASE, bytes_of(data, size)};
@@ -66,6 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(list.count <= REPLAY_SYMBOL_MAX);
         for (size_t i = 0; i < list.count; i++)
             look(&list, i);
+        check_names(&list);
         if (!cli_symbols_put(&list, &file))
             check_file(buf_bytes(&file), list.count);
     }

@@ -7,6 +7,7 @@
  */
 #include "tests/test.h"
 
+#include "cli/debug_symbols.h"
 #include "cli/linux_names.h"
 
 #include "base/os.h"
@@ -18,6 +19,7 @@
 
 #define BASE UINT32_C(0xff000000)
 #define MAPPED_AT ((uint64_t)3 << 20) /* instructions: found by the third look */
+#define UNPACKED_AT ((uint64_t)1000 << 20)
 #define TEXT UINT32_C(0xf8000000)
 #define INIT UINT32_C(0xf8010000)
 
@@ -26,7 +28,8 @@
 static struct guest {
     struct buf kernel;
     struct linux_piece piece;
-    uint64_t icount;
+    uint64_t icount, most; /* instructions, and at the most */
+    uint64_t mapped_at;
     struct replay_module_list modules;
 } machine;
 
@@ -39,7 +42,7 @@ static struct replay_time now(void *self)
 static size_t memory_read(void *self, uint64_t address, uint8_t *data, size_t size)
 {
     (void)self;
-    return machine.icount < MAPPED_AT
+    return machine.icount < machine.mapped_at
                ? 0
                : linux_piece_read(&machine.piece, address, data, size);
 }
@@ -71,6 +74,8 @@ static enum err run(void *self, const struct replay_until *until,
 {
     (void)self;
     machine.icount = until->time.icount;
+    if (machine.most < machine.icount)
+        machine.most = machine.icount;
     *ret_stop = (struct replay_stop){.kind = REPLAY_STOP_TIME, .time = until->time};
     return ERR_ok;
 }
@@ -115,7 +120,7 @@ static const struct replay_guest_ops ops = {.memory_read = memory_read,
                                             .load = load,
                                             .drop = drop,
                                             .snapshot_memory = snapshot_memory};
-static struct replay_guest guest = {.ops = &ops, .end = {1 << 26, 0}};
+static struct replay_guest guest = {.ops = &ops, .end = {UINT64_MAX, 0}};
 static struct replay_timeline *timeline;
 static struct cli_linux_names names;
 static char folder[] = "/tmp/lockstep-names-XXXXXX";
@@ -166,7 +171,7 @@ static int set_up(void **state)
     assert_int_equal(os_folder_create_private(folder), ERR_ok);
     (void)snprintf(path, sizeof path, "%s/my-mod.ko", folder);
     write_module();
-    machine = (struct guest){.icount = 0};
+    machine = (struct guest){.mapped_at = MAPPED_AT};
     buf_init(&machine.kernel, 1 << 20);
     assert_int_equal(os_file_read("corpus/fuzz/linux_symbols/v6_1", &machine.kernel),
                      ERR_ok);
@@ -250,6 +255,24 @@ static void names_end(void **state)
     is_named(BASE + 0x194f, false, "fn_296+0xf");
     is_named(BASE + 0x1950, false, NULL);
     is_at("__init_begin", BASE + 0x1640);
+}
+
+/* A kernel that unpacks itself is not waited for much longer than it takes. */
+static void a_kernel_can_unpack_itself(void **state)
+{
+    const struct replay_timeline_options how = {.spacing = 1 << 26};
+    (void)state;
+    guest.symbols_after = (uint64_t)1 << 32;
+    machine.mapped_at = UNPACKED_AT;
+    replay_timeline_close(timeline);
+    assert_int_equal(replay_timeline_create(&guest, &how, &timeline), ERR_ok);
+    assert_true(cli_symbols_far(timeline));
+    assert_int_equal(cli_linux_names_open(&names, timeline, NULL, true), ERR_ok);
+    is_named(BASE, false, "_text");
+    assert_true(machine.most <= UNPACKED_AT + UNPACKED_AT / 8);
+    go(UNPACKED_AT);
+    assert_false(cli_symbols_far(timeline));
+    guest.symbols_after = (uint64_t)1 << 24;
 }
 
 /* Not before its memory is there; `again` looks where the guest is. */
@@ -349,6 +372,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_kernel_names_itself, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_kernel_can_unpack_itself, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_kernel_can_come_late, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_can_be_unwanted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(modules_come_and_go, set_up, tear_down),
