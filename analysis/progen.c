@@ -255,6 +255,7 @@ static void make_taste(struct progen *p)
     p->calm = p->tight && chance(p, 60);
     p->calls = !p->calm && chance(p, 20);
     p->loose = chance(p, 20);
+    p->runs = p->tight && chance(p, 20);
     const bool usual = chance(p, 60);
     for (unsigned k = 0; k < PROGEN_POOL; k++) {
         bool again = true;
@@ -299,6 +300,9 @@ static void make_registers(struct progen *p)
                                     : analysis_progen_value(p);
     if ((p->tight || p->calls) && chance(p, 90))
         c->reg[PROGEN_REG_SP] = stack_pointer(p);
+    if (p->runs && chance(p, 70)) /* where little faults, but it may be an end */
+        c->reg[PROGEN_REG_SP] =
+            c->region[below(p, c->region_count)].start + below(p, 24);
 }
 
 void analysis_progen_make(struct analysis_case *c, uint64_t seed)

@@ -422,6 +422,8 @@ void analysis_progen_code(struct progen *p)
     c->jump_width = 4;
     if (p->calls && chance(p, 70)) /* where it is executed for certain */
         size += analysis_progen_function(p, size);
+    if (p->runs)
+        size += analysis_progen_run(p, size);
     for (uint32_t i = 0; i < want; i++)
         size += append_piece(p, size);
     c->code_size = size;

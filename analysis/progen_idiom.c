@@ -270,6 +270,31 @@ uint32_t analysis_progen_idiom(struct progen *p, uint32_t pc)
                            : append_stack_idiom(p, pc);
 }
 
+uint32_t analysis_progen_run(struct progen *p, uint32_t pc)
+{
+    enum { COUNT = 48, FAR = 4 << 20, FAR_PAGES = 16 };
+    uint32_t size = 0;
+    for (unsigned k = 0; k < COUNT; k++) {
+        unsigned r = pick_pool(p, 5);
+        struct pvm_insn insn =
+            with_imm(chance(p, 50) ? PVM_OP_load_ind_u64 : PVM_OP_store_ind_u64, r,
+                     PROGEN_REG_SP, 8 * (int64_t)below(p, 8) - (chance(p, 5) ? 16 : 0));
+        if (chance(p, 4))
+            insn.x += FAR - (int64_t)below(p, FAR_PAGES * PVM_PAGE_SIZE);
+        else if (chance(p, 2))
+            insn = spill(p, r);
+        else if (chance(p, 5))
+            insn = with_imm(PVM_OP_add_imm_64, PROGEN_REG_SP, PROGEN_REG_SP,
+                            8 * (int64_t)below(p, 5) - 16);
+        else if (chance(p, 20))
+            insn = three(PVM_OP_add_64, r, r, p->pool[0]);
+        else if (chance(p, 1))
+            insn = with_imm(PVM_OP_ecalli, 0, 0, 5);
+        size += analysis_progen_append(p, &insn, pc + size);
+    }
+    return size;
+}
+
 /* ---- functions ---- */
 
 enum { NESTED_MAX = 2, BODY_MAX = 3 };

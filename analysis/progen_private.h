@@ -19,6 +19,7 @@ struct progen {
     bool tight; /* few registers, and idioms that a recompiler emits as one */
     bool calm;  /* hardly anything that ends a block or faults */
     bool calls; /* functions */
+    bool runs;  /* begins with analysis_progen_run() */
     bool loose; /* bytes that an encoder would write in another way */
     uint8_t pool[PROGEN_POOL]; /* registers of idioms: different ones */
     uint8_t palette[PROGEN_PALETTE_MAX];
@@ -81,5 +82,9 @@ void analysis_progen_astray(struct progen *p);
  * recompiler may emit as one, or a function behind a call of it. */
 uint32_t analysis_progen_idiom(struct progen *p, uint32_t pc);
 uint32_t analysis_progen_function(struct progen *p, uint32_t pc);
+
+/* Likewise many accesses near sp and not much else, a few of them below it, and some so
+ * far that they come out above all memory; sp moves now and then. */
+uint32_t analysis_progen_run(struct progen *p, uint32_t pc);
 
 #endif

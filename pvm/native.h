@@ -20,6 +20,10 @@
  * the base of guest memory, so that an access is one instruction:
  * gs:[r32 + disp32] with 32-bit address arithmetic, which wraps as [5.1] wants it.
  * (Where no gas is charged r15 is that base, too, and short blocks go by it.)
+ * In long blocks with many accesses near sp, r15 is where sp points to, from the first
+ * of these on; what it is elsewhere waits in xmm3 and is back where code is left on
+ * purpose.  A fault in between tells C what xmm3 holds, and the interpreter goes on to
+ * the end of the block, since nobody enters the code there (recomp_stack.c).
  * rsp is the top of the list of table jumps while a ledger is kept, and a stack.
  *
  * Without a ledger a guest's call (load_imm_jump or load_imm_jump_ind that puts the
@@ -116,6 +120,7 @@ struct native_context {
     uint64_t path_low;   /* gas that is enough for so many */
     uint64_t path_more;  /* more gas can be shown: ask when it is less */
     uint64_t base;       /* of guest memory */
+    uint64_t parked;     /* what xmm3 held at a fault */
 };
 
 enum {
@@ -135,10 +140,11 @@ struct native_site {
         uint32_t block; /* number of its block */
         uint32_t call;  /* of a call: of what else is known of it */
     };
-    uint32_t index; /* instructions before it in the block */
-    uint16_t size;  /* bytes from there to behind the instruction's code */
-    uint8_t count;  /* instructions that its code executes at once */
-    uint8_t op;     /* of a call; else 0 */
+    uint32_t index;      /* instructions before it in the block */
+    uint16_t size;       /* bytes from there to behind the instruction's code */
+    unsigned count : 7;  /* instructions that its code executes at once */
+    unsigned parked : 1; /* what r15 is elsewhere is in xmm3 */
+    uint8_t op;          /* of a call; else 0 */
 };
 
 struct native_call {
@@ -165,6 +171,7 @@ struct native_unit {
     uint8_t *code;                /* tables, then code; below 2 GiB */
     uint32_t code_size;           /* bytes in use */
     uint32_t enter, leave, flush; /* offsets */
+    uint32_t faulted;             /* what a fault becomes, which leaves */
     uint32_t underflow, strayed;  /* of returns; native_unit.pairs */
     uint32_t cost_stride; /* bytes between the costs of blocks, at the code's start */
     uint32_t cost_max;    /* the most that an entry asks for, METER_ASK apart */
@@ -238,7 +245,7 @@ static inline uint32_t native_block_at(const struct pvm_program *program, uint32
     {                                                                                  \
         NATIVE_REGS(NATIVE_REG_NUMBER)                                                 \
     }
-enum { SCRATCH = RDX, METER = R15, ACC = R15, BASE = R15, SP = RBP };
+enum { SCRATCH = RDX, METER = R15, ACC = R15, BASE = R15, STACK = R15, SP = RBP };
 
 /* ---- compiling ---- */
 
@@ -282,6 +289,21 @@ struct native_carry {
     bool product; /* the first one and the one behind the carry multiply the same */
 };
 
+/* How the accesses of a block go. */
+enum native_way {
+    BY_GS,
+    BY_GS_CHECKED, /* with tests in front of them: explicit checks */
+    BY_BASE,
+    BY_STACK, /* those near sp, the others by gs */
+};
+
+/* What r15 is inside a block. */
+enum native_stack {
+    STACK_AWAY, /* as everywhere else */
+    STACK_HERE, /* where sp points to, in host memory; its own value is in xmm3 */
+    STACK_PAST, /* the same of what sp was */
+};
+
 struct native_compiler;
 typedef void native_emit_fn(struct native_compiler *c, const struct native_insn *i);
 
@@ -305,10 +327,11 @@ struct native_compiler {
     native_emit_fn *emitter[256];
     struct native_stub *stub;
     uint32_t stub_count;
-    bool based; /* accesses of the current block go by BASE */
-    bool plain; /* they are one instruction */
-    bool joins; /* the last block ended in a fallthrough */
-    bool parts; /* or in a jump away */
+    enum native_way way;                    /* of the current block's accesses */
+    enum native_stack stack;                /* STACK_AWAY between blocks */
+    uint32_t stack_site;                    /* sites before it became anything else */
+    bool joins;                             /* the last block ended in a fallthrough */
+    bool parts;                             /* or in a jump away */
     struct native_reach readable, writable; /* recomp_seen.c; before this one: */
     const struct native_insn *noted;
     struct native_carry carry; /* of what is emitted as one now */
@@ -369,6 +392,29 @@ bool pvm_native_is_dead(struct native_compiler *c, unsigned r,
  * one?  False only for loops of one block, with one store at most. */
 bool pvm_native_waits(const struct native_insn *i, uint32_t count);
 
+/* Shall a block that begins like this go BY_STACK?  Not if it is shorter than that. */
+enum { NATIVE_STACKED_MIN = 32 };
+bool pvm_native_is_stacked(const struct native_insn *i, uint32_t count);
+
+/* Can an access at sp + x go by STACK, where that is? */
+static inline bool native_is_near(int64_t x)
+{
+    return x >= MUTANT(native_stack_below, INT32_MIN, 0) &&
+           x <= MUTANT(native_stack_far, INT32_MAX, MEM_GUARD_SIZE - 8);
+}
+
+/* In a block that goes BY_STACK: make r15 STACK, for accesses from here on; and what it
+ * is elsewhere, in front of what may leave the code on purpose. */
+void pvm_native_stack_take(struct native_compiler *c);
+void pvm_native_stack_leave(struct native_compiler *c);
+
+/* Emit: r15 into xmm3, and back. */
+void pvm_native_park(struct native_compiler *c);
+void pvm_native_unpark(struct native_compiler *c);
+
+/* Emit: r15 = where sp points to. */
+void pvm_native_point(struct native_compiler *c);
+
 /* Instructions of the current block before `i`. */
 static inline uint32_t native_index(const struct native_compiler *c,
                                     const struct native_insn *i)
@@ -389,6 +435,7 @@ native_site_add(struct native_compiler *c, uint32_t pc, uint32_t index, unsigned
     site->index = index + MUTANT(native_site_index, 1, 0);
     site->size = (uint16_t)size;
     site->count = 1;
+    site->parked = 0;
     site->op = 0;
     c->site = site + 1;
     return site;

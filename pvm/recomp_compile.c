@@ -257,6 +257,42 @@ static bool has_room(const struct native_compiler *c)
            (ptrdiff_t)STEP_NATIVE_MAX + (ptrdiff_t)STUB_SIZE * c->stub_count;
 }
 
+/* Emit `i`, which others in front of `end` are behind, alone or with some of them;
+ * answers how many. */
+static inline uint32_t emit_next(struct native_compiler *c, const struct native_insn *i,
+                                 const struct native_insn *end, bool keeps_map)
+{
+    uint32_t count = 1;
+    if (native_may_fuse(i))
+        count = pvm_native_fuse(c, i, (uint32_t)(end - i));
+    if (count == 1)
+        c->emitter[i->op](c, i);
+    if (keeps_map)
+        put_places(c, i, count);
+    return count;
+}
+
+/* The same until `keep` are left or, if none shall be, what ends the block, which is
+ * always alone: where accesses go BY_STACK. */
+static NOINLINE const struct native_insn *emit_stacked(struct native_compiler *c,
+                                                       const struct native_insn *i,
+                                                       const struct native_insn *end,
+                                                       uint32_t keep)
+{
+    bool keeps_map = c->unit->options.keep_map;
+    while (i + (keep ? keep : 1) < end) {
+        uint32_t count = emit_next(c, i, end, keeps_map);
+        for (; count; count--, i++) {
+            if (native_names(i, SP) && native_written(i) == SP &&
+                MUTANT(native_stack_kept, false, c->stack == STACK_HERE))
+                c->stack = STACK_PAST;
+        }
+    }
+    if (!keep)
+        pvm_native_stack_leave(c);
+    return i;
+}
+
 /* Emit all but the last `keep`, which move to the front; false: there is no room. */
 static NOINLINE bool window_emit(struct native_compiler *c, struct native_window *w,
                                  uint32_t keep)
@@ -267,16 +303,10 @@ static NOINLINE bool window_emit(struct native_compiler *c, struct native_window
     const struct native_insn *i = w->insn, *end = w->insn + w->end;
     const struct native_insn *stop = end - keep;
     bool keeps_map = c->unit->options.keep_map;
-    while (i < stop) {
-        uint32_t count = 1;
-        if (native_may_fuse(i))
-            count = pvm_native_fuse(c, i, (uint32_t)(end - i));
-        if (count == 1)
-            c->emitter[i->op](c, i);
-        if (keeps_map)
-            put_places(c, i, count);
-        i += count;
-    }
+    if (c->way == BY_STACK)
+        i = emit_stacked(c, i, end, keep);
+    while (i < stop)
+        i += emit_next(c, i, end, keeps_map);
     c->before += (uint32_t)(i - w->insn);
     w->end = (uint32_t)(end - i);
     if (w->end) {
@@ -292,9 +322,13 @@ static NOINLINE bool window_emit(struct native_compiler *c, struct native_window
 static void begin_block(struct native_compiler *c, const struct native_window *w,
                         bool whole)
 {
-    c->based = c->unit->based && whole && w->end <= BASED_INSNS_MAX &&
-               pvm_native_waits(w->insn, w->end);
-    c->plain = !c->based && !c->unit->options.explicit_checks;
+    c->way = c->unit->options.explicit_checks ? BY_GS_CHECKED : BY_GS;
+    if (c->unit->based && whole && w->end <= BASED_INSNS_MAX &&
+        pvm_native_waits(w->insn, w->end))
+        c->way = BY_BASE;
+    else if (w->end >= NATIVE_STACKED_MIN && c->way == BY_GS &&
+             pvm_native_is_stacked(w->insn, w->end))
+        c->way = BY_STACK;
     c->check_size = whole && pvm_gas_meter_need(&w->meter) < INT8_MAX ? 1 : 4;
     c->visits = whole ? w->meter.visits : 0;
     if (c->joins || c->parts)
@@ -411,6 +445,7 @@ bool pvm_native_compile(struct native_compiler *c)
     c->code_ready = unit->code;
     c->site = unit->site;
     c->site_ready = (uint8_t *)unit->site;
+    c->stack = STACK_AWAY;
     c->site_limit = unit->site + site_bound(c);
     pvm_native_frame(c);
     if (!compile_blocks(c))

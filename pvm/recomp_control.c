@@ -36,17 +36,17 @@ static void context_store(struct x64 *as, unsigned reg, uint32_t at)
     context_op(as, W64, 0x89, reg, at);
 }
 
-/* movq xmm0, gs:[at] and back. */
-static void context_xmm0(struct x64 *as, bool is_store, uint32_t at)
+/* movq xmm, gs:[at] and back. */
+static void context_xmm(struct x64 *as, unsigned xmm, bool is_store, uint32_t at)
 {
     x64_bytes(as, is_store ? 0xd60f6665 : 0x7e0ff365, 4);
-    x64_mem_absolute(as, 0, at);
+    x64_mem_absolute(as, xmm, at);
 }
 
 /* ---- in and out ---- */
 
 static const uint8_t saved[] = {RBX, RBP, R12, R13, R14, R15};
-enum { SAVED_COUNT = sizeof saved };
+enum { SAVED_COUNT = sizeof saved, PARKED = 3 /* xmm */ };
 static const uint8_t guest_reg[PVM_REG_COUNT] = NATIVE_REG;
 enum { RA = 0 };
 
@@ -70,10 +70,10 @@ static void emit_enter(struct native_compiler *c)
     context_store(as, RSP, CONTEXT(host_rsp));
     context_load(as, RSP, CONTEXT(log_rsp));
     if (c->unit->keeps_hash) {
-        context_xmm0(as, false, CONTEXT(meter));
+        context_xmm(as, 0, false, CONTEXT(meter));
         context_load(as, ACC, CONTEXT(acc));
     } else if (c->unit->keeps_path) {
-        context_xmm0(as, false, CONTEXT(acc));
+        context_xmm(as, 0, false, CONTEXT(acc));
         x64_bytes(as, 0xd2760f66, 4);   /* pcmpeqd xmm2, xmm2 */
         x64_bytes(as, 0x3fd2730f66, 5); /* psrlq xmm2, 63: one outcome */
         context_load(as, METER, CONTEXT(meter));
@@ -86,6 +86,13 @@ static void emit_enter(struct native_compiler *c)
     context_op(as, W32, 0xff, 4, CONTEXT(resume)); /* jmp [resume] */
 }
 
+/* What a fault becomes, right in front of what leaves: C knows whether this is what
+ * else r15 would be. */
+static void emit_faulted(struct native_compiler *c)
+{
+    context_xmm(&c->as, PARKED, true, CONTEXT(parked));
+}
+
 /* In: edx is what to tell. */
 static void emit_leave(struct native_compiler *c)
 {
@@ -93,7 +100,7 @@ static void emit_leave(struct native_compiler *c)
     context_store(as, SCRATCH, CONTEXT(exit));
     unsigned count = MUTANT(native_leave_12, PVM_REG_COUNT - 1, PVM_REG_COUNT);
     if (logs(c->unit))
-        context_xmm0(as, true, c->unit->keeps_path ? CONTEXT(acc) : CONTEXT(meter));
+        context_xmm(as, 0, true, c->unit->keeps_path ? CONTEXT(acc) : CONTEXT(meter));
     context_store(as, METER, c->unit->keeps_hash ? CONTEXT(acc) : CONTEXT(meter));
     context_load(as, SCRATCH, CONTEXT(regs));
     for (unsigned k = 0; k < count; k++)
@@ -212,6 +219,8 @@ void pvm_native_frame(struct native_compiler *c)
 {
     c->unit->enter = (uint32_t)(c->as.at - c->unit->code);
     emit_enter(c);
+    c->unit->faulted = (uint32_t)(c->as.at - c->unit->code);
+    emit_faulted(c);
     c->unit->leave = (uint32_t)(c->as.at - c->unit->code);
     emit_leave(c);
     c->unit->flush = (uint32_t)(c->as.at - c->unit->code);
@@ -219,6 +228,31 @@ void pvm_native_frame(struct native_compiler *c)
         emit_flush(c);
     if (c->unit->pairs)
         emit_returns(c);
+}
+
+/* ---- the stack in a register ---- */
+
+/* movq between xmm3 and r15. */
+static void parked_move(struct x64 *as, unsigned opcode)
+{
+    x64_bytes(as, 0x0f4966 | (uint64_t)opcode << 24, 4);
+    x64_u8(as, x64_modrm(3, PARKED, STACK));
+}
+
+void pvm_native_park(struct native_compiler *c)
+{
+    parked_move(&c->as, 0x6e);
+}
+
+void pvm_native_unpark(struct native_compiler *c)
+{
+    parked_move(&c->as, 0x7e);
+}
+
+void pvm_native_point(struct native_compiler *c)
+{
+    x64_mov32(&c->as, STACK, SP);
+    context_op(&c->as, W64, 0x03, STACK, CONTEXT(base)); /* add */
 }
 
 /* ---- asking ---- */
@@ -261,11 +295,13 @@ static void forget_stack(struct native_compiler *c, const struct native_insn *i)
 void pvm_native_ask(struct native_compiler *c, const struct native_insn *i)
 {
     forget_stack(c, i);
+    pvm_native_stack_leave(c);
     leave_at(c, EXIT_STEP, native_site(c, i, 0));
 }
 
 static void call(struct native_compiler *c, const struct native_insn *i)
 {
+    pvm_native_stack_leave(c);
     struct native_site *site = native_site(c, i, 0);
     forget_stack(c, i); /* the host may unmap */
     site->op = i->op;

@@ -295,7 +295,7 @@ static uint32_t fuse(struct native_compiler *c, const struct native_insn *i,
     emit(c, i, count);
     native_sites_end(c, site);
     for (; site < c->site; site++)
-        site->count = (uint8_t)count;
+        site->count = count & 127;
     return count;
 }
 

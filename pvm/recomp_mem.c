@@ -173,13 +173,31 @@ static void guest_slow(struct native_compiler *c, const struct native_insn *firs
                        int32_t imm)
 {
     struct native_site *site = c->site;
-    if (c->unit->options.explicit_checks)
+    if (c->way == BY_GS_CHECKED)
         check_rights(c, first, access->is_store, access->size, place);
-    if (c->based)
+    if (c->way == BY_BASE)
         place = based(&c->as, place);
-    if (!c->unit->options.explicit_checks)
+    if (c->way != BY_GS_CHECKED)
         (void)native_site(c, first, 0);
-    put_access(&c->as, access, !c->based, reg, place);
+    put_access(&c->as, access, c->way == BY_GS_CHECKED, reg, place);
+    put_imm(&c->as, access->imm_size, imm);
+    native_sites_end(c, site);
+}
+
+/* op reg, [STACK + x] (and the immediate): there always is a REX prefix. */
+static __attribute__((noinline)) void guest_near(struct native_compiler *c,
+                                                 const struct native_insn *first,
+                                                 const struct access *access,
+                                                 unsigned reg, int32_t x, int32_t imm)
+{
+    unsigned opcode = access->opcode;
+    opcode = access->escape ? 0x0f | opcode << 8 : opcode;
+    if (c->stack != STACK_HERE)
+        pvm_native_stack_take(c);
+    struct native_site *site = native_site(c, first, 0);
+    if (access->prefix)
+        x64_u8(&c->as, access->prefix);
+    x64_op_mem(&c->as, access->w, opcode, 1 + access->escape, reg, STACK, x);
     put_imm(&c->as, access->imm_size, imm);
     native_sites_end(c, site);
 }
@@ -190,7 +208,13 @@ SPECIAL void guest(struct native_compiler *c, const struct native_insn *first,
                    const struct access *access, unsigned reg, struct place place,
                    int32_t imm)
 {
-    if (!c->plain) { /* a copy, so that the parts of the other are in registers */
+    if (c->way == BY_STACK) {
+        if (place.kind == DIRECT && place.base == SP && native_is_near(place.x)) {
+            guest_near(c, first, access, reg, place.x, imm);
+            return;
+        }
+    } else if (c->way != BY_GS) {
+        /* A copy, so that the parts of the other are in registers. */
         struct place copy = {place.kind, place.base, place.index, place.scale, place.x};
         guest_slow(c, first, access, reg, copy, imm);
         return;

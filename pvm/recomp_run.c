@@ -63,8 +63,9 @@ static bool on_fault(void *self, void *ucontext)
     os_fault_register_set(ucontext, SCRATCH,
                           (uint64_t)EXIT_STEP << EXIT_SHIFT |
                               (uint64_t)(site - unit->site));
-    os_fault_ip_set(ucontext, (uintptr_t)unit->code +
-                                  MUTANT(native_fault_entry, unit->enter, unit->leave));
+    os_fault_ip_set(ucontext,
+                    (uintptr_t)unit->code +
+                        MUTANT(native_fault_entry, unit->enter, unit->faulted));
     return true;
 }
 
@@ -279,11 +280,13 @@ static uint32_t left_with(struct pvm_engine *e, struct native_context *context,
 {
     const struct native_unit *unit = e->program->unit;
     uint64_t shown = e->gas_shown;
+    uint32_t exit = (uint32_t)context->exit;
     if (unit->sandboxed)
         regs_copy(e->state.reg, context->reg);
+    if (exit >> EXIT_SHIFT == EXIT_STEP && unit->site[exit & EXIT_INDEX].parked)
+        *(unit->keeps_hash ? &context->acc : &context->meter) = context->parked;
     if (unit->keeps_hash)
         e->acc = context->acc;
-    uint32_t exit = (uint32_t)context->exit;
     if (unit->options.unmetered)
         return exit;
     if (exit >> EXIT_SHIFT == EXIT_GAS && !unit->pages_cost)
@@ -361,13 +364,10 @@ static const uint8_t *step(struct pvm_engine *e, uint32_t *ret_next)
     return NULL;
 }
 
-/* From a place that native code cannot be entered at (inside a block, or no
- * instruction) to the next block start, interpreted. */
-static const uint8_t *bridge(struct pvm_engine *e)
+/* From the instruction in e->step to the next block start, interpreted. */
+static const uint8_t *step_on(struct pvm_engine *e)
 {
     e->site_next = 0;
-    if (!pvm_step_resume(e))
-        return NULL;
     for (;;) {
         uint32_t next = UINT32_MAX;
         const uint8_t *at = step(e, &next);
@@ -375,6 +375,14 @@ static const uint8_t *bridge(struct pvm_engine *e)
             return at;
         pvm_step_decode(e, next, e->step_left - 1);
     }
+}
+
+/* The same from a place that native code cannot be entered at (inside a block, or no
+ * instruction). */
+static const uint8_t *bridge(struct pvm_engine *e)
+{
+    e->site_next = 0;
+    return pvm_step_resume(e) ? step_on(e) : NULL;
 }
 
 /* Has the host refused to protect a page, so that native code has come to its end? */
@@ -473,6 +481,10 @@ static const uint8_t *step_site(struct pvm_engine *e, const struct native_site *
     uint64_t left = visits_left(e, site);
     const uint8_t *at = NULL;
     uint32_t pc = site->pc, next = pc;
+    if (site->parked) { /* nobody would put the stack into the register again */
+        pvm_step_decode(e, pc, left);
+        return step_on(e);
+    }
     e->site_next = native_site_next(site);
     for (uint32_t k = 0;
          k < MUTANT(native_step_one, 1, site->count) && next != UINT32_MAX; k++) {

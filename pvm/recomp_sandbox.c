@@ -365,7 +365,7 @@ bool pvm_sandbox_enter(struct pvm_sandbox *sandbox, const struct native_unit *un
         .gs_base = mem->base,
         .fault_start = (uintptr_t)unit->code,
         .fault_size = unit->options.explicit_checks ? 0 : unit->code_size,
-        .fault_resume = (uintptr_t)unit->code + unit->leave,
+        .fault_resume = (uintptr_t)unit->code + unit->faulted,
         .timeout_ns = sandbox->options.timeout_ns,
     };
     if (!err)
