@@ -96,7 +96,7 @@ static inline int64_t plain_x(const struct pvm_op_class *op, size_t skip,
     return (int64_t)(value << 1 << spare) >> 1 >> spare;
 }
 
-/* The first four bytes and the place of an instruction. */
+/* The first four bytes of an instruction. */
 static inline void put_registers(struct native_insn *i, const struct pvm_op_class *op,
                                  uint64_t registers, uint8_t opcode)
 {
