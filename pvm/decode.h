@@ -39,6 +39,13 @@ enum { DECODE_INNER = 64 };
 const uint8_t *pvm_code_end(const struct pvm_code *code, uint32_t pc,
                             uint8_t ret_window[DECODE_WINDOW]);
 
+static inline const uint8_t *code_bytes(const struct pvm_code *code, uint32_t pc,
+                                        uint8_t window[DECODE_WINDOW])
+{
+    return code->code.size - pc < DECODE_WINDOW ? pvm_code_end(code, pc, window)
+                                                : code->code.data + pc;
+}
+
 /* mask_behind(first - 1) anywhere. */
 uint32_t pvm_mask_behind_slow(const struct pvm_code *code, uint64_t first);
 
@@ -159,9 +166,7 @@ static inline bool insn_decode(const struct pvm_code *code, enum pvm_profile pro
     if (!pvm_code_marked(code, pc))
         return false;
     uint8_t window[DECODE_WINDOW];
-    const uint8_t *bytes = code->code.data + pc;
-    if (code->code.size - pc < DECODE_WINDOW)
-        bytes = pvm_code_end(code, pc, window);
+    const uint8_t *bytes = code_bytes(code, pc, window);
     uint32_t head;
     memcpy(&head, bytes, 4);
     head &= 0xffffff;

@@ -74,6 +74,7 @@ struct pvm_program {
     uint32_t header_count;
     uint64_t *start; /* bit set of block starts, |c| + 1 bits */
     uint32_t start_count;
+    uint32_t mark_count;        /* positions that may be instructions */
     const struct record **jump; /* by table index; NULL: panics */
     uint64_t *break_at;         /* a debugger's bit set of pcs; NULL: none yet */
 };

@@ -33,8 +33,6 @@ struct pvm_format_info {
     uint8_t x_size;             /* enum pvm_x_size */
     bool has_y;
     bool target; /* the last immediate is an offset */
-    bool
-        plain; /* there is neither Y nor a target: X alone, and not sized by the head */
     /* The same for the decoder, which looks at the first three bytes as one number, the
      * opcode in its low byte: where registers and the size of X are (24: nowhere). */
     uint8_t a_shift, b_shift, d_shift, d_mask;
@@ -50,6 +48,7 @@ static inline const struct pvm_format_info *pvm_format_of(uint8_t op)
     return &pvm_format_info[pvm_op_info[op].format];
 }
 
+/* For struct pvm_op_class's `spare`: heads of 0 to 2 bytes, skips of up to 31. */
 enum { PVM_PLAIN_ROWS = 3, PVM_PLAIN_SKIPS = 32 };
 
 /* What walks over code ask of an opcode. */

@@ -108,17 +108,13 @@ void pvm_gas_meter_visit(struct gas_meter *meter, const struct pvm_code *code,
               gas_branches(row) ? gas_branch(code, target) : 0);
 }
 
-/* The first three bytes at a marked position with an assigned opcode; 0 elsewhere. */
-static uint32_t head_at(const struct pvm_code *code, enum pvm_profile profile,
-                        uint32_t pc, bool *ret_ok)
+/* The first three bytes at a position that is ok; 0 elsewhere. */
+static uint32_t head_at(const struct pvm_code *code, uint32_t pc, bool ok)
 {
     uint8_t window[DECODE_WINDOW];
-    const uint8_t *bytes = code->code.data + pc;
-    *ret_ok = pvm_code_ok(code, profile, pc);
-    if (!*ret_ok)
+    if (!ok)
         return 0;
-    if (code->code.size - pc < 3)
-        bytes = pvm_code_end(code, pc, window);
+    const uint8_t *bytes = code_bytes(code, pc, window);
     return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16;
 }
 
@@ -132,7 +128,8 @@ struct pvm_walk pvm_code_walk(const struct pvm_code *code,
     pvm_gas_meter_begin(&meter, config);
     while (ok && !ended) {
         struct pvm_insn insn = {.target = 0};
-        uint32_t head = head_at(code, config->profile, pc, &ok);
+        ok = pvm_code_ok(code, config->profile, pc);
+        uint32_t head = head_at(code, pc, ok);
         walk.visit_count++;
         walk.last = pc;
         ended = ok && pvm_op_ends(config->profile, (uint8_t)head);

@@ -249,6 +249,10 @@ enum { SCRATCH = RDX, METER = R15, ACC = R15, BASE = R15, STACK = R15, SP = RBP 
 
 /* ---- compiling ---- */
 
+/* Of functions that loop over instructions, so that each has the host's registers for
+ * itself, and of what is called so seldom that its caller shall need no stack frame. */
+#define NATIVE_NOINLINE __attribute__((noinline))
+
 /* An instruction with host registers in place of the guest's. */
 struct native_insn {
     uint8_t op;
@@ -339,7 +343,6 @@ struct native_compiler {
     /* At this place of the code the carry flag is flags_sum < flags_summand. */
     const uint8_t *flags_at;
     unsigned flags_sum, flags_summand;
-    uint32_t insn_count; /* marked positions: a bound on instructions */
 };
 
 /* Emitters by opcode; pvm_native_ask() is a hole, which the interpreter fills.  Which

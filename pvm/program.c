@@ -72,12 +72,11 @@ static inline uint64_t assigned_of(const uint8_t *bytes, uint64_t starts,
     return starts;
 }
 
-static uint32_t find_block_starts(const struct pvm_program *program)
+static void find_block_starts(struct pvm_program *program)
 {
     const struct pvm_code *code = program->code;
     enum pvm_profile profile = program->config.profile;
     size_t reached = 0; /* a mark up to here follows an end in the word before */
-    uint32_t count = 0;
     uint8_t is_end[256];
     for (unsigned op = 0; op < 256; op++)
         is_end[op] = pvm_op_ends(profile, (uint8_t)op);
@@ -95,9 +94,9 @@ static uint32_t find_block_starts(const struct pvm_program *program)
         unsigned last = 63 - (unsigned)__builtin_clzll(marked);
         reached = ends >> last ? at + last + 1 + PVM_SKIP_MAX : 0;
         program->start[at / 64] = starts;
-        count += mask_count(starts);
+        program->start_count += mask_count(starts);
+        program->mark_count += mask_count(marked);
     }
-    return count;
 }
 
 /* The greatest block start <= pc; UINT32_MAX: there is none. */
@@ -286,7 +285,7 @@ enum err pvm_program_begin(struct arena *arena, const struct pvm_code *code,
     program->start = arena_new_array(arena, uint64_t, code->code.size / 64 + 1);
     if (!program->start)
         return ERR_nomem;
-    program->start_count = find_block_starts(program);
+    find_block_starts(program);
     *ret_program = program;
     return ERR_ok;
 }

@@ -38,20 +38,6 @@ enum {
     POPULATE_MANY_SIZE = 65536,
 };
 
-static uint32_t marked_count(const struct pvm_code *code)
-{
-    size_t size = (code->code.size + 7) / 8, at = 0;
-    uint64_t word = 0;
-    uint32_t count = 0;
-    for (; at + 8 <= size; at += 8) {
-        memcpy(&word, code->bitmask + at, 8);
-        count += mask_count(word);
-    }
-    for (; at < size; at++)
-        count += (uint32_t)__builtin_popcount(code->bitmask[at]);
-    return count;
-}
-
 /* Hand out parts of a reservation, each aligned to 64 bytes; counts only without one.
  */
 struct parts {
@@ -77,12 +63,12 @@ static void fill_rank(const struct pvm_program *program, uint32_t *rank, size_t 
 
 static bool populates(const struct native_compiler *c)
 {
-    return !c->unit->workspace && c->insn_count >= POPULATE_INSNS_MIN;
+    return !c->unit->workspace && c->program->mark_count >= POPULATE_INSNS_MIN;
 }
 
 static size_t site_bound(const struct native_compiler *c)
 {
-    return (size_t)SITES_PER_INSN * c->insn_count + 2u * c->unit->block_count;
+    return (size_t)SITES_PER_INSN * c->program->mark_count + 2u * c->unit->block_count;
 }
 
 size_t pvm_native_tables(struct native_compiler *c, void *reservation)
@@ -90,7 +76,6 @@ size_t pvm_native_tables(struct native_compiler *c, void *reservation)
     struct native_unit *unit = c->unit;
     const struct pvm_program *program = c->program;
     struct parts parts = {.base = reservation};
-    c->insn_count = marked_count(program->code);
     unit->block_count = program->start_count;
     size_t sites = site_bound(c);
     size_t words = program->code->code.size / 64 + 1;
@@ -98,9 +83,9 @@ size_t pvm_native_tables(struct native_compiler *c, void *reservation)
     unit->block = part(&parts, sizeof *unit->block, unit->block_count);
     c->stub = part(&parts, sizeof *c->stub, sites);
     unit->site = part(&parts, sizeof *unit->site, sites);
-    unit->call = part(&parts, sizeof *unit->call, c->insn_count);
+    unit->call = part(&parts, sizeof *unit->call, c->program->mark_count);
     if (unit->options.keep_map)
-        unit->place = part(&parts, sizeof *unit->place, c->insn_count);
+        unit->place = part(&parts, sizeof *unit->place, c->program->mark_count);
     unit->rank = rank;
     if (!reservation)
         return parts.size;
@@ -134,7 +119,8 @@ size_t pvm_native_code_size(const struct native_compiler *c)
     size_t usual = INSN_NATIVE_USUAL + SITES_PER_INSN / 2 * STUB_SIZE;
     return 4096 + cost_stride(c->unit) * c->unit->block_count +
            8 * (size_t)c->program->code->jump_count +
-           64 * (size_t)c->unit->block_count + usual * c->insn_count + STEP_NATIVE_MAX;
+           64 * (size_t)c->unit->block_count + usual * c->program->mark_count +
+           STEP_NATIVE_MAX;
 }
 
 /* ---- costs ---- */
@@ -196,11 +182,8 @@ static uint32_t path_slice(const struct native_unit *unit)
 
 /* ---- blocks ---- */
 
-/* What loops over instructions has the host's registers for itself. */
-#define NOINLINE __attribute__((noinline))
-
-static NOINLINE void put_places(struct native_compiler *c, const struct native_insn *i,
-                                uint32_t count)
+static NATIVE_NOINLINE void put_places(struct native_compiler *c,
+                                       const struct native_insn *i, uint32_t count)
 {
     struct native_unit *unit = c->unit;
     uint32_t end = (uint32_t)(c->as.at - unit->code);
@@ -226,11 +209,11 @@ static void flow_off(struct native_compiler *c, const struct native_insn *last)
 
 /* See to it that the pages behind `at` are there, up to `limit`.  *ready is where those
  * that are not begin. */
-static NOINLINE void populate(const struct native_compiler *c, const void *at,
-                              const void *limit, uint8_t **ready)
+static NATIVE_NOINLINE void populate(const struct native_compiler *c, const void *at,
+                                     const void *limit, uint8_t **ready)
 {
     size_t behind = (size_t)((const uint8_t *)limit - *ready);
-    bool many = c->insn_count >= POPULATE_MANY_INSNS_MIN;
+    bool many = c->program->mark_count >= POPULATE_MANY_INSNS_MIN;
     size_t size = many ? POPULATE_MANY_SIZE : POPULATE_SIZE;
     if ((const uint8_t *)at > *ready)
         size += (size_t)((const uint8_t *)at - *ready);
@@ -274,10 +257,9 @@ static inline uint32_t emit_next(struct native_compiler *c, const struct native_
 
 /* The same until `keep` are left or, if none shall be, what ends the block, which is
  * always alone: where accesses go BY_STACK. */
-static NOINLINE const struct native_insn *emit_stacked(struct native_compiler *c,
-                                                       const struct native_insn *i,
-                                                       const struct native_insn *end,
-                                                       uint32_t keep)
+static NATIVE_NOINLINE const struct native_insn *
+emit_stacked(struct native_compiler *c, const struct native_insn *i,
+             const struct native_insn *end, uint32_t keep)
 {
     bool keeps_map = c->unit->options.keep_map;
     while (i + (keep ? keep : 1) < end) {
@@ -294,8 +276,8 @@ static NOINLINE const struct native_insn *emit_stacked(struct native_compiler *c
 }
 
 /* Emit all but the last `keep`, which move to the front; false: there is no room. */
-static NOINLINE bool window_emit(struct native_compiler *c, struct native_window *w,
-                                 uint32_t keep)
+static NATIVE_NOINLINE bool window_emit(struct native_compiler *c,
+                                        struct native_window *w, uint32_t keep)
 {
     if (!has_room(c))
         return false;

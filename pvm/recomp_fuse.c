@@ -301,43 +301,46 @@ static uint32_t fuse(struct native_compiler *c, const struct native_insn *i,
 
 /* What follows is not inlined, so that most pairs, which no row matches, are found out
  * without a stack frame. */
-#define NOINLINE __attribute__((noinline))
 
-static NOINLINE uint32_t fuse_scaled_add(struct native_compiler *c,
-                                         const struct native_insn *i, uint32_t count)
+static NATIVE_NOINLINE uint32_t fuse_scaled_add(struct native_compiler *c,
+                                                const struct native_insn *i,
+                                                uint32_t count)
 {
     if (is_scaled_load(c, i, count))
         return fuse(c, i, 3, emit_scaled_load);
     return fuse(c, i, 2, emit_scaled_add);
 }
 
-static NOINLINE uint32_t fuse_double_shift(struct native_compiler *c,
-                                           const struct native_insn *i, uint32_t count)
+static NATIVE_NOINLINE uint32_t fuse_double_shift(struct native_compiler *c,
+                                                  const struct native_insn *i,
+                                                  uint32_t count)
 {
     return is_double_shift(c, i, count) ? fuse(c, i, 3, emit_double_shift) : 1;
 }
 
-static NOINLINE uint32_t fuse_add_load(struct native_compiler *c,
-                                       const struct native_insn *i, uint32_t count)
+static NATIVE_NOINLINE uint32_t fuse_add_load(struct native_compiler *c,
+                                              const struct native_insn *i,
+                                              uint32_t count)
 {
     return is_last_use(c, i[0].d, i, 1, count) ? fuse(c, i, 2, emit_add_load) : 1;
 }
 
-static NOINLINE uint32_t fuse_load_op(struct native_compiler *c,
-                                      const struct native_insn *i, uint32_t count)
+static NATIVE_NOINLINE uint32_t fuse_load_op(struct native_compiler *c,
+                                             const struct native_insn *i,
+                                             uint32_t count)
 {
     return is_load_op(c, i, count) ? fuse(c, i, 2, emit_load_op) : 1;
 }
 
-static NOINLINE uint32_t fuse_carry(struct native_compiler *c,
-                                    const struct native_insn *i, uint32_t count)
+static NATIVE_NOINLINE uint32_t fuse_carry(struct native_compiler *c,
+                                           const struct native_insn *i, uint32_t count)
 {
     uint32_t fused = pvm_native_match_carry(c, i, count);
     return fused > 1 ? fuse(c, i, fused, pvm_native_emit_carry) : 1;
 }
 
-static NOINLINE uint32_t fuse_turns(struct native_compiler *c,
-                                    const struct native_insn *i, uint32_t count)
+static NATIVE_NOINLINE uint32_t fuse_turns(struct native_compiler *c,
+                                           const struct native_insn *i, uint32_t count)
 {
     uint32_t fused = turns(i, count);
     if (fused > 1)

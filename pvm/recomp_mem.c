@@ -185,10 +185,10 @@ static void guest_slow(struct native_compiler *c, const struct native_insn *firs
 }
 
 /* op reg, [STACK + x] (and the immediate): there always is a REX prefix. */
-static __attribute__((noinline)) void guest_near(struct native_compiler *c,
-                                                 const struct native_insn *first,
-                                                 const struct access *access,
-                                                 unsigned reg, int32_t x, int32_t imm)
+static NATIVE_NOINLINE void guest_near(struct native_compiler *c,
+                                       const struct native_insn *first,
+                                       const struct access *access, unsigned reg,
+                                       int32_t x, int32_t imm)
 {
     unsigned opcode = access->opcode;
     opcode = access->escape ? 0x0f | opcode << 8 : opcode;

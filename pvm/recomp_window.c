@@ -183,9 +183,6 @@ static void decode_outer(const struct pvm_code *code, enum pvm_profile profile,
 
 /* ---- the window ---- */
 
-/* What loops over instructions has the host's registers for itself. */
-#define NOINLINE __attribute__((noinline))
-
 /* Price an instruction that may be a branch. */
 static inline void visit(const struct pvm_code *code, struct gas_meter *m,
                          struct gas_pace *pace, const struct native_insn *i,
@@ -197,8 +194,9 @@ static inline void visit(const struct pvm_code *code, struct gas_meter *m,
 }
 
 /* Decode anything anywhere. */
-static NOINLINE void fill_one(const struct native_compiler *c, struct gas_meter *m,
-                              uint32_t pc, struct native_insn *i)
+static NATIVE_NOINLINE void fill_one(const struct native_compiler *c,
+                                     struct gas_meter *m, uint32_t pc,
+                                     struct native_insn *i)
 {
     uint64_t registers;
     decode_outer(c->program->code, c->program->config.profile, pc, i, &registers);
@@ -267,14 +265,16 @@ INLINE bool fill(const struct native_compiler *c, struct native_window *w, uint3
     return pvm_op_ends(source.profile, i[-1].op);
 }
 
-static NOINLINE bool fill_timed(const struct native_compiler *c,
-                                struct native_window *w, uint32_t pc, bool marked)
+static NATIVE_NOINLINE bool fill_timed(const struct native_compiler *c,
+                                       struct native_window *w, uint32_t pc,
+                                       bool marked)
 {
     return fill(c, w, pc, marked, true);
 }
 
-static NOINLINE bool fill_untimed(const struct native_compiler *c,
-                                  struct native_window *w, uint32_t pc, bool marked)
+static NATIVE_NOINLINE bool fill_untimed(const struct native_compiler *c,
+                                         struct native_window *w, uint32_t pc,
+                                         bool marked)
 {
     return fill(c, w, pc, marked, false);
 }
