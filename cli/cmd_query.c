@@ -64,8 +64,7 @@ const struct cli_spec cli_spec_query = {
         "hash                   digest of the whole machine there\n\n"
         "frames                 of a capability kernel: the instances on its stack\n\n"
         "A position in the answer is one for `lockstep debug --at`.  A pc that runs "
-        "Linux "
-        "has the symbols of its kernel's own table, as in `lockstep debug`.",
+        "Linux has the symbols of its kernel's own table, as in `lockstep debug`.",
     .exit_yes = "there is an answer",
     .exit_no = "there is none: not written, not read, not executed",
     .prints_json = true,

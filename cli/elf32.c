@@ -4,6 +4,8 @@
 #include <elf.h>
 #include <string.h>
 
+enum { NAME_SIZE_MAX = 4096 }; /* of sections */
+
 static struct bytes part(struct bytes file, uint64_t offset, uint64_t size)
 {
     if (offset > file.size || size > file.size - offset)
@@ -41,7 +43,10 @@ const char *cli_elf32_section_name(struct bytes elf, uint32_t index)
         !section_header(elf, &header, index, &section))
         return NULL;
     uint64_t at = (uint64_t)names.sh_offset + section.sh_name;
-    bool ends = at < elf.size && memchr(elf.data + at, 0, (size_t)(elf.size - at));
+    if (at >= elf.size)
+        return NULL;
+    size_t left = (size_t)(elf.size - at);
+    bool ends = memchr(elf.data + at, 0, left < NAME_SIZE_MAX ? left : NAME_SIZE_MAX);
     return ends ? (const char *)elf.data + at : NULL;
 }
 

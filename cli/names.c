@@ -131,55 +131,85 @@ enum err cli_names_add_kernel(struct cli_names *names,
     return err;
 }
 
-/* Where a section of a file is in the guest; false: nowhere now. */
-static bool section_address(const struct replay_module_list *list, size_t index,
-                            struct bytes elf, uint32_t section, uint32_t *ret_address)
+/* Where a section of a file is in the guest, once somebody has asked. */
+struct section_place {
+    bool asked, there;
+    uint32_t address;
+};
+
+struct module_file {
+    const struct replay_module_list *list;
+    size_t index;
+    struct bytes elf, strings;
+    struct section_place *place; /* by the section's number, below SHN_LORESERVE */
+};
+
+static struct section_place find_section(const struct module_file *file,
+                                         uint32_t section)
 {
-    const struct replay_module *module = &list->item[index];
-    const char *name = cli_elf32_section_name(elf, section);
+    const struct replay_module *module = &file->list->item[file->index];
+    const char *name = cli_elf32_section_name(file->elf, section);
     for (size_t i = 0; name && i < module->section_count; i++) {
-        if (strcmp(module->section[i].name, name) == 0) {
-            *ret_address = module->section[i].address;
-            return cli_modules_section(list, index, i);
-        }
+        if (strcmp(module->section[i].name, name) == 0)
+            return (struct section_place){
+                .asked = true,
+                .there = cli_modules_section(file->list, file->index, i),
+                .address = module->section[i].address};
     }
-    return false;
+    return (struct section_place){.asked = true};
+}
+
+static const struct section_place *place_of(const struct module_file *file,
+                                            uint32_t section)
+{
+    struct section_place *place = &file->place[section];
+    if (!place->asked)
+        *place = find_section(file, section);
+    return place;
 }
 
 static enum err add_module_symbol(struct cli_names *names,
-                                  const struct replay_module_list *list, size_t index,
-                                  struct bytes elf, const Elf32_Sym *symbol)
+                                  const struct module_file *file,
+                                  const Elf32_Sym *symbol)
 {
-    struct bytes strings = cli_elf32_section(elf, ".strtab");
-    size_t size = name_size(strings, symbol->st_name);
+    size_t size = name_size(file->strings, symbol->st_name);
     unsigned type = ELF32_ST_TYPE(symbol->st_info);
-    uint32_t address;
     if (!size || (type != STT_FUNC && type != STT_OBJECT) ||
-        symbol->st_shndx == SHN_UNDEF || symbol->st_shndx >= SHN_LORESERVE ||
-        !section_address(list, index, elf, symbol->st_shndx, &address) ||
-        symbol->st_value > UINT32_MAX - address)
+        symbol->st_shndx == SHN_UNDEF || symbol->st_shndx >= SHN_LORESERVE)
+        return ERR_ok;
+    const struct section_place *place = place_of(file, symbol->st_shndx);
+    if (!place->there || symbol->st_value > UINT32_MAX - place->address)
         return ERR_ok;
     /* What is written in assembler may have no size. */
-    const struct function function = {.address = address + symbol->st_value,
+    const struct function function = {.address = place->address + symbol->st_value,
                                       .size = symbol->st_size ? symbol->st_size
                                                               : SIZE_UNKNOWN,
                                       .order = first_wins(names)};
-    return add(names, type == STT_FUNC, function, strings.data + symbol->st_name, size);
+    return add(names, type == STT_FUNC, function, file->strings.data + symbol->st_name,
+               size);
 }
 
 enum err cli_names_add_module(struct cli_names *names,
                               const struct replay_module_list *list, size_t index,
                               struct bytes elf)
 {
+    const struct module_file file = {
+        .list = list,
+        .index = index,
+        .elf = elf,
+        .strings = cli_elf32_section(elf, ".strtab"),
+        .place = calloc(SHN_LORESERVE, sizeof(struct section_place)),
+    };
     struct bytes symbols = cli_elf32_section(elf, ".symtab");
-    enum err err = ERR_ok;
+    enum err err = file.place ? ERR_ok : ERR_nomem;
     Elf32_Sym symbol;
     memcpy(names->module, list->item[index].name, sizeof names->module);
     for (size_t at = 0; !err && symbols.size - at >= sizeof symbol;
          at += sizeof symbol) {
         memcpy(&symbol, symbols.data + at, sizeof symbol);
-        err = add_module_symbol(names, list, index, elf, &symbol);
+        err = add_module_symbol(names, &file, &symbol);
     }
+    free(file.place);
     sort_all(names);
     return err;
 }
